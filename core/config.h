@@ -1,0 +1,124 @@
+/* config.h - the configuration: one table of keys parses, checks, prints and documents.
+ *
+ * Syntax by libconfuse. cluster.conf is the table with comments; docs/configuration.md is printed
+ * from it. Unknown keys are errors that name file, line and the nearest known key. */
+#ifndef CORE_CONFIG_H
+#define CORE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CONFIG_DATA_MAX = 32, CONFIG_STAGE_MAX = 32 };
+
+struct strings { /* a list value */
+    int n;
+    char **items; /* owned */
+};
+
+struct run_config {
+    char *name;
+    int64_t seed;
+    char *directory;
+};
+
+struct cluster_config {
+    int64_t threads; /* per rank; 0: the cores this rank may use, shared among a host's workers */
+    char *schedule;  /* dynamic | static */
+    double lease;    /* seconds of silence after which a rank is lost */
+    double start_limit; /* seconds every rank has to start */
+    int64_t memory;     /* MiB per thread for kept activations; beyond it they are recomputed */
+};
+
+struct data_config {
+    char *name; /* the section's title */
+    char *format, *path, *labels, *names;
+    struct strings classes;
+    int64_t resize;
+    bool invert;
+    char *rotations; /* none | draw | classes */
+    char *style;     /* glyphs */
+    int64_t size;    /* glyphs: pixels a side */
+    int64_t seed;    /* generators */
+    double amplitude_min, amplitude_max, phase_min, phase_max, x_min, x_max; /* sinusoid */
+    int64_t grid; /* sinusoid: even points on which evaluation measures */
+};
+
+struct model_config {
+    char *type;            /* mlp | conv4 | layers */
+    struct strings widths; /* mlp: hidden widths, each a whole number */
+    char *activation;      /* mlp: relu | tanh */
+    int64_t filters;       /* conv4 */
+    char *reduction;       /* conv4: stride | maxpool */
+    char *pool;            /* conv4, before the head: mean | flatten */
+    char *statistics;      /* batchnorm: batch | running */
+    struct strings
+        layers; /* layers: "conv filters=64 kernel=3 stride=2 pad=1", "relu", ... "head" */
+};
+
+struct stage_config {
+    char *name; /* the section's title */
+    char *method, *data, *loss;
+    int64_t way, shot, query, tasks, inner_steps;
+    double inner_rate;
+    int64_t rounds;
+    char *optimizer;
+    double rate, momentum, beta1, beta2, epsilon, weight_decay, clip;
+    char *schedule;
+    double rate_end, step_factor;
+    int64_t step_every;
+};
+
+struct evaluate_config {
+    struct strings data;            /* names of data sections; empty: the stage's own */
+    int64_t every;                  /* rounds between evaluations; 0: only at the end */
+    int64_t episodes, steps, query; /* steps, query 0: as the stage */
+};
+
+struct checkpoint_config {
+    int64_t every, keep;
+};
+
+struct progress_config {
+    double every;
+};
+
+struct config {
+    struct run_config run;
+    struct cluster_config cluster;
+    int n_data;
+    struct data_config data[CONFIG_DATA_MAX];
+    struct model_config model;
+    int n_stages;
+    struct stage_config stages[CONFIG_STAGE_MAX];
+    struct evaluate_config evaluate;
+    struct checkpoint_config checkpoint;
+    struct progress_config progress;
+};
+
+/* Reads the file and applies each "section.key=value" ("stage.meta.rounds=100", "run.seed=3") of sets
+ * (n_sets). Checks types, ranges, choices, and that every name used (a stage's data, evaluate.data)
+ * is defined. Errors: ERR_NOINPUT, ERR_CONFIG with "FILE:LINE: ...". On error *c is empty. */
+int config_read(struct config *c, const char *path, const char *const *sets, int n_sets);
+
+/* The same from text already in memory; `name` stands for the file in errors. */
+int config_parse(struct config *c, const char *text, const char *name);
+
+void config_release(struct config *c);
+
+/* The whole effective configuration, every key, in a form that config_parse reads back to the same. */
+void config_print(const struct config *c, FILE *out);
+char *config_text(
+    const struct config *c); /* the same as a string, owned by the caller; NULL: no memory */
+
+/* Every key: section, type, default, range, meaning. `markdown` gives the table of docs/configuration.md. */
+void config_document(FILE *out, bool markdown);
+
+const struct data_config *config_find_data(const struct config *c, const char *name); /* or NULL */
+const struct stage_config *config_find_stage(const struct config *c,
+                                             const char *name); /* or NULL */
+
+/* The entry of `words` (ended by NULL) nearest to `word` by edit distance, or NULL when none is near. */
+const char *config_nearest(const char *word, const char *const *words);
+
+#endif

@@ -1,0 +1,57 @@
+/* layout.h - one flat parameter vector, described once.
+ *
+ * Everything learnable or averaged is a named segment of one array of `real`. Reduction,
+ * broadcast, checkpoint, optimizer and clipping see a pointer and a length; the layout knows
+ * names, shapes, roles and how to initialise. Names, shapes and file order are PyTorch's. In
+ * memory a convolution's weight is [out][kh][kw][in] (channels last); layout_export and
+ * layout_import convert. */
+#ifndef CORE_LAYOUT_H
+#define CORE_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/real.h"
+
+enum role { ROLE_BODY, ROLE_HEAD, ROLE_STAT };
+const char *role_name(enum role role);
+
+enum init { INIT_CONSTANT, INIT_UNIFORM }; /* the constant `scale`; uniform on [-scale, scale] */
+
+struct segment {
+    char name[48];    /* "conv1.weight"                                                    */
+    int n_dims;       /* 1, 2 or 4                                                         */
+    size_t dims[4];   /* PyTorch's shape                                                   */
+    size_t offset, n; /* place in the vector                                               */
+    enum role role;
+    enum init init;
+    double scale;
+};
+
+enum { LAYOUT_MAX = 128 };
+
+struct layout {
+    int n_segments;
+    size_t n; /* parameters in all (P) */
+    struct segment segments[LAYOUT_MAX];
+};
+
+/* Appends a segment; offset and n are filled in. ERR_CONFIG when there are too many. */
+int layout_add(struct layout *l, struct segment s);
+const struct segment *layout_find(const struct layout *l, const char *name); /* NULL if absent */
+
+/* XXH64 over names, shapes and roles: equal layouts, equal digests. */
+uint64_t layout_digest(const struct layout *l);
+
+/* Fills theta (P) from the seed: a pure function of (layout, seed). */
+void layout_init(const struct layout *l, uint64_t seed, real *theta);
+
+/* One segment between memory order (at the vector's theta) and PyTorch's order. */
+void layout_export(const struct segment *s, const real *theta, real *torch);
+void layout_import(const struct segment *s, const real *torch, real *theta);
+
+/* XXH64 (seed 0) of the parameters' bytes as a checkpoint holds them: segments in order, each in
+ * PyTorch's layout. scratch (P). */
+uint64_t layout_hash(const struct layout *l, const real *theta, real *scratch);
+
+#endif

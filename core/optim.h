@@ -1,0 +1,52 @@
+/* optim.h - optimizers: pure steps on a flat vector. No allocation, no clock, no globals. */
+#ifndef CORE_OPTIM_H
+#define CORE_OPTIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/layout.h"
+#include "core/real.h"
+
+struct optim_spec {
+    char name[16];
+    double rate;     /* before the schedule                                            */
+    double momentum; /* sgd                                                            */
+    double beta1, beta2, epsilon; /* adam                                                    */
+    double weight_decay; /* added to the gradient, as torch.optim does                     */
+    double clip;         /* largest Euclidean norm of the gradient; 0: none                */
+    char schedule[16];   /* constant | cosine | step                                       */
+    double rate_end;     /* cosine: at the last round                                      */
+    int step_every;      /* step: rounds between ...                                       */
+    double step_factor;  /* ... multiplications by this                                    */
+    int rounds;          /* of the stage                                                   */
+};
+
+struct optim_ops {
+    const char *name;
+    const char *summary;
+    int n_state; /* vectors of P reals                                                       */
+    const char *const *state_names; /* n_state names: "momentum"; "exp_avg", "exp_avg_sq"    */
+    /* Step number t (from 1) of n parameters at w with gradient g; state is n_state vectors of n
+     * reals, `stride` reals apart, zero before the first step. */
+    void (*step)(const struct optim_spec *o, double rate, uint64_t t, size_t n, const real *g,
+                 real *w, real *state, size_t stride);
+};
+
+extern const struct optim_ops *const optim_table[]; /* ended by NULL */
+const struct optim_ops *optim_find(const char *name);
+
+/* The scheduled rate of round t, 1 .. rounds. */
+double optim_rate(const struct optim_spec *o, uint64_t t);
+
+/* Scales g (n) to norm `clip` where it is longer (clip > 0); returns the norm before. */
+double optim_clip(real *g, size_t n, double clip);
+
+/* One outer step over the whole layout: segments of role body and head by the named optimizer,
+ * clipped and scheduled; segments of role stat by theta -= 0.1 g, which with g = stat - observed
+ * is the running average (docs/math.md, section 4). g (P) is overwritten. Returns the gradient's
+ * norm before clipping, without the stat segments. */
+double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,
+                   real *theta, real *state);
+
+#endif

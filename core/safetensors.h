@@ -1,0 +1,56 @@
+/* safetensors.h - the safetensors file format: u64 header length, JSON header, data.
+ *
+ * Writing is atomic: a temporary beside the target, fsync, rename, fsync of the directory. Reading checks
+ * everything before it is believed: header length, JSON, dtypes, shapes, offsets (no holes, no
+ * overlap, within the file), and the digest where the file carries one. */
+#ifndef CORE_SAFETENSORS_H
+#define CORE_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I64, DTYPE_I32, DTYPE_U8 };
+size_t dtype_size(enum dtype t);
+const char *dtype_name(enum dtype t); /* "F32" */
+
+struct tensor {
+    char name[96];
+    enum dtype dtype;
+    int n_dims; /* 0 to 6; 0: a scalar, one element */
+    size_t dims[6];
+    size_t n;         /* elements */
+    const void *data; /* borrowed when writing; inside the map when read */
+};
+
+struct text { /* one entry of __metadata__ */
+    const char *key, *value;
+};
+
+struct safetensors {
+    int n_tensors;
+    struct tensor *tensors; /* owned, in file order */
+    int n_texts;
+    struct text *texts; /* owned */
+    uint64_t digest;    /* of the file, as computed; 0 where the file carries none */
+    void *map;          /* owned: the mapped file */
+    size_t map_size;
+    void *json; /* owned: the parsed header that texts point into */
+};
+
+/* Maps and checks a file. Errors name the path and the offset or tensor: ERR_NOINPUT, ERR_DATA, ERR_MEMORY. */
+int safetensors_open(struct safetensors *s, const char *path);
+void safetensors_close(struct safetensors *s);
+
+const struct tensor *safetensors_find(const struct safetensors *s, const char *name); /* or NULL */
+const char *safetensors_text(const struct safetensors *s, const char *key);           /* or NULL */
+
+/* Writes tensors in the order given, with texts as __metadata__ and, as the last entry of it, "digest":
+ * XXH64 (seed 0) of the whole file with those 16 hex digits set to '0'. Never leaves a partial file
+ * under `path`. Errors name the path: ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */
+int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
+                      const struct text *texts, int n_texts);
+
+/* Element i of a numeric tensor as double (I64 beyond 2^53 loses bits). */
+double tensor_get(const struct tensor *t, size_t i);
+
+#endif
