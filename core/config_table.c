@@ -1,0 +1,208 @@
+/* config_table.c - one row per key: it parses, checks, prints and documents. */
+#include "core/config_table.h"
+
+#include <string.h>
+
+#define ONE(type, field, doc)                                                                      \
+    {                                                                                              \
+#field, 0, offsetof(struct config, field), sizeof(struct type), 0, doc                     \
+    }
+#define MANY(type, name, field, count, max, doc)                                                   \
+    {                                                                                              \
+        name, max, offsetof(struct config, field), sizeof(struct type),                            \
+            offsetof(struct config, count), doc                                                    \
+    }
+
+const struct config_section config_sections[] = {
+    ONE(run_config, run, "the run as a whole"),
+    ONE(cluster_config, cluster, "ranks, threads and their limits"),
+    MANY(data_config, "data", data, n_data, CONFIG_DATA_MAX, "a data set, by name"),
+    ONE(model_config, model, "the network"),
+    MANY(stage_config, "stage", stages, n_stages, CONFIG_STAGE_MAX,
+         "training stages, run in the order given; at least one"),
+    ONE(evaluate_config, evaluate, "few-shot evaluation on fixed episodes"),
+    ONE(checkpoint_config, checkpoint, "saving"),
+    ONE(progress_config, progress, "what is shown while it runs"),
+};
+
+_Static_assert(sizeof config_sections / sizeof *config_sections == CONFIG_SECTIONS, "count");
+
+#define RUN(f) offsetof(struct run_config, f)
+#define CLUSTER(f) offsetof(struct cluster_config, f)
+#define DATA(f) offsetof(struct data_config, f)
+#define MODEL(f) offsetof(struct model_config, f)
+#define STAGE(f) offsetof(struct stage_config, f)
+#define EVALUATE(f) offsetof(struct evaluate_config, f)
+#define CHECKPOINT(f) offsetof(struct checkpoint_config, f)
+#define PROGRESS(f) offsetof(struct progress_config, f)
+
+#define LENGTH 4096                 /* of any string, bytes */
+#define SEED_MAX 9007199254740992.0 /* 2^53 */
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+{"run", "name", CONFIG_STRING, "run", 1, 200, NULL, RUN(name),
+ "what the run is called in metrics and messages"},
+{"run", "seed", CONFIG_INT, "1", 0, SEED_MAX, NULL, RUN(seed),
+ "of every random number: same seed, same bits"},
+{"run", "directory", CONFIG_STRING, "", 0, LENGTH, NULL, RUN(directory),
+ "where checkpoints, metrics and the manifest go; empty: runs/NAME"},
+
+{"cluster", "threads", CONFIG_INT, "0", 0, 1024, NULL, CLUSTER(threads),
+ "threads per rank; 0: the cores this rank may use, shared among a host's workers"},
+{"cluster", "schedule", CONFIG_STRING, "dynamic", 0, LENGTH, "dynamic|static", CLUSTER(schedule),
+ "how tasks reach workers: as they finish, or an equal share each"},
+{"cluster", "lease", CONFIG_REAL, "10", 0.1, 86400, NULL, CLUSTER(lease),
+ "seconds of silence after which a rank is lost"},
+{"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
+ "seconds every rank has to start"},
+{"cluster", "memory", CONFIG_INT, "1024", 0, 1 << 20, NULL, CLUSTER(memory),
+ "MiB per thread for kept activations; beyond it they are recomputed, to the same bits"},
+
+{"data", "format", CONFIG_STRING, "glyphs", 1, LENGTH, NULL, DATA(format),
+ "how the samples are stored or made (metaloop list formats)"},
+{"data", "path", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(path),
+ "file or directory of the samples, relative to the configuration"},
+{"data", "labels", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(labels),
+ "file of the labels where the format keeps them apart"},
+{"data", "names", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(names),
+ "file of the class names, one a line"},
+{"data", "classes", CONFIG_LIST, "", 0, 0, NULL, DATA(classes),
+ "classes to use: names, ranges, or files of names; empty: all"},
+{"data", "resize", CONFIG_INT, "0", 0, 4096, NULL, DATA(resize),
+ "pixels a side after resizing; 0: as stored"},
+{"data", "invert", CONFIG_BOOL, "false", 0, 0, NULL, DATA(invert),
+ "swap black and white"},
+{"data", "rotations", CONFIG_STRING, "none", 0, LENGTH, "none|draw|classes", DATA(rotations),
+ "quarter turns: none, drawn per class of a task, or each a class of its own"},
+{"data", "style", CONFIG_STRING, "ink", 1, LENGTH, NULL, DATA(style),
+ "glyphs: the domain they are drawn in"},
+{"data", "size", CONFIG_INT, "28", 8, 512, NULL, DATA(size),
+ "glyphs: pixels a side"},
+{"data", "seed", CONFIG_INT, "1", 0, SEED_MAX, NULL, DATA(seed),
+ "generators: which endless set of samples"},
+{"data", "amplitude_min", CONFIG_REAL, "0.1", -1e6, 1e6, NULL, DATA(amplitude_min),
+ "sinusoid: smallest amplitude"},
+{"data", "amplitude_max", CONFIG_REAL, "5", -1e6, 1e6, NULL, DATA(amplitude_max),
+ "sinusoid: largest amplitude"},
+{"data", "phase_min", CONFIG_REAL, "0", -1e6, 1e6, NULL, DATA(phase_min),
+ "sinusoid: smallest phase, radians"},
+{"data", "phase_max", CONFIG_REAL, "3.14159265358979", -1e6, 1e6, NULL, DATA(phase_max),
+ "sinusoid: largest phase, radians"},
+{"data", "x_min", CONFIG_REAL, "-5", -1e6, 1e6, NULL, DATA(x_min),
+ "sinusoid: smallest input"},
+{"data", "x_max", CONFIG_REAL, "5", -1e6, 1e6, NULL, DATA(x_max),
+ "sinusoid: largest input"},
+{"data", "grid", CONFIG_INT, "100", 1, 1000000, NULL, DATA(grid),
+ "sinusoid: evenly spaced points on which evaluation measures"},
+
+{"model", "type", CONFIG_STRING, "conv4", 0, LENGTH, "mlp|conv4|layers", MODEL(type),
+ "the network's kind (metaloop list models)"},
+{"model", "widths", CONFIG_WHOLES, "40,40", 1, 1000000, NULL, MODEL(widths),
+ "mlp: features of each hidden layer"},
+{"model", "activation", CONFIG_STRING, "relu", 0, LENGTH, "relu|tanh", MODEL(activation),
+ "mlp: after each hidden layer"},
+{"model", "filters", CONFIG_INT, "64", 1, 4096, NULL, MODEL(filters),
+ "conv4: channels of each block"},
+{"model", "reduction", CONFIG_STRING, "stride", 0, LENGTH, "stride|maxpool", MODEL(reduction),
+ "conv4: how each block halves its image"},
+{"model", "pool", CONFIG_STRING, "mean", 0, LENGTH, "mean|flatten", MODEL(pool),
+ "conv4: what comes before the head"},
+{"model", "statistics", CONFIG_STRING, "batch", 0, LENGTH, "batch|running", MODEL(statistics),
+ "batch normalisation by the batch's own or by running statistics"},
+{"model", "layers", CONFIG_LIST, "", 0, 0, NULL, MODEL(layers),
+ "layers: one string a layer, as \"conv filters=64 kernel=3 stride=2 pad=1\", ..., \"head\""},
+
+{"stage", "method", CONFIG_STRING, "maml", 1, LENGTH, NULL, STAGE(method),
+ "what is learned, and how (metaloop list methods)"},
+{"stage", "data", CONFIG_STRING, NULL, 1, LENGTH, NULL, STAGE(data),
+ "the data section to train on"},
+{"stage", "loss", CONFIG_STRING, "", 0, LENGTH, "|cross_entropy|mse", STAGE(loss),
+ "empty: cross_entropy where samples have classes, mse where they have targets"},
+{"stage", "way", CONFIG_INT, "5", 1, 4096, NULL, STAGE(way),
+ "classes of a task; regression: 1"},
+{"stage", "shot", CONFIG_INT, "1", 1, 4096, NULL, STAGE(shot),
+ "samples a class to adapt to"},
+{"stage", "query", CONFIG_INT, "15", 1, 4096, NULL, STAGE(query),
+ "samples a class to measure the adapted model on"},
+{"stage", "tasks", CONFIG_INT, "32", 1, 1 << 20, NULL, STAGE(tasks),
+ "tasks of a round, over all ranks"},
+{"stage", "inner_steps", CONFIG_INT, "1", 1, 64, NULL, STAGE(inner_steps),
+ "gradient steps of the inner loop"},
+{"stage", "inner_rate", CONFIG_REAL, "0.4", 0, 100, NULL, STAGE(inner_rate),
+ "step size of the inner loop"},
+{"stage", "rounds", CONFIG_INT, "1000", 1, 1000000000, NULL, STAGE(rounds),
+ "rounds, that is outer steps"},
+{"stage", "optimizer", CONFIG_STRING, "adam", 0, LENGTH, "sgd|adam", STAGE(optimizer),
+ "of the outer loop"},
+{"stage", "rate", CONFIG_REAL, "0.001", 0, 100, NULL, STAGE(rate),
+ "step size of the outer loop, before its schedule"},
+{"stage", "momentum", CONFIG_REAL, "0.9", 0, 0.9999999, NULL, STAGE(momentum),
+ "sgd: share of the last step kept"},
+{"stage", "beta1", CONFIG_REAL, "0.9", 0, 0.9999999, NULL, STAGE(beta1),
+ "adam: decay of the mean of gradients"},
+{"stage", "beta2", CONFIG_REAL, "0.999", 0, 0.9999999, NULL, STAGE(beta2),
+ "adam: decay of the mean of their squares"},
+{"stage", "epsilon", CONFIG_REAL, "1e-8", 1e-30, 1, NULL, STAGE(epsilon),
+ "adam: added to the denominator"},
+{"stage", "weight_decay", CONFIG_REAL, "0", 0, 1, NULL, STAGE(weight_decay),
+ "times the parameters, added to their gradient"},
+{"stage", "clip", CONFIG_REAL, "0", 0, 1e6, NULL, STAGE(clip),
+ "largest Euclidean norm of the outer gradient; 0: none"},
+{"stage", "schedule", CONFIG_STRING, "constant", 0, LENGTH, "constant|cosine|step", STAGE(schedule),
+ "how the rate changes over the rounds"},
+{"stage", "rate_end", CONFIG_REAL, "0", 0, 100, NULL, STAGE(rate_end),
+ "cosine: the rate of the last round"},
+{"stage", "step_every", CONFIG_INT, "1000", 1, 1000000000, NULL, STAGE(step_every),
+ "step: rounds between multiplications"},
+{"stage", "step_factor", CONFIG_REAL, "0.5", 0, 1, NULL, STAGE(step_factor),
+ "step: the rate is multiplied by this"},
+
+{"evaluate", "data", CONFIG_LIST, "", 0, 0, NULL, EVALUATE(data),
+ "data sections to evaluate on; empty: the stage's own"},
+{"evaluate", "every", CONFIG_INT, "0", 0, 1000000000, NULL, EVALUATE(every),
+ "rounds between evaluations; 0: only at the end"},
+{"evaluate", "episodes", CONFIG_INT, "600", 1, 1000000, NULL, EVALUATE(episodes),
+ "tasks of an evaluation, the same ones each time"},
+{"evaluate", "steps", CONFIG_INT, "0", 0, 64, NULL, EVALUATE(steps),
+ "inner steps; 0: as the stage"},
+{"evaluate", "query", CONFIG_INT, "0", 0, 4096, NULL, EVALUATE(query),
+ "query samples a class; 0: as the stage"},
+
+{"checkpoint", "every", CONFIG_INT, "100", 1, 1000000000, NULL, CHECKPOINT(every),
+ "rounds between checkpoints"},
+{"checkpoint", "keep", CONFIG_INT, "3", 1, 1000000, NULL, CHECKPOINT(keep),
+ "how many of the newest stay"},
+
+{"progress", "every", CONFIG_REAL, "10", 0.1, 86400, NULL, PROGRESS(every),
+ "seconds between lines where standard error is not a terminal"},
+{0}};
+/* clang-format on */
+
+_Static_assert(sizeof config_keys / sizeof *config_keys <= CONFIG_KEYS_MAX, "raise it");
+
+const struct config_section *config_section_find(const char *name)
+{
+    for (int i = 0; i < CONFIG_SECTIONS; i++)
+        if (strcmp(config_sections[i].name, name) == 0)
+            return &config_sections[i];
+    return NULL;
+}
+
+const struct config_key *config_key_find(const char *section, const char *name)
+{
+    for (const struct config_key *k = config_keys; k->name; k++)
+        if (strcmp(k->section, section) == 0 && strcmp(k->name, name) == 0)
+            return k;
+    return NULL;
+}
+
+int config_section_count(const struct config_section *s, const struct config *c)
+{
+    return s->max ? *(const int *)((const char *)c + s->n_offset) : 1;
+}
+
+void *config_section_at(const struct config_section *s, const struct config *c, int i)
+{
+    return (char *)c + s->offset + (size_t)i * s->size;
+}

@@ -1,0 +1,131 @@
+/* data.c - what is common to all formats: opening by name, checking ids, quarter turns. */
+#include "core/data.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/config.h"
+#include "core/err.h"
+
+const struct data_ops *data_find(const char *name)
+{
+    for (const struct data_ops *const *ops = data_table; *ops; ops++)
+        if (strcmp((*ops)->name, name) == 0)
+            return *ops;
+    return NULL;
+}
+
+static int rotations_set(struct data *d, const char *rotations)
+{
+    if (!rotations || !*rotations || strcmp(rotations, "none") == 0)
+        return 0;
+    if (strcmp(rotations, "draw") != 0 && strcmp(rotations, "classes") != 0)
+        return err(ERR_CONFIG, "rotations '%s' are none of none, draw, classes", rotations);
+    if (d->n_target > 0)
+        return err(ERR_CONFIG, "rotations '%s' of a regression set", rotations);
+    if (d->shape.h != d->shape.w)
+        return err(ERR_CONFIG, "rotations '%s' need square images, these have %d x %d pixels",
+                   rotations, d->shape.h, d->shape.w);
+    d->n_turns = 4;
+    d->turned_classes = strcmp(rotations, "classes") == 0;
+    if (d->turned_classes && d->n_classes != DATA_ENDLESS)
+        d->n_classes *= 4;
+    return 0;
+}
+
+static int open_as(struct data *d, const struct data_config *c, const char *root)
+{
+    if (!c->format || !(d->ops = data_find(c->format)))
+        return err(ERR_CONFIG, "unknown format '%s'", c->format ? c->format : "");
+    TRY(d->ops->open(d, c, root));
+    return rotations_set(d, c->rotations);
+}
+
+int data_open(struct data *d, const struct data_config *c, const char *root)
+{
+    int code;
+
+    *d = (struct data){.n_turns = 1};
+    snprintf(d->name, sizeof d->name, "%s", c->name ? c->name : "");
+    code = open_as(d, c, root);
+    if (code < 0) {
+        data_close(d);
+        return err_within(code, "data '%s'", c->name ? c->name : "");
+    }
+    return 0;
+}
+
+void data_close(struct data *d)
+{
+    if (d->ops && d->state)
+        d->ops->close(d);
+    *d = (struct data){0};
+}
+
+static uint32_t class_base(const struct data *d, uint32_t class_id)
+{
+    return d->turned_classes ? class_id / 4 : class_id;
+}
+
+uint32_t data_class_size(const struct data *d, uint32_t class_id)
+{
+    return class_id < d->n_classes ? d->ops->class_size(d, class_base(d, class_id)) : 0;
+}
+
+void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t n)
+{
+    size_t used;
+
+    if (n == 0)
+        return;
+    *name = '\0';
+    if (class_id >= d->n_classes)
+        return;
+    d->ops->class_name(d, class_base(d, class_id), name, n);
+    used = strlen(name);
+    if (d->turned_classes)
+        snprintf(name + used, n - used, "/rot%03u", 90 * (class_id % 4));
+}
+
+/* One quarter turn counter-clockwise in place: new[i][j] = old[j][n - 1 - i]. */
+static void turn_quarter(real *x, int n, int c)
+{
+    for (int i = 0; i < n / 2; i++)
+        for (int j = 0; j < (n + 1) / 2; j++)
+            for (int k = 0; k < c; k++) {
+                real *a = x + (i * n + j) * c + k, *b = x + (j * n + n - 1 - i) * c + k;
+                real *e = x + ((n - 1 - i) * n + n - 1 - j) * c + k;
+                real *f = x + ((n - 1 - j) * n + i) * c + k, corner = *a;
+
+                *a = *b;
+                *b = *e;
+                *e = *f;
+                *f = corner;
+            }
+}
+
+static int ids_check(const struct data *d, uint32_t class_id, uint32_t sample)
+{
+    uint32_t size;
+
+    if (class_id >= d->n_classes)
+        return err(ERR_DATA, "data '%s': class %u of %u", d->name, class_id, d->n_classes);
+    size = data_class_size(d, class_id);
+    if (sample < size || (sample >= DATA_GRID && sample - DATA_GRID < d->n_grid))
+        return 0;
+    return err(ERR_DATA, "data '%s': sample %u of class %u, which has %u", d->name, sample,
+               class_id, size);
+}
+
+int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
+              real *target)
+{
+    TRY(ids_check(d, class_id, sample));
+    if (turns % 4 != 0 && d->n_turns == 1)
+        return err(ERR_DATA, "data '%s': a rotation of a set without rotations", d->name);
+    TRY(d->ops->read(d, class_base(d, class_id), sample, x, target));
+    turns = (turns % 4 + 4 + (d->turned_classes ? (int)(class_id % 4) : 0)) % 4;
+    for (int i = 0; i < turns; i++)
+        turn_quarter(x, d->shape.h, d->shape.c);
+    return 0;
+}

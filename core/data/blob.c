@@ -1,0 +1,155 @@
+/* blob.c - mapping files and unpacking gzip, checked to the last byte (zlib compares the CRC). */
+#include "core/data/blob.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "core/err.h"
+
+enum { PIECE_MAX = 1 << 30 }; /* zlib counts in unsigned int */
+
+static int map_fd(struct blob *b, int fd, const char *path)
+{
+    struct stat st;
+    void *bytes;
+
+    if (fstat(fd, &st) < 0)
+        return err(ERR_NOINPUT, "cannot read '%s': %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return err(ERR_DATA, "'%s' is not a regular file", path);
+    *b = (struct blob){.n = (size_t)st.st_size, .mapped = st.st_size > 0};
+    if (!b->mapped)
+        return 0;
+    bytes = mmap(NULL, b->n, PROT_READ, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED) {
+        *b = (struct blob){0};
+        return err(ERR_NOINPUT, "cannot map '%s': %s", path, strerror(errno));
+    }
+    b->bytes = bytes;
+    return 0;
+}
+
+int blob_map(struct blob *b, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), code;
+
+    *b = (struct blob){0};
+    if (fd < 0)
+        return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
+    code = map_fd(b, fd, path);
+    close(fd);
+    return code;
+}
+
+int blob_alloc(struct blob *b, size_t n)
+{
+    *b = (struct blob){.bytes = malloc(n > 0 ? n : 1), .n = n};
+    if (!b->bytes)
+        return err(ERR_MEMORY, "out of memory for %zu bytes of data", n);
+    return 0;
+}
+
+void blob_release(struct blob *b)
+{
+    if (b->mapped)
+        munmap(b->bytes, b->n);
+    else
+        free(b->bytes);
+    *b = (struct blob){0};
+}
+
+size_t blob_limit(size_t n)
+{
+    size_t limit;
+
+    if (__builtin_mul_overflow(n, DATA_RATIO_MAX, &limit))
+        return DATA_BYTES_MAX;
+    limit += DATA_RATIO_FREE;
+    return limit < DATA_BYTES_MAX ? limit : DATA_BYTES_MAX;
+}
+
+/* What the trailer says of the unpacked size: a hint, so that the usual file is unpacked in one go. */
+static size_t gzip_hint(const struct blob *b)
+{
+    const uint8_t *end = b->bytes + b->n;
+    size_t size = 0, limit = blob_limit(b->n);
+
+    for (int i = 1; i <= 4; i++)
+        size = size << 8 | end[-i];
+    return size < limit ? size + 1 : limit;
+}
+
+static int grow(struct blob *out, size_t limit, const char *path)
+{
+    size_t n = out->n <= limit / 2 ? 2 * out->n : limit;
+    uint8_t *bytes;
+
+    if (n == out->n)
+        return err(ERR_DATA, "'%s' unpacks to more than %zu bytes, %u times its size", path, limit,
+                   DATA_RATIO_MAX);
+    bytes = realloc(out->bytes, n);
+    if (!bytes)
+        return err(ERR_MEMORY, "out of memory for %zu bytes of '%s'", n, path);
+    out->bytes = bytes;
+    out->n = n;
+    return 0;
+}
+
+static int inflate_all(z_stream *z, const struct blob *in, struct blob *out, const char *path)
+{
+    size_t taken = 0, made = 0;
+    int status = Z_OK;
+
+    while (status == Z_OK) {
+        size_t input = in->n - taken < PIECE_MAX ? in->n - taken : PIECE_MAX, output;
+
+        if (made == out->n)
+            TRY(grow(out, blob_limit(in->n), path));
+        output = out->n - made < PIECE_MAX ? out->n - made : PIECE_MAX;
+        z->next_in = in->bytes + taken;
+        z->avail_in = (uInt)input;
+        z->next_out = out->bytes + made;
+        z->avail_out = (uInt)output;
+        status = inflate(z, Z_NO_FLUSH);
+        taken += input - z->avail_in;
+        made += output - z->avail_out;
+    }
+    if (status == Z_BUF_ERROR)
+        return err(ERR_DATA, "'%s' ends at byte %zu inside its gzip stream", path, in->n);
+    if (status != Z_STREAM_END)
+        return err(ERR_DATA, "'%s' is damaged near byte %zu: %s", path, taken,
+                   z->msg ? z->msg : "not a gzip stream");
+    if (taken < in->n)
+        return err(ERR_DATA, "'%s' goes on after its gzip stream, from byte %zu", path, taken);
+    out->n = made;
+    return 0;
+}
+
+int blob_gunzip(struct blob *b, const char *path)
+{
+    z_stream z = {0};
+    struct blob out;
+    int code;
+
+    if (b->n < 2 || b->bytes[0] != 0x1f || b->bytes[1] != 0x8b)
+        return 0;
+    if (b->n < 18)
+        return err(ERR_DATA, "'%s' ends at byte %zu inside its gzip stream", path, b->n);
+    TRY(blob_alloc(&out, gzip_hint(b)));
+    code = inflateInit2(&z, 15 + 16) == Z_OK ? inflate_all(&z, b, &out, path)
+                                             : err(ERR_MEMORY, "out of memory for zlib");
+    inflateEnd(&z);
+    if (code < 0) {
+        blob_release(&out);
+        return code;
+    }
+    blob_release(b);
+    *b = out;
+    return 0;
+}

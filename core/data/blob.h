@@ -1,0 +1,35 @@
+/* blob.h - bytes in memory, mapped from a file or owned, and the limits that keep hostile files
+ * small. */
+#ifndef CORE_DATA_BLOB_H
+#define CORE_DATA_BLOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A compressed file may unpack to DATA_RATIO_MAX times its size plus DATA_RATIO_FREE bytes; MNIST
+ * unpacks to 5 times, Omniglot's PNG files to 60 times. Nothing unpacks to more than
+ * DATA_BYTES_MAX. Arrays that are mapped have no limit but the file. */
+#define DATA_RATIO_MAX 256u
+#define DATA_RATIO_FREE ((size_t)1 << 20)
+#define DATA_BYTES_MAX ((size_t)16 << 30)
+
+struct blob {
+    uint8_t *bytes; /* owned; mapped ones are read only */
+    size_t n;
+    bool mapped;
+};
+
+/* Maps the regular file at path. ERR_NOINPUT where it cannot be opened. */
+int blob_map(struct blob *b, const char *path);
+
+/* Where b holds a gzip stream, replaces it by what it unpacks to; else leaves it. */
+int blob_gunzip(struct blob *b, const char *path);
+
+int blob_alloc(struct blob *b, size_t n); /* ERR_MEMORY */
+void blob_release(struct blob *b);
+
+/* The most that n compressed bytes may unpack to. */
+size_t blob_limit(size_t n);
+
+#endif

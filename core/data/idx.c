@@ -1,0 +1,43 @@
+/* idx.c - images and labels in two idx files, as MNIST has them; gzip or plain. */
+#include "core/data/images.h"
+#include "core/err.h"
+
+static int idx_read(struct array *a, struct blob *b, const char *path)
+{
+    TRY(blob_map(b, path));
+    TRY(blob_gunzip(b, path));
+    return array_from_idx(a, b, path);
+}
+
+static int idx_load(struct store *s, const struct source *src)
+{
+    struct array a;
+    struct blob b = {0};
+    int code = idx_read(&a, &b, src->path);
+
+    if (code == 0)
+        code = store_set_images(s, &a, &b, src->path);
+    blob_release(&b);
+    TRY(code);
+    code = idx_read(&a, &b, src->labels);
+    if (code == 0)
+        code = store_set_labels(s, &a, src->labels);
+    blob_release(&b);
+    return code;
+}
+
+static int idx_open(struct data *d, const struct data_config *c, const char *root)
+{
+    return images_open(d, c, root, LABELS_FILE, idx_load);
+}
+
+extern const struct data_ops data_idx;
+const struct data_ops data_idx = {
+    .name = "idx",
+    .summary = "images and labels as MNIST's idx files, plain or .gz",
+    .open = idx_open,
+    .class_size = images_class_size,
+    .class_name = images_class_name,
+    .read = images_read,
+    .close = images_close,
+};

@@ -1,0 +1,172 @@
+/* images.c - one data set's view of a store: which classes, under which names, inverted or not. */
+#include "core/data/images.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config.h"
+#include "core/err.h"
+
+struct images {
+    struct store *store;       /* taken */
+    struct names names;        /* owned; n = 0 where the store has names */
+    uint32_t *selected;        /* owned; class of the store by class id; NULL: all as they are */
+    bool invert;
+};
+
+static bool is_given(const char *text)
+{
+    return text && *text;
+}
+
+static int source_set(struct source *src, const struct data_config *c, const char *root,
+                      enum images_labels labels)
+{
+    if (!is_given(c->path))
+        return err(ERR_CONFIG, "format '%s' needs the key 'path'", c->format);
+    if (labels == LABELS_FILE && !is_given(c->labels))
+        return err(ERR_CONFIG, "format '%s' needs the key 'labels'", c->format);
+    if (labels == LABELS_NONE && is_given(c->labels))
+        return err(ERR_CONFIG, "format '%s' has no use for the key 'labels'", c->format);
+    if (c->resize < 0 || c->resize > SIDE_MAX)
+        return err(ERR_CONFIG, "resize '%jd' is not within 0 and %d", (intmax_t)c->resize,
+                   SIDE_MAX);
+    src->format = c->format;
+    src->side = (int)c->resize;
+    src->path = path_join(root, c->path);
+    if (is_given(c->labels))
+        src->labels = path_join(labels == LABELS_FILE ? root : "", c->labels);
+    if (!src->path || (is_given(c->labels) && !src->labels))
+        return err(ERR_MEMORY, "out of memory for a path");
+    return 0;
+}
+
+static int names_set(struct images *m, const char *file, const char *root)
+{
+    char *path;
+    int code;
+
+    if (!is_given(file))
+        return m->store->names.n > 0 ? 0 : names_number(&m->names, m->store->n_classes);
+    if (m->store->names.n > 0)
+        return err(ERR_CONFIG, "folders name the classes, there is no use for the key 'names'");
+    path = path_join(root, file);
+    code = path ? names_read(&m->names, path) : err(ERR_MEMORY, "out of memory for a path");
+    if (code == 0)
+        code = names_check_all(&m->names, path);
+    if (code == 0 && m->names.n < m->store->n_classes)
+        code = err(ERR_DATA, "'%s' names %u classes, labels go up to %u", path, m->names.n,
+                   m->store->n_classes - 1);
+    free(path);
+    return code;
+}
+
+static const struct names *images_names(const struct images *m)
+{
+    return m->names.n > 0 ? &m->names : &m->store->names;
+}
+
+/* Names may go beyond the last label that occurs: those classes are empty. */
+static int classes_pad(struct store *s, uint32_t n, uint32_t **padded)
+{
+    uint32_t *first = calloc((size_t)n + 1, sizeof *first);
+
+    if (!first)
+        return err(ERR_MEMORY, "out of memory for %u classes", n);
+    for (uint32_t i = 0; i <= n; i++)
+        first[i] = s->first[i < s->n_classes ? i : s->n_classes];
+    *padded = first;
+    return 0;
+}
+
+static int classes_set(struct images *m, struct data *d, const struct strings *lists,
+                       const char *root)
+{
+    const struct names *names = images_names(m);
+    uint32_t *first = NULL;
+    int code;
+
+    d->n_classes = names->n;
+    if (lists->n == 0)
+        return 0;
+    TRY(classes_pad(m->store, names->n, &first));
+    code = names_select(names, first, lists, root, &m->selected, &d->n_classes);
+    free(first);
+    return code;
+}
+
+static int images_fill(struct data *d, const struct data_config *c, const char *root,
+                       const struct source *src, store_load *load)
+{
+    struct images *m = d->state;
+
+    TRY(store_take(&m->store, src, load));
+    m->invert = c->invert;
+    d->shape = m->store->shape;
+    TRY(names_set(m, c->names, root));
+    return classes_set(m, d, &c->classes, root);
+}
+
+int images_open(struct data *d, const struct data_config *c, const char *root,
+                enum images_labels labels, store_load *load)
+{
+    struct source src = {0};
+    int code;
+
+    d->state = calloc(1, sizeof(struct images)); /* data_close frees it, also after an error */
+    if (!d->state)
+        return err(ERR_MEMORY, "out of memory for a data set");
+    code = source_set(&src, c, root, labels);
+    if (code == 0)
+        code = images_fill(d, c, root, &src, load);
+    free(src.path);
+    free(src.labels);
+    return code;
+}
+
+static uint32_t store_class(const struct data *d, uint32_t class_id)
+{
+    const struct images *m = d->state;
+
+    return m->selected ? m->selected[class_id] : class_id;
+}
+
+uint32_t images_class_size(const struct data *d, uint32_t class_id)
+{
+    const struct store *s = ((const struct images *)d->state)->store;
+    uint32_t i = store_class(d, class_id);
+
+    return i < s->n_classes ? s->first[i + 1] - s->first[i] : 0;
+}
+
+void images_class_name(const struct data *d, uint32_t class_id, char *name, size_t n)
+{
+    snprintf(name, n, "%s", images_names(d->state)->items[store_class(d, class_id)]);
+}
+
+int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
+{
+    const struct images *m = d->state;
+    const struct store *s = m->store;
+    size_t size = shape_size(s->shape);
+    size_t at = s->order[s->first[store_class(d, class_id)] + sample] * size;
+
+    (void)target;
+    for (size_t i = 0; i < size; i++)
+        x[i] = s->u8 ? (real)s->u8[at + i] / 255 : (real)s->f32[at + i];
+    for (size_t i = 0; i < size && m->invert; i++)
+        x[i] = 1 - x[i];
+    return 0;
+}
+
+void images_close(struct data *d)
+{
+    struct images *m = d->state;
+
+    if (m->store)
+        store_give(m->store);
+    names_release(&m->names);
+    free(m->selected);
+    free(m);
+}

@@ -1,0 +1,21 @@
+/* images.h - what the image formats share: everything but how a file becomes a store. */
+#ifndef CORE_DATA_IMAGES_H
+#define CORE_DATA_IMAGES_H
+
+#include "core/data.h"
+#include "core/data/store.h"
+
+enum images_labels { LABELS_NONE, LABELS_FILE, LABELS_MEMBER }; /* what the key `labels` names */
+
+/* For ops->open: takes the store (keys path, labels, resize), names and selects the classes (keys
+ * names, classes), sets d->shape, d->n_classes, d->state. */
+int images_open(struct data *d, const struct data_config *c, const char *root,
+                enum images_labels labels, store_load *load);
+
+/* The rest of struct data_ops. */
+uint32_t images_class_size(const struct data *d, uint32_t class_id);
+void images_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);
+int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
+void images_close(struct data *d);
+
+#endif

@@ -1,0 +1,226 @@
+/* names.c - reading lists of class names, and selecting classes by them. */
+#include "core/data/names.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/data/blob.h"
+#include "core/data/store.h"
+#include "core/err.h"
+
+enum { TEXT_MAX = 64 << 20 };
+
+static uint32_t lines_count(const struct blob *b)
+{
+    uint32_t n = b->n > 0 && b->bytes[b->n - 1] != '\n';
+
+    for (size_t i = 0; i < b->n; i++)
+        n += b->bytes[i] == '\n';
+    return n;
+}
+
+static int text_check(const struct blob *b, const char *path)
+{
+    uint32_t line = 1;
+
+    if (b->n > TEXT_MAX)
+        return err(ERR_DATA, "'%s' is too long for a list of class names", path);
+    for (size_t i = 0; i < b->n; i++) {
+        uint8_t c = b->bytes[i];
+
+        if (c < ' ' && c != '\n' && c != '\r' && c != '\t')
+            return err(ERR_DATA, "'%s' line %u: byte %zu is not text", path, line, i);
+        line += c == '\n';
+    }
+    return 0;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Cuts text into lines without the spaces around them. */
+static void lines_split(struct names *v)
+{
+    char *at = v->text;
+
+    for (uint32_t i = 0; i < v->n; i++) {
+        char *end = at + strcspn(at, "\n"), *next = end + (*end != '\0');
+
+        while (at < end && is_space(*at))
+            at++;
+        while (end > at && is_space(end[-1]))
+            end--;
+        *end = '\0';
+        v->items[i] = at;
+        at = next;
+    }
+}
+
+static int names_from(struct names *v, const struct blob *b, const char *path)
+{
+    TRY(text_check(b, path));
+    v->n = lines_count(b);
+    if (v->n == 0 || v->n > LABEL_MAX)
+        return err(ERR_DATA, "'%s' has %u lines, a list of classes has 1 to %u", path, v->n,
+                   LABEL_MAX);
+    v->items = calloc(v->n, sizeof *v->items);
+    v->text = calloc(b->n + 1, 1);
+    if (!v->items || !v->text)
+        return err(ERR_MEMORY, "out of memory for the names of '%s'", path);
+    memcpy(v->text, b->bytes, b->n);
+    lines_split(v);
+    return 0;
+}
+
+int names_read(struct names *v, const char *path)
+{
+    struct blob b;
+    int code;
+
+    *v = (struct names){0};
+    TRY(blob_map(&b, path));
+    code = names_from(v, &b, path);
+    blob_release(&b);
+    if (code < 0)
+        names_release(v);
+    return code;
+}
+
+int names_check_all(const struct names *v, const char *path)
+{
+    for (uint32_t i = 0; i < v->n; i++)
+        if (!*v->items[i])
+            return err(ERR_DATA, "'%s' line %u names no class", path, i + 1);
+    return 0;
+}
+
+int names_number(struct names *v, uint32_t n)
+{
+    enum { WIDTH = 11 };
+
+    *v = (struct names){.n = n, .items = calloc(n, sizeof *v->items), .text = calloc(n, WIDTH)};
+    if (!v->items || !v->text) {
+        names_release(v);
+        return err(ERR_MEMORY, "out of memory for %u class names", n);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        v->items[i] = v->text + (size_t)i * WIDTH;
+        snprintf(v->items[i], WIDTH, "%u", i);
+    }
+    return 0;
+}
+
+void names_release(struct names *v)
+{
+    free(v->items);
+    free(v->text);
+    *v = (struct names){0};
+}
+
+char *path_join(const char *root, const char *path)
+{
+    bool whole = path[0] == '/' || !root || !*root;
+    char *joined;
+
+    return asprintf(&joined, "%s%s%s", whole ? "" : root, whole ? "" : "/", path) < 0 ? NULL
+                                                                                      : joined;
+}
+
+struct matches {
+    uint32_t n_equal, n_tail, equal, tail; /* how many, and the first of them */
+};
+
+static struct matches names_match(const struct names *v, const char *entry)
+{
+    struct matches m = {0};
+    size_t n = strlen(entry);
+
+    for (uint32_t i = 0; i < v->n; i++) {
+        size_t length = strlen(v->items[i]);
+
+        if (length < n || strcmp(v->items[i] + length - n, entry) != 0)
+            continue;
+        if (length == n && m.n_equal++ == 0)
+            m.equal = i;
+        else if (length > n && v->items[i][length - n - 1] == '/' && m.n_tail++ == 0)
+            m.tail = i;
+    }
+    return m;
+}
+
+struct selection {
+    const struct names *all;
+    const uint32_t *first;
+    bool *taken;
+    uint32_t *chosen, n;
+};
+
+static int select_entry(struct selection *s, const char *entry, const char *path, uint32_t line)
+{
+    struct matches m = names_match(s->all, entry);
+    uint32_t found = m.n_equal > 0 ? m.equal : m.tail;
+
+    if (m.n_equal + m.n_tail == 0)
+        return err(ERR_DATA, "'%s' line %u: no class is named '%s'", path, line, entry);
+    if (m.n_equal > 1 || (m.n_equal == 0 && m.n_tail > 1))
+        return err(ERR_DATA, "'%s' line %u: '%s' may be any of %u classes", path, line, entry,
+                   m.n_equal > 1 ? m.n_equal : m.n_tail);
+    if (s->taken[found])
+        return err(ERR_DATA, "'%s' line %u: class '%s' is listed before", path, line,
+                   s->all->items[found]);
+    if (s->first[found] == s->first[found + 1])
+        return err(ERR_DATA, "'%s' line %u: class '%s' has no images", path, line,
+                   s->all->items[found]);
+    s->taken[found] = true;
+    s->chosen[s->n++] = found;
+    return 0;
+}
+
+static int select_lines(struct selection *s, const char *path)
+{
+    struct names list;
+    int code = 0;
+
+    TRY(names_read(&list, path));
+    for (uint32_t i = 0; i < list.n && code == 0; i++)
+        if (*list.items[i])
+            code = select_entry(s, list.items[i], path, i + 1);
+    names_release(&list);
+    return code;
+}
+
+static int select_lists(struct selection *s, const struct strings *lists, const char *root)
+{
+    for (int i = 0; i < lists->n; i++) {
+        char *path = path_join(root, lists->items[i]);
+        int code = path ? select_lines(s, path) : err(ERR_MEMORY, "out of memory for a path");
+
+        free(path);
+        TRY(code);
+    }
+    return s->n > 0 ? 0 : err(ERR_DATA, "'%s' names no class", lists->items[0]);
+}
+
+int names_select(const struct names *v, const uint32_t *first, const struct strings *lists,
+                 const char *root, uint32_t **selected, uint32_t *n_selected)
+{
+    struct selection s = {.all = v, .first = first};
+    int code;
+
+    s.taken = calloc(v->n, sizeof *s.taken);
+    s.chosen = calloc(v->n, sizeof *s.chosen);
+    code = s.taken && s.chosen ? select_lists(&s, lists, root)
+                               : err(ERR_MEMORY, "out of memory for %u classes", v->n);
+    free(s.taken);
+    if (code < 0) {
+        free(s.chosen);
+        return code;
+    }
+    *selected = s.chosen;
+    *n_selected = s.n;
+    return 0;
+}

@@ -1,0 +1,170 @@
+/* store.c - the list of open stores, and what is done to each after loading: resize and index. */
+#include "core/data/store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/data/resize.h"
+#include "core/err.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct store *stores; /* under lock */
+
+static void store_free(struct store *s)
+{
+    blob_release(&s->pixels);
+    names_release(&s->names);
+    free(s->labels);
+    free(s->first);
+    free(s->order);
+    free(s->key);
+    free(s);
+}
+
+/* Format, options, and which file it is now: a file that was replaced is another one. */
+static char *store_key(const struct source *src)
+{
+    struct stat a = {0}, b = {0};
+    char *key;
+    int n;
+
+    stat(src->path, &a);
+    if (src->labels)
+        stat(src->labels, &b);
+    n = asprintf(&key, "%s|%s|%s|%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld", src->format,
+                 src->path, src->labels ? src->labels : "", src->side, (uintmax_t)a.st_dev,
+                 (uintmax_t)a.st_ino, (uintmax_t)a.st_size, (uintmax_t)a.st_mtim.tv_sec,
+                 a.st_mtim.tv_nsec, (uintmax_t)b.st_dev, (uintmax_t)b.st_ino, (uintmax_t)b.st_size,
+                 (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
+    return n < 0 ? NULL : key;
+}
+
+/* Counting sort of the images by label; within a class they keep their order. */
+static int store_index(struct store *s)
+{
+    uint32_t *next;
+
+    s->first = calloc((size_t)s->n_classes + 1, sizeof *s->first);
+    s->order = calloc(s->n, sizeof *s->order);
+    next = calloc((size_t)s->n_classes + 1, sizeof *next);
+    if (!s->first || !s->order || !next) {
+        free(next);
+        return err(ERR_MEMORY, "out of memory for the index of %u images", s->n);
+    }
+    for (uint32_t i = 0; i < s->n; i++)
+        s->first[s->labels[i] + 1]++;
+    for (uint32_t i = 0; i < s->n_classes; i++)
+        next[i + 1] = s->first[i + 1] += s->first[i];
+    for (uint32_t i = 0; i < s->n; i++)
+        s->order[next[s->labels[i]]++] = i;
+    free(next);
+    free(s->labels);
+    s->labels = NULL;
+    return 0;
+}
+
+static int resize_into(struct blob *to, const struct store *s, int side)
+{
+    size_t from_size = shape_size(s->shape), to_size = (size_t)side * side * s->shape.c;
+
+    TRY(blob_alloc(to, s->n * to_size * (s->u8 ? 1 : sizeof(float))));
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->u8)
+            TRY(resize_bytes(s->u8 + i * from_size, s->shape, to->bytes + i * to_size, side));
+        else
+            TRY(resize_floats(s->f32 + i * from_size, s->shape,
+                              (float *)(void *)to->bytes + i * to_size, side));
+    }
+    return 0;
+}
+
+static int store_resize(struct store *s, int side)
+{
+    struct blob to = {0};
+    int code;
+
+    if (side == 0 || (s->shape.h == side && s->shape.w == side))
+        return 0;
+    code = resize_into(&to, s, side);
+    if (code < 0) {
+        blob_release(&to);
+        return code;
+    }
+    blob_release(&s->pixels);
+    s->pixels = to;
+    s->shape.h = s->shape.w = side;
+    if (s->u8)
+        s->u8 = to.bytes;
+    else
+        s->f32 = (const float *)(void *)to.bytes;
+    return 0;
+}
+
+static int store_fill(struct store *s, const struct source *src, store_load *load)
+{
+    TRY(load(s, src));
+    TRY(store_resize(s, src->side));
+    return s->labels ? store_index(s) : 0;
+}
+
+static int store_new(struct store **out, char *key, const struct source *src, store_load *load)
+{
+    struct store *s = calloc(1, sizeof *s);
+    int code;
+
+    if (!s) {
+        free(key);
+        return err(ERR_MEMORY, "out of memory for '%s'", src->path);
+    }
+    s->key = key;
+    s->n_users = 1;
+    code = store_fill(s, src, load);
+    if (code < 0) {
+        store_free(s);
+        return code;
+    }
+    s->next = stores;
+    stores = s;
+    *out = s;
+    return 0;
+}
+
+int store_take(struct store **out, const struct source *src, store_load *load)
+{
+    char *key = store_key(src);
+    struct store *s;
+    int code = 0;
+
+    if (!key)
+        return err(ERR_MEMORY, "out of memory for '%s'", src->path);
+    pthread_mutex_lock(&lock);
+    for (s = stores; s && strcmp(s->key, key) != 0; s = s->next)
+        ;
+    if (s) {
+        s->n_users++;
+        *out = s;
+        free(key);
+    } else {
+        code = store_new(out, key, src, load);
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+void store_give(struct store *s)
+{
+    struct store **at = &stores;
+
+    pthread_mutex_lock(&lock);
+    if (--s->n_users == 0) {
+        while (*at != s)
+            at = &(*at)->next;
+        *at = s->next;
+        store_free(s);
+    }
+    pthread_mutex_unlock(&lock);
+}

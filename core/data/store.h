@@ -1,0 +1,55 @@
+/* store.h - the pixels and labels of one image set: one copy per process, however many data sets
+ * are opened on it. */
+#ifndef CORE_DATA_STORE_H
+#define CORE_DATA_STORE_H
+
+#include <stdint.h>
+
+#include "core/data.h"
+#include "core/data/array.h"
+#include "core/data/blob.h"
+#include "core/data/names.h"
+
+enum {
+    SIDE_MAX = 4096,     /* pixels a side of any image read            */
+    CHANNELS_MAX = 16,   /* of arrays; PNG has 1 or 3                  */
+    LABEL_MAX = 1000000, /* labels are below this                      */
+};
+
+struct store {
+    struct shape shape;
+    uint32_t n;          /* images */
+    const uint8_t *u8;   /* [n][h][w][c], 0..255: this */
+    const float *f32;    /* or this, 0..1 */
+    struct blob pixels;  /* owned; u8 or f32 points into it */
+    uint32_t *labels;    /* owned; of every image; given up once indexed */
+    uint32_t n_classes;  /* largest label + 1 */
+    uint32_t *first;     /* owned; [n_classes + 1]: class i has images order[first[i]] ... */
+    uint32_t *order;     /* owned; [n] */
+    struct names names;  /* owned; of folders; else n = 0 */
+    char *key;           /* owned; the rest is store.c's */
+    int n_users;
+    struct store *next;
+};
+
+struct source {
+    const char *format;
+    char *path;   /* owned */
+    char *labels; /* owned; a path, or the member's name, or NULL */
+    int side;     /* pixels a side to resize to; 0 as is */
+};
+
+/* Fills shape, n, u8 or f32, pixels and labels; or, in place of labels, n_classes, first, order, names. */
+typedef int store_load(struct store *s, const struct source *src);
+
+/* The store of src, loaded now or shared with who loaded it before; give it back with store_give. */
+int store_take(struct store **s, const struct source *src, store_load *load);
+void store_give(struct store *s);
+
+/* For loaders: checks the array and takes its numbers; pixels (moved from b) may stay mapped. */
+int store_set_images(struct store *s, const struct array *a, struct blob *b, const char *what);
+int store_set_labels(struct store *s, const struct array *a, const char *what);
+/* The images' shape, checked: ERR_DATA for sides and channels out of range. */
+int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const char *what);
+
+#endif

@@ -1,0 +1,111 @@
+/* store_set.c - arrays become a store's pixels and labels, once every number has been checked. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/data/store.h"
+#include "core/err.h"
+
+int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const char *what)
+{
+    if (h < 1 || w < 1 || h > SIDE_MAX || w > SIDE_MAX)
+        return err(ERR_DATA, "'%s' has images of %ju x %ju pixels, the limit is %d a side", what,
+                   (uintmax_t)h, (uintmax_t)w, SIDE_MAX);
+    if (c < 1 || c > CHANNELS_MAX)
+        return err(ERR_DATA, "'%s' has images of %ju channels (the last dimension), the limit is %d",
+                   what, (uintmax_t)c, CHANNELS_MAX);
+    s->shape = (struct shape){.h = (int)h, .w = (int)w, .c = (int)c};
+    return 0;
+}
+
+/* Copies the n numbers of width 4 or 8 (little endian) to floats. */
+static int floats_copy(struct blob *to, const struct array *a, const char *what)
+{
+    float *f;
+
+    TRY(blob_alloc(to, (size_t)a->n * sizeof(float)));
+    f = (float *)(void *)to->bytes;
+    if (a->width == 4)
+        memcpy(f, a->data, (size_t)a->n * sizeof(float));
+    for (size_t i = 0; i < a->n; i++) {
+        double wide;
+
+        if (a->width == 8) {
+            memcpy(&wide, a->data + 8 * i, sizeof wide);
+            f[i] = (float)wide;
+        }
+        if (!(f[i] >= 0 && f[i] <= 1))
+            return err(ERR_DATA, "'%s' has the number %g at index %zu, images are within 0 and 1",
+                       what, (double)f[i], i);
+    }
+    return 0;
+}
+
+static int images_check(const struct array *a, const char *what)
+{
+    if (!(a->kind == 'u' && a->width == 1) && !(a->kind == 'f' && !a->big))
+        return err(ERR_DATA, "'%s' has numbers of type %c%d%s, images are u1, f4 or f8", what,
+                   a->kind, a->width, a->big ? " (big endian)" : "");
+    if (a->n_dims < 3)
+        return err(ERR_DATA, "'%s' has %d dimensions, images are [n, h, w] or [n, h, w, c]", what,
+                   a->n_dims);
+    if (a->dims[0] < 1 || a->dims[0] >= DATA_GRID)
+        return err(ERR_DATA, "'%s' has %ju images", what, (uintmax_t)a->dims[0]);
+    return 0;
+}
+
+int store_set_images(struct store *s, const struct array *a, struct blob *b, const char *what)
+{
+    struct blob floats = {0};
+    int code;
+
+    TRY(images_check(a, what));
+    TRY(store_set_shape(s, a->dims[1], a->dims[2], a->n_dims == 4 ? a->dims[3] : 1, what));
+    s->n = (uint32_t)a->dims[0];
+    if (a->kind == 'u') {
+        s->u8 = a->data;
+        s->pixels = *b;
+        *b = (struct blob){0};
+        return 0;
+    }
+    code = floats_copy(&floats, a, what);
+    if (code < 0) {
+        blob_release(&floats);
+        return code;
+    }
+    s->f32 = (const float *)(void *)floats.bytes;
+    s->pixels = floats;
+    return 0;
+}
+
+/* The i-th integer; false where it is negative or not below LABEL_MAX. */
+static bool label_at(const struct array *a, uint64_t i, uint32_t *label)
+{
+    const uint8_t *p = a->data + i * (uint64_t)a->width;
+    uint64_t v = 0;
+
+    for (int k = 0; k < a->width; k++)
+        v |= (uint64_t)p[a->big ? a->width - 1 - k : k] << 8 * k;
+    *label = (uint32_t)v;
+    return v < LABEL_MAX && !(a->kind == 'i' && v >> (8 * a->width - 1));
+}
+
+int store_set_labels(struct store *s, const struct array *a, const char *what)
+{
+    if (a->kind == 'f' || a->n_dims != 1)
+        return err(ERR_DATA, "'%s' has numbers of type %c%d in %d dimensions, labels are whole "
+                             "numbers in 1 dimension",
+                   what, a->kind, a->width, a->n_dims);
+    if (a->n != s->n)
+        return err(ERR_DATA, "'%s' has %ju labels for %u images", what, (uintmax_t)a->n, s->n);
+    s->labels = calloc(s->n, sizeof *s->labels);
+    if (!s->labels)
+        return err(ERR_MEMORY, "out of memory for %u labels", s->n);
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (!label_at(a, i, &s->labels[i]))
+            return err(ERR_DATA, "'%s' has a label out of range at index %u, labels are 0 to %d",
+                       what, i, LABEL_MAX - 1);
+        if (s->labels[i] >= s->n_classes)
+            s->n_classes = s->labels[i] + 1;
+    }
+    return 0;
+}

@@ -1,0 +1,8 @@
+/* table.c - every data format, by name. */
+#include "core/data.h"
+
+extern const struct data_ops data_npy, data_npz, data_idx, data_folder, data_sinusoid, data_glyphs;
+
+const struct data_ops *const data_table[] = {
+    &data_npy, &data_npz, &data_idx, &data_folder, &data_sinusoid, &data_glyphs, NULL,
+};

@@ -1,0 +1,105 @@
+/* layout.c - the parameter vector's description. */
+#include "core/layout.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/err.h"
+#include "core/rng.h"
+
+const char *role_name(enum role role)
+{
+    static const char *const names[] = {"body", "head", "stat"};
+
+    return names[role];
+}
+
+int layout_add(struct layout *l, struct segment s)
+{
+    if (l->n_segments == LAYOUT_MAX)
+        return err(ERR_CONFIG, "the model has more than %d parameter segments", LAYOUT_MAX);
+    s.n = 1;
+    for (int i = 0; i < s.n_dims; i++)
+        s.n *= s.dims[i];
+    s.offset = l->n;
+    l->n += s.n;
+    l->segments[l->n_segments++] = s;
+    return 0;
+}
+
+const struct segment *layout_find(const struct layout *l, const char *name)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        if (strcmp(l->segments[i].name, name) == 0)
+            return &l->segments[i];
+    return NULL;
+}
+
+uint64_t layout_digest(const struct layout *l)
+{
+    uint64_t digest = 0;
+
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        char line[160];
+        int n = snprintf(line, sizeof line, "%s %s", s->name, role_name(s->role));
+
+        for (int k = 0; k < s->n_dims; k++)
+            n += snprintf(line + n, sizeof line - (size_t)n, " %zu", s->dims[k]);
+        digest = XXH64(line, (size_t)n, digest);
+    }
+    return digest;
+}
+
+void layout_init(const struct layout *l, uint64_t seed, real *theta)
+{
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        struct rng r;
+
+        rng_init(&r, seed, RNG_INIT, 0, (uint32_t)i);
+        for (size_t k = 0; k < s->n; k++)
+            theta[s->offset + k] =
+                (real)(s->init == INIT_CONSTANT ? s->scale : rng_uniform(&r, -s->scale, s->scale));
+    }
+}
+
+/* Where element (o, c, p) of [out][in][kh kw] lies in memory, [out][kh kw][in]. */
+static size_t memory_index(const struct segment *s, size_t o, size_t c, size_t p)
+{
+    size_t window = s->dims[2] * s->dims[3];
+
+    return (o * window + p) * s->dims[1] + c;
+}
+
+void layout_export(const struct segment *s, const real *theta, real *torch)
+{
+    if (s->n_dims != 4) {
+        memcpy(torch, theta + s->offset, s->n * sizeof(real));
+        return;
+    }
+    for (size_t o = 0; o < s->dims[0]; o++)
+        for (size_t c = 0; c < s->dims[1]; c++)
+            for (size_t p = 0; p < s->dims[2] * s->dims[3]; p++)
+                *torch++ = theta[s->offset + memory_index(s, o, c, p)];
+}
+
+void layout_import(const struct segment *s, const real *torch, real *theta)
+{
+    if (s->n_dims != 4) {
+        memcpy(theta + s->offset, torch, s->n * sizeof(real));
+        return;
+    }
+    for (size_t o = 0; o < s->dims[0]; o++)
+        for (size_t c = 0; c < s->dims[1]; c++)
+            for (size_t p = 0; p < s->dims[2] * s->dims[3]; p++)
+                theta[s->offset + memory_index(s, o, c, p)] = *torch++;
+}
+
+uint64_t layout_hash(const struct layout *l, const real *theta, real *scratch)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        layout_export(&l->segments[i], theta, scratch + l->segments[i].offset);
+    return XXH64(scratch, l->n * sizeof(real), 0);
+}

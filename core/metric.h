@@ -1,0 +1,23 @@
+/* metric.h - what a task reports beside its contribution: scalars, summed exactly like the rest. */
+#ifndef CORE_METRIC_H
+#define CORE_METRIC_H
+
+enum { STEPS_MAX = 64 }; /* inner steps */
+
+/* Each is a sum over tasks. Evaluation adds, per inner step k = 0 .. K, four sums from
+ * TALLY_CURVE + 4 k on: query loss, its square, query accuracy, its square. */
+enum tally_slot {
+    TALLY_DONE,         /* tasks that contributed                                           */
+    TALLY_FAILED,       /* tasks set aside: not finite, or beyond the sum's grid             */
+    TALLY_SUPPORT_LOSS, /* support loss before adaptation                                   */
+    TALLY_LOSS,         /* query loss after adaptation                                      */
+    TALLY_ACCURACY,     /* query accuracy after adaptation; 0 for regression                */
+    TALLY_CURVE,
+    TALLY_N = TALLY_CURVE + 4 * (STEPS_MAX + 1),
+};
+
+struct tally {
+    double v[TALLY_N];
+};
+
+#endif

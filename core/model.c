@@ -1,0 +1,176 @@
+/* model.c - mlp, conv4, and layers as listed. */
+#include "core/model.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+
+static void put(struct layer_spec *specs, int *n, struct layer_spec s)
+{
+    specs[(*n)++] = s;
+}
+
+static const struct layer_spec head = {.type = "dense", .head = true, .bias = true};
+
+/* Hidden layers of the given widths, each with its activation. */
+static int mlp_specs(const struct model_config *m, struct layer_spec *specs, int max)
+{
+    struct layer_spec activation = {0};
+    int n = 0;
+
+    if (2 * m->widths.n + 2 > max)
+        return err(ERR_CONFIG, "model 'mlp' has more than %d hidden layers", max / 2 - 1);
+    snprintf(activation.type, sizeof activation.type, "%s", m->activation);
+    put(specs, &n, (struct layer_spec){.type = "flatten"});
+    for (int i = 0; i < m->widths.n; i++) {
+        put(specs, &n,
+            (struct layer_spec){
+                .type = "dense", .filters = atoi(m->widths.items[i]), .bias = true});
+        put(specs, &n, activation);
+    }
+    put(specs, &n, head);
+    return n;
+}
+
+/* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017) or by
+ * 2x2 max-pooling (mini-ImageNet). */
+static int conv4_specs(const struct model_config *m, struct layer_spec *specs, int max)
+{
+    bool stride = strcmp(m->reduction, "stride") == 0;
+    bool running = strcmp(m->statistics, "running") == 0;
+    int n = 0;
+
+    assert(max >= 18);
+    for (int i = 0; i < 4; i++) {
+        put(specs, &n,
+            (struct layer_spec){.type = "conv",
+                                .filters = (int)m->filters,
+                                .kernel = 3,
+                                .stride = stride ? 2 : 1,
+                                .pad = 1});
+        put(specs, &n, (struct layer_spec){.type = "batchnorm", .running = running});
+        put(specs, &n, (struct layer_spec){.type = "relu"});
+        if (!stride)
+            put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2, .stride = 2});
+    }
+    if (strcmp(m->pool, "mean") == 0)
+        put(specs, &n, (struct layer_spec){.type = "meanpool"});
+    else
+        put(specs, &n, (struct layer_spec){.type = "flatten"});
+    put(specs, &n, head);
+    return n;
+}
+
+static int spec_set(struct layer_spec *s, const char *key, int value)
+{
+    struct {
+        const char *key;
+        int *place;
+    } fields[] = {{"filters", &s->filters}, {"features", &s->filters}, {"kernel", &s->kernel},
+                  {"stride", &s->stride},   {"pad", &s->pad}};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(fields[i].key, key) == 0) {
+            *fields[i].place = value;
+            return 0;
+        }
+    if (strcmp(key, "bias") == 0 || strcmp(key, "running") == 0) {
+        *(strcmp(key, "bias") == 0 ? &s->bias : &s->running) = value != 0;
+        return 0;
+    }
+    return -1;
+}
+
+/* One word of a layer's line: key=value. */
+static int spec_word(struct layer_spec *s, const char *line, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    char key[16], *end = NULL;
+    long value = equals ? strtol(equals + 1, &end, 10) : -1;
+
+    if (!equals || end == equals + 1 || *end || value < 0 || value > 65536)
+        return err(ERR_CONFIG, "layer '%s': '%s' is not key=number", line, word);
+    snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+    if (spec_set(s, key, (int)value) < 0)
+        return err(ERR_CONFIG,
+                   "layer '%s': unknown key '%s', must be one of filters, features, kernel, stride, "
+                   "pad, bias, running",
+                   line, key);
+    return 0;
+}
+
+static int spec_type(struct layer_spec *s, const char *line, const char *type)
+{
+    const char *names[32];
+    int n = 0;
+    const char *near;
+
+    *s = strcmp(type, "head") == 0 ? head : (struct layer_spec){.bias = true};
+    if (s->head)
+        return 0;
+    snprintf(s->type, sizeof s->type, "%s", type);
+    if (layer_find(type))
+        return 0;
+    for (int i = 0; layer_table[i] && n < 30; i++)
+        names[n++] = layer_table[i]->name;
+    names[n++] = "head";
+    names[n] = NULL;
+    near = config_nearest(type, names);
+    return err(ERR_CONFIG, "layer '%s': no layer is called '%s'%s%s%s", line, type,
+               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* "conv filters=64 kernel=3 stride=2 pad=1" */
+static int spec_parse(struct layer_spec *s, const char *line)
+{
+    char words[256], *save, *word;
+
+    snprintf(words, sizeof words, "%s", line);
+    word = strtok_r(words, " \t", &save);
+    if (!word)
+        return err(ERR_CONFIG, "model.layers has an empty line");
+    TRY(spec_type(s, line, word));
+    while ((word = strtok_r(NULL, " \t", &save)))
+        TRY(spec_word(s, line, word));
+    return 0;
+}
+
+static int layers_specs(const struct model_config *m, struct layer_spec *specs, int max)
+{
+    if (m->layers.n == 0)
+        return err(ERR_CONFIG, "model.type is 'layers', but model.layers is empty");
+    if (m->layers.n > max)
+        return err(ERR_CONFIG, "model.layers has more than %d lines", max);
+    for (int i = 0; i < m->layers.n; i++)
+        TRY(spec_parse(&specs[i], m->layers.items[i]));
+    return m->layers.n;
+}
+
+static const struct model_ops mlp = {
+    "mlp", "fully connected: widths, activation", mlp_specs};
+static const struct model_ops conv4 = {
+    "conv4", "four convolutions: filters, reduction, pool, statistics", conv4_specs};
+static const struct model_ops layers = {
+    "layers", "the lines of model.layers, from input to head", layers_specs};
+
+const struct model_ops *const model_table[] = {&mlp, &conv4, &layers, NULL};
+
+const struct model_ops *model_find(const char *name)
+{
+    for (const struct model_ops *const *ops = model_table; *ops; ops++)
+        if (strcmp((*ops)->name, name) == 0)
+            return *ops;
+    return NULL;
+}
+
+int model_specs(const struct model_config *m, struct layer_spec *specs, int max)
+{
+    const struct model_ops *ops = model_find(m->type);
+
+    if (!ops)
+        return err(ERR_CONFIG, "no model is called '%s'", m->type);
+    return ops->specs(m, specs, max);
+}

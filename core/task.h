@@ -1,0 +1,34 @@
+/* task.h - one task: a complete description, without a pixel in it. */
+#ifndef CORE_TASK_H
+#define CORE_TASK_H
+
+#include <stdint.h>
+
+#include "core/arena.h"
+
+struct task {
+    uint32_t stage, data; /* indices into the configuration's stages and data sections        */
+    uint32_t round, slot; /* its place in the run; evaluation: round 0, slot = episode         */
+    uint64_t seed;        /* of the run                                                       */
+    uint32_t way, shot, query;
+    uint32_t *classes;    /* (way)         class ids; regression: one function                */
+    uint32_t *turns;      /* (way)         quarter turns counter-clockwise                    */
+    uint32_t *support;    /* (way x shot)  sample ids, class by class                         */
+    uint32_t *queries;    /* (way x query)                                                    */
+};
+
+/* What the buffers of a struct task must hold. */
+struct task_size {
+    uint32_t way, shot, query;
+};
+
+static inline void task_init(struct task *t, struct task_size s, struct arena *a)
+{
+    *t = (struct task){.way = s.way, .shot = s.shot, .query = s.query};
+    t->classes = arena_take(a, s.way * sizeof(uint32_t));
+    t->turns = arena_take(a, s.way * sizeof(uint32_t));
+    t->support = arena_take(a, (size_t)s.way * s.shot * sizeof(uint32_t));
+    t->queries = arena_take(a, (size_t)s.way * s.query * sizeof(uint32_t));
+}
+
+#endif

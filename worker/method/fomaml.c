@@ -1,0 +1,22 @@
+/* fomaml.c - first-order MAML (Finn, Abbeel, Levine 2017, section 5.2): the query gradient at theta_K,
+ * taken as if d theta_K / d theta_0 were the identity.                         math.md (5.4) */
+#include "core/err.h"
+#include "core/vec.h"
+#include "worker/method.h"
+
+static int fomaml_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                       struct tally *tally)
+{
+    struct unroll *u = &m->train;
+
+    TRY(unroll_forward(u, theta, &ep->support, tally));
+    TRY(unroll_query(u, &ep->query, tally));
+    vec_add(m->n, u->adjoint, grad);
+    return 0;
+}
+
+const struct method_ops method_fomaml = {
+    .name = "fomaml",
+    .summary = "first-order MAML (Finn et al. 2017)",
+    .grad = fomaml_grad,
+};

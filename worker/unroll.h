@@ -1,0 +1,52 @@
+/* unroll.h - the inner loop and its adjoint.
+ *
+ *     theta_{k+1} = theta_k - rate * grad L_support(theta_k),   k = 0 .. K-1        math.md (5.1)
+ *     adjoint_k   = adjoint_{k+1} - H(theta_k) (rate * adjoint_{k+1})               math.md (5.3)
+ *
+ * with one rate per parameter. Activations of a step are kept while all steps fit the memory stated;
+ * else the adjoint recomputes each step's, to the same bits. */
+#ifndef WORKER_UNROLL_H
+#define WORKER_UNROLL_H
+
+#include "core/arena.h"
+#include "core/metric.h"
+#include "core/net.h"
+
+struct unroll_spec {
+    int steps;           /* K >= 0 */
+    double rate;         /* of every learnable parameter; statistics have 0 */
+    bool second;         /* an adjoint will be asked for */
+    bool evaluate;       /* network in evaluation mode (running statistics) */
+    int n_support, n_query;
+    size_t memory;       /* bytes for kept activations */
+};
+
+struct unroll {
+    const struct net *net; /* borrowed */
+    struct unroll_spec spec;
+    int n_tapes;                    /* steps whose activations are kept: spec.steps or 1 */
+    real *rate;                     /* (P) */
+    const real *theta[STEPS_MAX + 1]; /* theta[0] borrowed from the caller, the rest in place */
+    real *room[STEPS_MAX + 1];
+    struct tape support[STEPS_MAX], query, tangents;
+    real *gradient, *adjoint, *direction; /* (P) each */
+};
+
+/* Takes everything from the arena: nothing is allocated later. */
+void unroll_init(struct unroll *u, const struct net *net, const struct unroll_spec *spec,
+                 struct arena *arena);
+
+/* One step from theta[k] to theta[k + 1]; returns the support loss before it. */
+double unroll_step(struct unroll *u, int k, const struct batch *support);
+
+/* theta_0 = theta; all K steps. ERR_NONFINITE names the step whose loss is not finite. */
+int unroll_forward(struct unroll *u, const real *theta, const struct batch *support,
+                   struct tally *tally);
+
+/* Query loss and accuracy at theta_K into tally; its gradient into u->adjoint (overwritten). */
+int unroll_query(struct unroll *u, const struct batch *query, struct tally *tally);
+
+/* u->adjoint: from d loss / d theta_K to d loss / d theta_0. spec.second must be set. */
+void unroll_adjoint(struct unroll *u, const struct batch *support);
+
+#endif
