@@ -20,7 +20,7 @@ SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coord
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIBRARY = $(filter-out $(BUILD)/launch/metaloop.o,$(OBJECTS))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c tests/conform_*.c))
-VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || echo unversioned)
 
 all: $(BUILD)/metaloop
 
@@ -45,11 +45,19 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libmetaloop.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
 
+# Rewritten only when the revision changes, so that an unchanged tree links nothing anew.
+$(BUILD)/build_revision.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define REVISION "$(REVISION)"' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/launch/version.o: $(BUILD)/build_revision.h
+FORCE:
+
 tests-build: $(TESTS)
 
 clean:
 	rm -rf build build64 build-san
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d)
-.PHONY: all tests-build clean
+.PHONY: all tests-build clean FORCE
 .SECONDARY:

@@ -19,7 +19,7 @@ struct strings { /* a list value */
 struct run_config {
     char *name;
     int64_t seed;
-    char *directory;
+    char *directory; /* "runs/NAME" where none was given */
 };
 
 struct cluster_config {
@@ -96,9 +96,12 @@ struct config {
     struct progress_config progress;
 };
 
-/* Reads the file and applies each "section.key=value" ("stage.meta.rounds=100", "run.seed=3") of sets
- * (n_sets). Checks types, ranges, choices, and that every name used (a stage's data, evaluate.data)
- * is defined. Errors: ERR_NOINPUT, ERR_CONFIG with "FILE:LINE: ...". On error *c is empty. */
+/* Reads the file and applies each "section.key=value" ("stage.meta.rounds=100", "run.seed=3";
+ * lists as "evaluate.data=a,b") of sets (n_sets) in order. Checks types, ranges, choices and, once
+ * the last set is in, that every data set named (a stage's data, evaluate.data) is defined and that
+ * there is a stage. Strings are UTF-8; "${...}" in double quotes is refused, not expanded.
+ * Thread-safe. Errors: ERR_NOINPUT; ERR_CONFIG with "FILE:LINE: ..." or "--set '...': ...";
+ * ERR_MEMORY. On error *c is empty. */
 int config_read(struct config *c, const char *path, const char *const *sets, int n_sets);
 
 /* The same from text already in memory; `name` stands for the file in errors. */

@@ -116,9 +116,11 @@ static const char *type_name(enum config_type type)
 /* "0 .. 100", "a, b, c" or "" */
 static void range_text(const struct config_key *k, char *text, size_t n)
 {
+    int digits = k->type == CONFIG_REAL ? 15 : 16;
+
     *text = '\0';
     if (k->type == CONFIG_INT || k->type == CONFIG_REAL || k->type == CONFIG_WHOLES)
-        snprintf(text, n, "%.16g .. %.16g", k->min, k->max);
+        snprintf(text, n, "%.*g .. %.*g", digits, k->min, digits, k->max);
     if (!k->choices)
         return;
     size_t used = 0;

@@ -65,8 +65,6 @@ static int section_open(struct reader *r, const char *name, const char *title)
     const struct config_section *s = config_section_find(name);
     int line = r->lines.sections[r->n_opened < CONFIG_BRACES ? r->n_opened : CONFIG_BRACES - 1];
 
-    if (!s)
-        return reader_fail(r, line, config_unknown_section(name));
     r->section = s;
     r->n_opened++;
     memset(r->seen, 0, sizeof r->seen);
@@ -82,13 +80,9 @@ static int section_open(struct reader *r, const char *name, const char *title)
     return 0;
 }
 
-static int key_read(struct reader *r, cfg_t *cfg, const cfg_opt_t *opt, const char *value)
+static int key_read(struct reader *r, const struct config_key *k, const char *value)
 {
-    const struct config_key *k = config_key_find(cfg->name, opt->name);
-
-    if (!k) /* "section|key", libconfuse's own notation */
-        return config_unknown_section(cfg->name);
-    if (opt->flags & CFGF_LIST)
+    if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
         return config_key_check_item(k, value);
     if (r->seen[k - config_keys])
         return err(ERR_CONFIG, "'%s' is given twice", k->name);
@@ -98,12 +92,15 @@ static int key_read(struct reader *r, cfg_t *cfg, const cfg_opt_t *opt, const ch
 
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
+    const struct config_key *k = config_key_find(cfg->name, opt->name);
     struct reader *r = reader;
 
     *(const char **)result = value;
+    if (!k) /* "section|key", libconfuse's own notation */
+        return reader_fail(r, cfg->line, err(ERR_CONFIG, "'%s' outside a section", opt->name));
     if (!r->section && section_open(r, cfg->name, cfg->title) < 0)
         return -1;
-    int code = key_read(r, cfg, opt, value);
+    int code = key_read(r, k, value);
     return code < 0 ? reader_fail(r, cfg->line, code) : 0;
 }
 
@@ -135,6 +132,15 @@ static int on_section(cfg_t *root, cfg_opt_t *opt)
     return 0;
 }
 
+static int unknown_name(const char *section, const char *name)
+{
+    if (strcmp(section, "root") != 0)
+        return config_unknown_key(section, name);
+    if (config_section_find(name))
+        return err(ERR_CONFIG, "a name may not hold '|'");
+    return config_unknown_section(name);
+}
+
 static void on_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[256];
@@ -142,16 +148,27 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list args)
 
     vsnprintf(text, sizeof text, fmt, args);
     char *subject = strchr(text, '\''), *end = strrchr(text, '\'');
-    if (strncmp(text, "no such option", 14) == 0 && end > subject) {
-        *end = '\0';
-        code = strcmp(cfg->name, "root") == 0 ? config_unknown_section(subject + 1)
-                                              : config_unknown_key(cfg->name, subject + 1);
-    } else if (strncmp(text, "found duplicate title", 21) == 0 && end > subject) {
+    if (strncmp(text, "no such option", 14) == 0 && subject) {
+        subject[end > subject ? end - subject : (ptrdiff_t)strlen(subject)] = '\0';
+        code = unknown_name(cfg->name, subject + 1);
+    } else if (strncmp(text, "found duplicate title", 21) == 0 && subject) {
         code = err(ERR_CONFIG, "a second section with the name %s", subject);
     } else {
         code = err(ERR_CONFIG, "%s", text);
     }
     reader_fail(reader, cfg->line, code);
+}
+
+/* How far the parser came: a section's line is its parent's only once it ends. */
+static int furthest_line(cfg_t *cfg)
+{
+    int line = cfg->line;
+
+    for (cfg_opt_t *o = cfg->opts; o->name; o++)
+        for (unsigned i = 0; i < cfg_opt_size(o); i++)
+            if (cfg_opt_getnsec(o, i)->line > line)
+                line = cfg_opt_getnsec(o, i)->line;
+    return line;
 }
 
 static int confuse_run(const char *plain)
@@ -179,6 +196,8 @@ static int confuse_run(const char *plain)
         return err(ERR_MEMORY, "out of memory");
     cfg_set_error_function(cfg, on_error);
     int code = cfg_parse_buf(cfg, plain) == CFG_SUCCESS ? 0 : ERR_CONFIG;
+    if (code < 0 && reader->code == 0) /* the one refusal libconfuse has no sentence for */
+        reader_fail(reader, furthest_line(cfg), err(ERR_CONFIG, "an empty string as a name"));
     cfg_free(cfg);
     return code;
 }
@@ -196,7 +215,6 @@ int config_syntax(struct config *c, const char *text, const char *name,
         origins->last_line = r.lines.last;
         pthread_mutex_lock(&lock);
         reader = &r;
-        err(ERR_CONFIG, "%.200s:1: cannot be parsed", name);
         code = confuse_run(plain);
         reader = NULL;
         pthread_mutex_unlock(&lock);

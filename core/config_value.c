@@ -1,6 +1,5 @@
 /* config_value.c - a row reads its field from text, and says what is wrong with the text. */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +10,10 @@ enum { SHOWN = 60 }; /* bytes of a wrong word */
 
 static int range_error(const struct config_key *k, const char *value)
 {
-    return err(ERR_CONFIG, "'%s' is %.*s, must be between %.16g and %.16g", k->name, SHOWN, value,
-               k->min, k->max);
+    int digits = k->type == CONFIG_REAL ? 15 : 16;
+
+    return err(ERR_CONFIG, "'%s' is %.*s, must be between %.*g and %.*g", k->name, SHOWN, value,
+               digits, k->min, digits, k->max);
 }
 
 static int kind_error(const struct config_key *k, const char *value, const char *kind)
@@ -29,7 +30,7 @@ static int whole_parse(const struct config_key *k, const char *value, int64_t *x
         return kind_error(k, value, "a whole number");
     errno = 0;
     *x = strtoll(value, NULL, 10);
-    if (errno || (double)*x < k->min || (double)*x > k->max)
+    if (errno || *x < (int64_t)k->min || *x > (int64_t)k->max)
         return range_error(k, value);
     return 0;
 }
@@ -41,7 +42,7 @@ static int real_parse(const struct config_key *k, const char *value, double *x)
     *x = strtod(value, &end);
     if (end == value || *end || value[strspn(value, "0123456789+-.eE")])
         return kind_error(k, value, "a number");
-    if (!isfinite(*x) || *x < k->min || *x > k->max)
+    if (!(*x >= k->min && *x <= k->max))
         return range_error(k, value);
     return 0;
 }

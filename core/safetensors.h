@@ -19,8 +19,11 @@ struct tensor {
     int n_dims; /* 0 to 6; 0: a scalar, one element */
     size_t dims[6];
     size_t n;         /* elements */
-    const void *data; /* borrowed when writing; inside the map when read */
+    const void *data; /* borrowed when writing; inside the map when read, aligned to its dtype only
+                       * where every tensor before it has a size that is a multiple of that */
 };
+
+enum { SAFETENSORS_HEADER_MAX = 1 << 24 }; /* bytes; longer ones are neither read nor written */
 
 struct text { /* one entry of __metadata__ */
     const char *key, *value;
@@ -37,16 +40,21 @@ struct safetensors {
     void *json; /* owned: the parsed header that texts point into */
 };
 
-/* Maps and checks a file. Errors name the path and the offset or tensor: ERR_NOINPUT, ERR_DATA, ERR_MEMORY. */
+/* Maps and checks a file. A file without "digest" in its metadata (numpy's, torch's) is fine; one
+ * with "digest_kind" but without "digest" is not. The file must not shrink while it is open.
+ * Errors name the path and the offset or tensor: ERR_NOINPUT, ERR_DATA, ERR_MEMORY. */
 int safetensors_open(struct safetensors *s, const char *path);
 void safetensors_close(struct safetensors *s);
 
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name); /* or NULL */
 const char *safetensors_text(const struct safetensors *s, const char *key);           /* or NULL */
 
-/* Writes tensors in the order given, with texts as __metadata__ and, as the last entry of it, "digest":
- * XXH64 (seed 0) of the whole file with those 16 hex digits set to '0'. Never leaves a partial file
- * under `path`. Errors name the path: ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */
+/* Writes tensors in the order given, with texts (UTF-8) as __metadata__ and, as the last entries of
+ * it, "digest_kind": "xxh64" and "digest": XXH64 (seed 0) of the whole file with those 16 hex digits
+ * set to '0'; entries of these names among texts are left out. Data begin at a multiple of 64
+ * bytes. Never leaves a partial file under `path`; a killed process may leave PATH.tmp-PID-N.
+ * Errors name the path: ERR_CANTCREAT, ERR_IO, ERR_MEMORY, ERR_DATA (a text that is not UTF-8, a
+ * header that is too long). */
 int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
                       const struct text *texts, int n_texts);
 

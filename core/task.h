@@ -3,6 +3,7 @@
 #define CORE_TASK_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "core/arena.h"
 
@@ -29,6 +30,21 @@ static inline void task_init(struct task *t, struct task_size s, struct arena *a
     t->turns = arena_take(a, s.way * sizeof(uint32_t));
     t->support = arena_take(a, (size_t)s.way * s.shot * sizeof(uint32_t));
     t->queries = arena_take(a, (size_t)s.way * s.query * sizeof(uint32_t));
+}
+
+/* Copies a task into buffers made for at least its sizes; returns 0, or -1 when it is larger than `most`. */
+static inline int task_copy(struct task *to, const struct task *from, struct task_size most)
+{
+    uint32_t *ids[] = {to->classes, to->turns, to->support, to->queries};
+
+    if (from->way > most.way || from->shot > most.shot || from->query > most.query)
+        return -1;
+    *to = *from;
+    to->classes = memcpy(ids[0], from->classes, from->way * sizeof(uint32_t));
+    to->turns = memcpy(ids[1], from->turns, from->way * sizeof(uint32_t));
+    to->support = memcpy(ids[2], from->support, (size_t)from->way * from->shot * sizeof(uint32_t));
+    to->queries = memcpy(ids[3], from->queries, (size_t)from->way * from->query * sizeof(uint32_t));
+    return 0;
 }
 
 #endif

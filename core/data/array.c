@@ -165,7 +165,7 @@ int array_from_npy(struct array *a, const struct blob *b, const char *what)
 {
     struct npy_header h = {.has_type = false};
     struct cursor c;
-    size_t start, length;
+    size_t start = 0, length = 0;
 
     *a = (struct array){0};
     TRY(npy_preamble(b, &start, &length, what));

@@ -74,15 +74,21 @@ size_t blob_limit(size_t n)
     return limit < DATA_BYTES_MAX ? limit : DATA_BYTES_MAX;
 }
 
-/* What the trailer says of the unpacked size: a hint, so that the usual file is unpacked in one go. */
+/* The unpacked size as the trailer states it: a hint, so that the usual file is unpacked in one go. */
 static size_t gzip_hint(const struct blob *b)
 {
     const uint8_t *end = b->bytes + b->n;
-    size_t size = 0, limit = blob_limit(b->n);
+    size_t size = 0;
 
     for (int i = 1; i <= 4; i++)
         size = size << 8 | end[-i];
-    return size < limit ? size + 1 : limit;
+    return size;
+}
+
+static int too_much(const char *path, size_t limit)
+{
+    return err(ERR_DATA, "'%s' unpacks to more than %zu bytes, %u times its size", path, limit,
+               DATA_RATIO_MAX);
 }
 
 static int grow(struct blob *out, size_t limit, const char *path)
@@ -91,8 +97,7 @@ static int grow(struct blob *out, size_t limit, const char *path)
     uint8_t *bytes;
 
     if (n == out->n)
-        return err(ERR_DATA, "'%s' unpacks to more than %zu bytes, %u times its size", path, limit,
-                   DATA_RATIO_MAX);
+        return too_much(path, limit);
     bytes = realloc(out->bytes, n);
     if (!bytes)
         return err(ERR_MEMORY, "out of memory for %zu bytes of '%s'", n, path);
@@ -141,7 +146,9 @@ int blob_gunzip(struct blob *b, const char *path)
         return 0;
     if (b->n < 18)
         return err(ERR_DATA, "'%s' ends at byte %zu inside its gzip stream", path, b->n);
-    TRY(blob_alloc(&out, gzip_hint(b)));
+    if (gzip_hint(b) > blob_limit(b->n))
+        return too_much(path, blob_limit(b->n));
+    TRY(blob_alloc(&out, gzip_hint(b) + 1));
     code = inflateInit2(&z, 15 + 16) == Z_OK ? inflate_all(&z, b, &out, path)
                                              : err(ERR_MEMORY, "out of memory for zlib");
     inflateEnd(&z);

@@ -31,7 +31,6 @@ static int idx_open(struct data *d, const struct data_config *c, const char *roo
     return images_open(d, c, root, LABELS_FILE, idx_load);
 }
 
-extern const struct data_ops data_idx;
 const struct data_ops data_idx = {
     .name = "idx",
     .summary = "images and labels as MNIST's idx files, plain or .gz",

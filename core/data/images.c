@@ -9,9 +9,9 @@
 #include "core/err.h"
 
 struct images {
-    struct store *store;       /* taken */
-    struct names names;        /* owned; n = 0 where the store has names */
-    uint32_t *selected;        /* owned; class of the store by class id; NULL: all as they are */
+    struct store *store; /* taken */
+    struct names names;  /* owned; n = 0 where the store has names */
+    uint32_t *selected;  /* owned; class of the store by class id; NULL: all as they are */
     bool invert;
 };
 

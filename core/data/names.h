@@ -14,7 +14,7 @@ struct names {
 
 /* One name per line, spaces around it dropped; a blank line is an empty name. ERR_NOINPUT, ERR_DATA. */
 int names_read(struct names *v, const char *path);
-int names_number(struct names *v, uint32_t n); /* "0", "1", ... */
+int names_number(struct names *v, uint32_t n);                /* "0", "1", ... */
 int names_check_all(const struct names *v, const char *path); /* none empty */
 void names_release(struct names *v);
 

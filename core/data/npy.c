@@ -37,7 +37,6 @@ static int npy_open(struct data *d, const struct data_config *c, const char *roo
     return images_open(d, c, root, LABELS_FILE, npy_load);
 }
 
-extern const struct data_ops data_npy;
 const struct data_ops data_npy = {
     .name = "npy",
     .summary = "images [n, h, w] or [n, h, w, c] and labels [n], a .npy file each",

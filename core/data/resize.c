@@ -15,10 +15,10 @@
 
 static int resize_any(const void *from, struct shape s, void *to, int side, stbir_datatype type)
 {
-    int done = stbir_resize(from, s.w, s.h, 0, to, side, side, 0, type, s.c,
-                            STBIR_ALPHA_CHANNEL_NONE, 0, STBIR_EDGE_CLAMP, STBIR_EDGE_CLAMP,
-                            STBIR_FILTER_DEFAULT, STBIR_FILTER_DEFAULT, STBIR_COLORSPACE_LINEAR,
-                            NULL);
+    int done =
+        stbir_resize(from, s.w, s.h, 0, to, side, side, 0, type, s.c, STBIR_ALPHA_CHANNEL_NONE, 0,
+                     STBIR_EDGE_CLAMP, STBIR_EDGE_CLAMP, STBIR_FILTER_DEFAULT, STBIR_FILTER_DEFAULT,
+                     STBIR_COLORSPACE_LINEAR, NULL);
 
     return done ? 0 : err(ERR_MEMORY, "out of memory for resizing %d x %d pixels", s.w, s.h);
 }

@@ -6,7 +6,7 @@
 
 #include "core/layer.h"
 
-int resize_bytes(const uint8_t *from, struct shape shape, uint8_t *to, int side);  /* ERR_MEMORY */
-int resize_floats(const float *from, struct shape shape, float *to, int side); /* kept in 0..1 */
+int resize_bytes(const uint8_t *from, struct shape shape, uint8_t *to, int side); /* ERR_MEMORY */
+int resize_floats(const float *from, struct shape shape, float *to, int side);    /* kept in 0..1 */
 
 #endif

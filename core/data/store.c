@@ -71,6 +71,9 @@ static int resize_into(struct blob *to, const struct store *s, int side)
 {
     size_t from_size = shape_size(s->shape), to_size = (size_t)side * side * s->shape.c;
 
+    if (s->n > DATA_BYTES_MAX / sizeof(float) / to_size)
+        return err(ERR_CONFIG, "resize '%d' makes more than %zu bytes of %u images", side,
+                   DATA_BYTES_MAX, s->n);
     TRY(blob_alloc(to, s->n * to_size * (s->u8 ? 1 : sizeof(float))));
     for (uint32_t i = 0; i < s->n; i++) {
         if (s->u8)

@@ -18,16 +18,16 @@ enum {
 
 struct store {
     struct shape shape;
-    uint32_t n;          /* images */
-    const uint8_t *u8;   /* [n][h][w][c], 0..255: this */
-    const float *f32;    /* or this, 0..1 */
-    struct blob pixels;  /* owned; u8 or f32 points into it */
-    uint32_t *labels;    /* owned; of every image; given up once indexed */
-    uint32_t n_classes;  /* largest label + 1 */
-    uint32_t *first;     /* owned; [n_classes + 1]: class i has images order[first[i]] ... */
-    uint32_t *order;     /* owned; [n] */
-    struct names names;  /* owned; of folders; else n = 0 */
-    char *key;           /* owned; the rest is store.c's */
+    uint32_t n;         /* images */
+    const uint8_t *u8;  /* [n][h][w][c], 0..255: this */
+    const float *f32;   /* or this, 0..1 */
+    struct blob pixels; /* owned; u8 or f32 points into it */
+    uint32_t *labels;   /* owned; of every image; given up once indexed */
+    uint32_t n_classes; /* largest label + 1 */
+    uint32_t *first;    /* owned; [n_classes + 1]: class i has images order[first[i]] ... */
+    uint32_t *order;    /* owned; [n] */
+    struct names names; /* owned; of folders; else n = 0 */
+    char *key;          /* owned; the rest is store.c's */
     int n_users;
     struct store *next;
 };

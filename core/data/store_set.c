@@ -11,8 +11,9 @@ int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const c
         return err(ERR_DATA, "'%s' has images of %ju x %ju pixels, the limit is %d a side", what,
                    (uintmax_t)h, (uintmax_t)w, SIDE_MAX);
     if (c < 1 || c > CHANNELS_MAX)
-        return err(ERR_DATA, "'%s' has images of %ju channels (the last dimension), the limit is %d",
-                   what, (uintmax_t)c, CHANNELS_MAX);
+        return err(ERR_DATA,
+                   "'%s' has images of %ju channels (the last dimension), the limit is %d", what,
+                   (uintmax_t)c, CHANNELS_MAX);
     s->shape = (struct shape){.h = (int)h, .w = (int)w, .c = (int)c};
     return 0;
 }
@@ -92,8 +93,9 @@ static bool label_at(const struct array *a, uint64_t i, uint32_t *label)
 int store_set_labels(struct store *s, const struct array *a, const char *what)
 {
     if (a->kind == 'f' || a->n_dims != 1)
-        return err(ERR_DATA, "'%s' has numbers of type %c%d in %d dimensions, labels are whole "
-                             "numbers in 1 dimension",
+        return err(ERR_DATA,
+                   "'%s' has numbers of type %c%d in %d dimensions, labels are whole "
+                   "numbers in 1 dimension",
                    what, a->kind, a->width, a->n_dims);
     if (a->n != s->n)
         return err(ERR_DATA, "'%s' has %ju labels for %u images", what, (uintmax_t)a->n, s->n);

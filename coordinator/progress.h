@@ -1,0 +1,36 @@
+/* progress.h - what a person sees of a run, on standard error.
+ *
+ * On a terminal one line that is drawn over, ten times a second at most; elsewhere (a batch job's log) one line
+ * every `progress.every` seconds. It never waits for the reader: what does not fit now is not shown. */
+#ifndef COORDINATOR_PROGRESS_H
+#define COORDINATOR_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    bool terminal, quiet;
+    double every;         /* seconds between lines */
+    double start, shown;  /* clocks: the stage's beginning, the last line */
+    uint64_t first;       /* round at start: rates and time left count from it */
+    bool drawn;           /* the terminal's line is not empty */
+};
+
+struct glance {
+    const char *stage;
+    uint64_t round, rounds;
+    uint64_t tasks;           /* per round */
+    double loss, accuracy;    /* accuracy < 0: none */
+    double failed;            /* tasks set aside so far */
+};
+
+/* every 0: quiet. */
+void progress_open(struct progress *p, double every);
+void progress_stage(struct progress *p, uint64_t first_round);
+void progress_show(struct progress *p, const struct glance *g);
+
+/* Prints a line of its own, above the bar where there is one. */
+void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void progress_clear(struct progress *p); /* leaves the terminal's line empty */
+
+#endif

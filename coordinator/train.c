@@ -1,0 +1,370 @@
+/* train.c - rounds, steps, checkpoints, evaluations. */
+#include "coordinator/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/blas.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/machine.h"
+
+static const struct optim_ops *optim_of(const struct stage *s)
+{
+    return optim_find(s->optim.name);
+}
+
+static void take_vectors(struct train *t, const struct stage *s, struct arena *arena)
+{
+    size_t n = s->net.layout.n;
+
+    t->theta = arena_reals(arena, n);
+    t->grad = arena_reals(arena, n);
+    t->scratch = arena_reals(arena, n);
+    t->state = arena_reals(arena, n * (size_t)optim_of(s)->n_state);
+}
+
+/* Parameters of the stage before go on under the same name and shape; the rest starts afresh. */
+static void hand_over(const struct layout *from, const real *old, const struct layout *to,
+                      real *theta)
+{
+    for (int i = 0; i < to->n_segments; i++) {
+        const struct segment *s = &to->segments[i], *o = layout_find(from, s->name);
+
+        if (o && o->n == s->n && memcmp(o->dims, s->dims, sizeof s->dims) == 0)
+            memcpy(theta + s->offset, old + o->offset, s->n * sizeof(real));
+    }
+}
+
+static int stage_vectors(struct train *t, const struct stage *s)
+{
+    struct arena measure = arena_measuring(), before = t->arena;
+    const real *old = t->theta;
+
+    take_vectors(t, s, &measure);
+    TRY(arena_init(&t->arena, measure.peak));
+    take_vectors(t, s, &t->arena);
+    layout_init(&s->net.layout, (uint64_t)t->setup->config->run.seed, t->theta);
+    if (t->stage)
+        hand_over(&t->stage->net.layout, old, &s->net.layout, t->theta);
+    arena_release(&before);
+    t->stage = s;
+    t->round = 0;
+    t->failed = 0;
+    return 0;
+}
+
+static void complain(void *context, const char *sentence)
+{
+    struct train *t = context;
+
+    progress_say(t->progress, "warning: %s; the one before it is used", sentence);
+}
+
+/* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
+static int resume(struct train *t, int *first)
+{
+    char path[1280];
+    struct checkpoint_info info;
+    const struct stage *s;
+
+    *first = 0;
+    if (!t->resume ||
+        !checkpoint_newest(t->directory, path, sizeof path, complain, t))
+        return stage_vectors(t, &t->setup->stages[0]);
+    TRY(checkpoint_peek(path, &info));
+    if (info.stage < 0 || info.stage >= t->setup->n_stages)
+        return err(ERR_DATA, "'%s' is of stage %d, which this configuration does not have", path,
+                   info.stage);
+    s = &t->setup->stages[info.stage];
+    TRY(stage_vectors(t, s));
+    TRY(checkpoint_read(path, &s->net.layout, t->theta, optim_of(s), t->state, &info));
+    if (info.seed != (uint64_t)t->setup->config->run.seed)
+        return err(ERR_CONFIG, "'%s' was trained with seed %" PRIu64 ", the configuration says %" PRId64,
+                   path, info.seed, t->setup->config->run.seed);
+    if (strcmp(info.blas, blas_kernel()) != 0)
+        progress_say(t->progress,
+                     "warning: '%s' was computed with OpenBLAS kernel '%s', here it is '%s': the "
+                     "result will differ in its last bits",
+                     path, info.blas, blas_kernel());
+    TRY(rundir_rewind(t->directory, info.stage, info.round));
+    progress_say(t->progress, "resuming %s at round %" PRIu64 " from '%s'", s->config->name,
+                 info.round, path);
+    snprintf(t->checkpoint, sizeof t->checkpoint, "%s", path);
+    t->round = info.round;
+    *first = info.stage;
+    return 0;
+}
+
+static void note_saved(struct train *t)
+{
+    struct field fields[] = {
+        TEXT("path", t->saver.path),
+        INTEGER("stage_index", t->saver.info.stage),
+        INTEGER("at_round", t->saver.info.round),
+        NUMBER("seconds", t->saver.seconds),
+        TEXT("error", t->saver.code < 0 ? t->saver.error : ""),
+        {0},
+    };
+
+    if (!saver_poll(&t->saver))
+        return;
+    fields[0].text = t->saver.path, fields[4].text = t->saver.code < 0 ? t->saver.error : "";
+    sink_emit(&t->rundir.metrics, "checkpoint", fields);
+    if (t->saver.code < 0)
+        progress_say(t->progress, "warning: %s; training goes on and tries again", t->saver.error);
+    else
+        snprintf(t->checkpoint, sizeof t->checkpoint, "%s", t->saver.path);
+}
+
+static int save(struct train *t)
+{
+    struct checkpoint_info info = {
+        .stage = t->stage->index,
+        .round = t->round,
+        .seed = (uint64_t)t->setup->config->run.seed,
+        .hash = t->hash,
+        .configuration = t->configuration,
+    };
+
+    snprintf(info.stage_name, sizeof info.stage_name, "%s", t->stage->config->name);
+    snprintf(info.version, sizeof info.version, "%s", t->version);
+    snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
+    machine_cpu(info.cpu, sizeof info.cpu);
+    note_saved(t);
+    return saver_save(&t->saver, &t->stage->net.layout, t->theta, optim_of(t->stage), t->state,
+                      &info);
+}
+
+static int save_and_wait(struct train *t)
+{
+    int code;
+
+    TRY(save(t));
+    code = saver_wait(&t->saver);
+    note_saved(t);
+    if (sink_flush(&t->rundir.metrics) < 0 && code == 0)
+        progress_say(t->progress, "warning: %s", err_text());
+    return code;
+}
+
+static void emit_round(struct train *t, const struct total *total, double norm, double seconds)
+{
+    double done = total_sum(total, TALLY_DONE);
+    char hash[20];
+    struct field fields[] = {
+        TEXT("stage", t->stage->config->name),
+        INTEGER("stage_index", t->stage->index),
+        INTEGER("round", t->round),
+        NUMBER("support_loss", total_sum(total, TALLY_SUPPORT_LOSS) / done),
+        NUMBER("loss", t->loss),
+        NUMBER("accuracy", t->accuracy >= 0 ? t->accuracy : NAN),
+        NUMBER("gradient_norm", norm),
+        NUMBER("rate", optim_rate(&t->stage->optim, t->round)),
+        INTEGER("tasks", done),
+        INTEGER("failed", total_sum(total, TALLY_FAILED)),
+        NUMBER("seconds", seconds),
+        TEXT("theta", hash),
+        {0},
+    };
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
+    sink_emit(&t->rundir.metrics, "round", fields);
+}
+
+static void show(struct train *t)
+{
+    const struct stage_config *c = t->stage->config;
+    struct glance g = {c->name, t->round, (uint64_t)c->rounds, (uint64_t)c->tasks,
+                       t->loss, t->accuracy, t->failed};
+
+    progress_show(t->progress, &g);
+}
+
+/* The outer step from the round's total. */
+static int step(struct train *t, const struct total *total, double *norm)
+{
+    double done = total_sum(total, TALLY_DONE);
+
+    t->failed += total_sum(total, TALLY_FAILED);
+    if (done == 0)
+        return err(ERR_NONFINITE,
+                   "no task of round %" PRIu64 " of stage '%s' had a finite gradient: the step is "
+                   "refused",
+                   t->round + 1, t->stage->config->name);
+    total_mean_gradient(total, t->grad);
+    *norm = optim_apply(&t->stage->optim, &t->stage->net.layout, t->round + 1, t->grad, t->theta,
+                        t->state);
+    t->round++;
+    t->loss = total_sum(total, TALLY_LOSS) / done;
+    t->accuracy = t->stage->net.loss->accuracy ? total_sum(total, TALLY_ACCURACY) / done : -1;
+    t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
+    return 0;
+}
+
+static int one_round(struct train *t)
+{
+    const struct stage_config *c = t->stage->config;
+    struct round r = {t->stage,     PURPOSE_TRAIN,      t->stage->data,
+                      t->round + 1, (uint32_t)c->tasks, t->theta};
+    double start = clock_seconds(), norm = 0;
+    struct total total;
+
+    TRY(crew_round(t->crew, &r, &total));
+    TRY(step(t, &total, &norm));
+    emit_round(t, &total, norm, clock_seconds() - start);
+    show(t);
+    return 0;
+}
+
+static void emit_evaluation(struct train *t, const struct evaluation *e, int data)
+{
+    for (int k = 0; k <= e->steps; k++) {
+        struct field fields[] = {
+            TEXT("stage", t->stage->config->name),
+            INTEGER("stage_index", t->stage->index),
+            INTEGER("round", t->round),
+            TEXT("data", t->setup->data[data].name),
+            INTEGER("step", k),
+            INTEGER("episodes", e->episodes),
+            INTEGER("failed", e->failed),
+            NUMBER("loss", e->loss[k].mean),
+            NUMBER("loss_ci95", e->loss[k].ci95),
+            NUMBER("accuracy", e->has_accuracy ? e->accuracy[k].mean : NAN),
+            NUMBER("accuracy_ci95", e->has_accuracy ? e->accuracy[k].ci95 : NAN),
+            {0},
+        };
+
+        sink_emit(&t->rundir.metrics, "evaluation", fields);
+    }
+}
+
+static void say_evaluation(struct train *t, const struct evaluation *e, int data)
+{
+    const struct estimate *loss = &e->loss[e->steps], *accuracy = &e->accuracy[e->steps];
+    char figure[64] = "";
+
+    if (e->has_accuracy)
+        snprintf(figure, sizeof figure, "accuracy %.2f +- %.2f %%  ", 100 * accuracy->mean,
+                 100 * accuracy->ci95);
+    progress_say(t->progress,
+                 "%s  round %" PRIu64 "  data '%s'  %sloss %.4f +- %.4f  (%" PRIu64
+                 " episodes, %d inner steps)",
+                 t->stage->config->name, t->round, t->setup->data[data].name, figure, loss->mean,
+                 loss->ci95, e->episodes, e->steps);
+}
+
+/* Measures on every data section of evaluate.data, or on the stage's own. t->last is the first one's. */
+static int measure(struct train *t)
+{
+    const struct setup *s = t->setup;
+    int own = t->stage->data, n = s->n_evaluate ? s->n_evaluate : 1;
+
+    for (int i = 0; i < n; i++) {
+        int data = s->n_evaluate ? s->evaluate[i] : own;
+        struct evaluation e;
+
+        TRY(evaluate(t->crew, t->stage, data, t->round, (uint32_t)s->config->evaluate.episodes,
+                     t->theta, &e));
+        emit_evaluation(t, &e, data);
+        say_evaluation(t, &e, data);
+        if (i == 0)
+            t->last = e;
+    }
+    return 0;
+}
+
+static bool due(int64_t every, uint64_t round)
+{
+    return every > 0 && round % (uint64_t)every == 0;
+}
+
+static int stage_rounds(struct train *t)
+{
+    const struct config *c = t->setup->config;
+    uint64_t rounds = (uint64_t)t->stage->config->rounds;
+
+    progress_stage(t->progress, t->round);
+    while (t->round < rounds) {
+        TRY(one_round(t));
+        note_saved(t);
+        if (due(c->checkpoint.every, t->round) && t->round < rounds)
+            TRY(save(t));
+        if (due(c->evaluate.every, t->round) && t->round < rounds)
+            TRY(measure(t));
+        if (*t->stop)
+            return ERR_STOPPED;
+    }
+    return 0;
+}
+
+static void emit_start(struct train *t)
+{
+    const struct net *net = &t->stage->net;
+    struct field fields[] = {
+        TEXT("stage", t->stage->config->name),
+        INTEGER("stage_index", t->stage->index),
+        INTEGER("from_round", t->round),
+        INTEGER("rounds", t->stage->config->rounds),
+        TEXT("method", t->stage->config->method),
+        INTEGER("parameters", net->layout.n),
+        INTEGER("ranks", t->crew->comm->size),
+        {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "stage", fields);
+}
+
+static int run_stage(struct train *t)
+{
+    int code;
+
+    t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
+    emit_start(t);
+    code = stage_rounds(t);
+    if (code == ERR_STOPPED) {
+        TRY(save_and_wait(t));
+        return err(ERR_STOPPED, "stopped by a signal after round %" PRIu64 " of stage '%s'; saved as "
+                                "'%s', --resume goes on",
+                   t->round, t->stage->config->name, t->checkpoint);
+    }
+    TRY(code);
+    TRY(measure(t));
+    return save_and_wait(t);
+}
+
+static void emit_end(struct train *t)
+{
+    char hash[20];
+    struct field fields[] = {TEXT("theta", hash), NUMBER("loss", t->loss),
+                             NUMBER("peak_mib", machine_peak_mib()), {0}};
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
+    sink_emit(&t->rundir.metrics, "end", fields);
+}
+
+int train_run(struct train *t)
+{
+    int first = 0;
+
+    TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep));
+    TRY(resume(t, &first));
+    for (int i = first; i < t->setup->n_stages; i++) {
+        if (i > first)
+            TRY(stage_vectors(t, &t->setup->stages[i]));
+        TRY(run_stage(t));
+    }
+    progress_clear(t->progress);
+    emit_end(t);
+    return sink_flush(&t->rundir.metrics);
+}
+
+void train_release(struct train *t)
+{
+    saver_close(&t->saver);
+    rundir_close(&t->rundir);
+    arena_release(&t->arena);
+}

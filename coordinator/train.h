@@ -1,0 +1,42 @@
+/* train.h - a whole run: its stages in order, from fresh parameters or a checkpoint. */
+#ifndef COORDINATOR_TRAIN_H
+#define COORDINATOR_TRAIN_H
+
+#include <signal.h>
+
+#include "coordinator/crew.h"
+#include "coordinator/evaluate.h"
+#include "coordinator/progress.h"
+#include "coordinator/rundir.h"
+#include "coordinator/saver.h"
+
+struct train {
+    struct crew *crew;         /* borrowed, gathered */
+    const struct setup *setup; /* borrowed */
+    const char *directory;     /* of the run */
+    const char *configuration; /* effective text */
+    const char *version;
+    bool resume;
+    const volatile sig_atomic_t *stop; /* set by a signal: finish the round, save, leave */
+    struct progress *progress;
+    struct rundir rundir;
+    struct saver saver;
+
+    struct arena arena;                  /* of the vectors below */
+    real *theta, *grad, *state, *scratch; /* P, P, n_state x P, P of the stage at hand */
+    const struct stage *stage;
+    uint64_t round; /* done in this stage */
+    double failed;  /* tasks set aside in this stage */
+
+    uint64_t hash; /* results: of the final parameters */
+    double loss, accuracy;
+    struct evaluation last; /* the last evaluation, episodes 0: none */
+    char checkpoint[1280];  /* the last one written */
+};
+
+/* Runs all stages. 0; ERR_STOPPED after a signal, saved; ERR_IO when the last checkpoint could not be written;
+ * ERR_NONFINITE when a whole round failed; errors of crew_round. */
+int train_run(struct train *t);
+void train_release(struct train *t);
+
+#endif

@@ -1,0 +1,293 @@
+/* checkpoint.c - layout and optimizer to and from safetensors. */
+#include "core/checkpoint.h"
+
+#include <glob.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/err.h"
+#include "core/safetensors.h"
+
+#ifdef REAL64
+static const enum dtype REAL_DTYPE = DTYPE_F64;
+#else
+static const enum dtype REAL_DTYPE = DTYPE_F32;
+#endif
+
+static void tensor_name(const struct segment *s, const char *state, char *name, size_t n)
+{
+    if (state)
+        snprintf(name, n, "optimizer.%s.%s", state, s->name);
+    else
+        snprintf(name, n, "%s", s->name);
+}
+
+/* One tensor per segment of a vector, exported into `bulk`. */
+static void vector_tensors(const struct layout *l, const char *state, const real *vector,
+                           real *bulk, struct tensor *tensors)
+{
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        struct tensor *t = &tensors[i];
+
+        *t = (struct tensor){.dtype = REAL_DTYPE, .n_dims = s->n_dims, .n = s->n};
+        tensor_name(s, state, t->name, sizeof t->name);
+        memcpy(t->dims, s->dims, sizeof s->dims);
+        layout_export(s, vector, bulk + s->offset);
+        t->data = bulk + s->offset;
+    }
+}
+
+static int write_file(const char *path, const struct tensor *tensors, int n,
+                      const struct checkpoint_info *info)
+{
+    char stage[16], round[24], seed[24], hash[20];
+    struct text texts[] = {
+        {"format", "pt"},          {"writer", "metaloop"},   {"version", info->version},
+        {"stage", stage},          {"stage_name", info->stage_name}, {"round", round},
+        {"seed", seed},            {"theta", hash},          {"blas", info->blas},
+        {"cpu", info->cpu},        {"configuration", info->configuration},
+    };
+
+    snprintf(stage, sizeof stage, "%d", info->stage);
+    snprintf(round, sizeof round, "%" PRIu64, info->round);
+    snprintf(seed, sizeof seed, "%" PRIu64, info->seed);
+    snprintf(hash, sizeof hash, "%016" PRIx64, info->hash);
+    return safetensors_write(path, tensors, n, texts, sizeof texts / sizeof *texts);
+}
+
+int checkpoint_write(const char *path, const struct layout *l, const real *theta,
+                     const struct optim_ops *ops, const real *state,
+                     const struct checkpoint_info *info)
+{
+    int n_vectors = 1 + (state ? ops->n_state : 0), code;
+    struct tensor *tensors = calloc((size_t)(n_vectors * l->n_segments), sizeof *tensors);
+    real *bulk = malloc((size_t)n_vectors * l->n * sizeof *bulk);
+
+    if (!tensors || !bulk) {
+        free(tensors);
+        free(bulk);
+        return err(ERR_MEMORY, "no memory to write '%s'", path);
+    }
+    vector_tensors(l, NULL, theta, bulk, tensors);
+    for (int i = 1; i < n_vectors; i++)
+        vector_tensors(l, ops->state_names[i - 1], state + (size_t)(i - 1) * l->n,
+                       bulk + (size_t)i * l->n, tensors + i * l->n_segments);
+    code = write_file(path, tensors, n_vectors * l->n_segments, info);
+    free(tensors);
+    free(bulk);
+    return code;
+}
+
+static void shape_text(int n, const size_t *dims, char *text, size_t size)
+{
+    int at = snprintf(text, size, "[");
+
+    for (int i = 0; i < n && at < (int)size; i++)
+        at += snprintf(text + at, size - (size_t)at, "%s%zu", i ? ", " : "", dims[i]);
+    if (at < (int)size)
+        snprintf(text + at, size - (size_t)at, "]");
+}
+
+static int same_shape(const struct segment *s, const struct tensor *t)
+{
+    return t->n_dims == s->n_dims &&
+           memcmp(t->dims, s->dims, (size_t)s->n_dims * sizeof *s->dims) == 0;
+}
+
+static int check_tensor(const char *path, const struct segment *s, const struct tensor *t,
+                        const char *name)
+{
+    char have[96], want[96];
+
+    if (!t)
+        return err(ERR_DATA, "'%s' has no tensor '%s': a checkpoint of another model", path, name);
+    shape_text(t->n_dims, t->dims, have, sizeof have);
+    shape_text(s->n_dims, s->dims, want, sizeof want);
+    if (!same_shape(s, t))
+        return err(ERR_DATA, "'%s': tensor '%s' is %s, the model needs %s", path, name, have, want);
+    if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F64)
+        return err(ERR_DATA, "'%s': tensor '%s' is %s, not F32 or F64", path, name,
+                   dtype_name(t->dtype));
+    return 0;
+}
+
+/* Reads one vector; `state` NULL: the parameters. */
+static int read_vector(const struct safetensors *f, const char *path, const struct layout *l,
+                       const char *state, real *vector)
+{
+    real *torch = malloc(l->n * sizeof *torch);
+
+    if (!torch)
+        return err(ERR_MEMORY, "no memory to read '%s'", path);
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        const struct tensor *t;
+        char name[96];
+        int code;
+
+        tensor_name(s, state, name, sizeof name);
+        t = safetensors_find(f, name);
+        code = check_tensor(path, s, t, name);
+        if (code < 0) {
+            free(torch);
+            return code;
+        }
+        for (size_t k = 0; k < s->n; k++)
+            torch[k] = (real)tensor_get(t, k);
+        layout_import(s, torch, vector);
+    }
+    free(torch);
+    return 0;
+}
+
+/* A parameter the model has no place for: another model's file. Running statistics' counter is PyTorch's own. */
+static int check_strangers(const struct safetensors *f, const char *path, const struct layout *l)
+{
+    for (int i = 0; i < f->n_tensors; i++) {
+        const char *name = f->tensors[i].name, *dot = strrchr(name, '.');
+
+        if (strncmp(name, "optimizer.", 10) != 0 && !layout_find(l, name) &&
+            !(dot && strcmp(dot, ".num_batches_tracked") == 0))
+            return err(ERR_DATA, "'%s' has a tensor '%s' that the model does not: a checkpoint of "
+                                 "another model",
+                       path, name);
+    }
+    return 0;
+}
+
+static uint64_t text_number(const struct safetensors *f, const char *key, int base)
+{
+    const char *text = safetensors_text(f, key);
+
+    return text ? strtoull(text, NULL, base) : 0;
+}
+
+static void text_copy(const struct safetensors *f, const char *key, char to[CHECKPOINT_TEXT])
+{
+    const char *text = safetensors_text(f, key);
+
+    snprintf(to, CHECKPOINT_TEXT, "%s", text ? text : "");
+}
+
+static void read_info(const struct safetensors *f, struct checkpoint_info *info)
+{
+    *info = (struct checkpoint_info){
+        .stage = (int)text_number(f, "stage", 10),
+        .round = text_number(f, "round", 10),
+        .seed = text_number(f, "seed", 10),
+        .hash = text_number(f, "theta", 16),
+    };
+    text_copy(f, "stage_name", info->stage_name);
+    text_copy(f, "version", info->version);
+    text_copy(f, "blas", info->blas);
+    text_copy(f, "cpu", info->cpu);
+}
+
+static bool has_state(const struct safetensors *f, const struct layout *l, const char *state)
+{
+    char name[96];
+
+    tensor_name(&l->segments[0], state, name, sizeof name);
+    return safetensors_find(f, name) != NULL;
+}
+
+static int read_all(const struct safetensors *f, const char *path, const struct layout *l,
+                    real *theta, const struct optim_ops *ops, real *state)
+{
+    TRY(check_strangers(f, path, l));
+    TRY(read_vector(f, path, l, NULL, theta));
+    for (int i = 0; state && i < ops->n_state; i++) {
+        real *vector = state + (size_t)i * l->n;
+
+        memset(vector, 0, l->n * sizeof *vector);
+        if (has_state(f, l, ops->state_names[i]))
+            TRY(read_vector(f, path, l, ops->state_names[i], vector));
+    }
+    return 0;
+}
+
+int checkpoint_read(const char *path, const struct layout *l, real *theta,
+                    const struct optim_ops *ops, real *state, struct checkpoint_info *info)
+{
+    struct safetensors f;
+    int code = safetensors_open(&f, path);
+
+    TRY(code);
+    read_info(&f, info);
+    code = read_all(&f, path, l, theta, ops, state);
+    safetensors_close(&f);
+    return code;
+}
+
+int checkpoint_peek(const char *path, struct checkpoint_info *info)
+{
+    struct safetensors f;
+
+    TRY(safetensors_open(&f, path));
+    read_info(&f, info);
+    safetensors_close(&f);
+    return 0;
+}
+
+int checkpoint_configuration(const char *path, char **text)
+{
+    struct safetensors f;
+    const char *found;
+    int code = safetensors_open(&f, path);
+
+    TRY(code);
+    found = safetensors_text(&f, "configuration");
+    *text = found ? strdup(found) : NULL;
+    safetensors_close(&f);
+    return *text ? 0 : err(ERR_DATA, "'%s' carries no configuration", path);
+}
+
+void checkpoint_path(const char *directory, int stage, uint64_t round, char *path, size_t n)
+{
+    snprintf(path, n, "%s/checkpoint-%02d-%09" PRIu64 ".safetensors", directory, stage, round);
+}
+
+/* The directory's checkpoints by name, oldest first. */
+static int list(const char *directory, glob_t *g)
+{
+    char pattern[1200];
+
+    snprintf(pattern, sizeof pattern, "%s/checkpoint-*-*.safetensors", directory);
+    return glob(pattern, 0, NULL, g) == 0 ? (int)g->gl_pathc : 0;
+}
+
+int checkpoint_newest(const char *directory, char *path, size_t n,
+                      void (*complain)(void *context, const char *sentence), void *context)
+{
+    glob_t g = {0};
+    int found = 0;
+
+    for (int i = list(directory, &g); i > 0 && !found; i--) {
+        struct safetensors f;
+
+        found = safetensors_open(&f, g.gl_pathv[i - 1]) == 0;
+        if (found) {
+            snprintf(path, n, "%s", g.gl_pathv[i - 1]);
+            safetensors_close(&f);
+        } else {
+            complain(context, err_text());
+        }
+    }
+    globfree(&g);
+    return found;
+}
+
+void checkpoint_prune(const char *directory, int keep)
+{
+    glob_t g = {0};
+    int n = list(directory, &g);
+
+    for (int i = 0; i < n - keep; i++)
+        unlink(g.gl_pathv[i]);
+    globfree(&g);
+}

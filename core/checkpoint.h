@@ -1,0 +1,55 @@
+/* checkpoint.h - a run's state in one safetensors file.
+ *
+ * Parameters under PyTorch's names and in its layouts, F32 (F64 in the double build), in the layout's
+ * order; then the optimizer's vectors, `optimizer.exp_avg.conv1.weight` and so on; what else a resumed or
+ * evaluating run needs is in the metadata. docs/checkpoints.md. */
+#ifndef CORE_CHECKPOINT_H
+#define CORE_CHECKPOINT_H
+
+#include <stdint.h>
+
+#include "core/layout.h"
+#include "core/optim.h"
+#include "core/real.h"
+
+enum { CHECKPOINT_TEXT = 64 };
+
+struct checkpoint_info {
+    int stage;                    /* index in the configuration */
+    uint64_t round;               /* rounds of that stage done */
+    uint64_t seed;
+    uint64_t hash;                /* layout_hash of the parameters */
+    char stage_name[CHECKPOINT_TEXT], version[CHECKPOINT_TEXT], blas[CHECKPOINT_TEXT],
+        cpu[CHECKPOINT_TEXT];
+    const char *configuration;    /* effective text; borrowed; NULL when read */
+};
+
+/* theta (P) and state (ops->n_state x P, may be NULL) of a layout. Atomic. ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */
+int checkpoint_write(const char *path, const struct layout *l, const real *theta,
+                     const struct optim_ops *ops, const real *state,
+                     const struct checkpoint_info *info);
+
+/* Reads parameters by name, each checked for its shape; state where it is not NULL and the file has it for
+ * this optimizer (else zero). A file of another library, without metadata, gives *info zeroed. Errors name
+ * the path and the first tensor that is missing, strange or of another shape: ERR_NOINPUT, ERR_DATA. */
+int checkpoint_read(const char *path, const struct layout *l, real *theta,
+                    const struct optim_ops *ops, real *state, struct checkpoint_info *info);
+
+/* Only what the metadata says; zeroed where there is none. */
+int checkpoint_peek(const char *path, struct checkpoint_info *info);
+
+/* The configuration text a checkpoint carries, owned by the caller. ERR_DATA where there is none. */
+int checkpoint_configuration(const char *path, char **text);
+
+/* The newest checkpoint of a run directory that passes every check: its path into `path` (n bytes). Damaged ones are
+ * named through complain(context, sentence) and skipped. Returns 1 if found, 0 if there is none. */
+int checkpoint_newest(const char *directory, char *path, size_t n,
+                      void (*complain)(void *context, const char *sentence), void *context);
+
+/* "DIRECTORY/checkpoint-00-000000100.safetensors": stage 0, round 100. */
+void checkpoint_path(const char *directory, int stage, uint64_t round, char *path, size_t n);
+
+/* Removes all but the `keep` newest of a directory. */
+void checkpoint_prune(const char *directory, int keep);
+
+#endif

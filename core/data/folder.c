@@ -1,0 +1,144 @@
+/* folder.c - PNG files in class folders: a directory, a .zip, a .tar or a .tar.gz. */
+#include "core/data/folder.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/data/archive.h"
+#include "core/data/images.h"
+#include "core/err.h"
+
+enum { FILE_MAX = 64 << 20 }; /* bytes of one PNG file */
+
+static int member_add(struct folder *f, struct reader *r, const char *name, size_t size,
+                      struct blob *b)
+{
+    if (size > FILE_MAX)
+        return err(ERR_DATA, "'%s' holds '%s' of %zu bytes, the limit is %d", f->src->path, name,
+                   size, FILE_MAX);
+    if (size > b->n) {
+        blob_release(b);
+        TRY(blob_alloc(b, 2 * size));
+    }
+    TRY(reader_read(r, b->bytes, size));
+    return folder_add(f, name, b->bytes, size);
+}
+
+static int members_add(struct folder *f, struct reader *r, struct blob *b)
+{
+    const char *name;
+    size_t size;
+    int more;
+
+    while ((more = reader_next(r, &name, &size)) == 1)
+        if (folder_wants(name))
+            TRY(member_add(f, r, name, size, b));
+    return more;
+}
+
+static int archive_add(struct folder *f)
+{
+    struct blob b = {0};
+    struct reader *r;
+    int code;
+
+    TRY(reader_open(&r, f->src->path));
+    code = members_add(f, r, &b);
+    blob_release(&b);
+    reader_close(r);
+    return code;
+}
+
+static int file_add(struct folder *f, const char *path, const char *relative)
+{
+    struct blob b;
+    int code;
+
+    TRY(blob_map(&b, path));
+    code = b.n <= FILE_MAX
+               ? folder_add(f, relative, b.bytes, b.n)
+               : err(ERR_DATA, "'%s' has %zu bytes, the limit is %d", path, b.n, FILE_MAX);
+    blob_release(&b);
+    return code;
+}
+
+static int entry_add(struct folder *f, const FTSENT *e)
+{
+    const char *relative = e->fts_path + strlen(f->src->path);
+
+    while (*relative == '/')
+        relative++;
+    if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
+        return err(ERR_NOINPUT, "cannot read '%s': %s", e->fts_path, strerror(e->fts_errno));
+    if (e->fts_info == FTS_DC)
+        return err(ERR_DATA, "'%s' leads back to a folder above it", e->fts_path);
+    if (!folder_wants(relative) || (e->fts_info != FTS_F && e->fts_info != FTS_SLNONE))
+        return 0;
+    return file_add(f, e->fts_path, relative);
+}
+
+static int directory_add(struct folder *f)
+{
+    char *paths[] = {f->src->path, NULL};
+    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    FTSENT *e;
+    int code = 0;
+
+    if (!tree)
+        return err(ERR_NOINPUT, "cannot read '%s': %s", f->src->path, strerror(errno));
+    errno = 0;
+    while (code == 0 && (e = fts_read(tree)))
+        code = entry_add(f, e);
+    if (code == 0 && errno != 0)
+        code = err(ERR_NOINPUT, "cannot read '%s': %s", f->src->path, strerror(errno));
+    fts_close(tree);
+    return code;
+}
+
+/* Gives back the room for more images. */
+static void pixels_trim(struct store *s)
+{
+    size_t n = s->n * shape_size(s->shape);
+    uint8_t *bytes = realloc(s->pixels.bytes, n > 0 ? n : 1);
+
+    if (bytes) {
+        s->pixels.bytes = bytes;
+        s->pixels.n = n;
+    }
+    s->u8 = s->pixels.bytes;
+}
+
+static int folder_load(struct store *s, const struct source *src)
+{
+    struct folder f = {.src = src, .store = s};
+    struct stat st;
+    int code;
+
+    if (stat(src->path, &st) < 0)
+        return err(ERR_NOINPUT, "cannot open '%s': %s", src->path, strerror(errno));
+    code = S_ISDIR(st.st_mode) ? directory_add(&f) : archive_add(&f);
+    if (code == 0)
+        code = folder_index(&f);
+    folder_release(&f);
+    if (code == 0)
+        pixels_trim(s);
+    return code;
+}
+
+static int folder_open(struct data *d, const struct data_config *c, const char *root)
+{
+    return images_open(d, c, root, LABELS_NONE, folder_load);
+}
+
+const struct data_ops data_folder = {
+    .name = "folder",
+    .summary = "PNG files in class folders: a directory, .zip, .tar or .tar.gz",
+    .open = folder_open,
+    .class_size = images_class_size,
+    .class_name = images_class_name,
+    .read = images_read,
+    .close = images_close,
+};

@@ -1,0 +1,201 @@
+/* folder_set.c - images one by one become a store; classes are the folders they lie in. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/data/folder.h"
+#include "core/data/resize.h"
+#include "core/err.h"
+
+bool folder_wants(const char *path)
+{
+    size_t n = strlen(path);
+
+    if (n < 4 || strcasecmp(path + n - 4, ".png") != 0)
+        return false;
+    while (strncmp(path, "./", 2) == 0)
+        path += 2;
+    for (const char *at = path; at; at = strchr(at, '/'), at = at ? at + 1 : NULL)
+        if (*at == '.')
+            return false;
+    return true;
+}
+
+static int path_check(const struct folder *f, const char *path)
+{
+    for (const char *at = path; *at; at++)
+        if ((unsigned char)*at < ' ')
+            return err(ERR_DATA, "'%s' holds a file with a control character in its name: '%s'",
+                       f->src->path, path);
+    if (!strchr(path, '/'))
+        return err(ERR_DATA, "'%s' holds the image '%s' in no folder that would be its class",
+                   f->src->path, path);
+    return 0;
+}
+
+static int items_grow(struct folder *f)
+{
+    uint32_t room = f->room > 0 ? 2 * f->room : 256;
+    struct item *items;
+
+    if (f->n < f->room)
+        return 0;
+    items = f->n < DATA_GRID / 2 ? realloc(f->items, room * sizeof *items) : NULL;
+    if (!items)
+        return err(ERR_MEMORY, "out of memory for %u images", room);
+    f->items = items;
+    f->room = room;
+    return 0;
+}
+
+/* Room for one more image of `size` bytes. */
+static int pixels_grow(struct folder *f, size_t size)
+{
+    struct blob *b = &f->store->pixels;
+    size_t used = f->n * size, n = 2 * (used + size);
+    uint8_t *bytes;
+
+    if (used + size <= b->n)
+        return 0;
+    if (used + size > DATA_BYTES_MAX)
+        return err(ERR_DATA, "'%s' holds more than %zu bytes of pixels", f->src->path,
+                   DATA_BYTES_MAX);
+    bytes = realloc(b->bytes, n);
+    if (!bytes)
+        return err(ERR_MEMORY, "out of memory for %zu bytes of '%s'", n, f->src->path);
+    b->bytes = bytes;
+    b->n = n;
+    return 0;
+}
+
+/* All images agree in channels and, where they are not resized, in size. */
+static int shape_check(struct folder *f, struct shape s, const char *path)
+{
+    struct shape *first = &f->store->shape;
+
+    if (f->src->side > 0)
+        s.h = s.w = f->src->side;
+    if (f->n == 0)
+        *first = s;
+    if (s.h == first->h && s.w == first->w && s.c == first->c)
+        return 0;
+    return err(ERR_DATA,
+               "'%s' holds '%s' of %d x %d pixels and %d channels, those before have "
+               "%d x %d and %d%s",
+               f->src->path, path, s.h, s.w, s.c, first->h, first->w, first->c,
+               s.c == first->c ? "; set resize" : "");
+}
+
+static int pixels_keep(struct folder *f, const char *path)
+{
+    struct shape s = f->picture.shape;
+    size_t size;
+    uint8_t *to;
+
+    TRY(shape_check(f, s, path));
+    size = shape_size(f->store->shape);
+    TRY(pixels_grow(f, size));
+    to = f->store->pixels.bytes + f->n * size;
+    if (s.h != f->store->shape.h || s.w != f->store->shape.w)
+        return resize_bytes(f->picture.pixels, s, to, f->store->shape.h);
+    memcpy(to, f->picture.pixels, size);
+    return 0;
+}
+
+int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n)
+{
+    char what[1024];
+
+    while (strncmp(path, "./", 2) == 0)
+        path += 2;
+    TRY(path_check(f, path));
+    snprintf(what, sizeof what, "%s:%s", f->src->path, path);
+    TRY(picture_decode(&f->picture, bytes, n, what));
+    TRY(items_grow(f));
+    TRY(pixels_keep(f, path));
+    f->items[f->n] = (struct item){.path = strdup(path), .image = f->n};
+    if (!f->items[f->n].path)
+        return err(ERR_MEMORY, "out of memory for a path");
+    f->n++;
+    return 0;
+}
+
+static const char *item_file(const struct item *i)
+{
+    return i->path + strlen(i->path) + 1;
+}
+
+static int item_compare(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+
+    return order ? order : strcmp(item_file(x), item_file(y));
+}
+
+static int index_alloc(struct folder *f, size_t text)
+{
+    struct store *s = f->store;
+
+    s->first = calloc((size_t)s->n_classes + 1, sizeof *s->first);
+    s->order = calloc(f->n, sizeof *s->order);
+    s->names = (struct names){.n = s->n_classes,
+                              .items = calloc(s->n_classes, sizeof *s->names.items),
+                              .text = calloc(text, 1)};
+    if (!s->first || !s->order || !s->names.items || !s->names.text)
+        return err(ERR_MEMORY, "out of memory for the index of %u images", f->n);
+    return 0;
+}
+
+static bool class_starts(const struct folder *f, uint32_t i)
+{
+    return i == 0 || strcmp(f->items[i].path, f->items[i - 1].path) != 0;
+}
+
+static int items_check(const struct folder *f)
+{
+    for (uint32_t i = 1; i < f->n; i++)
+        if (item_compare(&f->items[i - 1], &f->items[i]) == 0)
+            return err(ERR_DATA, "'%s' holds '%s/%s' twice", f->src->path, f->items[i].path,
+                       item_file(&f->items[i]));
+    return 0;
+}
+
+int folder_index(struct folder *f)
+{
+    struct store *s = f->store;
+    size_t text = 0;
+    char *name;
+
+    if (f->n == 0)
+        return err(ERR_DATA, "'%s' holds no PNG image", f->src->path);
+    for (uint32_t i = 0; i < f->n; i++)
+        *strrchr(f->items[i].path, '/') = '\0';
+    qsort(f->items, f->n, sizeof *f->items, item_compare);
+    TRY(items_check(f));
+    for (uint32_t i = 0; i < f->n; i++)
+        if (class_starts(f, i)) {
+            s->n_classes++;
+            text += strlen(f->items[i].path) + 1;
+        }
+    TRY(index_alloc(f, text));
+    name = s->names.text;
+    for (uint32_t i = 0, class_id = 0; i < f->n; i++) {
+        if (class_starts(f, i)) {
+            s->first[class_id] = i;
+            s->names.items[class_id++] = strcpy(name, f->items[i].path);
+            name += strlen(name) + 1;
+        }
+        s->order[i] = f->items[i].image;
+    }
+    s->first[s->n_classes] = s->n = f->n;
+    return 0;
+}
+
+void folder_release(struct folder *f)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        free(f->items[i].path);
+    free(f->items);
+    picture_release(&f->picture);
+}

@@ -1,0 +1,170 @@
+/* png.c - libpng over bytes in memory. */
+#include "core/data/png.h"
+
+#include <png.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/data/store.h"
+#include "core/err.h"
+
+enum { DEFLATE_RATIO = 1032 }; /* deflate's most */
+
+struct decoder {
+    png_structp png;
+    png_infop info;
+    const uint8_t *bytes;
+    size_t n, at;
+    struct picture *picture;
+    bool grey; /* one channel is enough */
+    int code;  /* err's, where the error is not libpng's */
+    char text[128];
+};
+
+static void png_bytes(png_structp png, png_bytep to, size_t n)
+{
+    struct decoder *d = png_get_io_ptr(png);
+
+    if (n > d->n - d->at)
+        png_error(png, "it ends early");
+    memcpy(to, d->bytes + d->at, n);
+    d->at += n;
+}
+
+static void png_failed(png_structp png, png_const_charp text)
+{
+    struct decoder *d = png_get_error_ptr(png);
+
+    snprintf(d->text, sizeof d->text, "%s", text);
+    png_longjmp(png, 1);
+}
+
+static void png_warned(png_structp png, png_const_charp text)
+{
+    (void)png;
+    (void)text;
+}
+
+static bool palette_is_grey(struct decoder *d)
+{
+    png_colorp colours;
+    int n = 0;
+
+    if (!png_get_PLTE(d->png, d->info, &colours, &n))
+        return false;
+    while (n > 0 && colours[n - 1].red == colours[n - 1].green &&
+           colours[n - 1].green == colours[n - 1].blue)
+        n--;
+    return n == 0;
+}
+
+static void header_read(struct decoder *d)
+{
+    png_uint_32 w, h;
+    int depth, type;
+
+    png_set_user_limits(d->png, SIDE_MAX, SIDE_MAX);
+    png_set_chunk_malloc_max(d->png, 1 << 20);
+    png_read_info(d->png, d->info);
+    png_get_IHDR(d->png, d->info, &w, &h, &depth, &type, NULL, NULL, NULL);
+    if (h * png_get_rowbytes(d->png, d->info) > DEFLATE_RATIO * d->n)
+        png_error(d->png, "it is too short for the size it states");
+    d->grey =
+        !(type & PNG_COLOR_MASK_COLOR) || (type == PNG_COLOR_TYPE_PALETTE && palette_is_grey(d));
+    png_set_expand(d->png);
+    png_set_scale_16(d->png);
+    png_set_interlace_handling(d->png);
+    png_read_update_info(d->png, d->info);
+}
+
+static void room_make(struct decoder *d, size_t size)
+{
+    struct picture *p = d->picture;
+    uint8_t *pixels = size > p->size ? realloc(p->pixels, size) : p->pixels;
+
+    if (!pixels) {
+        d->code = ERR_MEMORY;
+        png_error(d->png, "out of memory");
+    }
+    p->pixels = pixels;
+    p->size = size > p->size ? size : p->size;
+}
+
+static void rows_read(struct decoder *d)
+{
+    size_t h = png_get_image_height(d->png, d->info), row = png_get_rowbytes(d->png, d->info);
+    int passes = png_set_interlace_handling(d->png);
+
+    room_make(d, h * row);
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < h; y++)
+            png_read_row(d->png, d->picture->pixels + y * row, NULL);
+    png_read_end(d->png, NULL);
+}
+
+/* Lays n pixels of `from` channels on white and keeps `to` of them; in place, to <= from. */
+static void channels_keep(uint8_t *pixels, size_t n, int from, int to)
+{
+    bool alpha = from % 2 == 0;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned a = alpha ? pixels[i * from + from - 1] : 255;
+
+        for (int k = 0; k < to; k++)
+            pixels[i * to + k] =
+                (uint8_t)((pixels[i * from + k] * a + 255 * (255 - a) + 127) / 255);
+    }
+}
+
+/* All that may longjmp, and so no local that changes. */
+static int decode_guarded(struct decoder *d)
+{
+    if (setjmp(png_jmpbuf(d->png)))
+        return -1;
+    png_set_read_fn(d->png, d, png_bytes);
+    header_read(d);
+    rows_read(d);
+    return 0;
+}
+
+static int decode(struct decoder *d)
+{
+    struct shape s = {0};
+    int from;
+
+    d->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, d, png_failed, png_warned);
+    d->info = d->png ? png_create_info_struct(d->png) : NULL;
+    if (!d->info) {
+        snprintf(d->text, sizeof d->text, "out of memory");
+        return ERR_MEMORY;
+    }
+    if (decode_guarded(d) < 0)
+        return d->code ? d->code : ERR_DATA;
+    from = png_get_channels(d->png, d->info);
+    s.h = (int)png_get_image_height(d->png, d->info);
+    s.w = (int)png_get_image_width(d->png, d->info);
+    s.c = d->grey ? 1 : 3;
+    if (from != s.c)
+        channels_keep(d->picture->pixels, (size_t)s.h * s.w, from, s.c);
+    d->picture->shape = s;
+    return 0;
+}
+
+int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, const char *what)
+{
+    struct decoder d = {.bytes = bytes, .n = n, .picture = p};
+    int code = decode(&d);
+
+    png_destroy_read_struct(&d.png, &d.info, NULL);
+    if (code < 0)
+        return err(code, "'%s' is no whole PNG image, at byte %zu: %s", what, d.at, d.text);
+    return 0;
+}
+
+void picture_release(struct picture *p)
+{
+    free(p->pixels);
+    *p = (struct picture){0};
+}

@@ -1,0 +1,47 @@
+/* machine.c - asked from the system once in a while. */
+#include "core/machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void machine_host(char *name, size_t n)
+{
+    if (gethostname(name, n) != 0)
+        snprintf(name, n, "unknown");
+    name[n - 1] = '\0';
+}
+
+void machine_cpu(char *name, size_t n)
+{
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    char line[256];
+
+    snprintf(name, n, "unknown");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(name, n, "%s", strchr(line, ':') + 2);
+            break;
+        }
+    if (f)
+        fclose(f);
+}
+
+/* The coordinator sleeps nearly always: it is not counted. */
+int machine_ranks_beside(void)
+{
+    const char *size = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    int n = size ? atoi(size) : 1;
+
+    return n > 1 ? n - 1 : 1;
+}
+
+double machine_peak_mib(void)
+{
+    struct rusage use;
+
+    return getrusage(RUSAGE_SELF, &use) == 0 ? (double)use.ru_maxrss / 1024 : 0;
+}

@@ -1,0 +1,15 @@
+/* machine.h - what this machine is: for reports, manifests and the shares of its cores. */
+#ifndef CORE_MACHINE_H
+#define CORE_MACHINE_H
+
+#include <stddef.h>
+
+void machine_host(char *name, size_t n);
+void machine_cpu(char *name, size_t n); /* "AMD EPYC 9654"; "unknown" where the system does not say */
+
+/* Compute ranks on this host that share its cores, as the MPI launcher tells; at least 1. */
+int machine_ranks_beside(void);
+
+double machine_peak_mib(void); /* largest resident memory of this process so far */
+
+#endif

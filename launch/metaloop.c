@@ -1,0 +1,98 @@
+/* metaloop.c - arguments, MPI's start and end, one verb, one exit status. */
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config.h"
+#include "core/err.h"
+#include "launch/verbs.h"
+
+static int find_verb(const char *name, const struct verb **found)
+{
+    const char *names[32], *near;
+    int n = 0;
+
+    for (const struct verb *const *v = verb_table; *v; v++) {
+        names[n++] = (*v)->name;
+        *found = *v;
+        if (strcmp((*v)->name, name) == 0)
+            return 0;
+    }
+    names[n] = NULL;
+    near = config_nearest(name, names);
+    return err(ERR_USAGE, "no verb is called '%s'%s%s%s; try 'metaloop --help'", name,
+               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static void say_error(int code)
+{
+    if (code < 0)
+        fprintf(stderr, "metaloop: %s\n", err_text());
+}
+
+/* Verbs of one process, and every mistake on the command line, need no MPI. Under an mpirun only its first
+ * rank speaks. */
+static int is_first_rank(void)
+{
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+
+    return !rank || strcmp(rank, "0") == 0;
+}
+
+/* The coordinator's verdict is the run's; a worker has told it to the coordinator. After the loss of a rank
+ * MPI_Finalize could wait for ever. */
+static int run_ranks(const struct verb *v, const struct options *o, int *argc, char ***argv)
+{
+    int provided, rank, code;
+
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    code = v->run(o);
+    if (rank == 0 || code == ERR_LOST)
+        say_error(code);
+    fflush(NULL);
+    if (code == ERR_LOST)
+        MPI_Abort(MPI_COMM_WORLD, err_exit_status(code));
+    MPI_Finalize();
+    return rank == 0 ? err_exit_status(code) : 0;
+}
+
+static int start(int argc, char **argv)
+{
+    const struct verb *v = NULL;
+    struct options o;
+    int code;
+
+    if (argc < 2)
+        return err(ERR_USAGE, "usage: metaloop VERB ...; try 'metaloop --help'");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        options_help(verb_table);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("metaloop %s\n", version);
+        return 0;
+    }
+    TRY(find_verb(argv[1], &v));
+    code = options_read(&o, v, argc, argv);
+    if (code != 0)
+        return code < 0 ? code : 0;
+    if (v->ranks)
+        exit(run_ranks(v, &o, &argc, &argv));
+    return v->run(&o);
+}
+
+int main(int argc, char **argv)
+{
+    int code = start(argc, argv);
+
+    if (is_first_rank())
+        say_error(code);
+    if (fflush(stdout) != 0 && code == 0) {
+        fprintf(stderr, "metaloop: cannot write to standard output\n");
+        return err_exit_status(ERR_IO);
+    }
+    return err_exit_status(code);
+}

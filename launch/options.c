@@ -1,0 +1,170 @@
+/* options.c - one table of options; each verb names those it takes. */
+#include "launch/options.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config.h"
+#include "core/err.h"
+
+enum kind { FLAG, TEXT, NUMBER, SET };
+
+static const struct option {
+    const char *name, *value; /* value: shown in help; NULL for a flag */
+    enum kind kind;
+    size_t offset;
+    const char *help;
+} table[] = {
+    {"set", "KEY=VALUE", SET, 0, "change one key of the configuration, e.g. stage.meta.rounds=100"},
+    {"run", "DIR", TEXT, offsetof(struct options, run), "the run's directory, instead of run.directory"},
+    {"resume", NULL, FLAG, offsetof(struct options, resume), "go on from the newest good checkpoint, or start"},
+    {"overwrite", NULL, FLAG, offsetof(struct options, overwrite), "remove the run that is in the directory first"},
+    {"data-root", "DIR", TEXT, offsetof(struct options, data_root), "where data paths start; else METALOOP_DATA, else data/"},
+    {"checkpoint", "FILE", TEXT, offsetof(struct options, checkpoint), "parameters to start from"},
+    {"episodes", "N", NUMBER, offsetof(struct options, episodes), "episodes to measure, instead of evaluate.episodes"},
+    {"domain", "NAME", TEXT, offsetof(struct options, domain), "data section to measure on, instead of evaluate.data"},
+    {"stage", "NAME", TEXT, offsetof(struct options, stage), "which stage; the last one where not given"},
+    {"params", "FILE", TEXT, offsetof(struct options, params), "parameters, safetensors"},
+    {"task", "FILE", TEXT, offsetof(struct options, task), "support.x, support.y, query.x, query.y, safetensors"},
+    {"out", "PATH", TEXT, offsetof(struct options, out), "where the result goes"},
+    {"tasks", "N", NUMBER, offsetof(struct options, tasks), "print the tasks of the first N rounds (with --out DIR: write them)"},
+    {"gradients", NULL, FLAG, offsetof(struct options, gradients), "prove the derivatives of this network"},
+    {"print-config", NULL, FLAG, offsetof(struct options, print_config), "print the whole effective configuration"},
+    {"json", NULL, FLAG, offsetof(struct options, json), "print one JSON object (docs/json.md)"},
+    {"quiet", NULL, FLAG, offsetof(struct options, quiet), "no progress"},
+    {"markdown", NULL, FLAG, offsetof(struct options, markdown), "as a markdown table"},
+};
+
+enum { N_OPTIONS = sizeof table / sizeof *table };
+
+static bool verb_takes(const struct verb *v, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = v->options; (p = strstr(p, name)); p += n)
+        if ((p == v->options || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0'))
+            return true;
+    return false;
+}
+
+static int unknown_option(const struct verb *v, const char *name)
+{
+    const char *names[N_OPTIONS + 2], *near;
+    int n = 0;
+
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (verb_takes(v, table[i].name))
+            names[n++] = table[i].name;
+    names[n++] = "help";
+    names[n] = NULL;
+    near = config_nearest(name, names);
+    return err(ERR_USAGE, "'%s' has no option '--%s'%s%s%s; try 'metaloop %s --help'", v->name,
+               name, near ? ", did you mean '--" : "", near ? near : "", near ? "'?" : "", v->name);
+}
+
+static int store(struct options *o, const struct option *p, const char *value)
+{
+    void *place = (char *)o + p->offset;
+    char *end;
+
+    switch (p->kind) {
+    case FLAG:
+        *(bool *)place = true;
+        return 0;
+    case TEXT:
+        *(const char **)place = value;
+        return 0;
+    case NUMBER:
+        errno = 0;
+        *(int64_t *)place = strtoll(value, &end, 10);
+        if (errno || end == value || *end || *(int64_t *)place < 1)
+            return err(ERR_USAGE, "--%s needs a number of at least 1, not '%s'", p->name, value);
+        return 0;
+    default:
+        if (o->n_sets == SETS_MAX)
+            return err(ERR_USAGE, "more than %d --set", SETS_MAX);
+        o->sets[o->n_sets++] = value;
+        return 0;
+    }
+}
+
+static int read_option(struct options *o, const struct verb *v, int argc, char **argv, int *at)
+{
+    const char *word = argv[*at] + 2, *equals = strchr(word, '=');
+    char name[64];
+
+    snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - word) : 63, word);
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (strcmp(table[i].name, name) != 0 || !verb_takes(v, name))
+            continue;
+        if (table[i].kind == FLAG)
+            return equals ? err(ERR_USAGE, "--%s takes no value", name) : store(o, &table[i], NULL);
+        if (equals)
+            return store(o, &table[i], equals + 1);
+        if (*at + 1 >= argc)
+            return err(ERR_USAGE, "--%s needs a value: %s", name, table[i].value);
+        return store(o, &table[i], argv[++*at]);
+    }
+    return unknown_option(v, name);
+}
+
+static void verb_help(const struct verb *v)
+{
+    printf("usage: metaloop %s %s [OPTION]...\n\n%s\n", v->name, v->places, v->summary);
+    if (v->text)
+        printf("\n%s\n", v->text);
+    printf("\noptions:\n");
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (verb_takes(v, table[i].name)) {
+            char left[48];
+
+            snprintf(left, sizeof left, "--%s%s%s", table[i].name, table[i].value ? " " : "",
+                     table[i].value ? table[i].value : "");
+            printf("  %-22s %s\n", left, table[i].help);
+        }
+    printf("  %-22s %s\n", "--help", "this text");
+}
+
+int options_read(struct options *o, const struct verb *v, int argc, char **argv)
+{
+    *o = (struct options){0};
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            verb_help(v);
+            return 1;
+        }
+        if (strncmp(argv[i], "--", 2) == 0) {
+            TRY(read_option(o, v, argc, argv, &i));
+            continue;
+        }
+        if (o->n_places == v->max_places)
+            return err(ERR_USAGE, "'%s' does not take '%s'; usage: metaloop %s %s", v->name,
+                       argv[i], v->name, v->places);
+        o->places[o->n_places++] = argv[i];
+    }
+    if (o->n_places < v->min_places)
+        return err(ERR_USAGE, "usage: metaloop %s %s [OPTION]...", v->name, v->places);
+    return 0;
+}
+
+void options_help(const struct verb *const *verbs)
+{
+    printf("metaloop - exact, distributed meta-learning and transfer learning\n\n"
+           "usage: mpirun -n RANKS metaloop train|evaluate CONFIGURATION [OPTION]...\n"
+           "       metaloop VERB ... [OPTION]...\n\n");
+    for (; *verbs; verbs++)
+        printf("  %-10s %s\n", (*verbs)->name, (*verbs)->summary);
+    printf("\n'metaloop VERB --help' says more of each.\n");
+}
+
+const char *options_data_root(const struct options *o)
+{
+    const char *root = getenv("METALOOP_DATA");
+
+    if (o->data_root)
+        return o->data_root;
+    return root && *root ? root : "data";
+}

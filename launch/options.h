@@ -1,0 +1,41 @@
+/* options.h - the command line: verbs, their options, help. */
+#ifndef LAUNCH_OPTIONS_H
+#define LAUNCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SETS_MAX = 256, PLACES_MAX = 2 };
+
+struct options {
+    const char *places[PLACES_MAX]; /* positional arguments */
+    int n_places;
+    const char *sets[SETS_MAX];
+    int n_sets;
+    const char *run, *data_root, *checkpoint, *domain, *stage, *params, *task, *out;
+    int64_t episodes, tasks;
+    bool json, resume, overwrite, gradients, print_config, quiet, markdown;
+};
+
+struct verb {
+    const char *name;
+    const char *places;  /* "CONFIGURATION", shown in help */
+    int min_places, max_places;
+    const char *options; /* names of its options, separated by blanks */
+    const char *summary;
+    const char *text;    /* more, for its --help */
+    bool ranks;          /* runs on every rank of an mpirun; the others are one process */
+    int (*run)(const struct options *o);
+};
+
+/* Reads argv[2..] for a verb. ERR_USAGE names the argument and suggests the nearest one. Returns 1 when
+ * help was asked for and printed to standard output. */
+int options_read(struct options *o, const struct verb *v, int argc, char **argv);
+
+/* All verbs, one line each. */
+void options_help(const struct verb *const *verbs);
+
+/* --data-root, else METALOOP_DATA, else "data". */
+const char *options_data_root(const struct options *o);
+
+#endif

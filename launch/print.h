@@ -1,0 +1,12 @@
+/* print.h - results on standard output. */
+#ifndef LAUNCH_PRINT_H
+#define LAUNCH_PRINT_H
+
+#include <jansson.h>
+
+#include "coordinator/evaluate.h"
+
+void print_json(json_t *o); /* one line; takes o */
+void print_curve(const char *data, const struct evaluation *e);
+
+#endif

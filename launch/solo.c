@@ -1,0 +1,72 @@
+/* solo.c - configuration to setup in one process. */
+#include "launch/solo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/blas.h"
+#include "core/err.h"
+#include "worker/method.h"
+
+int check_methods(const struct config *c)
+{
+    const char *names[64], *near;
+    int n = 0;
+
+    for (; method_table[n] && n < 63; n++)
+        names[n] = method_table[n]->name;
+    names[n] = NULL;
+    for (int i = 0; i < c->n_stages; i++)
+        if (!method_find(c->stages[i].method)) {
+            near = config_nearest(c->stages[i].method, names);
+            return err(ERR_CONFIG, "stage '%s': no method is called '%s'%s%s%s", c->stages[i].name,
+                       c->stages[i].method, near ? ", did you mean '" : "", near ? near : "",
+                       near ? "'?" : "");
+        }
+    return 0;
+}
+
+static int find_stage(struct solo *s, const char *name)
+{
+    s->stage = &s->setup.stages[s->setup.n_stages - 1];
+    for (int i = 0; name && i < s->setup.n_stages; i++)
+        if (strcmp(s->setup.stages[i].config->name, name) == 0) {
+            s->stage = &s->setup.stages[i];
+            return 0;
+        }
+    return name ? err(ERR_USAGE, "no stage is called '%s'", name) : 0;
+}
+
+static int solo_finish(struct solo *s, const struct options *o)
+{
+    int code = check_methods(&s->config);
+
+    blas_single_thread();
+    if (code >= 0)
+        code = setup_open(&s->setup, &s->config, options_data_root(o));
+    if (code >= 0)
+        code = find_stage(s, o->stage);
+    if (code < 0)
+        solo_close(s);
+    return code;
+}
+
+int solo_open(struct solo *s, const struct options *o)
+{
+    *s = (struct solo){0};
+    TRY(config_read(&s->config, o->places[0], o->sets, o->n_sets));
+    return solo_finish(s, o);
+}
+
+int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name)
+{
+    *s = (struct solo){0};
+    TRY(config_parse(&s->config, text, name));
+    return solo_finish(s, o);
+}
+
+void solo_close(struct solo *s)
+{
+    setup_close(&s->setup);
+    config_release(&s->config);
+}

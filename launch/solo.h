@@ -1,0 +1,24 @@
+/* solo.h - what the verbs of one process share: configuration, data and networks, without ranks. */
+#ifndef LAUNCH_SOLO_H
+#define LAUNCH_SOLO_H
+
+#include "core/config.h"
+#include "core/setup.h"
+#include "launch/options.h"
+
+struct solo {
+    struct config config;
+    struct setup setup;
+    const struct stage *stage; /* --stage, else the last */
+};
+
+/* Reads o->places[0] with its --set, checks methods, opens data, plans networks. */
+int solo_open(struct solo *s, const struct options *o);
+
+/* The same from configuration text (a checkpoint's). */
+int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name);
+void solo_close(struct solo *s);
+
+int check_methods(const struct config *c); /* ERR_CONFIG suggests the nearest */
+
+#endif

@@ -1,0 +1,114 @@
+/* team.c - roles by rank. */
+#include "launch/team.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/blas.h"
+#include "core/err.h"
+#include "launch/solo.h"
+#include "launch/verbs.h"
+#include "worker/serve.h"
+
+volatile sig_atomic_t team_stop;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    team_stop = 1;
+}
+
+/* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. */
+static void catch_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGUSR1, &a, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+static int team_open(struct team *t, struct comm *comm)
+{
+    const struct options *o = t->options;
+
+    TRY(config_read(&t->config, o->places[0], o->sets, o->n_sets));
+    TRY(check_methods(&t->config));
+    t->configuration = config_text(&t->config);
+    if (!t->configuration)
+        return err(ERR_MEMORY, "no memory for the configuration's text");
+    TRY(crew_invite(&t->crew, comm, t->configuration, options_data_root(o)));
+    TRY(setup_open(&t->setup, &t->config, options_data_root(o)));
+    return crew_gather(&t->crew, &t->setup);
+}
+
+static void team_close(struct team *t)
+{
+    crew_release(&t->crew);
+    setup_close(&t->setup);
+    config_release(&t->config);
+    free(t->configuration);
+}
+
+static int run_lead(struct comm *comm, const struct options *o,
+                    int (*lead)(struct team *t, void *context), void *context)
+{
+    struct team *t = calloc(1, sizeof *t);
+    int code;
+
+    if (!t)
+        return err(ERR_MEMORY, "no memory to start");
+    t->options = o;
+    code = team_open(t, comm);
+    if (code >= 0)
+        code = lead(t, context);
+    t->crew.comm = comm; /* also when the crew was never gathered */
+    crew_dismiss(&t->crew, code, code < 0 ? err_text() : "done");
+    team_close(t);
+    free(t);
+    return code;
+}
+
+static void *worker_thread(void *comm)
+{
+    worker_serve(comm, version);
+    return NULL;
+}
+
+/* One process: the worker is a thread, and everything else is as between processes. */
+static int run_alone(const struct options *o, int (*lead)(struct team *t, void *context),
+                     void *context)
+{
+    struct comm ends[2];
+    pthread_t worker;
+    int code;
+
+    TRY(comm_open_local(ends, 2));
+    if (pthread_create(&worker, NULL, worker_thread, &ends[1]) != 0)
+        return err(ERR_FAILED, "cannot start the worker thread");
+    code = run_lead(&ends[0], o, lead, context);
+    pthread_join(worker, NULL);
+    comm_close(&ends[1]);
+    comm_close(&ends[0]);
+    return code;
+}
+
+int team_run(const struct options *o, int (*lead)(struct team *t, void *context), void *context)
+{
+    struct comm comm;
+    int code;
+
+    blas_single_thread();
+    catch_signals();
+    TRY(comm_open_mpi(&comm));
+    if (comm.size == 1) {
+        comm_close(&comm);
+        return run_alone(o, lead, context);
+    }
+    code = comm.rank == 0 ? run_lead(&comm, o, lead, context) : worker_serve(&comm, version);
+    comm_close(&comm);
+    return code;
+}

@@ -1,0 +1,57 @@
+/* verb_pack.c - `metaloop pack`: images in folders, zip or tar, or any image set, to mapped .npy. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/data/pack.h"
+#include "core/err.h"
+#include "launch/solo.h"
+#include "launch/verbs.h"
+
+static bool ends_with(const char *path, const char *end)
+{
+    size_t n = strlen(path), m = strlen(end);
+
+    return n >= m && strcmp(path + n - m, end) == 0;
+}
+
+static int pack(const struct options *o)
+{
+    const char *format = ends_with(o->places[0], ".npz") ? "npz" : "folder";
+    char section[4096];
+    const char *sets[SETS_MAX];
+    struct config config;
+    struct data d;
+    int code;
+
+    /* A source is a data section like any other: --set data.source.resize=28 and the rest apply. */
+    snprintf(section, sizeof section,
+             "data source { format = '%s' path = '%s' }\nstage none { data = 'source' }\n", format,
+             o->places[0]);
+    if (strchr(o->places[0], '\'') || strlen(o->places[0]) > 3000)
+        return err(ERR_USAGE, "'%s' cannot be a data path", o->places[0]);
+    memcpy(sets, o->sets, sizeof sets);
+    TRY(config_parse_sets(&config, section, "pack", sets, o->n_sets));
+    code = data_open(&d, &config.data[0], options_data_root(o));
+    if (code >= 0) {
+        code = data_pack(&d, o->places[1]);
+        if (code >= 0)
+            printf("packed %u classes of %d x %d x %d into '%s'\n", d.n_classes, d.shape.h,
+                   d.shape.w, d.shape.c, o->places[1]);
+        data_close(&d);
+    }
+    config_release(&config);
+    return code;
+}
+
+const struct verb verb_pack = {
+    .name = "pack",
+    .places = "SOURCE DEST.npy",
+    .min_places = 2,
+    .max_places = 2,
+    .options = "set data-root",
+    .summary = "an image set to .npy files, which open at once and are shared by a node's ranks",
+    .text = "SOURCE: a folder of class folders with PNG images, a .zip, .tar.gz or .npz; relative to the\n"
+            "data root. Writes DEST.npy, DEST_labels.npy and DEST_classes.txt. Any key of a data section can\n"
+            "be set: --set data.source.resize=28, --set data.source.format=idx.",
+    .run = pack,
+};

@@ -1,0 +1,220 @@
+/* verb_train.c - `metaloop train` and `metaloop evaluate`. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/train.h"
+#include "core/checkpoint.h"
+#include "core/err.h"
+#include "launch/print.h"
+#include "launch/team.h"
+#include "launch/verbs.h"
+
+static json_t *real_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static void add_evaluation(json_t *o, const struct evaluation *e)
+{
+    json_t *steps = json_array();
+
+    json_object_set_new(o, "episodes", json_integer((json_int_t)e->episodes));
+    json_object_set_new(o, "failed", json_integer((json_int_t)e->failed));
+    json_object_set_new(o, "loss", real_or_null(e->loss[e->steps].mean));
+    json_object_set_new(o, "loss_ci95", real_or_null(e->loss[e->steps].ci95));
+    if (e->has_accuracy) {
+        json_object_set_new(o, "accuracy", json_real(e->accuracy[e->steps].mean));
+        json_object_set_new(o, "ci95", json_real(e->accuracy[e->steps].ci95));
+    }
+    for (int k = 0; k <= e->steps; k++) {
+        json_t *s = json_pack("{s:i, s:o, s:o}", "step", k, "loss", real_or_null(e->loss[k].mean),
+                              "loss_ci95", real_or_null(e->loss[k].ci95));
+
+        if (e->has_accuracy) {
+            json_object_set_new(s, "accuracy", json_real(e->accuracy[k].mean));
+            json_object_set_new(s, "ci95", json_real(e->accuracy[k].ci95));
+        }
+        json_array_append_new(steps, s);
+    }
+    json_object_set_new(o, "by_step", steps);
+}
+
+static void print_result(const struct train *t, bool json)
+{
+    char digest[20];
+    json_t *o = json_object(), *e = json_object();
+
+    snprintf(digest, sizeof digest, "%016" PRIx64, t->hash);
+    if (!json) {
+        printf("digest %s  checkpoint %s\n", digest, t->checkpoint);
+        json_decref(o);
+        json_decref(e);
+        return;
+    }
+    json_object_set_new(o, "digest", json_string(digest));
+    json_object_set_new(o, "rounds", json_integer((json_int_t)t->round));
+    json_object_set_new(o, "loss", real_or_null(t->loss));
+    json_object_set_new(o, "accuracy", t->accuracy >= 0 ? json_real(t->accuracy) : json_null());
+    json_object_set_new(o, "checkpoint", json_string(t->checkpoint));
+    add_evaluation(e, &t->last);
+    json_object_set_new(o, "evaluation", e);
+    print_json(o);
+}
+
+static enum rundir_mode mode_of(const struct options *o)
+{
+    return o->overwrite ? RUNDIR_ERASE : o->resume ? RUNDIR_RESUME : RUNDIR_FRESH;
+}
+
+static int lead_train(struct team *team, void *context)
+{
+    const struct options *o = team->options;
+    struct train *t = context;
+    struct progress progress;
+    int code;
+
+    progress_open(&progress, o->quiet ? 0 : team->config.progress.every);
+    *t = (struct train){
+        .crew = &team->crew,
+        .setup = &team->setup,
+        .directory = o->run ? o->run : team->config.run.directory,
+        .configuration = team->configuration,
+        .version = version,
+        .resume = o->resume,
+        .stop = &team_stop,
+        .progress = &progress,
+        .accuracy = -1,
+    };
+    code = rundir_open(&t->rundir, t->directory, mode_of(o));
+    if (code >= 0)
+        code = rundir_describe(&t->rundir, team->configuration, &team->crew, version);
+    if (code >= 0)
+        code = train_run(t);
+    progress_clear(&progress);
+    if (code >= 0)
+        print_result(t, o->json);
+    train_release(t);
+    return code;
+}
+
+static int train(const struct options *o)
+{
+    struct train *t = calloc(1, sizeof *t);
+    int code;
+
+    if (!t)
+        return err(ERR_MEMORY, "no memory to start");
+    code = team_run(o, lead_train, t);
+    free(t);
+    return code;
+}
+
+const struct verb verb_train = {
+    .name = "train",
+    .places = "CONFIGURATION",
+    .min_places = 1,
+    .max_places = 1,
+    .options = "set run resume overwrite data-root quiet json",
+    .summary = "run the stages of a configuration",
+    .text = "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"
+            "standard error, the result to standard output. SIGINT, SIGTERM and SIGUSR1 finish the\n"
+            "round, save and exit with 75; --resume goes on from there.",
+    .ranks = true,
+    .run = train,
+};
+
+static int stage_of(const struct team *t, const char *name, const struct stage **stage)
+{
+    *stage = &t->setup.stages[t->setup.n_stages - 1];
+    for (int i = 0; name && i < t->setup.n_stages; i++)
+        if (strcmp(t->setup.stages[i].config->name, name) == 0) {
+            *stage = &t->setup.stages[i];
+            return 0;
+        }
+    return name ? err(ERR_USAGE, "no stage is called '%s'", name) : 0;
+}
+
+static void print_evaluation(const struct team *t, const struct evaluation *e, int data, bool json)
+{
+    json_t *o;
+
+    if (!json) {
+        print_curve(t->setup.data[data].name, e);
+        return;
+    }
+    o = json_pack("{s:s}", "data", t->setup.data[data].name);
+    add_evaluation(o, e);
+    print_json(o);
+}
+
+static int evaluate_all(struct team *t, const struct stage *stage, const real *theta)
+{
+    const struct options *o = t->options;
+    int64_t episodes = o->episodes ? o->episodes : t->config.evaluate.episodes;
+    int n = t->setup.n_evaluate ? t->setup.n_evaluate : 1;
+
+    for (int i = 0; i < n; i++) {
+        int data = t->setup.n_evaluate ? t->setup.evaluate[i] : stage->data;
+        struct evaluation e;
+
+        TRY(evaluate(&t->crew, stage, data, 0, (uint32_t)episodes, theta, &e));
+        print_evaluation(t, &e, data, o->json);
+        fflush(stdout);
+    }
+    return 0;
+}
+
+static int lead_evaluate(struct team *t, void *context)
+{
+    const struct stage *stage;
+    struct checkpoint_info info;
+    real *theta;
+    int code;
+
+    (void)context;
+    TRY(stage_of(t, t->options->stage, &stage));
+    theta = malloc(stage->net.layout.n * sizeof *theta);
+    if (!theta)
+        return err(ERR_MEMORY, "no memory for %zu parameters", stage->net.layout.n);
+    code = checkpoint_read(t->options->checkpoint, &stage->net.layout, theta, NULL, NULL, &info);
+    if (code >= 0)
+        code = evaluate_all(t, stage, theta);
+    free(theta);
+    return code;
+}
+
+static int run_evaluate(const struct options *o)
+{
+    struct options with = *o;
+    char domain[256];
+
+    if (!o->checkpoint)
+        return err(ERR_USAGE, "evaluate needs --checkpoint FILE");
+    if (o->episodes > 1 << 20)
+        return err(ERR_USAGE, "--episodes is %" PRId64 ", at most %d", o->episodes, 1 << 20);
+    if (o->domain) {
+        if (o->n_sets == SETS_MAX)
+            return err(ERR_USAGE, "more than %d --set", SETS_MAX);
+        snprintf(domain, sizeof domain, "evaluate.data=%s", o->domain);
+        with.sets[with.n_sets++] = domain;
+    }
+    return team_run(&with, lead_evaluate, NULL);
+}
+
+const struct verb verb_evaluate = {
+    .name = "evaluate",
+    .places = "CONFIGURATION",
+    .min_places = 1,
+    .max_places = 1,
+    .options = "checkpoint set stage episodes domain data-root json",
+    .summary = "measure a checkpoint over episodes, with 95 % intervals",
+    .text = "Adapts the checkpoint to each episode's support set and measures on its query set before\n"
+            "every inner step and after the last. With batch statistics (the default) the query\n"
+            "set is predicted as one batch: transductive.",
+    .ranks = true,
+    .run = run_evaluate,
+};

@@ -1,0 +1,43 @@
+/* sink.h - where metrics go. An event is a kind and named values; a sink writes it somewhere.
+ *
+ * emit never blocks on anybody who watches, and never fails a run: what could not be written is counted. */
+#ifndef PROTO_SINK_H
+#define PROTO_SINK_H
+
+#include <stdint.h>
+
+enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_TEXT };
+
+struct field { /* an event's list ends with {0} */
+    const char *key;
+    enum field_type type;
+    int64_t integer;
+    double number;     /* not finite: written as null */
+    const char *text;
+};
+
+#define INTEGER(k, v) {.key = (k), .type = FIELD_INTEGER, .integer = (int64_t)(v)}
+#define NUMBER(k, v) {.key = (k), .type = FIELD_NUMBER, .number = (v)}
+#define TEXT(k, v) {.key = (k), .type = FIELD_TEXT, .text = (v)}
+
+struct sink {
+    const struct sink_ops *ops; /* borrowed */
+    void *state;
+    uint64_t lost; /* events that could not be written */
+};
+
+struct sink_ops {
+    const char *name;
+    int (*emit)(struct sink *s, const char *kind, const struct field *fields);
+    int (*flush)(struct sink *s);
+    void (*close)(struct sink *s);
+};
+
+void sink_emit(struct sink *s, const char *kind, const struct field *fields);
+int sink_flush(struct sink *s); /* to stable storage; ERR_IO */
+void sink_close(struct sink *s);
+
+/* One JSON object a line, appended; the record of truth. ERR_CANTCREAT names the path. */
+int sink_open_jsonl(struct sink *s, const char *path);
+
+#endif

@@ -1,0 +1,213 @@
+/* wire.c - protobuf-c on one side, plain structs on the other. */
+#include "proto/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "proto/metaloop.pb-c.h"
+
+int buffer_reserve(struct buffer *b, size_t room)
+{
+    uint8_t *bytes;
+
+    if (room <= b->room)
+        return 0;
+    bytes = realloc(b->bytes, room);
+    if (!bytes)
+        return err(ERR_MEMORY, "no memory for a message of %zu bytes", room);
+    b->bytes = bytes;
+    b->room = room;
+    return 0;
+}
+
+void buffer_release(struct buffer *b)
+{
+    free(b->bytes);
+    *b = (struct buffer){0};
+}
+
+static int pack(const ProtobufCMessage *m, struct buffer *out)
+{
+    size_t n = protobuf_c_message_get_packed_size(m);
+
+    TRY(buffer_reserve(out, n ? n : 1));
+    out->n = protobuf_c_message_pack(m, out->bytes);
+    return 0;
+}
+
+static int refuse(const char *what)
+{
+    return err(ERR_DATA, "a %s message that cannot be read", what);
+}
+
+static void copy(char *to, size_t n, const char *from)
+{
+    snprintf(to, n, "%s", from ? from : "");
+}
+
+static void task_fill(const struct task *t, const char *method, Metaloop__Task *m)
+{
+    metaloop__task__init(m);
+    m->stage = t->stage, m->data = t->data, m->round = t->round, m->slot = t->slot;
+    m->seed = t->seed, m->way = t->way, m->shot = t->shot, m->query = t->query;
+    m->n_classes = t->way, m->classes = t->classes;
+    m->n_turns = t->way, m->turns = t->turns;
+    m->n_support = (size_t)t->way * t->shot, m->support = t->support;
+    m->n_queries = (size_t)t->way * t->query, m->queries = t->queries;
+    if (method)
+        m->method = (char *)method;
+}
+
+static int task_view(const Metaloop__Task *m, struct task *t)
+{
+    *t = (struct task){m->stage, m->data,    m->round, m->slot,    m->seed,   m->way,
+                       m->shot,  m->query,   m->classes, m->turns, m->support, m->queries};
+    if (m->n_classes != m->way || m->n_turns != m->way ||
+        m->n_support != (uint64_t)m->way * m->shot || m->n_queries != (uint64_t)m->way * m->query)
+        return err(ERR_DATA, "a task of way %u, shot %u, query %u with %zu classes, %zu support and "
+                             "%zu query ids",
+                   m->way, m->shot, m->query, m->n_classes, m->n_support, m->n_queries);
+    return 0;
+}
+
+int wire_pack_tasks(const struct task *tasks, int n, bool last, struct buffer *out)
+{
+    Metaloop__Tasks m = METALOOP__TASKS__INIT;
+    Metaloop__Task each[n ? n : 1], *list[n ? n : 1];
+
+    for (int i = 0; i < n; i++) {
+        task_fill(&tasks[i], NULL, &each[i]);
+        list[i] = &each[i];
+    }
+    m.n_tasks = (size_t)n;
+    m.tasks = list;
+    m.last = last;
+    return pack(&m.base, out);
+}
+
+int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
+                      int (*take)(void *context, const struct task *t), void *context)
+{
+    Metaloop__Tasks *m = metaloop__tasks__unpack(NULL, n, bytes);
+    int code = 0;
+
+    if (!m)
+        return refuse("tasks");
+    *last = m->last;
+    for (size_t i = 0; i < m->n_tasks && code >= 0; i++) {
+        struct task t;
+
+        code = task_view(m->tasks[i], &t);
+        if (code >= 0)
+            code = take(context, &t);
+    }
+    metaloop__tasks__free_unpacked(m, NULL);
+    return code;
+}
+
+int wire_pack_task(const struct task *t, const char *method, struct buffer *out)
+{
+    Metaloop__Task m;
+
+    task_fill(t, method, &m);
+    return pack(&m.base, out);
+}
+
+int wire_unpack_task(const void *bytes, size_t n,
+                     int (*take)(void *context, const struct task *t), void *context)
+{
+    Metaloop__Task *m = metaloop__task__unpack(NULL, n, bytes);
+    struct task t;
+    int code;
+
+    if (!m)
+        return refuse("task");
+    code = task_view(m, &t);
+    if (code >= 0)
+        code = take(context, &t);
+    metaloop__task__free_unpacked(m, NULL);
+    return code;
+}
+
+int wire_pack_hello(const struct hello *h, struct buffer *out)
+{
+    Metaloop__Hello m = METALOOP__HELLO__INIT;
+
+    m.version = (char *)h->version, m.host = (char *)h->host, m.cpu = (char *)h->cpu;
+    m.blas = (char *)h->blas, m.error = (char *)h->error;
+    m.pid = h->pid, m.threads = h->threads, m.layout = h->layout, m.arena = h->arena;
+    m.code = h->code;
+    return pack(&m.base, out);
+}
+
+int wire_unpack_hello(const void *bytes, size_t n, struct hello *h)
+{
+    Metaloop__Hello *m = metaloop__hello__unpack(NULL, n, bytes);
+
+    if (!m)
+        return refuse("hello");
+    *h = (struct hello){.pid = m->pid,
+                        .threads = m->threads,
+                        .layout = m->layout,
+                        .arena = m->arena,
+                        .code = m->code};
+    copy(h->version, sizeof h->version, m->version);
+    copy(h->host, sizeof h->host, m->host);
+    copy(h->cpu, sizeof h->cpu, m->cpu);
+    copy(h->blas, sizeof h->blas, m->blas);
+    copy(h->error, sizeof h->error, m->error);
+    metaloop__hello__free_unpacked(m, NULL);
+    return 0;
+}
+
+int wire_pack_welcome(const struct welcome *w, struct buffer *out)
+{
+    Metaloop__Welcome m = METALOOP__WELCOME__INIT;
+
+    m.configuration = w->configuration;
+    m.data_root = w->data_root;
+    return pack(&m.base, out);
+}
+
+int wire_unpack_welcome(const void *bytes, size_t n, struct welcome *w)
+{
+    Metaloop__Welcome *m = metaloop__welcome__unpack(NULL, n, bytes);
+
+    if (!m)
+        return refuse("welcome");
+    *w = (struct welcome){strdup(m->configuration), strdup(m->data_root)};
+    metaloop__welcome__free_unpacked(m, NULL);
+    if (!w->configuration || !w->data_root)
+        return err(ERR_MEMORY, "no memory for the configuration");
+    return 0;
+}
+
+void welcome_release(struct welcome *w)
+{
+    free(w->configuration);
+    free(w->data_root);
+    *w = (struct welcome){0};
+}
+
+int wire_pack_bye(const struct bye *b, struct buffer *out)
+{
+    Metaloop__Bye m = METALOOP__BYE__INIT;
+
+    m.code = b->code;
+    m.reason = (char *)b->reason;
+    return pack(&m.base, out);
+}
+
+int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
+{
+    Metaloop__Bye *m = metaloop__bye__unpack(NULL, n, bytes);
+
+    if (!m)
+        return refuse("bye");
+    *b = (struct bye){.code = m->code};
+    copy(b->reason, sizeof b->reason, m->reason);
+    metaloop__bye__free_unpacked(m, NULL);
+    return 0;
+}

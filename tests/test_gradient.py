@@ -1,0 +1,84 @@
+"""metaloop gradient against PyTorch's double backward (tests/torch/make_fixtures.py)."""
+import glob
+import os
+import sys
+
+import numpy as np
+import pytest
+
+import cli
+
+TORCH = os.path.join(cli.ROOT, "tests", "torch")
+sys.path.insert(0, TORCH)
+import safetensors_io
+
+FIXTURES = sorted(os.path.basename(os.path.dirname(p)) for p in glob.glob(os.path.join(TORCH, "*", "conf")))
+BUILDS = {"float": (cli.METALOOP, 1e-4), "double": (cli.METALOOP64, 1e-9)}  # relative to the largest element
+MEASURES = "loss", "loss_before", "accuracy", "accuracy_before", "logits", "logits_before"
+
+
+def load(fixture, what):
+    return safetensors_io.load(os.path.join(TORCH, fixture, what + ".safetensors"))
+
+
+def expected(fixture, method):
+    """The gradient's tensors, and the measures."""
+    names, found = list(load(fixture, "params")), load(fixture, "grad")
+    prefix = "first_order/" if method == "fomaml" else ""
+    return {n: found[prefix + n] for n in names}, {m: found[m] for m in MEASURES if m in found}
+
+
+def gradient(fixture, method, program, tmp_path, *more):
+    out = tmp_path / "grad.safetensors"
+    folder = os.path.join(TORCH, fixture)
+    cli.done("gradient", f"{folder}/conf", "--stage", "meta", "--params", f"{folder}/params.safetensors",
+             "--task", f"{folder}/task.safetensors", "--out", out, "--data-root", folder,
+             "--set", f"stage.meta.method={method}", *more, program=program)
+    return safetensors_io.load(out)
+
+
+def largest(arrays):
+    return max(np.abs(a).max() for a in arrays.values())
+
+
+def distance(found, wanted):
+    """The largest difference over all tensors, relative to the largest element wanted."""
+    for name, array in wanted.items():
+        assert name in found, f"'{name}' is not in the result, which has {sorted(found)}"
+        assert found[name].shape == array.shape, f"'{name}' has the shape {found[name].shape}, not {array.shape}"
+    difference = {n: found[n].astype(np.float64) - a for n, a in wanted.items()}
+    assert all(np.isfinite(d).all() for d in difference.values())
+    return largest(difference) / largest(wanted)
+
+
+def test_there_are_fixtures():
+    assert len(FIXTURES) >= 20
+
+
+@pytest.mark.parametrize("fixture", FIXTURES)
+def test_fixture_tells_first_from_second_order(fixture):
+    assert distance(expected(fixture, "fomaml")[0], expected(fixture, "maml")[0]) > 0.1
+
+
+@pytest.mark.parametrize("method", ["maml", "fomaml"])
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("fixture", FIXTURES)
+def test_gradient(fixture, build, method, tmp_path):
+    program, tolerance = BUILDS[build]
+    if build == "double" and not os.path.exists(program):
+        pytest.skip("build64/metaloop is not there: make BUILD=build64 DEFINES=-DREAL64")
+    found = gradient(fixture, method, program, tmp_path)
+    wanted, measures = expected(fixture, method)
+    assert distance(found, wanted) <= tolerance
+    for name, value in measures.items():
+        difference = np.abs(found[name].reshape(value.shape) - value).max()
+        assert difference <= tolerance * max(1, np.abs(value).max()), name
+
+
+def test_threads_and_memory_leave_the_bits(tmp_path):
+    """Activations recomputed instead of kept, and more threads: the same bits."""
+    fixture = "conv4-mean-5way-3"
+    kept = gradient(fixture, "maml", cli.METALOOP, tmp_path)
+    again = gradient(fixture, "maml", cli.METALOOP, tmp_path, "--set", "cluster.memory=0", "--set", "cluster.threads=2")
+    assert kept.keys() == again.keys()
+    assert all(kept[n].tobytes() == again[n].tobytes() for n in kept)

@@ -1,0 +1,225 @@
+/* pool.c - a queue, threads, and a total each. */
+#include "worker/pool.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+
+static void note_error(struct pool *p, int code)
+{
+    if (code >= 0 || p->code < 0)
+        return;
+    p->code = code;
+    snprintf(p->error, sizeof p->error, "%s", err_text());
+}
+
+struct seat { /* what a thread is told */
+    struct pool *pool;
+    struct engine *engine;
+    struct task *task; /* its own copy of the one it works on */
+};
+
+/* Runs the queue's first task outside the lock. */
+static void pool_take(struct pool *p, const struct seat *seat)
+{
+    int code;
+
+    task_copy(seat->task, &p->queue[p->first], p->most);
+    p->first = (p->first + 1) % p->room;
+    p->waiting--;
+    p->running++;
+    pthread_mutex_unlock(&p->mutex);
+    code = engine_run(seat->engine, seat->task, p->theta, p->evaluate);
+    pthread_mutex_lock(&p->mutex);
+    note_error(p, code);
+    p->running--;
+    p->done++;
+    comm_poke(p->comm);
+}
+
+static void *pool_thread(void *argument)
+{
+    struct seat seat = *(struct seat *)argument;
+    struct pool *p = seat.pool;
+
+    free(argument);
+    pthread_mutex_lock(&p->mutex);
+    while (!p->ending)
+        if (p->waiting > 0)
+            pool_take(p, &seat);
+        else
+            pthread_cond_wait(&p->filled, &p->mutex);
+    pthread_mutex_unlock(&p->mutex);
+    return NULL;
+}
+
+static struct task_size largest_task(const struct setup *s)
+{
+    struct task_size most = {0};
+
+    for (int i = 0; i < s->n_stages; i++) {
+        struct task_size size = engine_task_size(&s->stages[i]);
+
+        most.way = size.way > most.way ? size.way : most.way;
+        most.shot = size.shot > most.shot ? size.shot : most.shot;
+        most.query = size.query > most.query ? size.query : most.query;
+    }
+    return most;
+}
+
+static void queue_layout(struct pool *p, struct arena *arena)
+{
+    for (int i = 0; i < p->room + p->n_threads; i++) {
+        struct task t;
+
+        task_init(&t, p->most, arena);
+        if (arena->base)
+            p->queue[i] = t;
+    }
+}
+
+static int queue_open(struct pool *p)
+{
+    struct arena measure = arena_measuring();
+
+    p->most = largest_task(p->setup);
+    p->room = WIRE_TASKS_MAX + p->n_threads;
+    p->queue = calloc((size_t)(p->room + p->n_threads), sizeof *p->queue);
+    if (!p->queue)
+        return err(ERR_MEMORY, "no memory for the task queue");
+    queue_layout(p, &measure);
+    TRY(arena_init(&p->arena, measure.peak));
+    queue_layout(p, &p->arena);
+    return 0;
+}
+
+static int thread_start(struct pool *p, int i)
+{
+    struct seat *seat = malloc(sizeof *seat);
+
+    if (!seat)
+        return err(ERR_MEMORY, "no memory for a compute thread");
+    *seat = (struct seat){p, &p->engines[i], &p->queue[p->room + i]};
+    if (pthread_create(&p->threads[i], NULL, pool_thread, seat) != 0) {
+        free(seat);
+        return err(ERR_FAILED, "cannot start compute thread %d", i);
+    }
+    p->n_started++;
+    return 0;
+}
+
+static int pool_fill(struct pool *p)
+{
+    p->threads = calloc((size_t)p->n_threads, sizeof *p->threads);
+    p->engines = calloc((size_t)p->n_threads, sizeof *p->engines);
+    if (!p->threads || !p->engines)
+        return err(ERR_MEMORY, "no memory for %d compute threads", p->n_threads);
+    TRY(queue_open(p));
+    for (int i = 0; i < p->n_threads; i++)
+        TRY(engine_open(&p->engines[i], p->setup));
+    for (int i = 0; i < p->n_threads; i++)
+        TRY(thread_start(p, i));
+    return 0;
+}
+
+int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm)
+{
+    int code;
+
+    *p = (struct pool){.setup = s, .comm = comm, .n_threads = n_threads};
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->filled, NULL);
+    code = pool_fill(p);
+    if (code < 0)
+        pool_close(p);
+    return code;
+}
+
+void pool_close(struct pool *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->ending = true;
+    pthread_cond_broadcast(&p->filled);
+    pthread_mutex_unlock(&p->mutex);
+    for (int i = 0; i < p->n_started; i++)
+        pthread_join(p->threads[i], NULL);
+    for (int i = 0; p->engines && i < p->n_threads; i++)
+        engine_close(&p->engines[i]);
+    arena_release(&p->arena);
+    free(p->queue);
+    free(p->engines);
+    free(p->threads);
+    pthread_cond_destroy(&p->filled);
+    pthread_mutex_destroy(&p->mutex);
+    *p = (struct pool){0};
+}
+
+/* Drops what waits and lets what runs run out. */
+static void pool_settle(struct pool *p)
+{
+    p->waiting = 0;
+    while (p->running > 0) {
+        pthread_mutex_unlock(&p->mutex);
+        sched_yield();
+        pthread_mutex_lock(&p->mutex);
+    }
+}
+
+void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta)
+{
+    pthread_mutex_lock(&p->mutex);
+    pool_settle(p);
+    p->first = p->done = 0;
+    p->stage = stage;
+    p->evaluate = evaluate;
+    p->theta = theta;
+    for (int i = 0; i < p->n_threads; i++)
+        engine_begin(&p->engines[i], stage, evaluate);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+int pool_push(struct pool *p, const struct task *t)
+{
+    int code = -1;
+
+    pthread_mutex_lock(&p->mutex);
+    if (p->waiting < p->room)
+        code = task_copy(&p->queue[(p->first + p->waiting) % p->room], t, p->most);
+    if (code == 0) {
+        p->waiting++;
+        pthread_cond_signal(&p->filled);
+    }
+    pthread_mutex_unlock(&p->mutex);
+    if (code < 0)
+        return err(ERR_DATA, "task %u of round %u does not fit this configuration", t->slot,
+                   t->round);
+    return 0;
+}
+
+struct pool_state pool_look(struct pool *p)
+{
+    struct pool_state s;
+
+    pthread_mutex_lock(&p->mutex);
+    s = (struct pool_state){p->waiting, p->running, p->done, p->code};
+    pthread_mutex_unlock(&p->mutex);
+    return s;
+}
+
+void pool_collect(struct pool *p, struct total *t)
+{
+    for (int i = 0; i < p->n_threads; i++)
+        total_merge(t, p->engines[i].words);
+}
+
+int pool_threads(const struct cluster_config *c, int beside)
+{
+    cpu_set_t set;
+    int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    if (c->threads)
+        return (int)c->threads;
+    return cores / beside > 1 ? cores / beside : 1;
+}

@@ -1,0 +1,57 @@
+/* pool.h - a rank's compute threads, fed from one queue of tasks.
+ *
+ * The thread that opened the pool speaks with the other ranks and never computes, so a rank answers while
+ * its tasks run. Which thread takes which task does not matter: the totals are exact. */
+#ifndef WORKER_POOL_H
+#define WORKER_POOL_H
+
+#include <pthread.h>
+
+#include "proto/comm.h"
+#include "proto/wire.h"
+#include "worker/engine.h"
+
+struct pool {
+    const struct setup *setup; /* borrowed */
+    struct comm *comm;         /* poked whenever a task is done */
+    int n_threads, n_started;
+    pthread_t *threads;
+    struct engine *engines; /* one per thread */
+    pthread_mutex_t mutex;
+    pthread_cond_t filled;
+    struct arena arena;  /* of the queue's tasks */
+    struct task *queue;  /* a ring of `room`, then one per thread */
+    struct task_size most;
+    int room, first, waiting; /* of the queue */
+    int running, done;        /* tasks in work; finished in this round */
+    bool evaluate, ending;
+    const struct stage *stage;
+    const real *theta;
+    int code;        /* the first error of a task, 0: none */
+    char error[512]; /* its sentence */
+};
+
+int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
+void pool_close(struct pool *p);
+
+/* Opens a round at theta, which stays in place until pool_collect. Tasks still in work from an abandoned
+ * round are waited for. */
+void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta);
+
+/* Queues a copy. ERR_DATA for a task larger than any of the configuration. */
+int pool_push(struct pool *p, const struct task *t);
+
+struct pool_state {
+    int waiting, running, done; /* tasks */
+    int code;                   /* of the first task that failed to run */
+};
+struct pool_state pool_look(struct pool *p);
+
+/* Adds the threads' totals to t. Nothing may be waiting or running. */
+void pool_collect(struct pool *p, struct total *t);
+
+/* Compute threads of this rank: the configured number, or the cores it may use, shared with the
+ * `beside` - 1 other workers of its host. */
+int pool_threads(const struct cluster_config *c, int beside);
+
+#endif

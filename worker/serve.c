@@ -1,0 +1,320 @@
+/* serve.c - parameters in, tasks in, sums out. */
+#include "worker/serve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/blas.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/machine.h"
+#include "proto/tree.h"
+#include "proto/wire.h"
+#include "worker/pool.h"
+
+enum {
+    SILENCE = 3,       /* leases of silence after which the coordinator is lost */
+    START_LIMIT = 600, /* seconds to wait for a configuration */
+};
+
+struct worker {
+    struct comm *comm; /* borrowed */
+    const char *version;
+    struct config config;
+    struct setup setup;
+    struct pool pool;
+    bool ready; /* pool is open */
+    struct buffer out;
+    double heard, spoke; /* clock of the last message from, to the coordinator */
+    double limit;        /* seconds of silence allowed */
+
+    struct header round;  /* of the round at hand */
+    bool open;            /* it is */
+    bool wanted, last;    /* asked for tasks; there are no more */
+    int n_tasks;          /* received */
+    int parent, n_children, n_sums;
+    real *theta;          /* owned (largest P) */
+    int64_t *words;       /* owned: of total */
+    struct total total;
+    bool ended;
+};
+
+static int say(struct worker *w, int to, enum message_kind kind, const struct part *parts, int n)
+{
+    struct header h = w->round;
+
+    h.kind = kind;
+    if (to == 0)
+        w->spoke = clock_seconds();
+    return comm_send(w->comm, to, &h, parts, n);
+}
+
+static int say_buffer(struct worker *w, enum message_kind kind)
+{
+    struct part body = {w->out.bytes, w->out.n};
+
+    return say(w, 0, kind, &body, 1);
+}
+
+static void hello_fill(const struct worker *w, int code, struct hello *h)
+{
+    *h = (struct hello){.pid = (uint32_t)getpid(),
+                        .threads = (uint32_t)w->pool.n_threads,
+                        .code = code};
+    snprintf(h->version, sizeof h->version, "%s", w->version);
+    snprintf(h->blas, sizeof h->blas, "%s", blas_kernel());
+    machine_host(h->host, sizeof h->host);
+    machine_cpu(h->cpu, sizeof h->cpu);
+    if (code < 0)
+        snprintf(h->error, sizeof h->error, "%s", err_text());
+    else
+        h->layout = setup_digest(&w->setup), h->arena = engine_size(&w->setup);
+}
+
+static size_t largest_layout(const struct setup *s)
+{
+    size_t most = 0;
+
+    for (int i = 0; i < s->n_stages; i++)
+        most = s->stages[i].net.layout.n > most ? s->stages[i].net.layout.n : most;
+    return most;
+}
+
+static int worker_prepare(struct worker *w, const struct message *m)
+{
+    struct welcome welcome = {0};
+    size_t n;
+    int code = wire_unpack_welcome(m->body, m->h.size, &welcome);
+
+    if (code >= 0)
+        code = config_parse(&w->config, welcome.configuration, "configuration");
+    if (code >= 0)
+        code = setup_open(&w->setup, &w->config, welcome.data_root);
+    welcome_release(&welcome);
+    TRY(code);
+    n = largest_layout(&w->setup);
+    w->theta = aligned_alloc(64, (n * sizeof(real) + 63) / 64 * 64);
+    w->words = malloc(total_words(n) * sizeof(int64_t));
+    if (!w->theta || !w->words)
+        return err(ERR_MEMORY, "no memory for %zu parameters", n);
+    w->limit = SILENCE * w->config.cluster.lease;
+    TRY(pool_open(&w->pool, &w->setup, pool_threads(&w->config.cluster, machine_ranks_beside()),
+                  w->comm));
+    w->ready = true;
+    return 0;
+}
+
+static int on_welcome(struct worker *w, const struct message *m)
+{
+    struct hello h;
+    int code = worker_prepare(w, m), sent;
+
+    hello_fill(w, code, &h);
+    sent = wire_pack_hello(&h, &w->out);
+    if (sent >= 0)
+        sent = say_buffer(w, MESSAGE_HELLO);
+    return code < 0 ? err(code, "%s", h.error) : sent;
+}
+
+/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta. */
+static int params_view(const struct worker *w, const struct message *m, struct tree *tree,
+                       const void **theta)
+{
+    const uint32_t *words = m->body;
+    size_t n, head;
+
+    if (m->h.size < 8 || m->h.stage >= (uint32_t)w->setup.n_stages)
+        return err(ERR_DATA, "parameters that cannot be read");
+    n = w->setup.stages[m->h.stage].net.layout.n;
+    head = (1 + (size_t)words[0] + 1) / 2 * 8;
+    if (words[0] > (uint32_t)w->comm->size || m->h.size != head + n * sizeof(real))
+        return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
+                   head + n * sizeof(real));
+    *tree = (struct tree){(int)words[0], words + 1};
+    *theta = (const char *)m->body + head;
+    return 0;
+}
+
+/* Opens a round: passes the parameters down the tree first, then starts. */
+static int on_params(struct worker *w, const struct message *m)
+{
+    struct part body = {m->body, m->h.size};
+    struct stage *stage;
+    struct tree tree = {0};
+    const void *theta = NULL;
+    int child[TREE_ARITY];
+
+    TRY(params_view(w, m, &tree, &theta));
+    w->round = m->h;
+    w->n_children = tree_children(&tree, w->comm->rank, child);
+    w->parent = tree_parent(&tree, w->comm->rank);
+    for (int i = 0; i < w->n_children; i++)
+        TRY(say(w, child[i], MESSAGE_PARAMS, &body, 1));
+    if (w->parent < 0)
+        return err(ERR_DATA, "round %zu does not name this rank", (size_t)m->h.round);
+    stage = &w->setup.stages[m->h.stage];
+    pool_begin(&w->pool, stage, m->h.purpose == PURPOSE_EVALUATE, w->theta);
+    memcpy(w->theta, theta, stage->net.layout.n * sizeof(real));
+    w->total =
+        total_begin(w->words, m->h.purpose == PURPOSE_EVALUATE ? 0 : stage->net.layout.n);
+    w->open = true;
+    w->wanted = w->last = false;
+    w->n_tasks = w->n_sums = 0;
+    return 0;
+}
+
+static bool is_current(const struct worker *w, const struct message *m)
+{
+    return w->open && m->h.epoch == w->round.epoch;
+}
+
+static int take_task(void *context, const struct task *t)
+{
+    struct worker *w = context;
+
+    TRY(pool_push(&w->pool, t));
+    w->n_tasks++;
+    return 0;
+}
+
+static int on_tasks(struct worker *w, const struct message *m)
+{
+    if (!is_current(w, m))
+        return 0;
+    w->wanted = false;
+    return wire_unpack_tasks(m->body, m->h.size, &w->last, take_task, w);
+}
+
+static int on_sum(struct worker *w, const struct message *m)
+{
+    if (!is_current(w, m))
+        return 0;
+    if (m->h.size != w->total.n_words * sizeof(int64_t))
+        return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
+                   (size_t)m->h.size, w->total.n_words * sizeof(int64_t));
+    total_merge(&w->total, m->body);
+    w->n_sums++;
+    return 0;
+}
+
+static int on_message(struct worker *w, const struct message *m)
+{
+    if (m->from == 0)
+        w->heard = clock_seconds();
+    if (m->h.kind == MESSAGE_WELCOME)
+        return on_welcome(w, m);
+    if (m->h.kind == MESSAGE_BYE)
+        w->ended = true;
+    if (!w->ready)
+        return 0;
+    if (m->h.kind == MESSAGE_PARAMS)
+        return on_params(w, m);
+    if (m->h.kind == MESSAGE_TASKS)
+        return on_tasks(w, m);
+    if (m->h.kind == MESSAGE_SUM)
+        return on_sum(w, m);
+    return 0;
+}
+
+/* Asks for tasks before the threads run dry; closes the round when nothing is left to do. */
+static int advance(struct worker *w)
+{
+    struct pool_state s;
+    struct part body = {w->words, w->total.n_words * sizeof(int64_t)};
+
+    if (!w->open)
+        return 0;
+    s = pool_look(&w->pool);
+    if (s.code < 0)
+        return err(s.code, "%s", w->pool.error);
+    if (!w->last && !w->wanted && s.waiting < w->pool.n_threads) {
+        w->wanted = true;
+        return say(w, 0, MESSAGE_WANT, NULL, 0);
+    }
+    if (!w->last || s.done < w->n_tasks || w->n_sums < w->n_children)
+        return 0;
+    pool_collect(&w->pool, &w->total);
+    w->open = false;
+    return say(w, w->parent, MESSAGE_SUM, &body, 1);
+}
+
+/* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped for a
+ * while judges nobody by it. */
+static int keep_alive(struct worker *w, double *looked)
+{
+    double now = clock_seconds();
+
+    if (now - *looked > w->config.cluster.lease / 2)
+        w->heard = now;
+    *looked = now;
+    if (now - w->heard > w->limit)
+        return err(ERR_LOST, "the coordinator has been silent for %.0f s", now - w->heard);
+    if (w->ready && now - w->spoke > w->config.cluster.lease / 4)
+        return say(w, 0, MESSAGE_ALIVE, NULL, 0);
+    return 0;
+}
+
+static int serve(struct worker *w)
+{
+    double looked = clock_seconds();
+
+    while (!w->ended) {
+        struct message m;
+        int found = comm_poll(w->comm, &m);
+
+        TRY(found);
+        if (found)
+            TRY(on_message(w, &m));
+        TRY(advance(w));
+        TRY(keep_alive(w, &looked));
+        if (!found)
+            comm_idle(w->comm);
+    }
+    return 0;
+}
+
+/* Tells the coordinator why this rank cannot go on, and waits for its bye, which ends the run everywhere. */
+static void report(struct worker *w, int code)
+{
+    struct bye b = {.code = code};
+    double start = clock_seconds();
+
+    snprintf(b.reason, sizeof b.reason, "%s", err_text());
+    if (w->ready && wire_pack_bye(&b, &w->out) >= 0)
+        say_buffer(w, MESSAGE_BYE);
+    while (!w->ended && clock_seconds() - start < 10) {
+        struct message m;
+        int found = comm_poll(w->comm, &m);
+
+        w->ended = found < 0 || (found && m.h.kind == MESSAGE_BYE);
+        if (!found)
+            comm_idle(w->comm);
+    }
+    err(code, "%s", b.reason);
+}
+
+int worker_serve(struct comm *c, const char *version)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    int code;
+
+    if (!w)
+        return err(ERR_MEMORY, "no memory for a worker");
+    w->comm = c, w->version = version;
+    w->config.cluster.lease = w->limit = START_LIMIT; /* until the configuration says */
+    w->heard = w->spoke = clock_seconds();
+    code = serve(w);
+    if (code < 0 && code != ERR_LOST)
+        report(w, code);
+    if (w->ready)
+        pool_close(&w->pool);
+    setup_close(&w->setup);
+    config_release(&w->config);
+    buffer_release(&w->out);
+    free(w->theta);
+    free(w->words);
+    free(w);
+    return code;
+}

@@ -1,0 +1,12 @@
+/* serve.h - a worker rank's life: hello, rounds, bye. */
+#ifndef WORKER_SERVE_H
+#define WORKER_SERVE_H
+
+#include "proto/comm.h"
+
+/* Serves the coordinator at rank 0 until it says bye. Every rank but 0 must call it. Returns 0 after an orderly
+ * end, whatever the run's verdict, or the error that ended this worker: it has then been reported to the
+ * coordinator where that was possible. ERR_LOST when the coordinator fell silent. */
+int worker_serve(struct comm *c, const char *version);
+
+#endif
