@@ -8,12 +8,14 @@ DEFINES ?=
 CC = gcc
 PYTHON = /usr/bin/python3
 
-PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng libxxhash
+PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers -Werror
 # No -ffast-math: isfinite must tell the truth. errno and traps of libm are not used.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errno -fno-trapping-math \
-         -fopenmp-simd $(WARNINGS) $(SANITIZE) $(DEFINES) -I. -I$(BUILD) $(shell pkg-config --cflags $(PACKAGES))
-LDLIBS = $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
+         -fopenmp-simd $(WARNINGS) $(SANITIZE) $(DEFINES) -I. -I$(BUILD) $(PKG_CFLAGS)
+LDLIBS = $(PKG_LIBS) -lm -pthread
 
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
 SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coordinator/*.c launch/*.c)
@@ -25,25 +27,28 @@ REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || ec
 all: $(BUILD)/metaloop
 
 $(BUILD)/metaloop: $(BUILD)/launch/metaloop.o $(BUILD)/libmetaloop.a
-	$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(LDLIBS)
+	@echo '  LD $@'
+	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libmetaloop.a: $(LIBRARY)
-	rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/%.o: %.c | $(PROTO_C)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo '  CC $<'
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/proto/%.pb-c.c: proto/%.proto
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(BUILD) $<
+	@protoc-c --c_out=$(BUILD) $<
 
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
-	$(CC) $(CFLAGS) -Wno-error -c -o $@ $<
+	@$(CC) $(CFLAGS) -Wno-error -c -o $@ $<
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libmetaloop.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
+	@echo '  CC $<'
+	@$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
 
 # Rewritten only when the revision changes, so that an unchanged tree links nothing anew.
 $(BUILD)/build_revision.h: FORCE

@@ -45,8 +45,9 @@ static int check_hello(const struct crew *c, int rank)
     if (h->code < 0)
         return err(h->code, "rank %d on host '%s': %s", rank, h->host, h->error);
     if (h->layout != setup_digest(c->setup))
-        return err(ERR_CONFIG, "rank %d on host '%s' runs metaloop %s and plans another network "
-                               "(digest %016" PRIx64 ", here %016" PRIx64 ")",
+        return err(ERR_CONFIG,
+                   "rank %d on host '%s' runs metaloop %s and plans another network "
+                   "(digest %016" PRIx64 ", here %016" PRIx64 ")",
                    rank, h->host, h->version, h->layout, setup_digest(c->setup));
     if (strcmp(h->blas, blas_kernel()) != 0)
         return err(ERR_CONFIG,
@@ -103,8 +104,7 @@ static int crew_plan(struct crew *c, struct arena *arena, size_t *n)
 
     for (int i = 0; i < c->setup->n_stages; i++) {
         const struct stage *s = &c->setup->stages[i];
-        uint32_t query =
-            s->evaluate.query > s->train.query ? s->evaluate.query : s->train.query;
+        uint32_t query = s->evaluate.query > s->train.query ? s->evaluate.query : s->train.query;
 
         *n = s->net.layout.n > *n ? s->net.layout.n : *n;
         most.way = s->train.way > most.way ? s->train.way : most.way;
@@ -146,7 +146,8 @@ int crew_watch(struct crew *c, const struct round *r)
         if (slept)
             mate->heard = now;
         if (now - mate->heard > lease)
-            return err(ERR_LOST, "rank %u on host '%s' has been silent for %.1f s in round %" PRIu64,
+            return err(ERR_LOST,
+                       "rank %u on host '%s' has been silent for %.1f s in round %" PRIu64,
                        c->members[i], mate->hello.host, now - mate->heard, r->round);
         if (now - c->spoke > lease / 4)
             TRY(crew_say(c, (int)c->members[i], MESSAGE_ALIVE, NULL, NULL));

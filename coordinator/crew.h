@@ -13,8 +13,8 @@
 struct mate { /* one worker rank */
     struct hello hello;
     bool ready;
-    double heard;        /* clock of its last message */
-    uint32_t n_tasks;    /* given out in this round */
+    double heard;     /* clock of its last message */
+    uint32_t n_tasks; /* given out in this round */
 };
 
 struct crew {
@@ -25,10 +25,10 @@ struct crew {
     struct mate *mates;        /* owned (comm->size); [0] unused */
     uint32_t epoch;
     double looked, spoke; /* clocks: last look at the leases, last sign of life given */
-    struct task *tasks;        /* (WIRE_TASKS_MAX) in arena */
+    struct task *tasks;   /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words; /* owned: the round's total */
+    int64_t *words;   /* owned: the round's total */
     uint64_t n_stale; /* messages of older epochs dropped */
 };
 
@@ -46,7 +46,7 @@ void crew_release(struct crew *c);
 struct round {
     const struct stage *stage;
     enum purpose purpose;
-    int data;          /* index of the data section */
+    int data; /* index of the data section */
     uint64_t round;
     uint32_t n_tasks;
     const real *theta; /* (P) */

@@ -13,8 +13,8 @@ static struct estimate estimate_of(const struct total *t, int slot, double n)
     return (struct estimate){mean, 1.96 * sqrt(fmax(var, 0) / n)};
 }
 
-int evaluate(struct crew *c, const struct stage *stage, int data, uint64_t round,
-             uint32_t episodes, const real *theta, struct evaluation *e)
+int evaluate(struct crew *c, const struct stage *stage, int data, uint64_t round, uint32_t episodes,
+             const real *theta, struct evaluation *e)
 {
     struct round r = {stage, PURPOSE_EVALUATE, data, round, episodes, theta};
     struct total total;

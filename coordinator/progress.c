@@ -86,8 +86,8 @@ static void draw(struct progress *p, const struct glance *g)
     used = snprintf(NULL, 0, "%s %" PRIu64 "/%" PRIu64 " ", g->stage, g->round, g->rounds) + BAR;
     if (width - used - 2 < (int)strlen(line))
         line[width - used - 2 > 0 ? width - used - 2 : 0] = '\0';
-    fprintf(stderr, "\r%s %" PRIu64 "/%" PRIu64 " %s %s\033[K", g->stage, g->round, g->rounds, cells,
-            line);
+    fprintf(stderr, "\r%s %" PRIu64 "/%" PRIu64 " %s %s\033[K", g->stage, g->round, g->rounds,
+            cells, line);
     fflush(stderr);
     p->drawn = true;
 }

@@ -10,18 +10,18 @@
 
 struct progress {
     bool terminal, quiet;
-    double every;         /* seconds between lines */
-    double start, shown;  /* clocks: the stage's beginning, the last line */
-    uint64_t first;       /* round at start: rates and time left count from it */
-    bool drawn;           /* the terminal's line is not empty */
+    double every;        /* seconds between lines */
+    double start, shown; /* clocks: the stage's beginning, the last line */
+    uint64_t first;      /* round at start: rates and time left count from it */
+    bool drawn;          /* the terminal's line is not empty */
 };
 
 struct glance {
     const char *stage;
     uint64_t round, rounds;
-    uint64_t tasks;           /* per round */
-    double loss, accuracy;    /* accuracy < 0: none */
-    double failed;            /* tasks set aside so far */
+    uint64_t tasks;        /* per round */
+    double loss, accuracy; /* accuracy < 0: none */
+    double failed;         /* tasks set aside so far */
 };
 
 /* every 0: quiet. */

@@ -144,8 +144,8 @@ static void round_begin(struct crew *c, const struct round *r, struct transactio
                            .round = r->round,
                            .purpose = r->purpose,
                            .data = (uint32_t)r->data};
-    p->sampler = (struct sampler){c->setup, r->stage, r->data, evaluate,
-                                  evaluate ? 0 : (uint32_t)r->round};
+    p->sampler =
+        (struct sampler){c->setup, r->stage, r->data, evaluate, evaluate ? 0 : (uint32_t)r->round};
     for (int i = 1; i < c->n_members; i++) {
         p->n_threads += (int)c->mates[c->members[i]].hello.threads;
         c->mates[c->members[i]].n_tasks = 0;
@@ -156,8 +156,7 @@ int crew_round(struct crew *c, const struct round *r, struct total *total)
 {
     struct transaction p = {.crew = c, .r = r, .total = total};
 
-    *total = total_begin(c->words,
-                         r->purpose == PURPOSE_EVALUATE ? 0 : r->stage->net.layout.n);
+    *total = total_begin(c->words, r->purpose == PURPOSE_EVALUATE ? 0 : r->stage->net.layout.n);
     round_begin(c, r, &p);
     TRY(send_params(&p));
     TRY(collect(&p));

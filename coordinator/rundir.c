@@ -77,8 +77,8 @@ static bool is_beyond(const char *line, int stage, uint64_t round)
     json_t *o = json_loads(line, 0, NULL);
     json_int_t s = json_integer_value(json_object_get(o, "stage_index"));
     json_int_t r = json_integer_value(json_object_get(o, "round"));
-    bool beyond = !o || (json_object_get(o, "round") &&
-                         (s > stage || (s == stage && r > (json_int_t)round)));
+    bool beyond =
+        !o || (json_object_get(o, "round") && (s > stage || (s == stage && r > (json_int_t)round)));
 
     json_decref(o);
     return beyond;
@@ -140,8 +140,8 @@ static json_t *describe(const struct crew *c, const char *version)
     machine_cpu(cpu, sizeof cpu);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "program", "metaloop", "version",
-                  version, "started", when, "host", host, "cpu", cpu, "blas", blas_kernel(), "ranks",
-                  c->comm->size, "transport", c->comm->ops->name);
+                  version, "started", when, "host", host, "cpu", cpu, "blas", blas_kernel(),
+                  "ranks", c->comm->size, "transport", c->comm->ops->name);
     for (int i = 1; i < c->comm->size; i++)
         json_array_append_new(ranks, describe_rank(i, &c->mates[i]));
     json_object_set_new(o, "precision", json_string(REAL_NAME));

@@ -14,7 +14,7 @@ struct saver {
     bool running, busy, ending, fresh; /* fresh: a result nobody has asked for yet */
     const char *directory;             /* borrowed */
     int keep;
-    const struct layout *layout;       /* borrowed, of the snapshot */
+    const struct layout *layout; /* borrowed, of the snapshot */
     const struct optim_ops *ops;
     struct checkpoint_info info;
     real *theta, *state; /* owned: the snapshot */
@@ -31,8 +31,7 @@ void saver_close(struct saver *s); /* waits for the write in progress */
 /* Copies theta (P) and state (n_state x P) and returns; the thread writes, then removes the oldest beyond `keep`.
  * Waits first for a write still in progress. ERR_MEMORY. */
 int saver_save(struct saver *s, const struct layout *l, const real *theta,
-               const struct optim_ops *ops, const real *state,
-               const struct checkpoint_info *info);
+               const struct optim_ops *ops, const real *state, const struct checkpoint_info *info);
 
 /* 1: a write has ended since the last call, s->path, s->seconds, s->code and s->error tell how. 0: none has. */
 int saver_poll(struct saver *s);

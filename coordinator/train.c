@@ -72,8 +72,7 @@ static int resume(struct train *t, int *first)
     const struct stage *s;
 
     *first = 0;
-    if (!t->resume ||
-        !checkpoint_newest(t->directory, path, sizeof path, complain, t))
+    if (!t->resume || !checkpoint_newest(t->directory, path, sizeof path, complain, t))
         return stage_vectors(t, &t->setup->stages[0]);
     TRY(checkpoint_peek(path, &info));
     if (info.stage < 0 || info.stage >= t->setup->n_stages)
@@ -83,8 +82,9 @@ static int resume(struct train *t, int *first)
     TRY(stage_vectors(t, s));
     TRY(checkpoint_read(path, &s->net.layout, t->theta, optim_of(s), t->state, &info));
     if (info.seed != (uint64_t)t->setup->config->run.seed)
-        return err(ERR_CONFIG, "'%s' was trained with seed %" PRIu64 ", the configuration says %" PRId64,
-                   path, info.seed, t->setup->config->run.seed);
+        return err(ERR_CONFIG,
+                   "'%s' was trained with seed %" PRIu64 ", the configuration says %" PRId64, path,
+                   info.seed, t->setup->config->run.seed);
     if (strcmp(info.blas, blas_kernel()) != 0)
         progress_say(t->progress,
                      "warning: '%s' was computed with OpenBLAS kernel '%s', here it is '%s': the "
@@ -178,8 +178,8 @@ static void emit_round(struct train *t, const struct total *total, double norm, 
 static void show(struct train *t)
 {
     const struct stage_config *c = t->stage->config;
-    struct glance g = {c->name, t->round, (uint64_t)c->rounds, (uint64_t)c->tasks,
-                       t->loss, t->accuracy, t->failed};
+    struct glance g = {c->name,     t->round, (uint64_t)c->rounds, (uint64_t)c->tasks, t->loss,
+                       t->accuracy, t->failed};
 
     progress_show(t->progress, &g);
 }
@@ -305,14 +305,10 @@ static void emit_start(struct train *t)
 {
     const struct net *net = &t->stage->net;
     struct field fields[] = {
-        TEXT("stage", t->stage->config->name),
-        INTEGER("stage_index", t->stage->index),
-        INTEGER("from_round", t->round),
-        INTEGER("rounds", t->stage->config->rounds),
-        TEXT("method", t->stage->config->method),
-        INTEGER("parameters", net->layout.n),
-        INTEGER("ranks", t->crew->comm->size),
-        {0},
+        TEXT("stage", t->stage->config->name),    INTEGER("stage_index", t->stage->index),
+        INTEGER("from_round", t->round),          INTEGER("rounds", t->stage->config->rounds),
+        TEXT("method", t->stage->config->method), INTEGER("parameters", net->layout.n),
+        INTEGER("ranks", t->crew->comm->size),    {0},
     };
 
     sink_emit(&t->rundir.metrics, "stage", fields);
@@ -327,8 +323,9 @@ static int run_stage(struct train *t)
     code = stage_rounds(t);
     if (code == ERR_STOPPED) {
         TRY(save_and_wait(t));
-        return err(ERR_STOPPED, "stopped by a signal after round %" PRIu64 " of stage '%s'; saved as "
-                                "'%s', --resume goes on",
+        return err(ERR_STOPPED,
+                   "stopped by a signal after round %" PRIu64 " of stage '%s'; saved as "
+                   "'%s', --resume goes on",
                    t->round, t->stage->config->name, t->checkpoint);
     }
     TRY(code);
@@ -339,8 +336,8 @@ static int run_stage(struct train *t)
 static void emit_end(struct train *t)
 {
     char hash[20];
-    struct field fields[] = {TEXT("theta", hash), NUMBER("loss", t->loss),
-                             NUMBER("peak_mib", machine_peak_mib()), {0}};
+    struct field fields[] = {
+        TEXT("theta", hash), NUMBER("loss", t->loss), NUMBER("peak_mib", machine_peak_mib()), {0}};
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
     sink_emit(&t->rundir.metrics, "end", fields);

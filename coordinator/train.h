@@ -22,7 +22,7 @@ struct train {
     struct rundir rundir;
     struct saver saver;
 
-    struct arena arena;                  /* of the vectors below */
+    struct arena arena;                   /* of the vectors below */
     real *theta, *grad, *state, *scratch; /* P, P, n_state x P, P of the stage at hand */
     const struct stage *stage;
     uint64_t round; /* done in this stage */

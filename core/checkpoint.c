@@ -47,10 +47,17 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
 {
     char stage[16], round[24], seed[24], hash[20];
     struct text texts[] = {
-        {"format", "pt"},          {"writer", "metaloop"},   {"version", info->version},
-        {"stage", stage},          {"stage_name", info->stage_name}, {"round", round},
-        {"seed", seed},            {"theta", hash},          {"blas", info->blas},
-        {"cpu", info->cpu},        {"configuration", info->configuration},
+        {"format", "pt"},
+        {"writer", "metaloop"},
+        {"version", info->version},
+        {"stage", stage},
+        {"stage_name", info->stage_name},
+        {"round", round},
+        {"seed", seed},
+        {"theta", hash},
+        {"blas", info->blas},
+        {"cpu", info->cpu},
+        {"configuration", info->configuration},
     };
 
     snprintf(stage, sizeof stage, "%d", info->stage);
@@ -153,8 +160,9 @@ static int check_strangers(const struct safetensors *f, const char *path, const 
 
         if (strncmp(name, "optimizer.", 10) != 0 && !layout_find(l, name) &&
             !(dot && strcmp(dot, ".num_batches_tracked") == 0))
-            return err(ERR_DATA, "'%s' has a tensor '%s' that the model does not: a checkpoint of "
-                                 "another model",
+            return err(ERR_DATA,
+                       "'%s' has a tensor '%s' that the model does not: a checkpoint of "
+                       "another model",
                        path, name);
     }
     return 0;

@@ -15,13 +15,13 @@
 enum { CHECKPOINT_TEXT = 64 };
 
 struct checkpoint_info {
-    int stage;                    /* index in the configuration */
-    uint64_t round;               /* rounds of that stage done */
+    int stage;      /* index in the configuration */
+    uint64_t round; /* rounds of that stage done */
     uint64_t seed;
-    uint64_t hash;                /* layout_hash of the parameters */
+    uint64_t hash; /* layout_hash of the parameters */
     char stage_name[CHECKPOINT_TEXT], version[CHECKPOINT_TEXT], blas[CHECKPOINT_TEXT],
         cpu[CHECKPOINT_TEXT];
-    const char *configuration;    /* effective text; borrowed; NULL when read */
+    const char *configuration; /* effective text; borrowed; NULL when read */
 };
 
 /* theta (P) and state (ops->n_state x P, may be NULL) of a layout. Atomic. ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */

@@ -185,8 +185,8 @@ static int load_run(struct load *l, const char *text, const char *const *sets, i
     return directory_fill(&l->c->run);
 }
 
-static int config_load(struct config *c, const char *text, const char *name,
-                       const char *const *sets, int n_sets)
+int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
+                 int n_sets)
 {
     struct load l = {.c = c, .name = name};
 
@@ -195,11 +195,6 @@ static int config_load(struct config *c, const char *text, const char *name,
     if (code < 0)
         config_release(c);
     return code;
-}
-
-int config_parse(struct config *c, const char *text, const char *name)
-{
-    return config_load(c, text, name, NULL, 0);
 }
 
 /* The line of the first zero byte, 0 where there is none. */
@@ -237,7 +232,7 @@ int config_read(struct config *c, const char *path, const char *const *sets, int
         return err(ERR_MEMORY, "out of memory");
     int code = text_read(path, text);
     if (code == 0)
-        code = config_load(c, text, path, sets, n_sets);
+        code = config_parse(c, text, path, sets, n_sets);
     free(text);
     return code;
 }

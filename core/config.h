@@ -105,7 +105,8 @@ struct config {
 int config_read(struct config *c, const char *path, const char *const *sets, int n_sets);
 
 /* The same from text already in memory; `name` stands for the file in errors. */
-int config_parse(struct config *c, const char *text, const char *name);
+int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
+                 int n_sets);
 
 void config_release(struct config *c);
 

@@ -16,10 +16,12 @@
 #define EXACT_LIMIT 0x1p22
 
 /* sum (2n): n hi words, then n lo words. */
-bool exact_fits(size_t n, const real *x);                  /* every |x| < EXACT_LIMIT, none NaN    */
-void exact_add(size_t n, const real *x, int64_t *sum);     /* ADDED to; x must fit                 */
-void exact_merge(size_t n_words, const int64_t *x, int64_t *sum); /* sum += x, word by word        */
-void exact_read(size_t n, const int64_t *sum, double divisor, real *x); /* x = sum / divisor       */
+bool exact_fits(size_t n, const real *x);              /* every |x| < EXACT_LIMIT, none NaN    */
+void exact_add(size_t n, const real *x, int64_t *sum); /* ADDED to; x must fit                 */
+void exact_merge(size_t n_words, const int64_t *x,
+                 int64_t *sum); /* sum += x, word by word        */
+void exact_read(size_t n, const int64_t *sum, double divisor,
+                real *x); /* x = sum / divisor       */
 
 /* One double, for losses and counts: hi in sum[0], lo in sum[1]. */
 bool exact_fits_one(double x);

@@ -45,7 +45,8 @@ struct io {
     struct pair gy;   /* read                                                              */
     struct pair gx;   /* overwritten                                                       */
     struct pair gw;   /* ADDED to                                                          */
-    real *scratch;    /* l->scratch + n * l->scratch_each reals, 64-byte aligned, content undefined          */
+    real *
+        scratch; /* l->scratch + n * l->scratch_each reals, 64-byte aligned, content undefined          */
 };
 
 struct layer {

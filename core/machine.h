@@ -5,7 +5,8 @@
 #include <stddef.h>
 
 void machine_host(char *name, size_t n);
-void machine_cpu(char *name, size_t n); /* "AMD EPYC 9654"; "unknown" where the system does not say */
+void machine_cpu(char *name,
+                 size_t n); /* "AMD EPYC 9654"; "unknown" where the system does not say */
 
 /* Compute ranks on this host that share its cores, as the MPI launcher tells; at least 1. */
 int machine_ranks_beside(void);

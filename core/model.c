@@ -69,8 +69,11 @@ static int spec_set(struct layer_spec *s, const char *key, int value)
     struct {
         const char *key;
         int *place;
-    } fields[] = {{"filters", &s->filters}, {"features", &s->filters}, {"kernel", &s->kernel},
-                  {"stride", &s->stride},   {"pad", &s->pad}};
+    } fields[] = {{"filters", &s->filters},
+                  {"features", &s->filters},
+                  {"kernel", &s->kernel},
+                  {"stride", &s->stride},
+                  {"pad", &s->pad}};
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(fields[i].key, key) == 0) {
@@ -95,10 +98,11 @@ static int spec_word(struct layer_spec *s, const char *line, const char *word)
         return err(ERR_CONFIG, "layer '%s': '%s' is not key=number", line, word);
     snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
     if (spec_set(s, key, (int)value) < 0)
-        return err(ERR_CONFIG,
-                   "layer '%s': unknown key '%s', must be one of filters, features, kernel, stride, "
-                   "pad, bias, running",
-                   line, key);
+        return err(
+            ERR_CONFIG,
+            "layer '%s': unknown key '%s', must be one of filters, features, kernel, stride, "
+            "pad, bias, running",
+            line, key);
     return 0;
 }
 
@@ -149,12 +153,11 @@ static int layers_specs(const struct model_config *m, struct layer_spec *specs, 
     return m->layers.n;
 }
 
-static const struct model_ops mlp = {
-    "mlp", "fully connected: widths, activation", mlp_specs};
+static const struct model_ops mlp = {"mlp", "fully connected: widths, activation", mlp_specs};
 static const struct model_ops conv4 = {
     "conv4", "four convolutions: filters, reduction, pool, statistics", conv4_specs};
-static const struct model_ops layers = {
-    "layers", "the lines of model.layers, from input to head", layers_specs};
+static const struct model_ops layers = {"layers", "the lines of model.layers, from input to head",
+                                        layers_specs};
 
 const struct model_ops *const model_table[] = {&mlp, &conv4, &layers, NULL};
 

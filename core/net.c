@@ -55,7 +55,8 @@ int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struc
 {
     *net = (struct net){.in = in, .n_out = n_out, .loss = loss};
     for (int i = 0; i < n_specs; i++) {
-        bool fuse = is_type(specs, n_specs, i, "batchnorm") && is_type(specs, n_specs, i + 1, "relu");
+        bool fuse =
+            is_type(specs, n_specs, i, "batchnorm") && is_type(specs, n_specs, i + 1, "relu");
 
         TRY(net_add(net, &specs[i], fuse ? "batchnorm_relu" : specs[i].type));
         i += fuse;
@@ -162,8 +163,8 @@ void tape_init_tangents(struct tape *t, const struct net *net, int n, struct are
 }
 
 /* Layer i's operands: values from t, tangents from d where there is one. */
-static struct io io_at(const struct net *net, int i, const real *theta, int n,
-                       const struct tape *t, const struct tape *d)
+static struct io io_at(const struct net *net, int i, const real *theta, int n, const struct tape *t,
+                       const struct tape *d)
 {
     struct io io = {.n = n, .evaluate = t->evaluate, .scratch = t->scratch};
 

@@ -38,8 +38,8 @@ double net_flops_gradient(const struct net *net, int n);
 /* What a pass over n samples leaves behind. */
 struct tape {
     int n;
-    bool evaluate;                 /* see struct io */
-    struct pair act[NET_MAX + 1];  /* act[i]: input of layer i; act[0].v is the batch's x */
+    bool evaluate;                /* see struct io */
+    struct pair act[NET_MAX + 1]; /* act[i]: input of layer i; act[0].v is the batch's x */
     struct pair save[NET_MAX];
     struct pair grad[NET_MAX + 1]; /* of the loss with respect to act[i] */
     real *scratch;                 /* borrowed, shared by the tapes of one thread */

@@ -33,7 +33,7 @@ void total_fail(struct total *t); /* counts one failed task */
 
 void total_merge(struct total *t, const int64_t *words); /* n_words of another total */
 
-double total_sum(const struct total *t, int slot);                /* of enum tally_slot */
+double total_sum(const struct total *t, int slot);               /* of enum tally_slot */
 void total_mean_gradient(const struct total *t, real *gradient); /* (n), over the tasks done */
 
 #endif

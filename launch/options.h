@@ -19,12 +19,12 @@ struct options {
 
 struct verb {
     const char *name;
-    const char *places;  /* "CONFIGURATION", shown in help */
+    const char *places; /* "CONFIGURATION", shown in help */
     int min_places, max_places;
     const char *options; /* names of its options, separated by blanks */
     const char *summary;
-    const char *text;    /* more, for its --help */
-    bool ranks;          /* runs on every rank of an mpirun; the others are one process */
+    const char *text; /* more, for its --help */
+    bool ranks;       /* runs on every rank of an mpirun; the others are one process */
     int (*run)(const struct options *o);
 };
 

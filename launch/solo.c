@@ -61,7 +61,7 @@ int solo_open(struct solo *s, const struct options *o)
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name)
 {
     *s = (struct solo){0};
-    TRY(config_parse(&s->config, text, name));
+    TRY(config_parse(&s->config, text, name, o->sets, o->n_sets));
     return solo_finish(s, o);
 }
 

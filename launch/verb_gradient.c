@@ -27,9 +27,8 @@ static void read_x(const struct tensor *t, struct shape s, int n, real *x)
         for (int c = 0; c < s.c; c++)
             for (int p = 0; p < s.h * s.w; p++)
                 x[((size_t)i * (size_t)(s.h * s.w) + (size_t)p) * (size_t)s.c + (size_t)c] =
-                    (real)tensor_get(t, ((size_t)i * (size_t)s.c + (size_t)c) *
-                                                (size_t)(s.h * s.w) +
-                                            (size_t)p);
+                    (real)tensor_get(
+                        t, ((size_t)i * (size_t)s.c + (size_t)c) * (size_t)(s.h * s.w) + (size_t)p);
 }
 
 static int find(const struct safetensors *f, const char *path, const char *part, const char *what,
@@ -144,7 +143,8 @@ static int compute(struct gradient_run *g)
     return m->ops->grad(m, &ep, g->theta, g->grad, &g->tally);
 }
 
-static struct tensor reals_tensor(const char *name, const real *data, int n_dims, size_t a, size_t b)
+static struct tensor reals_tensor(const char *name, const real *data, int n_dims, size_t a,
+                                  size_t b)
 {
     struct tensor t = {.dtype = sizeof(real) == 8 ? DTYPE_F64 : DTYPE_F32,
                        .n_dims = n_dims,
@@ -197,9 +197,8 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     TRY(checkpoint_read(o->params, &g->method.net->layout, g->theta, NULL, NULL, &info));
     TRY(compute(g));
     TRY(write_result(g, o->out));
-    printf("loss %.9g before, %.9g after %d inner steps  gradient '%s'\n",
-           g->curve.v[TALLY_CURVE], g->tally.v[TALLY_LOSS],
-           (int)g->solo.stage->config->inner_steps, o->out);
+    printf("loss %.9g before, %.9g after %d inner steps  gradient '%s'\n", g->curve.v[TALLY_CURVE],
+           g->tally.v[TALLY_LOSS], (int)g->solo.stage->config->inner_steps, o->out);
     return 0;
 }
 
@@ -230,7 +229,8 @@ const struct verb verb_gradient = {
     .max_places = 1,
     .options = "stage params task out set data-root",
     .summary = "one task's outer gradient from and to safetensors files",
-    .text = "The result holds the gradient under the parameters' names; loss and accuracy of the query\n"
+    .text = "The result holds the gradient under the parameters' names; loss and accuracy of the "
+            "query\n"
             "set, before and after adaptation; and its outputs, logits_before and logits.",
     .run = gradient,
 };

@@ -117,10 +117,17 @@ static const struct {
     const char *end;
     int (*inspect)(const char *path);
 } kinds[] = {
-    {".safetensors", inspect_safetensors}, {".npy", inspect_array},   {"ubyte", inspect_array},
-    {".npz", inspect_archive},             {".zip", inspect_archive}, {".tar", inspect_archive},
-    {".tar.gz", inspect_archive},          {".tgz", inspect_archive}, {".gz", inspect_array},
-    {".idx", inspect_array},               {".bin", inspect_task},
+    {".safetensors", inspect_safetensors},
+    {".npy", inspect_array},
+    {"ubyte", inspect_array},
+    {".npz", inspect_archive},
+    {".zip", inspect_archive},
+    {".tar", inspect_archive},
+    {".tar.gz", inspect_archive},
+    {".tgz", inspect_archive},
+    {".gz", inspect_array},
+    {".idx", inspect_array},
+    {".bin", inspect_task},
 };
 
 static int inspect(const struct options *o)
@@ -134,8 +141,9 @@ static int inspect(const struct options *o)
         if (n >= m && strcmp(path + n - m, kinds[i].end) == 0)
             return kinds[i].inspect(path);
     }
-    return err(ERR_USAGE, "'%s' ends in none of .safetensors, .npy, .npz, .idx, -ubyte, .gz, .zip, .tar, "
-                          ".tar.gz, .tgz, .bin (a recorded task)",
+    return err(ERR_USAGE,
+               "'%s' ends in none of .safetensors, .npy, .npz, .idx, -ubyte, .gz, .zip, .tar, "
+               ".tar.gz, .tgz, .bin (a recorded task)",
                path);
 }
 

@@ -12,8 +12,8 @@
 #include "launch/verbs.h"
 #include "worker/method.h"
 
-#define LIST(name, type, table)                                                                    \
-    static void name(const struct options *o)                                                      \
+#define LIST(function, type, table)                                                                \
+    static void function(const struct options *o)                                                  \
     {                                                                                              \
         (void)o;                                                                                   \
         for (const struct type *const *p = table; *p; p++)                                         \

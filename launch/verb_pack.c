@@ -18,7 +18,6 @@ static int pack(const struct options *o)
 {
     const char *format = ends_with(o->places[0], ".npz") ? "npz" : "folder";
     char section[4096];
-    const char *sets[SETS_MAX];
     struct config config;
     struct data d;
     int code;
@@ -29,8 +28,7 @@ static int pack(const struct options *o)
              o->places[0]);
     if (strchr(o->places[0], '\'') || strlen(o->places[0]) > 3000)
         return err(ERR_USAGE, "'%s' cannot be a data path", o->places[0]);
-    memcpy(sets, o->sets, sizeof sets);
-    TRY(config_parse_sets(&config, section, "pack", sets, o->n_sets));
+    TRY(config_parse(&config, section, "pack", o->sets, o->n_sets));
     code = data_open(&d, &config.data[0], options_data_root(o));
     if (code >= 0) {
         code = data_pack(&d, o->places[1]);
@@ -50,8 +48,10 @@ const struct verb verb_pack = {
     .max_places = 2,
     .options = "set data-root",
     .summary = "an image set to .npy files, which open at once and are shared by a node's ranks",
-    .text = "SOURCE: a folder of class folders with PNG images, a .zip, .tar.gz or .npz; relative to the\n"
-            "data root. Writes DEST.npy, DEST_labels.npy and DEST_classes.txt. Any key of a data section can\n"
+    .text = "SOURCE: a folder of class folders with PNG images, a .zip, .tar.gz or .npz; relative "
+            "to the\n"
+            "data root. Writes DEST.npy, DEST_labels.npy and DEST_classes.txt. Any key of a data "
+            "section can\n"
             "be set: --set data.source.resize=28, --set data.source.format=idx.",
     .run = pack,
 };

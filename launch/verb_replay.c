@@ -117,6 +117,7 @@ const struct verb verb_replay = {
     .max_places = 1,
     .options = "checkpoint data-root json",
     .summary = "one recorded task again, alone, from a checkpoint",
-    .text = "The configuration is the checkpoint's. `metaloop check --tasks N --out DIR` records tasks.",
+    .text = "The configuration is the checkpoint's. `metaloop check --tasks N --out DIR` records "
+            "tasks.",
     .run = replay,
 };

@@ -120,9 +120,10 @@ const struct verb verb_train = {
     .max_places = 1,
     .options = "set run resume overwrite data-root quiet json",
     .summary = "run the stages of a configuration",
-    .text = "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"
-            "standard error, the result to standard output. SIGINT, SIGTERM and SIGUSR1 finish the\n"
-            "round, save and exit with 75; --resume goes on from there.",
+    .text =
+        "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"
+        "standard error, the result to standard output. SIGINT, SIGTERM and SIGUSR1 finish the\n"
+        "round, save and exit with 75; --resume goes on from there.",
     .ranks = true,
     .run = train,
 };
@@ -212,9 +213,10 @@ const struct verb verb_evaluate = {
     .max_places = 1,
     .options = "checkpoint set stage episodes domain data-root json",
     .summary = "measure a checkpoint over episodes, with 95 % intervals",
-    .text = "Adapts the checkpoint to each episode's support set and measures on its query set before\n"
-            "every inner step and after the last. With batch statistics (the default) the query\n"
-            "set is predicted as one batch: transductive.",
+    .text =
+        "Adapts the checkpoint to each episode's support set and measures on its query set before\n"
+        "every inner step and after the last. With batch statistics (the default) the query\n"
+        "set is predicted as one batch: transductive.",
     .ranks = true,
     .run = run_evaluate,
 };

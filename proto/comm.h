@@ -9,23 +9,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum message_kind {     /* from -> to                                                        */
-    MESSAGE_WELCOME = 1, /* coordinator -> worker: configuration                             */
-    MESSAGE_HELLO,       /* worker -> coordinator: ready, or an error                        */
-    MESSAGE_PARAMS,      /* down the tree: members, theta; opens a round                     */
-    MESSAGE_WANT,        /* worker -> coordinator: more tasks, please                        */
-    MESSAGE_TASKS,       /* coordinator -> worker                                            */
-    MESSAGE_SUM,         /* up the tree: the total of a subtree; closes its round            */
-    MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                    */
-    MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on   */
+enum message_kind { /* from -> to                                                        */
+                    MESSAGE_WELCOME =
+                        1, /* coordinator -> worker: configuration                             */
+                    MESSAGE_HELLO, /* worker -> coordinator: ready, or an error                        */
+                    MESSAGE_PARAMS, /* down the tree: members, theta; opens a round                     */
+                    MESSAGE_WANT, /* worker -> coordinator: more tasks, please                        */
+                    MESSAGE_TASKS, /* coordinator -> worker                                            */
+                    MESSAGE_SUM, /* up the tree: the total of a subtree; closes its round            */
+                    MESSAGE_ALIVE, /* both ways, when there was nothing else to say                    */
+                    MESSAGE_BYE, /* coordinator -> worker: end; worker -> coordinator: cannot go on   */
 };
 
 enum purpose { PURPOSE_TRAIN, PURPOSE_EVALUATE };
 
-struct header { /* in front of every message, in host byte order */
-    uint32_t magic;   /* HEADER_MAGIC */
-    uint32_t kind;    /* enum message_kind */
-    uint32_t epoch;   /* counts rounds and attempts: what belongs to another is dropped */
+struct header {     /* in front of every message, in host byte order */
+    uint32_t magic; /* HEADER_MAGIC */
+    uint32_t kind;  /* enum message_kind */
+    uint32_t epoch; /* counts rounds and attempts: what belongs to another is dropped */
     uint32_t stage;
     uint64_t round;
     uint32_t purpose; /* enum purpose */

@@ -12,13 +12,22 @@ struct field { /* an event's list ends with {0} */
     const char *key;
     enum field_type type;
     int64_t integer;
-    double number;     /* not finite: written as null */
+    double number; /* not finite: written as null */
     const char *text;
 };
 
-#define INTEGER(k, v) {.key = (k), .type = FIELD_INTEGER, .integer = (int64_t)(v)}
-#define NUMBER(k, v) {.key = (k), .type = FIELD_NUMBER, .number = (v)}
-#define TEXT(k, v) {.key = (k), .type = FIELD_TEXT, .text = (v)}
+#define INTEGER(k, v)                                                                              \
+    {                                                                                              \
+        .key = (k), .type = FIELD_INTEGER, .integer = (int64_t)(v)                                 \
+    }
+#define NUMBER(k, v)                                                                               \
+    {                                                                                              \
+        .key = (k), .type = FIELD_NUMBER, .number = (v)                                            \
+    }
+#define TEXT(k, v)                                                                                 \
+    {                                                                                              \
+        .key = (k), .type = FIELD_TEXT, .text = (v)                                                \
+    }
 
 struct sink {
     const struct sink_ops *ops; /* borrowed */

@@ -14,8 +14,8 @@ struct tree {
     const uint32_t *members; /* (n) ranks; borrowed */
 };
 
-int tree_position(const struct tree *t, int rank);                      /* or -1 */
-int tree_parent(const struct tree *t, int rank);                        /* a rank, or -1 */
+int tree_position(const struct tree *t, int rank);                        /* or -1 */
+int tree_parent(const struct tree *t, int rank);                          /* a rank, or -1 */
 int tree_children(const struct tree *t, int rank, int child[TREE_ARITY]); /* how many */
 
 #endif

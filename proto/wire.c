@@ -62,12 +62,13 @@ static void task_fill(const struct task *t, const char *method, Metaloop__Task *
 
 static int task_view(const Metaloop__Task *m, struct task *t)
 {
-    *t = (struct task){m->stage, m->data,    m->round, m->slot,    m->seed,   m->way,
-                       m->shot,  m->query,   m->classes, m->turns, m->support, m->queries};
+    *t = (struct task){m->stage, m->data,  m->round,   m->slot,  m->seed,    m->way,
+                       m->shot,  m->query, m->classes, m->turns, m->support, m->queries};
     if (m->n_classes != m->way || m->n_turns != m->way ||
         m->n_support != (uint64_t)m->way * m->shot || m->n_queries != (uint64_t)m->way * m->query)
-        return err(ERR_DATA, "a task of way %u, shot %u, query %u with %zu classes, %zu support and "
-                             "%zu query ids",
+        return err(ERR_DATA,
+                   "a task of way %u, shot %u, query %u with %zu classes, %zu support and "
+                   "%zu query ids",
                    m->way, m->shot, m->query, m->n_classes, m->n_support, m->n_queries);
     return 0;
 }
@@ -115,8 +116,8 @@ int wire_pack_task(const struct task *t, const char *method, struct buffer *out)
     return pack(&m.base, out);
 }
 
-int wire_unpack_task(const void *bytes, size_t n,
-                     int (*take)(void *context, const struct task *t), void *context)
+int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
+                     void *context)
 {
     Metaloop__Task *m = metaloop__task__unpack(NULL, n, bytes);
     struct task t;

@@ -31,8 +31,8 @@ int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
 
 /* One recorded task, as a file holds it. */
 int wire_pack_task(const struct task *t, const char *method, struct buffer *out);
-int wire_unpack_task(const void *bytes, size_t n,
-                     int (*take)(void *context, const struct task *t), void *context);
+int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
+                     void *context);
 
 struct hello { /* worker to coordinator: ready, or why not */
     char version[32], host[64], cpu[64], blas[32], error[512];
@@ -43,7 +43,7 @@ struct hello { /* worker to coordinator: ready, or why not */
 int wire_pack_hello(const struct hello *h, struct buffer *out);
 int wire_unpack_hello(const void *bytes, size_t n, struct hello *h);
 
-struct welcome { /* coordinator to worker: what to run */
+struct welcome {                     /* coordinator to worker: what to run */
     char *configuration, *data_root; /* unpacked: owned */
 };
 int wire_pack_welcome(const struct welcome *w, struct buffer *out);

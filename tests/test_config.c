@@ -17,7 +17,7 @@ static void refused(const char *text, const char *sentence)
 {
     struct config c, empty = {0};
 
-    assert_int_equal(config_parse(&c, text, "f.conf"), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f.conf", NULL, 0), ERR_CONFIG);
     assert_string_equal(err_text(), sentence);
     assert_memory_equal(&c, &empty, sizeof c);
 }
@@ -53,7 +53,7 @@ static int read_bytes(struct config *c, const char *text, size_t n, const char *
 
 static void accepted(struct config *c, const char *text)
 {
-    int code = config_parse(c, text, "f.conf");
+    int code = config_parse(c, text, "f.conf", NULL, 0);
 
     if (code < 0)
         print_error("%s\n", err_text());
@@ -328,7 +328,7 @@ static void test_files(void **state)
     text[n] = '\0';
     assert_int_equal(read_bytes(&c, text, n, NULL, 0), ERR_CONFIG);
     assert_string_equal(strchr(err_text(), ':'), ":1: longer than 1048576 bytes");
-    assert_int_equal(config_parse(&c, text, "f"), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
     assert_int_equal(read_bytes(&c, text, n - 1, NULL, 0), 0);
     config_release(&c);
     free(text);
@@ -378,12 +378,12 @@ static void test_long_values(void **state)
     memset(text, 'x', n + 64);
     memcpy(text, "run { name = '", 14);
     strcpy(text + n, "' }");
-    assert_int_equal(config_parse(&c, text, "f"), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
     assert_string_equal(err_text(), "f:1: 'name' has 999986 bytes, must have 1 to 200");
     memset(text, 'x', n);
     memcpy(text, "run { ", 6);
     strcpy(text + n, " = 1 }");
-    assert_int_equal(config_parse(&c, text, "f"), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
     free(text);
 }
 

@@ -12,7 +12,7 @@
 
 static void accepted(struct config *c, const char *text)
 {
-    int code = config_parse(c, text, "f.conf");
+    int code = config_parse(c, text, "f.conf", NULL, 0);
 
     if (code < 0)
         print_error("%s\n", err_text());
@@ -166,7 +166,7 @@ static void test_truncation(void **state)
 
     for (size_t n = strlen(text); n > 0; n--) {
         text[n - 1] = '\0';
-        int code = config_parse(&c, text, "f.conf");
+        int code = config_parse(&c, text, "f.conf", NULL, 0);
         assert_true(code == 0 || code == ERR_CONFIG);
         if (code < 0)
             assert_memory_equal(err_text(), "f.conf:", 7);
@@ -191,7 +191,7 @@ static void test_mutations(void **state)
         char kept = text[at];
         text[at] = "{}=+,\"'\\#/*$|\n\x80\x01"
                    "0a "[(x >> 20) % 19];
-        int code = config_parse(&c, text, "f.conf");
+        int code = config_parse(&c, text, "f.conf", NULL, 0);
         assert_true(code == 0 || code == ERR_CONFIG);
         if (code < 0)
             assert_memory_equal(err_text(), "f.conf:", 7);

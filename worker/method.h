@@ -8,17 +8,17 @@
 struct method_spec {
     int inner_steps;
     double inner_rate;
-    int evaluate_steps;   /* inner steps of evaluation                          */
-    int n_support;        /* samples of a task: support, query, evaluation query */
+    int evaluate_steps; /* inner steps of evaluation                          */
+    int n_support;      /* samples of a task: support, query, evaluation query */
     int n_query;
     int n_evaluate;
-    size_t memory;        /* bytes for kept activations                         */
+    size_t memory; /* bytes for kept activations                         */
 };
 
 struct method {
-    const struct method_ops *ops; /* borrowed */
-    const struct net *net;        /* borrowed */
-    size_t n;                     /* P */
+    const struct method_ops *ops;  /* borrowed */
+    const struct net *net;         /* borrowed */
+    size_t n;                      /* P */
     struct unroll train, evaluate; /* in the arena; they overlay each other */
 };
 

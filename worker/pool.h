@@ -19,8 +19,8 @@ struct pool {
     struct engine *engines; /* one per thread */
     pthread_mutex_t mutex;
     pthread_cond_t filled;
-    struct arena arena;  /* of the queue's tasks */
-    struct task *queue;  /* a ring of `room`, then one per thread */
+    struct arena arena; /* of the queue's tasks */
+    struct task *queue; /* a ring of `room`, then one per thread */
     struct task_size most;
     int room, first, waiting; /* of the queue */
     int running, done;        /* tasks in work; finished in this round */

@@ -30,13 +30,13 @@ struct worker {
     double heard, spoke; /* clock of the last message from, to the coordinator */
     double limit;        /* seconds of silence allowed */
 
-    struct header round;  /* of the round at hand */
-    bool open;            /* it is */
-    bool wanted, last;    /* asked for tasks; there are no more */
-    int n_tasks;          /* received */
+    struct header round; /* of the round at hand */
+    bool open;           /* it is */
+    bool wanted, last;   /* asked for tasks; there are no more */
+    int n_tasks;         /* received */
     int parent, n_children, n_sums;
-    real *theta;          /* owned (largest P) */
-    int64_t *words;       /* owned: of total */
+    real *theta;    /* owned (largest P) */
+    int64_t *words; /* owned: of total */
     struct total total;
     bool ended;
 };
@@ -60,9 +60,8 @@ static int say_buffer(struct worker *w, enum message_kind kind)
 
 static void hello_fill(const struct worker *w, int code, struct hello *h)
 {
-    *h = (struct hello){.pid = (uint32_t)getpid(),
-                        .threads = (uint32_t)w->pool.n_threads,
-                        .code = code};
+    *h = (struct hello){
+        .pid = (uint32_t)getpid(), .threads = (uint32_t)w->pool.n_threads, .code = code};
     snprintf(h->version, sizeof h->version, "%s", w->version);
     snprintf(h->blas, sizeof h->blas, "%s", blas_kernel());
     machine_host(h->host, sizeof h->host);
@@ -89,7 +88,7 @@ static int worker_prepare(struct worker *w, const struct message *m)
     int code = wire_unpack_welcome(m->body, m->h.size, &welcome);
 
     if (code >= 0)
-        code = config_parse(&w->config, welcome.configuration, "configuration");
+        code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0);
     if (code >= 0)
         code = setup_open(&w->setup, &w->config, welcome.data_root);
     welcome_release(&welcome);
@@ -157,8 +156,7 @@ static int on_params(struct worker *w, const struct message *m)
     stage = &w->setup.stages[m->h.stage];
     pool_begin(&w->pool, stage, m->h.purpose == PURPOSE_EVALUATE, w->theta);
     memcpy(w->theta, theta, stage->net.layout.n * sizeof(real));
-    w->total =
-        total_begin(w->words, m->h.purpose == PURPOSE_EVALUATE ? 0 : stage->net.layout.n);
+    w->total = total_begin(w->words, m->h.purpose == PURPOSE_EVALUATE ? 0 : stage->net.layout.n);
     w->open = true;
     w->wanted = w->last = false;
     w->n_tasks = w->n_sums = 0;

@@ -21,8 +21,8 @@ static void take_rates(struct unroll *u, struct arena *arena)
 static void take_thetas(struct unroll *u, struct arena *arena)
 {
     for (int k = 1; k <= u->spec.steps; k++)
-        u->room[k] = u->spec.second || k <= 2 ? arena_reals(arena, u->net->layout.n)
-                                              : u->room[k - 2];
+        u->room[k] =
+            u->spec.second || k <= 2 ? arena_reals(arena, u->net->layout.n) : u->room[k - 2];
 }
 
 static size_t tape_bytes(const struct unroll *u)
@@ -80,8 +80,7 @@ static double step_gradient(struct unroll *u, int k, const struct batch *support
 {
     const struct net *net = u->net;
     struct tape *t = tape_of(u, k);
-    double loss = net->loss->value(support, net->n_out,
-                                   net_forward(net, u->theta[k], support, t));
+    double loss = net->loss->value(support, net->n_out, net_forward(net, u->theta[k], support, t));
 
     vec_zero(net->layout.n, u->gradient);
     net_backward(net, u->theta[k], support, t, u->gradient);

@@ -13,19 +13,19 @@
 #include "core/net.h"
 
 struct unroll_spec {
-    int steps;           /* K >= 0 */
-    double rate;         /* of every learnable parameter; statistics have 0 */
-    bool second;         /* an adjoint will be asked for */
-    bool evaluate;       /* network in evaluation mode (running statistics) */
+    int steps;     /* K >= 0 */
+    double rate;   /* of every learnable parameter; statistics have 0 */
+    bool second;   /* an adjoint will be asked for */
+    bool evaluate; /* network in evaluation mode (running statistics) */
     int n_support, n_query;
-    size_t memory;       /* bytes for kept activations */
+    size_t memory; /* bytes for kept activations */
 };
 
 struct unroll {
     const struct net *net; /* borrowed */
     struct unroll_spec spec;
-    int n_tapes;                    /* steps whose activations are kept: spec.steps or 1 */
-    real *rate;                     /* (P) */
+    int n_tapes;                      /* steps whose activations are kept: spec.steps or 1 */
+    real *rate;                       /* (P) */
     const real *theta[STEPS_MAX + 1]; /* theta[0] borrowed from the caller, the rest in place */
     real *room[STEPS_MAX + 1];
     struct tape support[STEPS_MAX], query, tangents;

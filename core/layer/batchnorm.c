@@ -31,8 +31,11 @@ enum { BLOCK = 64, SUMS = 4 }; /* rows summed in `real` before the sum goes on i
 static int batchnorm_segment(struct layer *l, struct layout *layout, const char *name,
                              const char *what, double scale, enum role role)
 {
-    struct segment s = {
-        .n_dims = 1, .dims = {(size_t)l->in.c}, .role = role, .init = INIT_CONSTANT, .scale = scale};
+    struct segment s = {.n_dims = 1,
+                        .dims = {(size_t)l->in.c},
+                        .role = role,
+                        .init = INIT_CONSTANT,
+                        .scale = scale};
 
     snprintf(s.name, sizeof s.name, "%s.%s", name, what);
     l->n_w += (size_t)l->in.c;
@@ -44,8 +47,8 @@ static int batchnorm_plan(struct layer *l, struct shape in, const char *name, st
     size_t c = (size_t)in.c;
 
     plan_plain(l, in, in);
-    l->save = 2 * c;                       /* v: mean, r; t: mean(x.t), s                       */
-    l->scratch = SUMS * c * 3 + 8 * c;     /* real sums, the same in double (2 reals), vectors  */
+    l->save = 2 * c;                   /* v: mean, r; t: mean(x.t), s                       */
+    l->scratch = SUMS * c * 3 + 8 * c; /* real sums, the same in double (2 reals), vectors  */
     TRY(batchnorm_segment(l, layout, name, "weight", 1, ROLE_BODY));
     TRY(batchnorm_segment(l, layout, name, "bias", 0, ROLE_BODY));
     if (!l->spec.running)

@@ -41,14 +41,15 @@ static int conv_plan(struct layer *l, struct shape in, const char *name, struct 
     if (s->filters < 1 || k < 1 || stride < 1 || s->pad < 0)
         return err(ERR_CONFIG, "layer '%s' needs filters, kernel and stride of at least 1", name);
     if (span_h < 0 || span_w < 0)
-        return err(ERR_CONFIG, "layer '%s': kernel %d does not fit an input of %d x %d", name, k, in.h, in.w);
+        return err(ERR_CONFIG, "layer '%s': kernel %d does not fit an input of %d x %d", name, k,
+                   in.h, in.w);
     l->in = in;
     l->out = (struct shape){span_h / stride + 1, span_w / stride + 1, s->filters};
     l->scratch = 2 * conv_piece(l) * (conv_depth(l) + (size_t)s->filters);
     l->multiply_adds = (double)shape_size(l->out) * (double)fan_in;
     return plan_weights(l, layout, name, 4,
-                        (size_t[]){(size_t)s->filters, (size_t)in.c, (size_t)k, (size_t)k},
-                        fan_in, fan_out);
+                        (size_t[]){(size_t)s->filters, (size_t)in.c, (size_t)k, (size_t)k}, fan_in,
+                        fan_out);
 }
 
 /* Where row r of the column matrix looks: sample, and the window's top left corner in x. */

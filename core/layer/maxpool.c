@@ -27,8 +27,7 @@ static size_t maxpool_corner(const struct layer *l, size_t at)
     size_t map = (size_t)(l->out.h * l->out.w), s = (size_t)l->spec.stride;
     size_t oy = at % map / (size_t)l->out.w, ox = at % (size_t)l->out.w;
 
-    return at / map * shape_size(l->in) +
-           (oy * s * (size_t)l->in.w + ox * s) * (size_t)l->in.c;
+    return at / map * shape_size(l->in) + (oy * s * (size_t)l->in.w + ox * s) * (size_t)l->in.c;
 }
 
 /* Index in x of place `place` of the window with this corner. */
@@ -39,8 +38,8 @@ static size_t maxpool_place(const struct layer *l, size_t corner, int place)
     return corner + (size_t)((place / k * l->in.w + place % k) * l->in.c);
 }
 
-static void maxpool_position(const struct layer *l, const real *x, size_t corner,
-                             real *restrict y, real *restrict choice)
+static void maxpool_position(const struct layer *l, const real *x, size_t corner, real *restrict y,
+                             real *restrict choice)
 {
     size_t c = (size_t)l->in.c;
     int window = l->spec.kernel * l->spec.kernel;

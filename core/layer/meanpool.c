@@ -15,9 +15,9 @@ static int meanpool_plan(struct layer *l, struct shape in, const char *name, str
     if (k < 0 || k > in.h || k > in.w || l->spec.stride < 1)
         return err(ERR_CONFIG, "layer '%s': window %d does not fit an input of %d x %d", name, k,
                    in.h, in.w);
-    return plan_plain(l, in,
-                      (struct shape){(in.h - k) / l->spec.stride + 1,
-                                     (in.w - k) / l->spec.stride + 1, in.c});
+    return plan_plain(
+        l, in,
+        (struct shape){(in.h - k) / l->spec.stride + 1, (in.w - k) / l->spec.stride + 1, in.c});
 }
 
 /* Calls visit(x's row of c channels, y's row) for each position under each window. */

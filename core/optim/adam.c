@@ -10,7 +10,8 @@ static void adam_step(const struct optim_spec *o, double rate, uint64_t t, size_
                       real *w, real *state, size_t stride)
 {
     real *m = state, *v = state + stride;
-    double step = rate / (1 - pow(o->beta1, (double)t)), debias = 1 / (1 - pow(o->beta2, (double)t));
+    double step = rate / (1 - pow(o->beta1, (double)t)),
+           debias = 1 / (1 - pow(o->beta2, (double)t));
 
     for (size_t i = 0; i < n; i++) {
         double grad = g[i] + o->weight_decay * w[i];

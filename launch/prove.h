@@ -1,0 +1,10 @@
+/* prove.h - the derivatives of a configured network, proved on one of its own tasks. */
+#ifndef LAUNCH_PROVE_H
+#define LAUNCH_PROVE_H
+
+#include "launch/solo.h"
+
+/* Prints each check with its error; ERR_FAILED where one is beyond what the precision explains. */
+int prove_gradients(const struct solo *s);
+
+#endif
