@@ -60,9 +60,51 @@ FORCE:
 
 tests-build: $(TESTS)
 
+quickstart:
+	@launch/install-deps build
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@launch/quickstart
+
+# The double build proves the derivatives; the float build runs everything.
+test:
+	@launch/install-deps test
+	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
+	    build64/tests/conform_layer build64/tests/conform_loss build64/tests/conform_optim
+	@$(PYTHON) tests/run
+
+lint:
+	@launch/install-deps lint
+	@$(PYTHON) tests/lint.py
+
+# Every C test program under the address and undefined-behaviour sanitizers, and one run of two threads.
+check-san:
+	@launch/install-deps san
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-san OPT="-O1 -fno-omit-frame-pointer" ARCH=x86-64-v2 \
+	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all tests-build
+	@tests/san build-san
+
+# Beside PyTorch's own double backward, and its modules loading our checkpoints.
+check-torch:
+	@launch/install-deps test torch
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(PYTHON) tests/run tests/test_torch.py
+
+docs/configuration.md: $(BUILD)/metaloop
+	@{ echo '# Configuration'; echo; $(BUILD)/metaloop list keys --markdown; } > $@
+
+help:
+	@echo 'make quickstart   install what is missing, build, meta-train on built-in data'
+	@echo 'make test         install what is missing, build, run every test'
+	@echo 'make              build/metaloop (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
+	@echo 'make lint         include directions, sizes, formatting'
+	@echo 'make check-san    the tests under the address and undefined-behaviour sanitizers'
+	@echo 'make check-torch  the tests that need PyTorch (installs it)'
+	@echo 'make clean'
+
 clean:
 	rm -rf build build64 build-san
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d)
-.PHONY: all tests-build clean FORCE
+.PHONY: all tests-build quickstart test lint check-san check-torch help clean FORCE
 .SECONDARY:

@@ -43,8 +43,7 @@ static int conv_plan(struct layer *l, struct shape in, const char *name, struct 
     if (span_h < 0 || span_w < 0)
         return err(ERR_CONFIG, "layer '%s': kernel %d does not fit an input of %d x %d", name, k,
                    in.h, in.w);
-    l->in = in;
-    l->out = (struct shape){span_h / stride + 1, span_w / stride + 1, s->filters};
+    plan_plain(l, in, (struct shape){span_h / stride + 1, span_w / stride + 1, s->filters});
     l->scratch = 2 * conv_piece(l) * (conv_depth(l) + (size_t)s->filters);
     l->multiply_adds = (double)shape_size(l->out) * (double)fan_in;
     return plan_weights(l, layout, name, 4,
