@@ -167,7 +167,7 @@ static void emit_round(struct train *t, const struct total *total, double norm, 
         INTEGER("tasks", done),
         INTEGER("failed", total_sum(total, TALLY_FAILED)),
         NUMBER("seconds", seconds),
-        TEXT("theta", hash),
+        TEXT("digest", hash),
         {0},
     };
 
@@ -337,7 +337,7 @@ static void emit_end(struct train *t)
 {
     char hash[20];
     struct field fields[] = {
-        TEXT("theta", hash), NUMBER("loss", t->loss), NUMBER("peak_mib", machine_peak_mib()), {0}};
+        TEXT("digest", hash), NUMBER("loss", t->loss), NUMBER("peak_mib", machine_peak_mib()), {0}};
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
     sink_emit(&t->rundir.metrics, "end", fields);

@@ -92,7 +92,7 @@ static int store(struct options *o, const struct option *p, const char *value)
         errno = 0;
         *(int64_t *)place = strtoll(value, &end, 10);
         if (errno || end == value || *end || *(int64_t *)place < 1)
-            return err(ERR_USAGE, "--%s needs a number of at least 1, not '%s'", p->name, value);
+            return err(ERR_USAGE, "'--%s' needs a number of at least 1, not '%s'", p->name, value);
         return 0;
     default:
         if (o->n_sets == SETS_MAX)
@@ -112,11 +112,12 @@ static int read_option(struct options *o, const struct verb *v, int argc, char *
         if (strcmp(table[i].name, name) != 0 || !verb_takes(v, name))
             continue;
         if (table[i].kind == FLAG)
-            return equals ? err(ERR_USAGE, "--%s takes no value", name) : store(o, &table[i], NULL);
+            return equals ? err(ERR_USAGE, "'--%s' takes no value", name)
+                          : store(o, &table[i], NULL);
         if (equals)
             return store(o, &table[i], equals + 1);
         if (*at + 1 >= argc)
-            return err(ERR_USAGE, "--%s needs a value: %s", name, table[i].value);
+            return err(ERR_USAGE, "'--%s' needs a value: %s", name, table[i].value);
         return store(o, &table[i], argv[++*at]);
     }
     return unknown_option(v, name);
@@ -157,7 +158,8 @@ int options_read(struct options *o, const struct verb *v, int argc, char **argv)
         o->places[o->n_places++] = argv[i];
     }
     if (o->n_places < v->min_places)
-        return err(ERR_USAGE, "usage: metaloop %s %s [OPTION]...", v->name, v->places);
+        return err(ERR_USAGE, "'%s' needs more; usage: metaloop %s %s [OPTION]...", v->name,
+                   v->name, v->places);
     return 0;
 }
 

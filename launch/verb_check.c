@@ -47,6 +47,18 @@ static void print_layers(const struct net *net)
     }
 }
 
+static void print_segments(const struct layout *l)
+{
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+
+        printf("  %-20s %s [", s->name, role_name(s->role));
+        for (int k = 0; k < s->n_dims; k++)
+            printf("%s%zu", k ? ", " : "", s->dims[k]);
+        printf("]\n");
+    }
+}
+
 static int print_stage(const struct setup *s, const struct stage *stage)
 {
     const struct stage_config *c = stage->config;
@@ -60,6 +72,7 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     printf("  %ld inner steps at %g, then %s at %g, %s\n", (long)c->inner_steps, c->inner_rate,
            c->optimizer, c->rate, c->schedule);
     print_layers(&stage->net);
+    print_segments(&stage->net.layout);
     printf("  %zu parameters, loss %s, %.4g MFLOP a task, digest of the layout %016lx\n",
            stage->net.layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,
            (unsigned long)layout_digest(&stage->net.layout));

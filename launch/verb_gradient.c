@@ -208,7 +208,7 @@ static int gradient(const struct options *o)
     int code;
 
     if (!o->params || !o->task || !o->out)
-        return err(ERR_USAGE, "gradient needs --params FILE, --task FILE and --out FILE");
+        return err(ERR_USAGE, "'gradient' needs --params FILE, --task FILE and --out FILE");
     g = calloc(1, sizeof *g);
     if (!g)
         return err(ERR_MEMORY, "no memory to start");

@@ -98,7 +98,7 @@ static int replay(const struct options *o)
     int code;
 
     if (!o->checkpoint)
-        return err(ERR_USAGE, "replay needs --checkpoint FILE");
+        return err(ERR_USAGE, "'replay' needs --checkpoint FILE");
     TRY(checkpoint_configuration(o->checkpoint, &text));
     code = solo_open_text(&r.solo, o, text, o->checkpoint);
     free(text);

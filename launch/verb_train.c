@@ -194,7 +194,7 @@ static int run_evaluate(const struct options *o)
     char domain[256];
 
     if (!o->checkpoint)
-        return err(ERR_USAGE, "evaluate needs --checkpoint FILE");
+        return err(ERR_USAGE, "'evaluate' needs --checkpoint FILE");
     if (o->episodes > 1 << 20)
         return err(ERR_USAGE, "--episodes is %" PRId64 ", at most %d", o->episodes, 1 << 20);
     if (o->domain) {

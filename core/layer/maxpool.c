@@ -50,7 +50,7 @@ static void maxpool_position(const struct layer *l, const real *x, size_t corner
         const real *from = x + maxpool_place(l, corner, place);
 
         for (size_t i = 0; i < c; i++) {
-            int better = !(from[i] <= y[i]); /* a NaN wins, and stays */
+            int better = from[i] > y[i] || from[i] != from[i]; /* a NaN wins, and stays */
 
             choice[i] = better ? (real)place : choice[i];
             y[i] = better ? from[i] : y[i];
