@@ -13,8 +13,9 @@
 struct mate { /* one worker rank */
     struct hello hello;
     bool ready;
-    double heard;     /* clock of its last message */
-    uint32_t n_tasks; /* given out in this round */
+    double heard; /* clock of its last message */
+    bool asked;   /* for tasks of this round: it has the parameters */
+    bool last;    /* knows that this round has no more tasks */
 };
 
 struct crew {
@@ -28,8 +29,9 @@ struct crew {
     struct task *tasks;   /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;   /* owned: the round's total */
-    uint64_t n_stale; /* messages of older epochs dropped */
+    int64_t *words;      /* owned: the round's total */
+    double task_seconds; /* of a thread per task in the last round, waiting included */
+    uint64_t n_stale;    /* messages of older epochs dropped */
 };
 
 /* Sends every worker the configuration and waits for its hello. setup is opened by the caller between

@@ -7,6 +7,8 @@
 #include "core/err.h"
 #include "proto/tree.h"
 
+#define CHUNK_SECONDS 1e-3
+
 struct transaction {
     struct crew *crew;
     const struct round *r;
@@ -40,34 +42,55 @@ static int send_params(struct transaction *p)
     return 0;
 }
 
-/* Tasks for one request. dynamic: half of an even share of what is left, so that all end together; static: an
- * even share of the round, whoever is faster. */
+/* Tasks for one request. dynamic: half of an even share of what is left, so that all end together, but at
+ * least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even share of the
+ * round, whoever is faster. */
 static uint32_t chunk_size(const struct transaction *p)
 {
     const struct crew *c = p->crew;
-    uint32_t left = p->r->n_tasks - p->given, workers = (uint32_t)c->n_members - 1, chunk;
+    uint32_t left = p->r->n_tasks - p->given, workers = (uint32_t)c->n_members - 1;
+    uint32_t share = (left + workers - 1) / workers, chunk = share / 2;
+    double least = CHUNK_SECONDS * p->n_threads / (workers * (c->task_seconds + 1e-9));
 
     if (strcmp(c->setup->config->cluster.schedule, "static") == 0)
         chunk = (p->r->n_tasks + workers - 1) / workers;
-    else
-        chunk = left / (2 * workers) > (uint32_t)p->n_threads / workers
-                    ? left / (2 * workers)
-                    : ((uint32_t)p->n_threads + workers - 1) / workers;
+    else if (chunk < least)
+        chunk = least < share ? (uint32_t)least : share;
+    if (chunk < (uint32_t)p->n_threads / workers)
+        chunk = (uint32_t)p->n_threads / workers;
     chunk = chunk < 1 ? 1 : chunk > WIRE_TASKS_MAX ? WIRE_TASKS_MAX : chunk;
     return chunk < left ? chunk : left;
 }
 
-static int on_want(struct transaction *p, int rank)
+static int give(struct transaction *p, int rank, uint32_t n)
 {
     struct crew *c = p->crew;
-    uint32_t n = chunk_size(p);
 
     for (uint32_t i = 0; i < n; i++)
         sampler_draw(&p->sampler, p->given + i, &c->tasks[i]);
     p->given += n;
-    c->mates[rank].n_tasks += n;
-    TRY(wire_pack_tasks(c->tasks, (int)n, p->given == p->r->n_tasks, &c->out));
+    c->mates[rank].last = p->given == p->r->n_tasks;
+    TRY(wire_pack_tasks(c->tasks, (int)n, c->mates[rank].last, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
+}
+
+/* Who gets the last tasks ends the queue for everybody: those who asked before are told at once. A rank that has
+ * not asked yet may not have the parameters yet, and is told when it asks. */
+static int on_want(struct transaction *p, int rank)
+{
+    struct crew *c = p->crew;
+
+    if (c->mates[rank].last)
+        return 0;
+    c->mates[rank].asked = true;
+    TRY(give(p, rank, chunk_size(p)));
+    for (int i = 1; i < c->n_members && p->given == p->r->n_tasks; i++) {
+        const struct mate *mate = &c->mates[c->members[i]];
+
+        if (mate->asked && !mate->last)
+            TRY(give(p, (int)c->members[i], 0));
+    }
+    return 0;
 }
 
 static int on_sum(struct transaction *p, const struct message *m)
@@ -148,17 +171,19 @@ static void round_begin(struct crew *c, const struct round *r, struct transactio
         (struct sampler){c->setup, r->stage, r->data, evaluate, evaluate ? 0 : (uint32_t)r->round};
     for (int i = 1; i < c->n_members; i++) {
         p->n_threads += (int)c->mates[c->members[i]].hello.threads;
-        c->mates[c->members[i]].n_tasks = 0;
+        c->mates[c->members[i]].asked = c->mates[c->members[i]].last = false;
     }
 }
 
 int crew_round(struct crew *c, const struct round *r, struct total *total)
 {
     struct transaction p = {.crew = c, .r = r, .total = total};
+    double start = clock_seconds();
 
     *total = total_begin(c->words, r->purpose == PURPOSE_EVALUATE ? 0 : r->stage->net.layout.n);
     round_begin(c, r, &p);
     TRY(send_params(&p));
     TRY(collect(&p));
+    c->task_seconds = (clock_seconds() - start) * p.n_threads / r->n_tasks;
     return check_complete(&p);
 }

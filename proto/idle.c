@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-enum { YIELDS = 8, SLEEP_FIRST = 20000, SLEEP_MOST = 1000000 };
+enum { YIELDS = 8, SLEEP_FIRST = 10000, SLEEP_MOST = 1000000 }; /* nanoseconds */
 
 void idle_init(struct idle *i)
 {
@@ -46,7 +46,8 @@ void idle_wait(struct idle *i)
         return;
     }
     until = time_in(i->sleep_ns);
-    i->sleep_ns = i->sleep_ns * 2 > SLEEP_MOST ? SLEEP_MOST : i->sleep_ns * 2;
+    i->sleep_ns += i->sleep_ns / 5;
+    i->sleep_ns = i->sleep_ns > SLEEP_MOST ? SLEEP_MOST : i->sleep_ns;
     pthread_mutex_lock(&i->mutex);
     while (!i->poked && pthread_cond_timedwait(&i->wake, &i->mutex, &until) == 0)
         ;

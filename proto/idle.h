@@ -1,4 +1,5 @@
-/* idle.h - waiting without burning a core: yield a few times, then sleep 20 us doubling to 1 ms. */
+/* idle.h - waiting without burning a core: yield a few times, then sleep 10 us, a fifth longer
+ * each time up to 1 ms: a short wait ends soon, a long one costs next to nothing. */
 #ifndef PROTO_IDLE_H
 #define PROTO_IDLE_H
 
