@@ -190,6 +190,17 @@ void setup_close(struct setup *s)
     *s = (struct setup){0};
 }
 
+int setup_stage(const struct setup *s, const char *name, const struct stage **stage)
+{
+    *stage = &s->stages[s->n_stages - 1];
+    for (int i = 0; name && i < s->n_stages; i++)
+        if (strcmp(s->stages[i].config->name, name) == 0) {
+            *stage = &s->stages[i];
+            return 0;
+        }
+    return name ? err(ERR_USAGE, "no stage is called '%s'", name) : 0;
+}
+
 uint64_t setup_digest(const struct setup *s)
 {
     uint64_t digest = 0;

@@ -37,6 +37,9 @@ struct setup {
 int setup_open(struct setup *s, const struct config *config, const char *root);
 void setup_close(struct setup *s);
 
+/* The stage of that name, or the last where name is NULL. ERR_USAGE. */
+int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
+
 /* Digest of every stage's layout. */
 uint64_t setup_digest(const struct setup *s);
 

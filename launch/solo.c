@@ -26,17 +26,6 @@ int check_methods(const struct config *c)
     return 0;
 }
 
-static int find_stage(struct solo *s, const char *name)
-{
-    s->stage = &s->setup.stages[s->setup.n_stages - 1];
-    for (int i = 0; name && i < s->setup.n_stages; i++)
-        if (strcmp(s->setup.stages[i].config->name, name) == 0) {
-            s->stage = &s->setup.stages[i];
-            return 0;
-        }
-    return name ? err(ERR_USAGE, "no stage is called '%s'", name) : 0;
-}
-
 static int solo_finish(struct solo *s, const struct options *o)
 {
     int code = check_methods(&s->config);
@@ -45,7 +34,7 @@ static int solo_finish(struct solo *s, const struct options *o)
     if (code >= 0)
         code = setup_open(&s->setup, &s->config, options_data_root(o));
     if (code >= 0)
-        code = find_stage(s, o->stage);
+        code = setup_stage(&s->setup, o->stage, &s->stage);
     if (code < 0)
         solo_close(s);
     return code;

@@ -128,17 +128,6 @@ const struct verb verb_train = {
     .run = train,
 };
 
-static int stage_of(const struct team *t, const char *name, const struct stage **stage)
-{
-    *stage = &t->setup.stages[t->setup.n_stages - 1];
-    for (int i = 0; name && i < t->setup.n_stages; i++)
-        if (strcmp(t->setup.stages[i].config->name, name) == 0) {
-            *stage = &t->setup.stages[i];
-            return 0;
-        }
-    return name ? err(ERR_USAGE, "no stage is called '%s'", name) : 0;
-}
-
 static void print_evaluation(const struct team *t, const struct evaluation *e, int data, bool json)
 {
     json_t *o;
@@ -177,7 +166,7 @@ static int lead_evaluate(struct team *t, void *context)
     int code;
 
     (void)context;
-    TRY(stage_of(t, t->options->stage, &stage));
+    TRY(setup_stage(&t->setup, t->options->stage, &stage));
     theta = malloc(stage->net.layout.n * sizeof *theta);
     if (!theta)
         return err(ERR_MEMORY, "no memory for %zu parameters", stage->net.layout.n);
