@@ -84,12 +84,15 @@ static int start(int argc, char **argv)
     return v->run(&o);
 }
 
+/* Every rank of an mpirun sees the same mistake: the first one speaks and exits with its status, the others with 0, because
+ * a rank that leaves with another status has mpirun end the first before it has spoken. */
 int main(int argc, char **argv)
 {
     int code = start(argc, argv);
 
-    if (is_first_rank())
-        say_error(code);
+    if (!is_first_rank())
+        return 0;
+    say_error(code);
     if (fflush(stdout) != 0 && code == 0) {
         fprintf(stderr, "metaloop: cannot write to standard output\n");
         return err_exit_status(ERR_IO);

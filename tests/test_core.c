@@ -88,21 +88,23 @@ static void assert_even(const int *count, int k)
 
 static void test_rng_below(void **state)
 {
-    int six[6] = {0}, thirds[3] = {0};
+    int six[6] = {0}, thirds[3] = {0}, residues[3] = {0};
     struct rng r;
 
     (void)state;
     rng_init(&r, 11, RNG_TASK, 0, 0);
     for (int i = 0; i < 60000; i++) {
-        uint32_t a = rng_below(&r, 6), b = rng_below(&r, 0xc0000000); /* mod 2^32 would favour */
+        uint32_t a = rng_below(&r, 6), b = rng_below(&r, 0xc0000000); /* 3/4 of all words */
 
         assert_true(a < 6 && b < 0xc0000000);
         six[a]++;
-        thirds[b >> 30]++;
+        thirds[b >> 30]++; /* a remainder would favour the small ones */
+        residues[b % 3]++; /* a product, every third                  */
         assert_int_equal(rng_below(&r, 1), 0);
     }
     assert_even(six, 6);
     assert_even(thirds, 3);
+    assert_even(residues, 3);
 }
 
 /* Every ordered choice of k from n is equally likely; so every subset, and every first one. */
@@ -153,7 +155,7 @@ static void test_rng_choose(void **state)
 
 static void test_rng_uniform(void **state)
 {
-    int cells[50] = {0}, low_bits = 0;
+    int cells[50] = {0}, bits[53] = {0};
     struct rng r;
 
     (void)state;
@@ -163,10 +165,12 @@ static void test_rng_uniform(void **state)
 
         assert_true(x >= -2 && x < 3 && u >= 0 && u < 1);
         cells[(int)((x + 2) * 10)]++;
-        low_bits += (int)fmod(u * 0x1p53, 2);
+        for (int k = 0; k < 53; k++)
+            bits[k] += (uint64_t)(u * 0x1p53) >> k & 1;
     }
     assert_even(cells, 50);
-    assert_true(abs(low_bits - 50000) < 5 * 158); /* the 53rd bit is there: sd sqrt(n) / 2 */
+    for (int k = 0; k < 53; k++) /* every bit is fair: sd sqrt(n) / 2 = 158 */
+        assert_true(abs(bits[k] - 50000) < 5 * 158);
 }
 
 static void test_rng_normal(void **state)
@@ -397,12 +401,29 @@ static void test_layout_digest(void **state)
     assert_true(layout_digest(&m) != digest);
     m = l, m.segments[2].dims[0] = 7, m.segments[2].dims[1] = 2;
     assert_true(layout_digest(&m) != digest);
+    m = l, m.segments[1].n_dims = 2, m.segments[1].dims[0] = 1, m.segments[1].dims[1] = 23;
+    digest = layout_digest(&m);
+    m.segments[1].dims[0] = 12, m.segments[1].dims[1] = 3;
+    assert_true(layout_digest(&m) != digest);
+    digest = layout_digest(&l);
     m = l, m.segments[2].role = ROLE_BODY;
     assert_true(layout_digest(&m) != digest);
     m = l, m.segments[0] = l.segments[2], m.segments[2] = l.segments[0];
     assert_true(layout_digest(&m) != digest);
     m = l, m.n_segments = 2;
     assert_true(layout_digest(&m) != digest);
+}
+
+/* Uniform on [-scale, scale]: both ends are nearly reached. */
+static void assert_range(const real *x, int n, double scale)
+{
+    double low = 0, high = 0;
+
+    for (int i = 0; i < n; i++) {
+        low = fmin(low, x[i]);
+        high = fmax(high, x[i]);
+    }
+    assert_true(low >= -scale && low < -0.6 * scale && high > 0.6 * scale && high <= scale);
 }
 
 static void test_layout_init(void **state)
@@ -417,7 +438,8 @@ static void test_layout_init(void **state)
     assert_memory_equal(a, b, sizeof a);
     for (int i = 0; i < 67; i++)
         assert_true(i < 48 ? fabs(a[i]) <= 0.5 : i < 53 ? a[i] == 0.25 : fabs(a[i]) <= 2);
-    assert_true(largest(48, a) > 0.4 && largest(14, a + 53) > 1); /* the whole range is used */
+    assert_range(a, 48, 0.5);
+    assert_range(a + 53, 14, 2);
     layout_init(&l, 6, b);
     assert_memory_not_equal(a, b, 48 * sizeof *a);
     /* other segments before it change nothing, its own index does */
@@ -426,7 +448,7 @@ static void test_layout_init(void **state)
     layout_add(&other, l.segments[2]);
     layout_init(&other, 5, c);
     assert_memory_equal(c + 14, a + 53, 14 * sizeof *a);
-    assert_memory_not_equal(a, a + 53, 14 * sizeof *a);
+    assert_true(4 * a[0] != a[53]); /* no two segments alike, but for the scale */
 }
 
 /* conv1.weight is [2][3][2][4] in PyTorch, [out][kh][kw][in] here. */
