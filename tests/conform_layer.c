@@ -35,7 +35,7 @@ static const struct layer_case cases[] = {
     {{.type = "conv", .filters = 2, .kernel = 3, .stride = 1, .pad = 3}, {2, 3, 1}, false},
     {{.type = "conv", .filters = 2, .kernel = 2, .stride = 1, .pad = 4},
      {2, 3, 2},
-     false}, /* off */
+     false}, /* windows that miss the map */
     {{.type = "conv", .filters = 9, .kernel = 3, .stride = 2, .pad = 1, .bias = true},
      {2, 2, 17},
      false},
