@@ -1,7 +1,9 @@
-/* crew.c - who works here: invitation, roll call, leases, dismissal. */
+/* crew.c - who works here: invitation, roll call, dismissal. */
 #include "coordinator/crew.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,17 +23,30 @@ int crew_say(struct crew *c, int to, enum message_kind kind, const struct header
     return comm_send(c->comm, to, &h, &part, 1);
 }
 
+void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
+{
+    struct notice n = {kind, rank, c->mates[rank].hello.host, round, NULL};
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    n.text = text;
+    if (c->notify)
+        c->notify(c->context, &n);
+}
+
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root)
 {
     struct welcome w = {(char *)configuration, (char *)root};
 
-    *c = (struct crew){.comm = comm, .n_members = comm->size, .looked = clock_seconds()};
+    c->comm = comm;
     c->members = calloc((size_t)comm->size, sizeof *c->members);
+    c->gatherers = calloc((size_t)comm->size, sizeof *c->gatherers);
     c->mates = calloc((size_t)comm->size, sizeof *c->mates);
-    if (!c->members || !c->mates)
+    if (!c->members || !c->gatherers || !c->mates)
         return err(ERR_MEMORY, "no memory for %d ranks", comm->size);
-    for (int i = 0; i < comm->size; i++)
-        c->members[i] = (uint32_t)i;
     TRY(wire_pack_welcome(&w, &c->out));
     for (int i = 1; i < comm->size; i++)
         TRY(crew_say(c, i, MESSAGE_WELCOME, NULL, &c->out));
@@ -57,42 +72,61 @@ static int check_hello(const struct crew *c, int rank)
     return 0;
 }
 
-static int first_missing(const struct crew *c)
-{
-    for (int i = 1; i < c->comm->size; i++)
-        if (!c->mates[i].ready)
-            return i;
-    return 0;
-}
-
-static int on_hello(struct crew *c, const struct message *m)
+int crew_hello(struct crew *c, const struct message *m)
 {
     struct mate *mate = &c->mates[m->from];
 
-    if (m->h.kind != MESSAGE_HELLO)
-        return 0;
     TRY(wire_unpack_hello(m->body, m->h.size, &mate->hello));
+    TRY(check_hello(c, m->from));
     mate->ready = true;
+    mate->gone = false;
+    mate->proved = true;
     mate->heard = clock_seconds();
-    return check_hello(c, m->from);
+    return 0;
+}
+
+static int n_ready(const struct crew *c)
+{
+    int n = 0;
+
+    for (int i = 1; i < c->comm->size; i++)
+        n += c->mates[i].ready;
+    return n;
+}
+
+/* Whoever is late is left out until its hello comes. */
+static int go_without(struct crew *c)
+{
+    double limit = c->setup->config->cluster.start_limit;
+
+    for (int i = 1; i < c->comm->size; i++) {
+        if (c->mates[i].ready)
+            continue;
+        c->mates[i].gone = true;
+        comm_give_up(c->comm, i);
+        crew_notify(c, "lost", i, 0, "rank %d has not started within %.0f s (cluster.start_limit)",
+                    i, limit);
+    }
+    if (n_ready(c) == 0)
+        return err(ERR_LOST, "no worker has started within %.0f s (cluster.start_limit)", limit);
+    return 0;
 }
 
 static int roll_call(struct crew *c)
 {
     double start = clock_seconds();
 
-    while (first_missing(c)) {
+    while (n_ready(c) < c->comm->size - 1) {
         struct message m;
         int found = comm_poll(c->comm, &m);
 
         TRY(found);
-        if (found)
-            TRY(on_hello(c, &m));
-        else
+        if (found && m.h.kind == MESSAGE_HELLO)
+            TRY(crew_hello(c, &m));
+        else if (!found)
             comm_idle(c->comm);
         if (clock_seconds() - start > c->setup->config->cluster.start_limit)
-            return err(ERR_LOST, "rank %d has not started within %.0f s (cluster.start_limit)",
-                       first_missing(c), c->setup->config->cluster.start_limit);
+            return go_without(c);
     }
     return 0;
 }
@@ -134,27 +168,32 @@ int crew_gather(struct crew *c, const struct setup *setup)
     return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
 }
 
-int crew_watch(struct crew *c, const struct round *r)
+static bool is_awaited(const struct mate *mate)
 {
-    double now = clock_seconds(), lease = c->setup->config->cluster.lease;
-    bool slept = now - c->looked > lease / 2; /* this rank itself stood still: judge nobody by it */
+    return mate->ready && !mate->gone && !mate->left;
+}
 
-    c->looked = now;
-    for (int i = 1; i < c->n_members; i++) {
-        struct mate *mate = &c->mates[c->members[i]];
+/* The answers to the bye; whoever does not give one within a lease is gone. */
+static void await_byes(struct crew *c)
+{
+    double start = clock_seconds();
+    double limit = c->setup ? c->setup->config->cluster.lease : 0;
+    int awaited = 1;
 
-        if (slept)
-            mate->heard = now;
-        if (now - mate->heard > lease)
-            return err(ERR_LOST,
-                       "rank %u on host '%s' has been silent for %.1f s in round %" PRIu64,
-                       c->members[i], mate->hello.host, now - mate->heard, r->round);
-        if (now - c->spoke > lease / 4)
-            TRY(crew_say(c, (int)c->members[i], MESSAGE_ALIVE, NULL, NULL));
+    while (awaited && clock_seconds() - start < limit) {
+        struct message m;
+        int found = comm_poll(c->comm, &m);
+
+        if (found > 0 && m.h.kind == MESSAGE_BYE)
+            c->mates[m.from].left = true;
+        if (found <= 0)
+            comm_idle(c->comm);
+        awaited = 0;
+        for (int i = 1; i < c->comm->size; i++)
+            awaited += is_awaited(&c->mates[i]);
     }
-    if (now - c->spoke > lease / 4)
-        c->spoke = now;
-    return 0;
+    for (int i = 1; i < c->comm->size; i++)
+        c->mates[i].gone |= is_awaited(&c->mates[i]);
 }
 
 void crew_dismiss(struct crew *c, int code, const char *reason)
@@ -166,6 +205,17 @@ void crew_dismiss(struct crew *c, int code, const char *reason)
         return;
     for (int i = 1; i < c->comm->size; i++)
         crew_say(c, i, MESSAGE_BYE, NULL, &c->out);
+    if (c->mates)
+        await_byes(c);
+}
+
+int crew_lost(const struct crew *c)
+{
+    int n = 0;
+
+    for (int i = 1; c->mates && i < c->comm->size; i++)
+        n += c->mates[i].gone;
+    return n;
 }
 
 void crew_release(struct crew *c)
@@ -174,6 +224,8 @@ void crew_release(struct crew *c)
     buffer_release(&c->out);
     free(c->tasks);
     free(c->words);
+    free(c->owner);
+    free(c->gatherers);
     free(c->mates);
     free(c->members);
     *c = (struct crew){0};

@@ -1,7 +1,8 @@
 /* crew.h - the ranks that work, and a round with them.
  *
  * A round is a transaction: parameters down the tree, tasks to whoever asks, sums up the tree. Every message carries
- * the round's epoch, every wait has a limit, and nothing of a round that failed leaves a trace. */
+ * the round's epoch, every wait has a limit, and whoever is lost or holds the round up is left out of it: the tasks
+ * it was given go to others, to the same bits. docs/protocol.md. */
 #ifndef COORDINATOR_CREW_H
 #define COORDINATOR_CREW_H
 
@@ -14,36 +15,81 @@ struct mate { /* one worker rank */
     struct hello hello;
     bool ready;
     double heard; /* clock of its last message */
-    bool asked;   /* for tasks of this round: it has the parameters */
-    bool last;    /* knows that this round has no more tasks */
+    bool gone;    /* silent for a lease; comes back with its next message */
+    bool left;    /* has said that it cannot go on */
+    bool behind;  /* was sent parameters, and not heard since */
+    bool proved;  /* took part in the last round: may stand high in the tree */
+
+    bool owing; /* left out of a round: out of all until it reports its tasks of that one */
+    uint32_t owed_epoch;  /* that round, */
+    uint32_t owed_tasks;  /* the tasks, */
+    uint64_t mark_others; /* and the mark of the same tasks done by others, */
+    bool others_known;    /* where it is known */
+
+    /* of the round at hand */
+    bool member;    /* was sent its parameters */
+    bool asked;     /* for tasks: it has them */
+    bool last;      /* knows that there are no more tasks */
+    bool out;       /* left out: nothing it does counts */
+    bool finished;  /* has reported all it was given */
+    bool helped;    /* was given tasks of one left out, when it had finished its own: */
+    uint64_t base;  /* its mark before those */
+    uint32_t given; /* tasks */
+    uint32_t chunk; /* tasks given last, */
+    double since;   /* and when */
+    uint64_t mark;  /* of its finished tasks */
+};
+
+struct notice {       /* something an operator wants to know */
+    const char *kind; /* "lost", "back", "slow", "left", "differs" */
+    int rank;
+    const char *host;
+    uint64_t round;
+    const char *text; /* the whole sentence */
 };
 
 struct crew {
     struct comm *comm;         /* borrowed */
     const struct setup *setup; /* borrowed */
-    int n_members;             /* living ranks, coordinator included */
+    int n_members;             /* ranks of the round at hand, coordinator first */
     uint32_t *members;         /* owned (comm->size) */
+    uint32_t *gatherers;       /* owned (comm->size): those whose sums are gathered again */
     struct mate *mates;        /* owned (comm->size); [0] unused */
     uint32_t epoch;
     double looked, spoke; /* clocks: last look at the leases, last sign of life given */
     struct task *tasks;   /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;      /* owned: the round's total */
-    double task_seconds; /* of a thread per task in the last round, waiting included */
-    uint64_t n_stale;    /* messages of older epochs dropped */
+    int64_t *words;   /* owned: the round's total */
+    uint32_t *owner;  /* owned: the rank that each task of the round was given to; 0: nobody */
+    uint32_t n_owner; /* its room */
+    int stage;        /* of the figures below */
+    double task_seconds
+        [2]; /* by enum purpose: of a thread per task, waiting included; 0: not known yet */
+    uint64_t n_stale;     /* messages of older epochs and attempts refused */
+    uint64_t n_again;     /* tasks given out again */
+    uint64_t n_confirmed; /* ranks whose late result was equal to that of others */
+    double round_seconds; /* of the last round */
+    char differs[256];    /* whose was not, "": nobody */
+    int code;             /* of the last worker that left, with its sentence */
+    char reason[640];
+    void (*notify)(void *context, const struct notice *n); /* NULL: nobody */
+    void *context;
 };
 
 /* Sends every worker the configuration and waits for its hello. setup is opened by the caller between
- * crew_invite and crew_gather, so that all ranks do it at once. Errors name rank and host: ERR_LOST for
- * one that does not answer within cluster.start_limit, its own error where it cannot start, ERR_CONFIG where
- * layouts or BLAS kernels differ. */
+ * crew_invite and crew_gather, so that all ranks do it at once. A rank that has not answered within
+ * cluster.start_limit is left out. Errors name rank and host: its own error of one that cannot start, ERR_CONFIG where
+ * layouts or BLAS kernels differ, ERR_LOST where nobody answers. */
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root);
 int crew_gather(struct crew *c, const struct setup *setup);
 
-/* Tells every worker that the run is over. */
+/* Tells every worker that the run is over, and waits for their answers; who does not give one is gone. */
 void crew_dismiss(struct crew *c, int code, const char *reason);
 void crew_release(struct crew *c);
+
+/* Ranks that are out of reach now. */
+int crew_lost(const struct crew *c);
 
 struct round {
     const struct stage *stage;
@@ -54,8 +100,9 @@ struct round {
     const real *theta; /* (P) */
 };
 
-/* Runs one round; *total is its sum over all tasks, valid until the next. Tasks that were not finite are in its
- * TALLY_FAILED. ERR_LOST names the silent rank; a worker's own error is returned with its rank and host. */
+/* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
+ * finite are in its TALLY_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
+ * with it); ERR_FAILED when ranks computed different results for the same tasks: the sentence names who is wrong. */
 int crew_round(struct crew *c, const struct round *r, struct total *total);
 
 #endif

@@ -1,4 +1,6 @@
 /* round.c - params, tasks, sum. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,21 +9,52 @@
 #include "core/err.h"
 #include "proto/tree.h"
 
-#define CHUNK_SECONDS 1e-3
+/* The ranks of this round: who took part in the last one stands first, where others hang on it. */
+static int choose_members(struct crew *c)
+{
+    int n = 1;
 
-struct transaction {
-    struct crew *crew;
-    const struct round *r;
-    struct header h;
-    struct sampler sampler;
-    uint32_t given; /* tasks given out */
-    int n_threads;  /* of all workers */
-    int n_children, n_sums;
-    struct total *total;
-};
+    for (int proved = 1; proved >= 0; proved--)
+        for (int i = 1; i < c->comm->size; i++)
+            if (crew_available(&c->mates[i]) && c->mates[i].proved == proved)
+                c->members[n++] = (uint32_t)i;
+    return c->n_members = n;
+}
+
+static void mate_begin(struct mate *mate)
+{
+    mate->proved = mate->member = false;
+    mate->asked = mate->last = mate->out = mate->finished = mate->helped = false;
+    mate->given = mate->chunk = 0;
+}
+
+void round_begin(struct crew *c, const struct round *r, struct transaction *p)
+{
+    bool evaluate = r->purpose == PURPOSE_EVALUATE;
+
+    c->epoch++;
+    p->h = (struct header){.epoch = c->epoch,
+                           .stage = (uint32_t)r->stage->index,
+                           .round = r->round,
+                           .purpose = r->purpose,
+                           .data = (uint32_t)r->data};
+    p->sampler =
+        (struct sampler){c->setup, r->stage, r->data, evaluate, evaluate ? 0 : (uint32_t)r->round};
+    p->begun = p->moved = clock_seconds();
+    memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
+    for (int i = 1; i < c->comm->size; i++)
+        mate_begin(&c->mates[i]);
+    for (int i = 1; i < c->n_members; i++) {
+        struct mate *mate = &c->mates[c->members[i]];
+
+        mate->member = mate->behind = true;
+        p->n_threads += (int)mate->hello.threads;
+    }
+    *p->total = total_begin(c->words, evaluate ? 0 : r->stage->net.layout.n);
+}
 
 /* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta. */
-static int send_params(struct transaction *p)
+int round_send_params(struct transaction *p)
 {
     struct crew *c = p->crew;
     struct tree tree = {c->n_members, c->members};
@@ -36,65 +69,17 @@ static int send_params(struct transaction *p)
 
     p->n_children = tree_children(&tree, 0, child);
     p->h.kind = MESSAGE_PARAMS;
-    p->h.epoch = c->epoch;
     for (int i = 0; i < p->n_children; i++)
         TRY(comm_send(c->comm, child[i], &p->h, parts, 4));
     return 0;
 }
 
-/* Tasks for one request. dynamic: half of an even share of what is left, so that all end together, but at
- * least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even share of the
- * round, whoever is faster. */
-static uint32_t chunk_size(const struct transaction *p)
-{
-    const struct crew *c = p->crew;
-    uint32_t left = p->r->n_tasks - p->given, workers = (uint32_t)c->n_members - 1;
-    uint32_t share = (left + workers - 1) / workers, chunk = share / 2;
-    double least = CHUNK_SECONDS * p->n_threads / (workers * (c->task_seconds + 1e-9));
-
-    if (strcmp(c->setup->config->cluster.schedule, "static") == 0)
-        chunk = (p->r->n_tasks + workers - 1) / workers;
-    else if (chunk < least)
-        chunk = least < share ? (uint32_t)least : share;
-    if (chunk < (uint32_t)p->n_threads / workers)
-        chunk = (uint32_t)p->n_threads / workers;
-    chunk = chunk < 1 ? 1 : chunk > WIRE_TASKS_MAX ? WIRE_TASKS_MAX : chunk;
-    return chunk < left ? chunk : left;
-}
-
-static int give(struct transaction *p, int rank, uint32_t n)
-{
-    struct crew *c = p->crew;
-
-    for (uint32_t i = 0; i < n; i++)
-        sampler_draw(&p->sampler, p->given + i, &c->tasks[i]);
-    p->given += n;
-    c->mates[rank].last = p->given == p->r->n_tasks;
-    TRY(wire_pack_tasks(c->tasks, (int)n, c->mates[rank].last, &c->out));
-    return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
-}
-
-/* Who gets the last tasks ends the queue for everybody: those who asked before are told at once. A rank that has
- * not asked yet may not have the parameters yet, and is told when it asks. */
-static int on_want(struct transaction *p, int rank)
-{
-    struct crew *c = p->crew;
-
-    if (c->mates[rank].last)
-        return 0;
-    c->mates[rank].asked = true;
-    TRY(give(p, rank, chunk_size(p)));
-    for (int i = 1; i < c->n_members && p->given == p->r->n_tasks; i++) {
-        const struct mate *mate = &c->mates[c->members[i]];
-
-        if (mate->asked && !mate->last)
-            TRY(give(p, (int)c->members[i], 0));
-    }
-    return 0;
-}
-
 static int on_sum(struct transaction *p, const struct message *m)
 {
+    if (m->h.attempt != p->h.attempt || p->n_children < 0) {
+        p->crew->n_stale++;
+        return 0;
+    }
     if (m->h.size != p->total->n_words * sizeof(int64_t))
         return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
                    (size_t)m->h.size, p->total->n_words * sizeof(int64_t));
@@ -103,47 +88,90 @@ static int on_sum(struct transaction *p, const struct message *m)
     return 0;
 }
 
-static int on_bye(const struct crew *c, const struct message *m)
+/* A report of this round, or a late one of a round that went on without it. */
+static int on_done(struct crew *c, const struct message *m, uint64_t round)
 {
+    struct mate *mate = &c->mates[m->from];
+    struct done d;
+
+    TRY(wire_unpack_done(m->body, m->h.size, &d));
+    if (m->h.epoch == c->epoch && mate->member) {
+        mate->finished = d.tasks == mate->given;
+        mate->mark = d.mark;
+    }
+    if (mate->owing && m->h.epoch == mate->owed_epoch && d.tasks == mate->owed_tasks)
+        confirm_report(c, m->from, &d, round);
+    return 0;
+}
+
+static int on_bye(struct crew *c, const struct message *m, uint64_t round)
+{
+    struct mate *mate = &c->mates[m->from];
     struct bye b;
 
     TRY(wire_unpack_bye(m->body, m->h.size, &b));
-    return err(b.code < 0 ? b.code : ERR_FAILED, "rank %d on host '%s': %s", m->from,
-               c->mates[m->from].hello.host, b.reason);
+    if (mate->left)
+        return 0;
+    mate->left = true;
+    c->code = b.code < 0 ? b.code : ERR_FAILED;
+    snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", m->from, mate->hello.host,
+             b.reason);
+    crew_notify(c, "left", m->from, round, "%s; round %" PRIu64 " goes on without it", c->reason,
+                round);
+    return 0;
 }
 
-static int on_message(struct transaction *p, const struct message *m)
+/* What does not depend on the round at hand. p NULL: between rounds. */
+static int on_message(struct crew *c, const struct message *m, struct transaction *p,
+                      uint64_t round)
 {
-    struct crew *c = p->crew;
-
-    c->mates[m->from].heard = clock_seconds();
+    crew_heard(c, m, round);
+    if (m->h.kind == MESSAGE_HELLO)
+        return crew_hello(c, m);
     if (m->h.kind == MESSAGE_BYE)
-        return on_bye(c, m);
+        return on_bye(c, m, round);
     if (m->h.kind == MESSAGE_ALIVE)
         return 0;
-    if (m->h.epoch != c->epoch) {
+    if (p && m->h.epoch == c->epoch)
+        p->moved = clock_seconds();
+    if (m->h.kind == MESSAGE_DONE)
+        return on_done(c, m, round);
+    if (!p || m->h.epoch != c->epoch) {
         c->n_stale++;
         return 0;
     }
     if (m->h.kind == MESSAGE_WANT)
-        return on_want(p, m->from);
-    if (m->h.kind == MESSAGE_SUM)
-        return on_sum(p, m);
-    return 0;
+        return give_on_request(p, m->from);
+    return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
 }
 
+/* One message, or a little sleep; leases. */
+static int hear(struct crew *c, struct transaction *p, uint64_t round)
+{
+    struct message m;
+    int found = comm_poll(c->comm, &m);
+
+    TRY(found);
+    if (found)
+        TRY(on_message(c, &m, p, round));
+    else
+        comm_idle(c->comm);
+    return crew_watch(c, round);
+}
+
+/* 0: the total is complete; 1: the round must begin again. */
 static int collect(struct transaction *p)
 {
-    while (p->n_sums < p->n_children) {
-        struct message m;
-        int found = comm_poll(p->crew->comm, &m);
+    double mended = clock_seconds();
 
-        TRY(found);
-        if (found)
-            TRY(on_message(p, &m));
-        TRY(crew_watch(p->crew, p->r));
-        if (!found)
-            comm_idle(p->crew->comm);
+    while (p->n_children < 0 || p->n_sums < p->n_children) {
+        TRY(hear(p->crew, p, p->r->round));
+        if (p->crew->looked == mended)
+            continue;
+        mended = p->crew->looked;
+        int again = round_mend(p);
+        if (again != 0)
+            return again;
     }
     return 0;
 }
@@ -158,32 +186,87 @@ static int check_complete(const struct transaction *p)
     return 0;
 }
 
-static void round_begin(struct crew *c, const struct round *r, struct transaction *p)
+/* The word of a rank that may still come back, or the end. */
+static int nobody(const struct crew *c)
 {
-    bool evaluate = r->purpose == PURPOSE_EVALUATE;
+    if (c->code < 0)
+        return err(c->code, "%s", c->reason);
+    return err(ERR_LOST, "no worker is left: all %d are out of reach", c->comm->size - 1);
+}
 
-    c->epoch++;
-    p->h = (struct header){.stage = (uint32_t)r->stage->index,
-                           .round = r->round,
-                           .purpose = r->purpose,
-                           .data = (uint32_t)r->data};
-    p->sampler =
-        (struct sampler){c->setup, r->stage, r->data, evaluate, evaluate ? 0 : (uint32_t)r->round};
-    for (int i = 1; i < c->n_members; i++) {
-        p->n_threads += (int)c->mates[c->members[i]].hello.threads;
-        c->mates[c->members[i]].asked = c->mates[c->members[i]].last = false;
+/* At least one worker besides the coordinator. */
+static int await_members(struct crew *c, uint64_t round)
+{
+    double start = clock_seconds();
+
+    while (choose_members(c) < 2) {
+        bool any = false;
+
+        for (int i = 1; i < c->comm->size; i++)
+            any |= c->mates[i].ready && !c->mates[i].gone && !c->mates[i].left;
+        if (!any || clock_seconds() - start > 2 * c->setup->config->cluster.lease)
+            return nobody(c);
+        TRY(hear(c, NULL, round));
     }
+    return 0;
+}
+
+static int owner_reserve(struct crew *c, uint32_t n)
+{
+    uint32_t *owner;
+
+    if (n <= c->n_owner)
+        return 0;
+    owner = realloc(c->owner, n * sizeof *owner);
+    if (!owner)
+        return err(ERR_MEMORY, "no memory for the list of %u tasks", n);
+    c->owner = owner;
+    c->n_owner = n;
+    return 0;
+}
+
+/* How long a task takes, for the next round's chunks and patience: from a round that nobody held up. */
+static void learn(struct transaction *p)
+{
+    struct crew *c = p->crew;
+
+    c->round_seconds = clock_seconds() - p->begun;
+    if (p->h.attempt == 0)
+        c->task_seconds[p->r->purpose] = c->round_seconds * p->n_threads / p->r->n_tasks;
+    for (int i = 1; i < c->n_members; i++) {
+        struct mate *mate = &c->mates[c->members[i]];
+
+        mate->proved = mate->asked && !mate->out;
+    }
+}
+
+/* 0 done, 1 again. */
+static int attempt_round(struct crew *c, const struct round *r, struct total *total)
+{
+    struct transaction p = {.crew = c, .r = r, .total = total};
+    int again;
+
+    TRY(await_members(c, r->round));
+    round_begin(c, r, &p);
+    TRY(round_send_params(&p));
+    again = collect(&p);
+    if (again != 0)
+        return again;
+    learn(&p);
+    confirm_round(&p);
+    return check_complete(&p);
 }
 
 int crew_round(struct crew *c, const struct round *r, struct total *total)
 {
-    struct transaction p = {.crew = c, .r = r, .total = total};
-    double start = clock_seconds();
+    int again = 1;
 
-    *total = total_begin(c->words, r->purpose == PURPOSE_EVALUATE ? 0 : r->stage->net.layout.n);
-    round_begin(c, r, &p);
-    TRY(send_params(&p));
-    TRY(collect(&p));
-    c->task_seconds = (clock_seconds() - start) * p.n_threads / r->n_tasks;
-    return check_complete(&p);
+    TRY(owner_reserve(c, r->n_tasks));
+    if (c->stage != r->stage->index)
+        memset(c->task_seconds, 0, sizeof c->task_seconds);
+    c->stage = r->stage->index;
+    while (again > 0)
+        again = attempt_round(c, r, total);
+    TRY(again);
+    return *c->differs ? crew_trial(c, r) : 0;
 }

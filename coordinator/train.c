@@ -205,6 +205,19 @@ static int step(struct train *t, const struct total *total, double *norm)
     return 0;
 }
 
+/* What happened to a rank: told, and kept. */
+static void on_notice(void *context, const struct notice *n)
+{
+    struct train *t = context;
+    struct field fields[] = {
+        TEXT("what", n->kind), INTEGER("rank", n->rank),      TEXT("host", n->host),
+        TEXT("text", n->text), INTEGER("in_round", n->round), {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "rank", fields);
+    progress_say(t->progress, "warning: %s", n->text);
+}
+
 static int one_round(struct train *t)
 {
     const struct stage_config *c = t->stage->config;
@@ -314,6 +327,17 @@ static void emit_start(struct train *t)
     sink_emit(&t->rundir.metrics, "stage", fields);
 }
 
+/* The rounds that are done are kept when the run cannot go on for want of workers. */
+static int keep_what_is_done(struct train *t, int code)
+{
+    char sentence[1024];
+
+    snprintf(sentence, sizeof sentence, "%s", err_text());
+    TRY(save_and_wait(t));
+    return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume goes on",
+               sentence, t->round, t->stage->config->name, t->checkpoint);
+}
+
 static int run_stage(struct train *t)
 {
     int code;
@@ -321,15 +345,13 @@ static int run_stage(struct train *t)
     t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
     emit_start(t);
     code = stage_rounds(t);
-    if (code == ERR_STOPPED) {
-        TRY(save_and_wait(t));
-        return err(ERR_STOPPED,
-                   "stopped by a signal after round %" PRIu64 " of stage '%s'; saved as "
-                   "'%s', --resume goes on",
-                   t->round, t->stage->config->name, t->checkpoint);
-    }
+    if (code >= 0)
+        code = measure(t);
+    if (code == ERR_STOPPED)
+        err(code, "stopped by a signal");
+    if (code == ERR_STOPPED || code == ERR_LOST)
+        return keep_what_is_done(t, code);
     TRY(code);
-    TRY(measure(t));
     return save_and_wait(t);
 }
 
@@ -347,6 +369,8 @@ int train_run(struct train *t)
 {
     int first = 0;
 
+    t->crew->notify = on_notice;
+    t->crew->context = t;
     TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep));
     TRY(resume(t, &first));
     for (int i = first; i < t->setup->n_stages; i++) {

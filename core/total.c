@@ -50,6 +50,24 @@ void total_merge(struct total *t, const int64_t *words)
     exact_merge(t->n_words, words, t->words);
 }
 
+/* An odd factor for each place (SplitMix64's mixing). */
+static uint64_t factor(uint64_t i)
+{
+    i = (i + 1) * 0x9e3779b97f4a7c15u;
+    i = (i ^ i >> 30) * 0xbf58476d1ce4e5b9u;
+    i = (i ^ i >> 27) * 0x94d049bb133111ebu;
+    return (i ^ i >> 31) | 1;
+}
+
+uint64_t total_mark(const int64_t *words, size_t n_words)
+{
+    uint64_t mark = 0;
+
+    for (size_t i = 0; i < n_words; i++)
+        mark += (uint64_t)words[i] * factor(i);
+    return mark;
+}
+
 double total_sum(const struct total *t, int slot)
 {
     return exact_read_one(tally_words(t, slot));

@@ -33,6 +33,10 @@ void total_fail(struct total *t); /* counts one failed task */
 
 void total_merge(struct total *t, const int64_t *words); /* n_words of another total */
 
+/* A checksum of words that is linear: the mark of a sum is the sum of the marks, modulo 2^64. Equal totals have
+ * equal marks; totals that differ in one word, or in any bits but by chance, do not. */
+uint64_t total_mark(const int64_t *words, size_t n_words);
+
 double total_sum(const struct total *t, int slot);               /* of enum tally_slot */
 void total_mean_gradient(const struct total *t, real *gradient); /* (n), over the tasks done */
 

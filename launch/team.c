@@ -2,6 +2,7 @@
 #include "launch/team.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,12 @@ static void team_close(struct team *t)
     free(t->configuration);
 }
 
+static void on_notice(void *context, const struct notice *n)
+{
+    (void)context;
+    fprintf(stderr, "warning: %s\n", n->text);
+}
+
 static int run_lead(struct comm *comm, const struct options *o,
                     int (*lead)(struct team *t, void *context), void *context)
 {
@@ -62,6 +69,7 @@ static int run_lead(struct comm *comm, const struct options *o,
     if (!t)
         return err(ERR_MEMORY, "no memory to start");
     t->options = o;
+    t->crew.notify = on_notice;
     code = team_open(t, comm);
     if (code >= 0)
         code = lead(t, context);

@@ -33,6 +33,12 @@ void comm_poke(struct comm *c)
     c->ops->poke(c);
 }
 
+void comm_give_up(struct comm *c, int rank)
+{
+    if (c->ops->give_up)
+        c->ops->give_up(c, rank);
+}
+
 void comm_close(struct comm *c)
 {
     if (c->ops)

@@ -9,30 +9,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum message_kind { /* from -> to                                                        */
-                    MESSAGE_WELCOME =
-                        1, /* coordinator -> worker: configuration                             */
-                    MESSAGE_HELLO, /* worker -> coordinator: ready, or an error                        */
-                    MESSAGE_PARAMS, /* down the tree: members, theta; opens a round                     */
-                    MESSAGE_WANT, /* worker -> coordinator: more tasks, please                        */
-                    MESSAGE_TASKS, /* coordinator -> worker                                            */
-                    MESSAGE_SUM, /* up the tree: the total of a subtree; closes its round            */
-                    MESSAGE_ALIVE, /* both ways, when there was nothing else to say                    */
-                    MESSAGE_BYE, /* coordinator -> worker: end; worker -> coordinator: cannot go on   */
+/* clang-format off */
+enum message_kind {      /* from -> to                                                          */
+    MESSAGE_WELCOME = 1, /* coordinator -> worker: configuration                                */
+    MESSAGE_HELLO,       /* worker -> coordinator: ready, or an error                           */
+    MESSAGE_PARAMS,      /* down the tree: members, theta; opens a round                        */
+    MESSAGE_WANT,        /* worker -> coordinator: more tasks, please                           */
+    MESSAGE_TASKS,       /* coordinator -> worker                                               */
+    MESSAGE_DONE,        /* worker -> coordinator: all tasks given so far are finished          */
+    MESSAGE_GATHER,      /* down the tree: members; the sums again, from these ranks alone      */
+    MESSAGE_SUM,         /* up the tree: the total of a subtree                                 */
+    MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                       */
+    MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */
 };
+/* clang-format on */
 
 enum purpose { PURPOSE_TRAIN, PURPOSE_EVALUATE };
 
 struct header {     /* in front of every message, in host byte order */
     uint32_t magic; /* HEADER_MAGIC */
     uint32_t kind;  /* enum message_kind */
-    uint32_t epoch; /* counts rounds and attempts: what belongs to another is dropped */
+    uint32_t epoch; /* counts rounds: what belongs to another is dropped */
     uint32_t stage;
     uint64_t round;
     uint32_t purpose; /* enum purpose */
     uint32_t data;    /* evaluation: index of the data section */
     uint64_t size;    /* bytes that follow */
-    uint64_t spare[3];
+    uint32_t attempt; /* sums, gather: which tree of this round; 0 is the one of its parameters */
+    uint32_t spare32;
+    uint64_t spare[2];
 };
 #define HEADER_MAGIC 0x31504c4du /* "MLP1" */
 
@@ -59,10 +64,12 @@ struct comm_ops {
     int (*poll)(struct comm *c, struct message *m);
     void (*idle)(struct comm *c);
     void (*poke)(struct comm *c);
+    void (*give_up)(struct comm *c, int rank); /* NULL: nothing to do */
     void (*close)(struct comm *c);
 };
 
-/* Copies the parts and returns at once; delivery is not awaited. ERR_MEMORY, ERR_LOST. */
+/* Copies the parts and returns at once; delivery is not awaited, and a message to a rank that is dead is no
+ * error. ERR_MEMORY. */
 int comm_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n);
 
 /* 1: *m is the next message. 0: none now. Negative: ERR_DATA for a message that is none of ours,
@@ -74,7 +81,11 @@ int comm_poll(struct comm *c, struct message *m);
 void comm_idle(struct comm *c);
 void comm_poke(struct comm *c); /* from any thread: ends a comm_idle */
 
+/* Waits a little for what is under way to ranks that are not given up. */
 void comm_close(struct comm *c);
+
+/* Nobody need wait for messages to this rank any more. */
+void comm_give_up(struct comm *c, int rank);
 
 /* n ranks in this process: ends[0] .. ends[n - 1]. */
 int comm_open_local(struct comm *ends, int n);

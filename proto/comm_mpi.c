@@ -1,9 +1,10 @@
 /* comm_mpi.c - ranks as processes: nonblocking point-to-point messages of MPI_COMM_WORLD, no collective.
  *
  * A message travels as a whole number of 64-byte units, header first, so that counts stay below
- * INT_MAX up to 128 GiB. Sends are copies that complete when they can; a receive in progress never
- * blocks the rank, so a peer that dies in the middle of a message stalls nobody. */
+ * INT_MAX up to 128 GiB. Sends are copies that complete when they can, and every message that has arrived is
+ * received at once, so a peer that dies in the middle of one stalls nobody. */
 #include <mpi.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ _Static_assert(sizeof(struct header) == UNIT, "a header is one unit");
 struct letter {
     struct letter *next;
     MPI_Request request;
+    int peer;
     size_t room;
     uint8_t *bytes; /* owned: header and body */
 };
@@ -25,8 +27,9 @@ struct letter {
 struct world {
     MPI_Datatype unit;
     struct letter *sending, *spare;
-    struct letter incoming;
-    int incoming_from; /* of the receive in progress; -1: none */
+    struct letter *incoming; /* receives in progress, in the order of arrival */
+    struct letter *open;     /* the one the last poll returned */
+    bool *given_up;          /* owned: by rank */
     struct idle idle;
 };
 
@@ -94,47 +97,88 @@ static int mpi_send(struct comm *c, int to, const struct header *h, const struct
     for (int i = 0; i < n; at += parts[i++].n)
         memcpy(l->bytes + at, parts[i].bytes, parts[i].n);
     memset(l->bytes + at, 0, units * UNIT - at);
-    l->next = w->sending;
-    w->sending = l;
+    l->peer = to;
     if (MPI_Isend(l->bytes, (int)units, w->unit, to, TAG, MPI_COMM_WORLD, &l->request) !=
         MPI_SUCCESS)
-        return err(ERR_LOST, "cannot send to rank %d", to);
+        l->request = MPI_REQUEST_NULL; /* it will be missed, as a dead peer is */
+    l->next = w->sending;
+    w->sending = l;
     return 0;
 }
 
-/* Starts receiving the next message, where there is one. */
+/* Starts receiving the next message, where there is one: 1. */
 static int incoming_start(struct world *w)
 {
     MPI_Message handle;
     MPI_Status status;
-    int found, units;
+    struct letter *l, **last = &w->incoming;
+    int found = 0, units;
 
     MPI_Improbe(MPI_ANY_SOURCE, TAG, MPI_COMM_WORLD, &found, &handle, &status);
     if (!found)
         return 0;
     MPI_Get_count(&status, w->unit, &units);
-    TRY(letter_reserve(&w->incoming, (size_t)units * UNIT));
-    MPI_Imrecv(w->incoming.bytes, units, w->unit, &handle, &w->incoming.request);
-    w->incoming_from = status.MPI_SOURCE;
-    return 0;
+    l = letter_get(w, (size_t)units * UNIT);
+    if (!l)
+        return err(ERR_MEMORY, "no memory for a message of %zu bytes", (size_t)units * UNIT);
+    MPI_Imrecv(l->bytes, units, w->unit, &handle, &l->request);
+    l->peer = status.MPI_SOURCE;
+    l->next = NULL;
+    while (*last)
+        last = &(*last)->next;
+    *last = l;
+    return 1;
+}
+
+/* Whether an older message of the same sender is still on its way. */
+static bool must_wait(const struct world *w, const struct letter *l)
+{
+    const struct letter *p = w->incoming;
+
+    while (p != l && p->peer != l->peer)
+        p = p->next;
+    return p != l;
+}
+
+/* The first message that is whole, in its sender's order. */
+static struct letter *incoming_take(struct world *w)
+{
+    for (struct letter **p = &w->incoming; *p; p = &(*p)->next) {
+        struct letter *l = *p;
+        int done = 0;
+
+        if (must_wait(w, l))
+            continue;
+        MPI_Test(&l->request, &done, MPI_STATUS_IGNORE);
+        if (!done)
+            continue;
+        *p = l->next;
+        return l;
+    }
+    return NULL;
+}
+
+static void letter_spare(struct world *w, struct letter *l)
+{
+    if (!l)
+        return;
+    l->next = w->spare;
+    w->spare = l;
 }
 
 static int mpi_poll(struct comm *c, struct message *m)
 {
     struct world *w = c->state;
-    int done;
 
+    letter_spare(w, w->open);
+    w->open = NULL;
     letters_collect(w); /* also drives the progress of sends */
-    if (w->incoming_from < 0)
-        TRY(incoming_start(w));
-    if (w->incoming_from < 0)
+    TRY(incoming_start(w));
+    w->open = incoming_take(w);
+    if (!w->open)
         return 0;
-    MPI_Test(&w->incoming.request, &done, MPI_STATUS_IGNORE);
-    if (!done)
-        return 0;
-    *m = (struct message){.from = w->incoming_from, .body = w->incoming.bytes + UNIT};
-    memcpy(&m->h, w->incoming.bytes, sizeof m->h);
-    w->incoming_from = -1;
+    *m = (struct message){.from = w->open->peer, .body = w->open->bytes + UNIT};
+    memcpy(&m->h, w->open->bytes, sizeof m->h);
     idle_busy(&w->idle);
     return 1;
 }
@@ -149,26 +193,46 @@ static void mpi_poke(struct comm *c)
     idle_poke(&((struct world *)c->state)->idle);
 }
 
-/* Lets what is under way leave; messages to nobody are given up with MPI itself. */
+static void mpi_give_up(struct comm *c, int rank)
+{
+    ((struct world *)c->state)->given_up[rank] = true;
+}
+
+/* Whether something is under way to a rank that is not given up. */
+static bool is_sending(struct world *w)
+{
+    const struct letter *l;
+
+    letters_collect(w);
+    for (l = w->sending; l && w->given_up[l->peer];)
+        l = l->next;
+    return l != NULL;
+}
+
+static void letters_free(struct letter *l)
+{
+    while (l) {
+        struct letter *next = l->next;
+
+        free(l->bytes);
+        free(l);
+        l = next;
+    }
+}
+
+/* Messages to and from nobody are given up with MPI itself. */
 static void mpi_close(struct comm *c)
 {
     struct world *w = c->state;
 
-    for (int tries = 0; w->sending && tries < 2000; tries++) {
-        letters_collect(w);
-        if (w->sending)
-            idle_wait(&w->idle);
-    }
-    while (w->spare) {
-        struct letter *next = w->spare->next;
-
-        free(w->spare->bytes);
-        free(w->spare);
-        w->spare = next;
-    }
-    free(w->incoming.bytes);
+    idle_busy(&w->idle);
+    for (int tries = 0; is_sending(w) && tries < 2000; tries++)
+        idle_wait(&w->idle);
+    letter_spare(w, w->open);
+    letters_free(w->spare);
     MPI_Type_free(&w->unit);
     idle_release(&w->idle);
+    free(w->given_up);
     free(w);
 }
 
@@ -178,6 +242,7 @@ static const struct comm_ops world = {
     .poll = mpi_poll,
     .idle = mpi_idle,
     .poke = mpi_poke,
+    .give_up = mpi_give_up,
     .close = mpi_close,
 };
 
@@ -185,15 +250,18 @@ int comm_open_mpi(struct comm *c)
 {
     struct world *w = calloc(1, sizeof *w);
 
-    if (!w)
+    *c = (struct comm){.ops = &world, .state = w};
+    MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &c->size);
+    if (w)
+        w->given_up = calloc((size_t)c->size, sizeof *w->given_up);
+    if (!w || !w->given_up) {
+        free(w);
         return err(ERR_MEMORY, "no memory for the message queues");
-    w->incoming_from = -1;
+    }
     idle_init(&w->idle);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Type_contiguous(UNIT, MPI_BYTE, &w->unit);
     MPI_Type_commit(&w->unit);
-    *c = (struct comm){.ops = &world, .state = w};
-    MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &c->size);
     return 0;
 }

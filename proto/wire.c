@@ -192,6 +192,26 @@ void welcome_release(struct welcome *w)
     *w = (struct welcome){0};
 }
 
+int wire_pack_done(const struct done *d, struct buffer *out)
+{
+    Metaloop__Done m = METALOOP__DONE__INIT;
+
+    m.tasks = d->tasks;
+    m.mark = d->mark;
+    return pack(&m.base, out);
+}
+
+int wire_unpack_done(const void *bytes, size_t n, struct done *d)
+{
+    Metaloop__Done *m = metaloop__done__unpack(NULL, n, bytes);
+
+    if (!m)
+        return refuse("done");
+    *d = (struct done){m->tasks, m->mark};
+    metaloop__done__free_unpacked(m, NULL);
+    return 0;
+}
+
 int wire_pack_bye(const struct bye *b, struct buffer *out)
 {
     Metaloop__Bye m = METALOOP__BYE__INIT;

@@ -50,6 +50,13 @@ int wire_pack_welcome(const struct welcome *w, struct buffer *out);
 int wire_unpack_welcome(const void *bytes, size_t n, struct welcome *w);
 void welcome_release(struct welcome *w);
 
+struct done { /* worker to coordinator: all tasks given so far are finished */
+    uint32_t tasks;
+    uint64_t mark; /* total_mark of their total */
+};
+int wire_pack_done(const struct done *d, struct buffer *out);
+int wire_unpack_done(const void *bytes, size_t n, struct done *d);
+
 struct bye {
     int code;
     char reason[512];

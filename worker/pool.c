@@ -214,6 +214,15 @@ void pool_collect(struct pool *p, struct total *t)
         total_merge(t, p->engines[i].words);
 }
 
+uint64_t pool_mark(const struct pool *p)
+{
+    uint64_t mark = 0;
+
+    for (int i = 0; i < p->n_threads; i++)
+        mark += total_mark(p->engines[i].words, p->engines[i].total.n_words);
+    return mark;
+}
+
 int pool_threads(const struct cluster_config *c, int beside)
 {
     cpu_set_t set;

@@ -47,8 +47,9 @@ struct pool_state {
 };
 struct pool_state pool_look(struct pool *p);
 
-/* Adds the threads' totals to t. Nothing may be waiting or running. */
+/* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or running. */
 void pool_collect(struct pool *p, struct total *t);
+uint64_t pool_mark(const struct pool *p); /* total_mark of their sum */
 
 /* Compute threads of this rank: the configured number, or the cores it may use, shared with the
  * `beside` - 1 other workers of its host. */

@@ -19,6 +19,8 @@ enum {
     START_LIMIT = 600, /* seconds to wait for a configuration */
 };
 
+#define PATIENCE 0.02 /* seconds with nothing to do after which this rank reports so */
+
 struct worker {
     struct comm *comm; /* borrowed */
     const char *version;
@@ -31,10 +33,13 @@ struct worker {
     double limit;        /* seconds of silence allowed */
 
     struct header round; /* of the round at hand */
-    bool open;           /* it is */
+    bool open;           /* there is one */
     bool wanted, last;   /* asked for tasks; there are no more */
     int n_tasks;         /* received */
+    int n_reported;      /* of those, reported as done; -1: no report yet */
+    double idle_since;   /* clock, while all of them are done; 0: they are not */
     int parent, n_children, n_sums;
+    bool summed;    /* the sum of this tree is sent */
     real *theta;    /* owned (largest P) */
     int64_t *words; /* owned: of total */
     struct total total;
@@ -117,49 +122,64 @@ static int on_welcome(struct worker *w, const struct message *m)
     return code < 0 ? err(code, "%s", h.error) : sent;
 }
 
-/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta. */
-static int params_view(const struct worker *w, const struct message *m, struct tree *tree,
-                       const void **theta)
+/* u32 n, u32 members[n]: the tree of PARAMS and GATHER; *head: its bytes. */
+static int tree_view(const struct worker *w, const struct message *m, struct tree *tree,
+                     size_t *head)
 {
     const uint32_t *words = m->body;
-    size_t n, head;
 
-    if (m->h.size < 8 || m->h.stage >= (uint32_t)w->setup.n_stages)
-        return err(ERR_DATA, "parameters that cannot be read");
-    n = w->setup.stages[m->h.stage].net.layout.n;
-    head = (1 + (size_t)words[0] + 1) / 2 * 8;
-    if (words[0] > (uint32_t)w->comm->size || m->h.size != head + n * sizeof(real))
-        return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
-                   head + n * sizeof(real));
+    if (m->h.size < 4 || words[0] > (uint32_t)w->comm->size ||
+        m->h.size < (1 + (size_t)words[0]) * sizeof *words)
+        return err(ERR_DATA, "a message of round %zu with a list of ranks that cannot be read",
+                   (size_t)m->h.round);
     *tree = (struct tree){(int)words[0], words + 1};
-    *theta = (const char *)m->body + head;
+    *head = (1 + (size_t)words[0]) * sizeof *words;
     return 0;
 }
 
-/* Opens a round: passes the parameters down the tree first, then starts. */
-static int on_params(struct worker *w, const struct message *m)
+/* Takes this rank's place in the tree and passes the message down it before anything else. */
+static int tree_enter(struct worker *w, const struct message *m, const struct tree *tree)
 {
     struct part body = {m->body, m->h.size};
-    struct stage *stage;
-    struct tree tree = {0};
-    const void *theta = NULL;
     int child[TREE_ARITY];
 
-    TRY(params_view(w, m, &tree, &theta));
     w->round = m->h;
-    w->n_children = tree_children(&tree, w->comm->rank, child);
-    w->parent = tree_parent(&tree, w->comm->rank);
+    w->n_children = tree_children(tree, w->comm->rank, child);
+    w->parent = tree_parent(tree, w->comm->rank);
+    w->n_sums = 0;
+    w->summed = false;
     for (int i = 0; i < w->n_children; i++)
-        TRY(say(w, child[i], MESSAGE_PARAMS, &body, 1));
-    if (w->parent < 0)
-        return err(ERR_DATA, "round %zu does not name this rank", (size_t)m->h.round);
+        TRY(say(w, child[i], (enum message_kind)m->h.kind, &body, 1));
+    return w->parent < 0 ? err(ERR_DATA, "round %zu does not name this rank", (size_t)m->h.round)
+                         : 0;
+}
+
+/* PARAMS: the tree, padding to 8 bytes, theta. Opens a round. */
+static int on_params(struct worker *w, const struct message *m)
+{
+    bool evaluate = m->h.purpose == PURPOSE_EVALUATE;
+    struct tree tree = {0};
+    struct stage *stage;
+    size_t head = 0, n;
+
+    if (m->h.stage >= (uint32_t)w->setup.n_stages)
+        return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
+    TRY(tree_view(w, m, &tree, &head));
     stage = &w->setup.stages[m->h.stage];
-    pool_begin(&w->pool, stage, m->h.purpose == PURPOSE_EVALUATE, w->theta);
-    memcpy(w->theta, theta, stage->net.layout.n * sizeof(real));
-    w->total = total_begin(w->words, m->h.purpose == PURPOSE_EVALUATE ? 0 : stage->net.layout.n);
+    n = stage->net.layout.n;
+    head = (head + 7) / 8 * 8;
+    if (m->h.size != head + n * sizeof(real))
+        return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
+                   head + n * sizeof(real));
+    TRY(tree_enter(w, m, &tree));
+    pool_begin(&w->pool, stage, evaluate, w->theta);
+    memcpy(w->theta, (const char *)m->body + head, n * sizeof(real));
+    w->total = total_begin(w->words, evaluate ? 0 : n);
     w->open = true;
     w->wanted = w->last = false;
-    w->n_tasks = w->n_sums = 0;
+    w->n_tasks = 0;
+    w->n_reported = -1;
+    w->idle_since = 0;
     return 0;
 }
 
@@ -182,12 +202,27 @@ static int on_tasks(struct worker *w, const struct message *m)
     if (!is_current(w, m))
         return 0;
     w->wanted = false;
+    w->idle_since = 0;
     return wire_unpack_tasks(m->body, m->h.size, &w->last, take_task, w);
+}
+
+/* The round's sums again, along another tree: this rank's own total still stands in its threads. */
+static int on_gather(struct worker *w, const struct message *m)
+{
+    struct tree tree = {0};
+    size_t head = 0;
+
+    if (!is_current(w, m))
+        return 0;
+    TRY(tree_view(w, m, &tree, &head));
+    TRY(tree_enter(w, m, &tree));
+    w->total = total_begin(w->words, w->total.n);
+    return 0;
 }
 
 static int on_sum(struct worker *w, const struct message *m)
 {
-    if (!is_current(w, m))
+    if (!is_current(w, m) || m->h.attempt != w->round.attempt || w->summed)
         return 0;
     if (m->h.size != w->total.n_words * sizeof(int64_t))
         return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
@@ -197,6 +232,27 @@ static int on_sum(struct worker *w, const struct message *m)
     return 0;
 }
 
+/* The run is over: answered, so that the coordinator knows who heard it. */
+static int on_bye(struct worker *w, const struct message *m)
+{
+    struct bye b = {0};
+
+    (void)m;
+    w->ended = true;
+    TRY(wire_pack_bye(&b, &w->out));
+    return say_buffer(w, MESSAGE_BYE);
+}
+
+static const struct {
+    enum message_kind kind;
+    int (*act)(struct worker *w, const struct message *m);
+} acts[] = {
+    {MESSAGE_PARAMS, on_params},
+    {MESSAGE_TASKS, on_tasks},
+    {MESSAGE_GATHER, on_gather},
+    {MESSAGE_SUM, on_sum},
+};
+
 static int on_message(struct worker *w, const struct message *m)
 {
     if (m->from == 0)
@@ -204,23 +260,37 @@ static int on_message(struct worker *w, const struct message *m)
     if (m->h.kind == MESSAGE_WELCOME)
         return on_welcome(w, m);
     if (m->h.kind == MESSAGE_BYE)
-        w->ended = true;
-    if (!w->ready)
-        return 0;
-    if (m->h.kind == MESSAGE_PARAMS)
-        return on_params(w, m);
-    if (m->h.kind == MESSAGE_TASKS)
-        return on_tasks(w, m);
-    if (m->h.kind == MESSAGE_SUM)
-        return on_sum(w, m);
+        return on_bye(w, m);
+    for (size_t i = 0; w->ready && i < sizeof acts / sizeof *acts; i++)
+        if (acts[i].kind == m->h.kind)
+            return acts[i].act(w, m);
     return 0;
 }
 
-/* Asks for tasks before the threads run dry; closes the round when nothing is left to do. */
+static int send_sum(struct worker *w)
+{
+    struct part body = {w->words, w->total.n_words * sizeof(int64_t)};
+
+    w->summed = true;
+    pool_collect(&w->pool, &w->total);
+    return say(w, w->parent, MESSAGE_SUM, &body, 1);
+}
+
+/* Rank 0 is told that this one has nothing to do: at once where it was told before in this round, else after a
+ * while, because a round that goes well needs no such message. */
+static int report_done(struct worker *w)
+{
+    struct done d = {(uint32_t)w->n_tasks, pool_mark(&w->pool)};
+
+    w->n_reported = w->n_tasks;
+    TRY(wire_pack_done(&d, &w->out));
+    return say_buffer(w, MESSAGE_DONE);
+}
+
+/* Asks for tasks before the threads run dry; sends the sum when nothing is left to do. */
 static int advance(struct worker *w)
 {
     struct pool_state s;
-    struct part body = {w->words, w->total.n_words * sizeof(int64_t)};
 
     if (!w->open)
         return 0;
@@ -231,11 +301,16 @@ static int advance(struct worker *w)
         w->wanted = true;
         return say(w, 0, MESSAGE_WANT, NULL, 0);
     }
-    if (!w->last || s.done < w->n_tasks || w->n_sums < w->n_children)
+    if (!w->last || s.done < w->n_tasks)
         return 0;
-    pool_collect(&w->pool, &w->total);
-    w->open = false;
-    return say(w, w->parent, MESSAGE_SUM, &body, 1);
+    if (!w->idle_since)
+        w->idle_since = clock_seconds();
+    if (!w->summed && w->n_sums == w->n_children)
+        TRY(send_sum(w));
+    if (w->n_reported != w->n_tasks &&
+        (w->n_reported >= 0 || clock_seconds() - w->idle_since > PATIENCE))
+        return report_done(w);
+    return 0;
 }
 
 /* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped for a
@@ -273,20 +348,23 @@ static int serve(struct worker *w)
     return 0;
 }
 
-/* Tells the coordinator why this rank cannot go on, and waits for its bye, which ends the run everywhere. */
+/* Tells the coordinator why this rank cannot go on, and waits for the end of the run. */
 static void report(struct worker *w, int code)
 {
     struct bye b = {.code = code};
-    double start = clock_seconds();
+    double looked = clock_seconds();
 
     snprintf(b.reason, sizeof b.reason, "%s", err_text());
+    w->open = false;
     if (w->ready && wire_pack_bye(&b, &w->out) >= 0)
         say_buffer(w, MESSAGE_BYE);
-    while (!w->ended && clock_seconds() - start < 10) {
+    while (!w->ended) {
         struct message m;
         int found = comm_poll(w->comm, &m);
 
-        w->ended = found < 0 || (found && m.h.kind == MESSAGE_BYE);
+        if (found > 0 && m.from == 0)
+            w->heard = clock_seconds();
+        w->ended = found < 0 || (found && m.h.kind == MESSAGE_BYE) || keep_alive(w, &looked) < 0;
         if (!found)
             comm_idle(w->comm);
     }

@@ -1,0 +1,66 @@
+/* crew_watch.c - who lives: leases run out, and whoever speaks again is back. */
+#include <inttypes.h>
+
+#include "coordinator/crew_internal.h"
+#include "core/clock.h"
+#include "core/err.h"
+
+#define LOOK_EVERY 2e-3 /* seconds */
+
+static void lose(struct crew *c, int rank, double silent, uint64_t round)
+{
+    struct mate *mate = &c->mates[rank];
+
+    mate->gone = true;
+    comm_give_up(c->comm, rank);
+    if (!mate->left)
+        crew_notify(c, "lost", rank, round,
+                    "rank %d on host '%s' has been silent for %.1f s: round %" PRIu64
+                    " goes on without it",
+                    rank, mate->hello.host, silent, round);
+}
+
+int crew_watch(struct crew *c, uint64_t round)
+{
+    double now = clock_seconds(), lease = c->setup->config->cluster.lease;
+    bool slept = now - c->looked > lease / 2; /* this rank itself stood still: judge nobody by it */
+    bool speak = now - c->spoke > lease / 4;
+
+    if (now - c->looked < LOOK_EVERY)
+        return 0;
+    c->looked = now;
+    for (int i = 1; i < c->comm->size; i++) {
+        struct mate *mate = &c->mates[i];
+
+        if (!mate->ready || mate->gone)
+            continue;
+        if (slept)
+            mate->heard = now;
+        if (now - mate->heard > lease)
+            lose(c, i, now - mate->heard, round);
+        else if (speak)
+            TRY(crew_say(c, i, MESSAGE_ALIVE, NULL, NULL));
+    }
+    if (speak)
+        c->spoke = now;
+    return 0;
+}
+
+void crew_heard(struct crew *c, const struct message *m, uint64_t round)
+{
+    struct mate *mate = &c->mates[m->from];
+
+    mate->heard = clock_seconds();
+    mate->behind = false;
+    if (!mate->gone || !mate->ready)
+        return;
+    mate->gone = false;
+    if (!mate->left)
+        crew_notify(c, "back", m->from, round, "rank %d on host '%s' is back in round %" PRIu64,
+                    m->from, mate->hello.host, round);
+}
+
+bool crew_available(const struct mate *mate)
+{
+    return mate->ready && !mate->gone && !mate->left && !mate->behind && !mate->owing;
+}

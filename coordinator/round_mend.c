@@ -1,0 +1,165 @@
+/* round_mend.c - a round goes on without whoever is lost or holds it up. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "coordinator/crew_internal.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "proto/tree.h"
+
+#define LATE_SECONDS 0.05 /* beside LATE_TIMES what its tasks usually take */
+#define LATE_TIMES 3
+#define HOPELESS_TIMES 20
+
+static struct mate *member(const struct transaction *p, int i)
+{
+    return &p->crew->mates[p->crew->members[i]];
+}
+
+/* Its tasks of this round go to others, and no sum may come through it. What it has been told to do it may finish: the
+ * report is compared. */
+static int leave_out(struct transaction *p, int rank)
+{
+    struct crew *c = p->crew;
+    struct mate *mate = &c->mates[rank];
+
+    p->n_children = -1;
+    p->mixed |= mate->helped;
+    mate->out = mate->behind = true;
+    if (mate->given == 0)
+        return 0;
+    for (uint32_t slot = 0; slot < p->next; slot++)
+        if (c->owner[slot] == (uint32_t)rank) {
+            c->owner[slot] = 0;
+            p->n_orphans++;
+        }
+    mate->owing = true;
+    mate->owed_epoch = c->epoch;
+    mate->owed_tasks = mate->given;
+    mate->others_known = false;
+    return mate->gone || mate->left ? 0 : give_end(p, rank);
+}
+
+static int leave_out_lost(struct transaction *p)
+{
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (!member(p, i)->out && (member(p, i)->gone || member(p, i)->left))
+            TRY(leave_out(p, (int)p->crew->members[i]));
+    return 0;
+}
+
+static double usual_seconds(const struct transaction *p, const struct mate *mate)
+{
+    return p->crew->task_seconds[p->r->purpose] * (mate->chunk / (double)mate->hello.threads + 2);
+}
+
+static int n_finished(const struct transaction *p)
+{
+    int n = 0;
+
+    for (int i = 1; i < p->crew->n_members; i++)
+        n += member(p, i)->asked && member(p, i)->finished && !member(p, i)->out;
+    return n;
+}
+
+/* When nothing is left to give: who takes much longer than usual, while others could help; or hopelessly long. */
+static int leave_out_late(struct transaction *p)
+{
+    double now = clock_seconds(), lease = p->crew->setup->config->cluster.lease;
+    bool help = n_finished(p) > 0;
+
+    if (tasks_left(p) > 0 || p->crew->task_seconds[p->r->purpose] <= 0)
+        return 0;
+    for (int i = 1; i < p->crew->n_members; i++) {
+        const struct mate *mate = member(p, i);
+        double usual = usual_seconds(p, mate);
+        double limit = help ? LATE_SECONDS + LATE_TIMES * usual : lease + HOPELESS_TIMES * usual;
+
+        if (!mate->given || mate->finished || mate->out || now - mate->since < limit)
+            continue;
+        crew_notify(p->crew, "slow", (int)p->crew->members[i], p->r->round,
+                    "rank %u on host '%s' holds up round %" PRIu64
+                    ": its %u tasks are given to others as well",
+                    p->crew->members[i], mate->hello.host, p->r->round, mate->given);
+        TRY(leave_out(p, (int)p->crew->members[i]));
+    }
+    return 0;
+}
+
+/* Every task is finished by a rank that is in. */
+static bool is_done(const struct transaction *p)
+{
+    if (tasks_left(p) > 0)
+        return false;
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (member(p, i)->given && !member(p, i)->out && !member(p, i)->finished)
+            return false;
+    return true;
+}
+
+/* All tasks are done and yet no sum comes: some rank without tasks stands silent in the tree. */
+static int leave_out_silent(struct transaction *p)
+{
+    const struct crew *c = p->crew;
+    double silent = clock_seconds() - p->moved;
+    double limit = c->setup->config->cluster.lease / 4 + LATE_TIMES * c->round_seconds;
+
+    if (p->h.attempt > 0 || p->n_children < 0 || silent < limit || !is_done(p))
+        return 0;
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (!member(p, i)->given && !member(p, i)->out)
+            TRY(leave_out(p, (int)p->crew->members[i]));
+    p->n_children = -1;
+    return 0;
+}
+
+/* Nobody has tasks: some wait for parameters that a lost rank did not pass on. */
+static bool is_deserted(const struct transaction *p)
+{
+    bool out = false;
+
+    for (int i = 1; i < p->crew->n_members; i++) {
+        if (member(p, i)->asked && !member(p, i)->out)
+            return false;
+        out |= member(p, i)->out;
+    }
+    return out;
+}
+
+/* GATHER: u32 n, u32 members[n]: those with tasks alone. */
+static int gather(struct transaction *p)
+{
+    struct crew *c = p->crew;
+    struct tree tree = {1, c->gatherers};
+    uint32_t n;
+    int child[TREE_ARITY];
+
+    for (int i = 1; i < c->n_members; i++)
+        if (member(p, i)->given && !member(p, i)->out)
+            c->gatherers[tree.n++] = c->members[i];
+    n = (uint32_t)tree.n;
+    p->h.kind = MESSAGE_GATHER;
+    p->h.attempt++;
+    p->n_sums = 0;
+    p->n_children = tree_children(&tree, 0, child);
+    *p->total = total_begin(c->words, p->total->n);
+    for (int i = 0; i < p->n_children; i++) {
+        struct part parts[] = {{&n, sizeof n}, {c->gatherers, n * sizeof n}};
+
+        TRY(comm_send(c->comm, child[i], &p->h, parts, 2));
+    }
+    return 0;
+}
+
+int round_mend(struct transaction *p)
+{
+    TRY(leave_out_lost(p));
+    TRY(leave_out_late(p));
+    TRY(leave_out_silent(p));
+    if (is_deserted(p))
+        return 1;
+    if (p->n_children >= 0)
+        return 0;
+    TRY(give_orphans(p));
+    return is_done(p) ? gather(p) : 0;
+}
