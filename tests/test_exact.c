@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/exact.h"
+#include "core/total.h"
 #include "tests/conform.h"
 
 enum { N = 7, TERMS = 300 };
@@ -207,6 +208,31 @@ static void test_many_terms(void **state)
     assert_true(wide_sum(sum, 1) == wide_of(x) * (1 << 20));
 }
 
+/* The mark of a sum is the sum of the marks; any one bit of any word changes it. */
+static void test_mark(void **state)
+{
+    enum { N = 50 };
+    int64_t a[N], b[N], sum[N];
+    uint64_t mark;
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        a[i] = (int64_t)(0x9e3779b97f4a7c15u * (uint64_t)(i + 1));
+        b[i] = (int64_t)(0xd1342543de82ef95u * (uint64_t)(i + 7));
+        sum[i] = (int64_t)((uint64_t)a[i] + (uint64_t)b[i]);
+    }
+    mark = total_mark(a, N);
+    assert_true(total_mark(sum, N) == mark + total_mark(b, N));
+    for (int i = 0; i < N; i++)
+        for (int bit = 0; bit < 64; bit++) {
+            int64_t kept = a[i];
+
+            a[i] = (int64_t)((uint64_t)kept ^ 1ull << bit);
+            assert_true(total_mark(a, N) != mark);
+            a[i] = kept;
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_no_overflow),
         cmocka_unit_test(test_many_terms),
+        cmocka_unit_test(test_mark),
     };
 
     return cmocka_run_group_tests_name("exact", tests, NULL, NULL);

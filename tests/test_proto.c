@@ -103,6 +103,20 @@ static void test_task_counts(void **state)
     buffer_release(&out);
 }
 
+static void test_done(void **state)
+{
+    struct done d = {123456, 0xfedcba9876543210u}, back = {0};
+    struct buffer out = {0};
+
+    (void)state;
+    assert_int_equal(wire_pack_done(&d, &out), 0);
+    assert_int_equal(wire_unpack_done(out.bytes, out.n, &back), 0);
+    assert_int_equal(back.tasks, d.tasks);
+    assert_true(back.mark == d.mark);
+    assert_int_equal(wire_unpack_done(out.bytes, out.n - 1, &back), ERR_DATA);
+    buffer_release(&out);
+}
+
 /* Every member but the root is the child of its parent, exactly once. */
 static void test_tree(void **state)
 {
@@ -205,8 +219,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tasks),       cmocka_unit_test(test_task_damaged),
-        cmocka_unit_test(test_task_counts), cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_local),       cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_task_counts), cmocka_unit_test(test_done),
+        cmocka_unit_test(test_tree),        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_rewind),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);

@@ -1,0 +1,321 @@
+/* test_crew.c - rounds whose workers die, stall or compute wrongly, at every message they send or receive. All
+ * ranks are threads of this process; the faults are in what carries a worker's messages. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "coordinator/crew.h"
+#include "core/blas.h"
+#include "core/err.h"
+#include "worker/serve.h"
+
+enum { RANKS = 5, ROUNDS = 3, NEVER = 1 << 30 };
+
+static const char text[] =
+    "cluster { threads = 1 lease = 0.15 start_limit = 20 schedule = \"dynamic\" }\n"
+    "data sine { format = \"sinusoid\" }\n"
+    "model { type = \"mlp\" widths = {\"8\"} }\n"
+    "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"
+    "             inner_steps = 1 inner_rate = 0.01 rounds = 3 }\n";
+
+enum fault { NONE, DIE, STALL, WRONG };
+
+struct faulty { /* a comm that fails once `left` messages have passed */
+    struct comm comm, inner;
+    enum fault fault;
+    int left;
+    bool dead;
+    pthread_t thread;
+    int code; /* of worker_serve */
+};
+
+static void nap(double seconds)
+{
+    struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&t, NULL);
+}
+
+/* Counts a message; the fault strikes at the last one. */
+static void pass(struct faulty *f)
+{
+    if (f->left-- != 0)
+        return;
+    f->dead = f->fault == DIE;
+    if (f->fault == STALL)
+        nap(0.5);
+}
+
+static int faulty_send(struct comm *c, int to, const struct header *h, const struct part *parts,
+                       int n)
+{
+    struct faulty *f = c->state;
+
+    if (h->kind != MESSAGE_ALIVE)
+        pass(f);
+    return f->dead ? 0 : comm_send(&f->inner, to, h, parts, n);
+}
+
+static int faulty_poll(struct comm *c, struct message *m)
+{
+    struct faulty *f = c->state;
+    int found = f->dead ? 0 : comm_poll(&f->inner, m);
+
+    if (found > 0 && m->h.kind != MESSAGE_ALIVE)
+        pass(f);
+    if (found > 0 && f->fault == WRONG && m->h.kind == MESSAGE_PARAMS)
+        ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
+    if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
+        nap(0.3);
+    return f->dead ? err(ERR_FAILED, "dead") : found;
+}
+
+static void faulty_idle(struct comm *c)
+{
+    comm_idle(&((struct faulty *)c->state)->inner);
+}
+
+static void faulty_poke(struct comm *c)
+{
+    comm_poke(&((struct faulty *)c->state)->inner);
+}
+
+static const struct comm_ops faulty_ops = {
+    .name = "faulty",
+    .send = faulty_send,
+    .poll = faulty_poll,
+    .idle = faulty_idle,
+    .poke = faulty_poke,
+};
+
+static void *worker(void *argument)
+{
+    struct faulty *f = argument;
+
+    f->code = worker_serve(&f->comm, "test");
+    return NULL;
+}
+
+struct scene {
+    struct comm ends[RANKS];
+    struct faulty workers[RANKS]; /* [0] unused */
+    int n;                        /* ranks */
+    struct config config;
+    struct setup setup;
+    struct crew crew;
+    real *theta; /* (P) owned */
+};
+
+static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
+{
+    *s = (struct scene){.n = n};
+    assert_int_equal(comm_open_local(s->ends, n), 0);
+    for (int i = 1; i < n; i++) {
+        struct faulty *f = &s->workers[i];
+
+        f->inner = s->ends[i];
+        f->comm = (struct comm){&faulty_ops, i, n, f};
+        f->fault = i == rank ? fault : NONE;
+        f->left = i == rank ? at : NEVER;
+        pthread_create(&f->thread, NULL, worker, f);
+    }
+    assert_int_equal(config_parse(&s->config, text, "text", NULL, 0), 0);
+    assert_int_equal(crew_invite(&s->crew, &s->ends[0], text, ""), 0);
+    assert_int_equal(setup_open(&s->setup, &s->config, ""), 0);
+    s->theta = malloc(s->setup.stages[0].net.layout.n * sizeof *s->theta);
+    layout_init(&s->setup.stages[0].net.layout, 1, s->theta);
+}
+
+static void scene_close(struct scene *s)
+{
+    crew_dismiss(&s->crew, 0, "done");
+    for (int i = 1; i < s->n; i++)
+        pthread_join(s->workers[i].thread, NULL);
+    for (int i = 0; i < s->n; i++)
+        comm_close(&s->ends[i]);
+    crew_release(&s->crew);
+    setup_close(&s->setup);
+    config_release(&s->config);
+    free(s->theta);
+}
+
+/* Round k of the scene: training, and one evaluation. */
+static int play(struct scene *s, int k, struct total *total)
+{
+    const struct stage *stage = &s->setup.stages[0];
+    struct round r = {stage,   k == 1 ? PURPOSE_EVALUATE : PURPOSE_TRAIN, 0, (uint64_t)k + 1, 24,
+                      s->theta};
+
+    return crew_round(&s->crew, &r, total);
+}
+
+static uint64_t expected[ROUNDS]; /* marks of the undisturbed rounds' totals */
+
+static void undisturbed(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= RANKS; n++) {
+        struct scene s;
+        struct total total;
+
+        scene_open(&s, n, 0, NONE, 0);
+        assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+        for (int k = 0; k < ROUNDS; k++) {
+            assert_int_equal(play(&s, k, &total), 0);
+            if (n == 2)
+                expected[k] = total_mark(total.words, total.n_words);
+            assert_true(expected[k] == total_mark(total.words, total.n_words));
+        }
+        scene_close(&s);
+        assert_int_equal(crew_lost(&s.crew), 0);
+        for (int i = 1; i < n; i++)
+            assert_int_equal(s.workers[i].code, 0);
+    }
+}
+
+/* Rounds go on until the rank takes part again. */
+static void returned(struct scene *s, int rank)
+{
+    const struct mate *mate = &s->crew.mates[rank];
+    struct total total;
+    int tries = 0;
+
+    for (; tries < 5000 && !mate->given; tries++) {
+        assert_int_equal(play(s, 0, &total), 0);
+        assert_true(expected[0] == total_mark(total.words, total.n_words));
+        nap(1e-3);
+    }
+    assert_in_range(tries, 0, 4999);
+}
+
+/* The totals of three rounds in which the fault strikes `rank` at message `at`: equal to the undisturbed ones. Returns
+ * whether the fault struck. */
+static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *after)
+{
+    struct scene s;
+    struct total total;
+    bool struck;
+
+    scene_open(&s, n, rank, fault, at);
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    for (int k = 0; k < ROUNDS; k++) {
+        if (play(&s, k, &total) < 0)
+            fail_msg("rank %d of %d, message %d, round %d: %s", rank, n, at, k, err_text());
+        if (expected[k] != total_mark(total.words, total.n_words))
+            fail_msg("rank %d of %d, message %d: another total in round %d", rank, n, at, k);
+    }
+    struck = s.workers[rank].left < 0;
+    if (struck && fault == STALL)
+        returned(&s, rank);
+    *after = s.crew;
+    scene_close(&s);
+    return struck;
+}
+
+/* From its first message after the hello on, until the fault comes after the last round. */
+static void at_every_message(enum fault fault, int rank)
+{
+    uint64_t stale = 0, again = 0;
+    int at = 2;
+
+    for (bool struck = true; struck && at < 200; at++) {
+        struct crew after;
+
+        struck = disturbed(RANKS, rank, fault, at, &after);
+        stale += after.n_stale, again += after.n_again;
+    }
+    assert_in_range(at, 10, 199);
+    assert_true(again > 0);
+    if (fault == STALL)
+        assert_true(stale > 0);
+}
+
+static void death_of_a_relay(void **state)
+{
+    (void)state;
+    at_every_message(DIE, 1);
+}
+
+static void death_of_a_leaf(void **state)
+{
+    (void)state;
+    at_every_message(DIE, 4);
+}
+
+static void stall_of_a_relay(void **state)
+{
+    (void)state;
+    at_every_message(STALL, 1);
+}
+
+/* A rank that dies before it says hello is gone without, once start_limit is over. */
+static void death_at_start(void **state)
+{
+    struct scene s;
+    struct total total;
+
+    (void)state;
+    scene_open(&s, 3, 2, DIE, 0);
+    s.config.cluster.start_limit = 0.3;
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    assert_int_equal(play(&s, 0, &total), 0);
+    assert_true(expected[0] == total_mark(total.words, total.n_words));
+    scene_close(&s);
+}
+
+static void nobody_left(void **state)
+{
+    struct scene s;
+    struct total total;
+    int code = 0;
+
+    (void)state;
+    scene_open(&s, 2, 1, DIE, 4);
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    for (int k = 0; k < ROUNDS && code == 0; k++)
+        code = play(&s, k, &total);
+    assert_int_equal(code, ERR_LOST);
+    assert_non_null(strstr(err_text(), "no worker is left"));
+    scene_close(&s);
+}
+
+/* Late and wrong: the round's total is that of the others, and the trial names the rank. */
+static void wrong_rank(void **state)
+{
+    struct scene s;
+    struct total total;
+    int code = 0, k = 0;
+
+    (void)state;
+    scene_open(&s, RANKS, 3, WRONG, 16);
+    s.config.cluster.lease = 2;
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    for (; k < 5000 && code == 0; k++, nap(1e-3))
+        code = play(&s, 2 * k, &total);
+    if (code != ERR_FAILED || !strstr(err_text(), "rank 3"))
+        fail_msg("after %d rounds: %d, %s", k, code, err_text());
+    assert_non_null(strstr(err_text(), "computes wrongly"));
+    scene_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(undisturbed),     cmocka_unit_test(death_of_a_relay),
+        cmocka_unit_test(death_of_a_leaf), cmocka_unit_test(stall_of_a_relay),
+        cmocka_unit_test(death_at_start),  cmocka_unit_test(nobody_left),
+        cmocka_unit_test(wrong_rank),
+    };
+
+    blas_single_thread();
+    return cmocka_run_group_tests_name("crew", tests, NULL, NULL);
+}
