@@ -73,7 +73,8 @@ struct crew {
     char differs[256];    /* whose was not, "": nobody */
     int code;             /* of the last worker that left, with its sentence */
     char reason[640];
-    void (*notify)(void *context, const struct notice *n); /* NULL: nobody */
+    void (*notify)(void *context, const struct notice *n);  /* NULL: nobody */
+    bool (*interrupt)(void *context, enum purpose purpose); /* asked during a round; NULL: never */
     void *context;
 };
 
@@ -102,7 +103,7 @@ struct round {
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
  * finite are in its TALLY_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
- * with it); ERR_FAILED when ranks computed different results for the same tasks: the sentence names who is wrong. */
+ * with it); ERR_STOPPED where it was interrupted; ERR_FAILED when ranks computed different results for the same tasks: the sentence names who is wrong. */
 int crew_round(struct crew *c, const struct round *r, struct total *total);
 
 #endif

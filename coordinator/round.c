@@ -169,6 +169,8 @@ static int collect(struct transaction *p)
         if (p->crew->looked == mended)
             continue;
         mended = p->crew->looked;
+        if (p->crew->interrupt && p->crew->interrupt(p->crew->context, p->r->purpose))
+            return err(ERR_STOPPED, "round %" PRIu64 " was interrupted", p->r->round);
         int again = round_mend(p);
         if (again != 0)
             return again;

@@ -112,6 +112,7 @@ static void note_saved(struct train *t)
 
     if (!saver_poll(&t->saver))
         return;
+    deadline_note_save(&t->deadline, t->saver.seconds);
     fields[0].text = t->saver.path, fields[4].text = t->saver.code < 0 ? t->saver.error : "";
     sink_emit(&t->rundir.metrics, "checkpoint", fields);
     if (t->saver.code < 0)
@@ -218,6 +219,14 @@ static void on_notice(void *context, const struct notice *n)
     progress_say(t->progress, "warning: %s", n->text);
 }
 
+/* A round of training is finished after a signal; an evaluation is not, and neither may outlast the time limit. */
+static bool is_interrupted(void *context, enum purpose purpose)
+{
+    const struct train *t = context;
+
+    return (purpose == PURPOSE_EVALUATE && *t->stop) || deadline_before_save(&t->deadline);
+}
+
 static int one_round(struct train *t)
 {
     const struct stage_config *c = t->stage->config;
@@ -228,6 +237,7 @@ static int one_round(struct train *t)
 
     TRY(crew_round(t->crew, &r, &total));
     TRY(step(t, &total, &norm));
+    deadline_note_round(&t->deadline, clock_seconds() - start);
     emit_round(t, &total, norm, clock_seconds() - start);
     show(t);
     return 0;
@@ -295,6 +305,15 @@ static bool due(int64_t every, uint64_t round)
     return every > 0 && round % (uint64_t)every == 0;
 }
 
+static int check_stop(const struct train *t)
+{
+    if (*t->stop)
+        return err(ERR_STOPPED, "stopped by a signal");
+    if (deadline_before_round(&t->deadline))
+        return err(ERR_STOPPED, "stopped before the time limit");
+    return 0;
+}
+
 static int stage_rounds(struct train *t)
 {
     const struct config *c = t->setup->config;
@@ -302,14 +321,14 @@ static int stage_rounds(struct train *t)
 
     progress_stage(t->progress, t->round);
     while (t->round < rounds) {
+        TRY(check_stop(t));
         TRY(one_round(t));
         note_saved(t);
         if (due(c->checkpoint.every, t->round) && t->round < rounds)
             TRY(save(t));
+        TRY(check_stop(t));
         if (due(c->evaluate.every, t->round) && t->round < rounds)
             TRY(measure(t));
-        if (*t->stop)
-            return ERR_STOPPED;
     }
     return 0;
 }
@@ -347,8 +366,6 @@ static int run_stage(struct train *t)
     code = stage_rounds(t);
     if (code >= 0)
         code = measure(t);
-    if (code == ERR_STOPPED)
-        err(code, "stopped by a signal");
     if (code == ERR_STOPPED || code == ERR_LOST)
         return keep_what_is_done(t, code);
     TRY(code);
@@ -369,7 +386,9 @@ int train_run(struct train *t)
 {
     int first = 0;
 
+    TRY(deadline_open(&t->deadline, t->time_limit));
     t->crew->notify = on_notice;
+    t->crew->interrupt = is_interrupted;
     t->crew->context = t;
     TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep));
     TRY(resume(t, &first));

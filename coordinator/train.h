@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "coordinator/crew.h"
+#include "coordinator/deadline.h"
 #include "coordinator/evaluate.h"
 #include "coordinator/progress.h"
 #include "coordinator/rundir.h"
@@ -18,6 +19,8 @@ struct train {
     const char *version;
     bool resume;
     const volatile sig_atomic_t *stop; /* set by a signal: finish the round, save, leave */
+    double time_limit;                 /* seconds, 0: none */
+    struct deadline deadline;
     struct progress *progress;
     struct rundir rundir;
     struct saver saver;
@@ -34,7 +37,7 @@ struct train {
     char checkpoint[1280];  /* the last one written */
 };
 
-/* Runs all stages. 0; ERR_STOPPED after a signal, saved; ERR_IO when the last checkpoint could not be written;
+/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, saved; ERR_LOST, saved as well; ERR_IO when the last checkpoint could not be written;
  * ERR_NONFINITE when a whole round failed; errors of crew_round. */
 int train_run(struct train *t);
 void train_release(struct train *t);

@@ -10,7 +10,7 @@
 #include "core/config.h"
 #include "core/err.h"
 
-enum kind { FLAG, TEXT, NUMBER, SET };
+enum kind { FLAG, TEXT, NUMBER, DURATION, SET };
 
 static const struct option {
     const char *name, *value; /* value: shown in help; NULL for a flag */
@@ -40,6 +40,8 @@ static const struct option {
     {"out", "PATH", TEXT, offsetof(struct options, out), "where the result goes"},
     {"tasks", "N", NUMBER, offsetof(struct options, tasks),
      "print the tasks of the first N rounds (with --out DIR: write them)"},
+    {"time-limit", "TIME", DURATION, offsetof(struct options, time_limit),
+     "seconds, [H:]M:S or D-H:M:S after which the run must be over: it saves and stops in time"},
     {"gradients", NULL, FLAG, offsetof(struct options, gradients),
      "prove the derivatives of this network"},
     {"print-config", NULL, FLAG, offsetof(struct options, print_config),
@@ -76,6 +78,26 @@ static int unknown_option(const struct verb *v, const char *name)
                name, near ? ", did you mean '--" : "", near ? near : "", near ? "'?" : "", v->name);
 }
 
+/* Seconds, minutes:seconds, hours:minutes:seconds, days-hours:minutes:seconds. */
+static int store_duration(const char *name, const char *value, double *seconds)
+{
+    unsigned days = 0, part[3];
+    int n, end = 0;
+    bool dated = sscanf(value, "%6u-%n", &days, &end) == 1 && end > 0;
+    const char *rest = dated ? value + end : value;
+
+    n = sscanf(rest, "%9u%n:%2u%n:%2u%n", &part[0], &end, &part[1], &end, &part[2], &end);
+    if (n < (dated ? 3 : 1) || rest[end] || strspn(rest, "0123456789:") != strlen(rest))
+        return err(ERR_USAGE, "'--%s' needs a time such as 90, 15:00 or 1-12:00:00, not '%s'", name,
+                   value);
+    *seconds = 86400.0 * days;
+    for (int i = 0, unit = 1; i < n; i++, unit *= 60)
+        *seconds += (double)part[n - 1 - i] * unit;
+    if (*seconds <= 0)
+        return err(ERR_USAGE, "'--%s' is no time: '%s'", name, value);
+    return 0;
+}
+
 static int store(struct options *o, const struct option *p, const char *value)
 {
     void *place = (char *)o + p->offset;
@@ -94,6 +116,8 @@ static int store(struct options *o, const struct option *p, const char *value)
         if (errno || end == value || *end || *(int64_t *)place < 1)
             return err(ERR_USAGE, "'--%s' needs a number of at least 1, not '%s'", p->name, value);
         return 0;
+    case DURATION:
+        return store_duration(p->name, value, place);
     default:
         if (o->n_sets == SETS_MAX)
             return err(ERR_USAGE, "more than %d --set", SETS_MAX);

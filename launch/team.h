@@ -8,7 +8,7 @@
 #include "core/config.h"
 #include "launch/options.h"
 
-/* Set by SIGINT, SIGTERM and SIGUSR1. */
+/* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2. */
 extern volatile sig_atomic_t team_stop;
 
 struct team { /* on the coordinator, when everybody is ready */

@@ -86,6 +86,7 @@ static int lead_train(struct team *team, void *context)
         .version = version,
         .resume = o->resume,
         .stop = &team_stop,
+        .time_limit = o->time_limit,
         .progress = &progress,
         .accuracy = -1,
     };
@@ -118,12 +119,14 @@ const struct verb verb_train = {
     .places = "CONFIGURATION",
     .min_places = 1,
     .max_places = 1,
-    .options = "set run resume overwrite data-root quiet json",
+    .options = "set run resume overwrite data-root time-limit quiet json",
     .summary = "run the stages of a configuration",
     .text =
         "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"
-        "standard error, the result to standard output. SIGINT, SIGTERM and SIGUSR1 finish the\n"
-        "round, save and exit with 75; --resume goes on from there.",
+        "standard error, the result to standard output. SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 "
+        "finish\n"
+        "the round, save and exit with 75, and so does the end of --time-limit or of a Slurm job\n"
+        "(SLURM_JOB_END_TIME) in time; --resume goes on from there.",
     .ranks = true,
     .run = train,
 };

@@ -211,24 +211,24 @@ static void test_many_terms(void **state)
 /* The mark of a sum is the sum of the marks; any one bit of any word changes it. */
 static void test_mark(void **state)
 {
-    enum { N = 50 };
-    int64_t a[N], b[N], sum[N];
+    enum { n_words = 50 };
+    int64_t a[n_words], b[n_words], sum[n_words];
     uint64_t mark;
 
     (void)state;
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < n_words; i++) {
         a[i] = (int64_t)(0x9e3779b97f4a7c15u * (uint64_t)(i + 1));
         b[i] = (int64_t)(0xd1342543de82ef95u * (uint64_t)(i + 7));
         sum[i] = (int64_t)((uint64_t)a[i] + (uint64_t)b[i]);
     }
-    mark = total_mark(a, N);
-    assert_true(total_mark(sum, N) == mark + total_mark(b, N));
-    for (int i = 0; i < N; i++)
+    mark = total_mark(a, n_words);
+    assert_true(total_mark(sum, n_words) == mark + total_mark(b, n_words));
+    for (int i = 0; i < n_words; i++)
         for (int bit = 0; bit < 64; bit++) {
             int64_t kept = a[i];
 
             a[i] = (int64_t)((uint64_t)kept ^ 1ull << bit);
-            assert_true(total_mark(a, N) != mark);
+            assert_true(total_mark(a, n_words) != mark);
             a[i] = kept;
         }
 }
