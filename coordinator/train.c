@@ -307,11 +307,7 @@ static bool due(int64_t every, uint64_t round)
 
 static int check_stop(const struct train *t)
 {
-    if (*t->stop)
-        return err(ERR_STOPPED, "stopped by a signal");
-    if (deadline_before_round(&t->deadline))
-        return err(ERR_STOPPED, "stopped before the time limit");
-    return 0;
+    return *t->stop || deadline_before_round(&t->deadline) ? ERR_STOPPED : 0;
 }
 
 static int stage_rounds(struct train *t)
@@ -366,6 +362,8 @@ static int run_stage(struct train *t)
     code = stage_rounds(t);
     if (code >= 0)
         code = measure(t);
+    if (code == ERR_STOPPED)
+        err(code, *t->stop ? "stopped by a signal" : "stopped before the time limit");
     if (code == ERR_STOPPED || code == ERR_LOST)
         return keep_what_is_done(t, code);
     TRY(code);

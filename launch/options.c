@@ -90,7 +90,7 @@ static int store_duration(const char *name, const char *value, double *seconds)
     if (n < (dated ? 3 : 1) || rest[end] || strspn(rest, "0123456789:") != strlen(rest))
         return err(ERR_USAGE, "'--%s' needs a time such as 90, 15:00 or 1-12:00:00, not '%s'", name,
                    value);
-    *seconds = 86400.0 * days;
+    *seconds = dated ? 86400.0 * days : 0;
     for (int i = 0, unit = 1; i < n; i++, unit *= 60)
         *seconds += (double)part[n - 1 - i] * unit;
     if (*seconds <= 0)
