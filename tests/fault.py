@@ -1,0 +1,112 @@
+"""Runs of several ranks that are disturbed while they run: signals to one rank, to mpirun, to launch/run."""
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+import cli
+
+RECOVERY = {"OMPI_MCA_orte_enable_recovery": "1"}
+
+LONG = """
+run {{ name = "long"  seed = 7  directory = "{directory}" }}
+cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+data glyphs {{ format = "glyphs"  size = 14 }}
+model {{ type = "conv4"  filters = 8 }}
+stage meta {{ method = "maml"  data = "glyphs"  way = 3  shot = 1  query = 4  tasks = 16
+             inner_steps = 1  inner_rate = 0.4  optimizer = "adam"  rate = 0.01  rounds = 240 }}
+evaluate {{ every = 100  episodes = 60 }}
+checkpoint {{ every = 20  keep = 3 }}
+"""
+
+
+def environment_of(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            return dict(e.split(b"=", 1) for e in f.read().split(b"\0") if b"=" in e)
+    except OSError:
+        return {}
+
+
+class Job:
+    """A command in a session of its own; every rank it starts stays in that session."""
+
+    def __init__(self, command, env=None, cwd=None):
+        self.command = [str(c) for c in command]
+        self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
+                                        env=cli.environment(env), cwd=cwd or cli.ROOT, start_new_session=True)
+
+    def rank(self, number):
+        """The process of a rank, or None while (or when) there is none."""
+        for pid in cli.members(self.process.pid):
+            if environment_of(pid).get(b"OMPI_COMM_WORLD_RANK") == str(number).encode():
+                return pid
+        return None
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def await_rank(self, number, limit=20):
+        """Waits until the rank runs; None if the job ended first."""
+        until = time.monotonic() + limit
+        while self.alive() and time.monotonic() < until:
+            pid = self.rank(number)
+            if pid:
+                return pid
+            time.sleep(0.01)
+        return None
+
+    def send(self, number, signum):
+        """Sends a signal to a rank; False if it is not there (any more)."""
+        pid = self.rank(number)
+        try:
+            if pid:
+                os.kill(pid, signum)
+        except ProcessLookupError:
+            return False
+        return pid is not None
+
+    def wait(self, limit=cli.TIMEOUT):
+        timed_out = False
+        try:
+            self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        if timed_out or cli.members(self.process.pid):
+            cli.end(self.process)
+        texts = []
+        for stream in (self.out, self.err):
+            stream.seek(0)
+            texts.append(stream.read().decode("utf-8", "replace"))
+            stream.close()
+        return cli.Result(self.command, self.process.returncode, *texts, timed_out)
+
+
+def metrics(folder):
+    """The whole lines of a run's metrics.jsonl."""
+    try:
+        with open(os.path.join(folder, "run", "metrics.jsonl")) as f:
+            return [json.loads(line) for line in f if line.endswith("\n")]
+    except FileNotFoundError:
+        return []
+
+
+def round_of(folder):
+    return max((row["round"] for row in metrics(folder) if row["kind"] == "round"), default=0)
+
+
+def await_round(job, folder, number, limit=60):
+    """Waits until the run has done that many rounds (or has ended)."""
+    until = time.monotonic() + limit
+    while job.alive() and round_of(folder) < number:
+        assert time.monotonic() < until, f"no round {number} within {limit} s"
+        time.sleep(0.01)
+
+
+def check_rounds(folder, rounds, tasks):
+    """Every round is there exactly once, with every task."""
+    rows = [row for row in metrics(folder) if row["kind"] == "round"]
+    assert [row["round"] for row in rows] == list(range(1, rounds + 1))
+    assert all(row["tasks"] + row["failed"] == tasks for row in rows)
