@@ -16,6 +16,7 @@ struct transaction { /* a round at work */
     int n_sums;
     bool mixed;          /* orphans went to ranks with work of their own: no mark of them alone */
     double begun, moved; /* clocks: its beginning; the last thing that happened */
+    double first_took;   /* seconds until the first rank had finished its tasks; 0: none yet */
     struct total *total;
 };
 

@@ -48,34 +48,51 @@ static int leave_out_lost(struct transaction *p)
     return 0;
 }
 
-static double usual_seconds(const struct transaction *p, const struct mate *mate)
-{
-    return p->crew->task_seconds[p->r->purpose] * (mate->chunk / (double)mate->hello.threads + 2);
-}
-
-static int n_finished(const struct transaction *p)
+static int n_finished(const struct transaction *p, uint32_t least)
 {
     int n = 0;
 
     for (int i = 1; i < p->crew->n_members; i++)
-        n += member(p, i)->asked && member(p, i)->finished && !member(p, i)->out;
+        n += member(p, i)->asked && member(p, i)->finished && !member(p, i)->out &&
+             member(p, i)->given >= least;
     return n;
 }
 
-/* When nothing is left to give: who takes much longer than usual, while others could help; or hopelessly long. */
+/* How long its last tasks should take: by the rounds before; in the first one, as long as those of whoever finished
+ * first. 0: nothing is known. */
+static double usual_seconds(const struct transaction *p, const struct mate *mate)
+{
+    double each = p->crew->task_seconds[p->r->purpose];
+
+    return each > 0 ? each * (mate->chunk / (double)mate->hello.threads + 2) : p->first_took;
+}
+
+/* Seconds it may take: not long when others could help, else until there is no hope. */
+static double patience(const struct transaction *p, const struct mate *mate, bool help)
+{
+    const struct cluster_config *c = &p->crew->setup->config->cluster;
+    double usual = usual_seconds(p, mate);
+
+    if (usual <= 0)
+        return c->task_limit;
+    return help ? LATE_SECONDS + LATE_TIMES * usual : c->lease + HOPELESS_TIMES * usual;
+}
+
+/* When nothing is left to give: who takes too long. */
 static int leave_out_late(struct transaction *p)
 {
-    double now = clock_seconds(), lease = p->crew->setup->config->cluster.lease;
-    bool help = n_finished(p) > 0;
+    double now = clock_seconds();
+    bool help = n_finished(p, 0) > 0;
 
-    if (tasks_left(p) > 0 || p->crew->task_seconds[p->r->purpose] <= 0)
+    if (tasks_left(p) > 0)
         return 0;
+    if (!p->first_took && n_finished(p, 1) > 0)
+        p->first_took = now - p->begun;
     for (int i = 1; i < p->crew->n_members; i++) {
         const struct mate *mate = member(p, i);
-        double usual = usual_seconds(p, mate);
-        double limit = help ? LATE_SECONDS + LATE_TIMES * usual : lease + HOPELESS_TIMES * usual;
 
-        if (!mate->given || mate->finished || mate->out || now - mate->since < limit)
+        if (!mate->given || mate->finished || mate->out ||
+            now - mate->since < patience(p, mate, help))
             continue;
         crew_notify(p->crew, "slow", (int)p->crew->members[i], p->r->round,
                     "rank %u on host '%s' holds up round %" PRIu64

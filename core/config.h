@@ -27,6 +27,7 @@ struct cluster_config {
     char *schedule;  /* dynamic | static */
     double lease;    /* seconds of silence after which a rank is lost */
     double start_limit; /* seconds every rank has to start */
+    double task_limit;  /* seconds a rank may take for tasks of which nothing is known */
     int64_t memory;     /* MiB per thread for kept activations; beyond it they are recomputed */
 };
 

@@ -56,6 +56,8 @@ const struct config_key config_keys[] = {
  "seconds of silence after which a rank is lost"},
 {"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
  "seconds every rank has to start"},
+{"cluster", "task_limit", CONFIG_REAL, "3600", 0.1, 1e7, NULL, CLUSTER(task_limit),
+ "seconds a rank may take for its tasks while nothing is known of how long they take"},
 {"cluster", "memory", CONFIG_INT, "1024", 0, 1 << 20, NULL, CLUSTER(memory),
  "MiB per thread for kept activations; beyond it they are recomputed, to the same bits"},
 

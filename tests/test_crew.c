@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,13 +28,14 @@ static const char text[] =
     "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"
     "             inner_steps = 1 inner_rate = 0.01 rounds = 3 }\n";
 
-enum fault { NONE, DIE, STALL, WRONG };
+enum fault { NONE, DIE, STALL, WRONG, BABBLE };
 
 struct faulty { /* a comm that fails once `left` messages have passed */
     struct comm comm, inner;
     enum fault fault;
     int left;
     bool dead;
+    struct header round; /* of the last parameters */
     pthread_t thread;
     int code; /* of worker_serve */
 };
@@ -55,6 +57,21 @@ static void pass(struct faulty *f)
         nap(0.5);
 }
 
+/* A worker that takes tasks, never finishes them, and sends its sum again and again while those of others are
+ * gathered: to rank 0 and to what was its parent. */
+static void babble(struct faulty *f)
+{
+    static const int64_t words[2 * (25 + TALLY_N)] = {1};
+    struct part body = {words, sizeof words};
+
+    f->round.kind = MESSAGE_SUM;
+    for (int to = 0; to <= 1 && f->round.epoch; to++)
+        comm_send(&f->inner, to, &f->round, &body, 1);
+}
+
+static bool slow_gather;      /* every rank takes its time then */
+static atomic_bool gathering; /* some rank was asked to */
+
 static int faulty_send(struct comm *c, int to, const struct header *h, const struct part *parts,
                        int n)
 {
@@ -62,7 +79,9 @@ static int faulty_send(struct comm *c, int to, const struct header *h, const str
 
     if (h->kind != MESSAGE_ALIVE)
         pass(f);
-    return f->dead ? 0 : comm_send(&f->inner, to, h, parts, n);
+    if (f->dead || (f->fault == BABBLE && (h->kind == MESSAGE_DONE || h->kind == MESSAGE_SUM)))
+        return 0;
+    return comm_send(&f->inner, to, h, parts, n);
 }
 
 static int faulty_poll(struct comm *c, struct message *m)
@@ -76,6 +95,14 @@ static int faulty_poll(struct comm *c, struct message *m)
         ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
     if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
         nap(0.3);
+    if (found > 0 && m->h.kind == MESSAGE_PARAMS)
+        f->round = m->h;
+    if (found > 0 && m->h.kind == MESSAGE_GATHER && slow_gather) {
+        gathering = true;
+        nap(0.05);
+    }
+    if (f->fault == BABBLE && gathering)
+        babble(f);
     return f->dead ? err(ERR_FAILED, "dead") : found;
 }
 
@@ -257,6 +284,18 @@ static void stall_of_a_relay(void **state)
     at_every_message(STALL, 1);
 }
 
+static void stale_sums_are_refused(void **state)
+{
+    struct crew after;
+
+    (void)state;
+    slow_gather = true;
+    gathering = false;
+    disturbed(RANKS, 4, BABBLE, NEVER, &after);
+    slow_gather = false;
+    assert_true(after.n_stale > 10);
+}
+
 /* A rank that dies before it says hello is gone without, once start_limit is over. */
 static void death_at_start(void **state)
 {
@@ -310,9 +349,13 @@ static void wrong_rank(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(undisturbed),     cmocka_unit_test(death_of_a_relay),
-        cmocka_unit_test(death_of_a_leaf), cmocka_unit_test(stall_of_a_relay),
-        cmocka_unit_test(death_at_start),  cmocka_unit_test(nobody_left),
+        cmocka_unit_test(undisturbed),
+        cmocka_unit_test(death_of_a_relay),
+        cmocka_unit_test(death_of_a_leaf),
+        cmocka_unit_test(stall_of_a_relay),
+        cmocka_unit_test(stale_sums_are_refused),
+        cmocka_unit_test(death_at_start),
+        cmocka_unit_test(nobody_left),
         cmocka_unit_test(wrong_rank),
     };
 
