@@ -5,6 +5,7 @@
 #ifndef COORDINATOR_CREW_H
 #define COORDINATOR_CREW_H
 
+#include "coordinator/failed.h"
 #include "coordinator/sampler.h"
 #include "core/total.h"
 #include "proto/comm.h"
@@ -29,9 +30,10 @@ struct crew {
     struct task *tasks;   /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;      /* owned: the round's total */
-    double task_seconds; /* of a thread per task in the last round, waiting included */
-    uint64_t n_stale;    /* messages of older epochs dropped */
+    int64_t *words;       /* owned: the round's total */
+    struct failed failed; /* the last round's tasks that were set aside */
+    double task_seconds;  /* of a thread per task in the last round, waiting included */
+    uint64_t n_stale;     /* messages of older epochs dropped */
 };
 
 /* Sends every worker the configuration and waits for its hello. setup is opened by the caller between

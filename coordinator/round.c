@@ -129,12 +129,16 @@ static int on_message(struct transaction *p, const struct message *m)
         return on_want(p, m->from);
     if (m->h.kind == MESSAGE_SUM)
         return on_sum(p, m);
+    if (m->h.kind == MESSAGE_FAILED)
+        return failed_take(&c->failed, m, p->r->n_tasks);
     return 0;
 }
 
 static int collect(struct transaction *p)
 {
-    while (p->n_sums < p->n_children) {
+    double patience = p->crew->setup->config->cluster.lease;
+
+    while (p->n_sums < p->n_children || failed_awaited(&p->crew->failed, p->total, patience)) {
         struct message m;
         int found = comm_poll(p->crew->comm, &m);
 
@@ -163,6 +167,7 @@ static void round_begin(struct crew *c, const struct round *r, struct transactio
     bool evaluate = r->purpose == PURPOSE_EVALUATE;
 
     c->epoch++;
+    failed_begin(&c->failed);
     p->h = (struct header){.stage = (uint32_t)r->stage->index,
                            .round = r->round,
                            .purpose = r->purpose,

@@ -19,6 +19,7 @@ enum message_kind { /* from -> to                                               
                     MESSAGE_SUM, /* up the tree: the total of a subtree; closes its round            */
                     MESSAGE_ALIVE, /* both ways, when there was nothing else to say                    */
                     MESSAGE_BYE, /* coordinator -> worker: end; worker -> coordinator: cannot go on   */
+                    MESSAGE_FAILED, /* worker -> coordinator, before its sum: its tasks set aside    */
 };
 
 enum purpose { PURPOSE_TRAIN, PURPOSE_EVALUATE };

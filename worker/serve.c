@@ -216,6 +216,17 @@ static int on_message(struct worker *w, const struct message *m)
     return 0;
 }
 
+/* Names the tasks that were set aside, if any. */
+static int tell_failed(struct worker *w)
+{
+    struct slots failed = pool_failed(&w->pool);
+
+    if (failed.count == 0)
+        return 0;
+    TRY(wire_pack_failed(&failed, &w->out));
+    return say_buffer(w, MESSAGE_FAILED);
+}
+
 /* Asks for tasks before the threads run dry; closes the round when nothing is left to do. */
 static int advance(struct worker *w)
 {
@@ -233,6 +244,7 @@ static int advance(struct worker *w)
     }
     if (!w->last || s.done < w->n_tasks || w->n_sums < w->n_children)
         return 0;
+    TRY(tell_failed(w));
     pool_collect(&w->pool, &w->total);
     w->open = false;
     return say(w, w->parent, MESSAGE_SUM, &body, 1);
