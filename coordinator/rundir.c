@@ -39,8 +39,9 @@ static int make_directories(const char *path)
 
 static void erase(const char *path)
 {
-    static const char *const patterns[] = {"metrics.jsonl", "manifest.json", "configuration.conf",
-                                           "checkpoint-*.safetensors"};
+    static const char *const patterns[] = {
+        "metrics.jsonl",       "manifest.json", "configuration.conf", "checkpoint-*.safetensors",
+        "aside-*.safetensors", "task-*.bin",    "episode-*.bin"};
 
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         char pattern[PATH_ROOM];

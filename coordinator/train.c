@@ -184,17 +184,35 @@ static void show(struct train *t)
     progress_show(t->progress, &g);
 }
 
+/* Too much of a round failed: keeps the state before it. */
+static int give_up(struct train *t, int code)
+{
+    char why[1024];
+
+    snprintf(why, sizeof why, "%s", err_text());
+    if (save_and_wait(t) < 0)
+        return err_within(code, "%s; the state before it could not be saved", why);
+    return err(code, "%s; the state before it is saved as '%s', --resume goes on from there", why,
+               t->checkpoint);
+}
+
+/* Keeps what failed, and stops before the step where that is too much. */
+static int set_aside(struct train *t, const struct round *r, const struct total *total)
+{
+    uint64_t failed = (uint64_t)total_sum(total, TALLY_FAILED);
+    int code;
+
+    t->failed += (double)failed;
+    aside_record(&t->aside, t->crew, r, failed, t->hash);
+    code = aside_judge(&t->aside, t->crew, r, failed);
+    return code < 0 ? give_up(t, code) : 0;
+}
+
 /* The outer step from the round's total. */
-static int step(struct train *t, const struct total *total, double *norm)
+static void step(struct train *t, const struct total *total, double *norm)
 {
     double done = total_sum(total, TALLY_DONE);
 
-    t->failed += total_sum(total, TALLY_FAILED);
-    if (done == 0)
-        return err(ERR_NONFINITE,
-                   "no task of round %" PRIu64 " of stage '%s' had a finite gradient: the step is "
-                   "refused",
-                   t->round + 1, t->stage->config->name);
     total_mean_gradient(total, t->grad);
     *norm = optim_apply(&t->stage->optim, &t->stage->net.layout, t->round + 1, t->grad, t->theta,
                         t->state);
@@ -202,7 +220,6 @@ static int step(struct train *t, const struct total *total, double *norm)
     t->loss = total_sum(total, TALLY_LOSS) / done;
     t->accuracy = t->stage->net.loss->accuracy ? total_sum(total, TALLY_ACCURACY) / done : -1;
     t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
-    return 0;
 }
 
 static int one_round(struct train *t)
@@ -214,7 +231,8 @@ static int one_round(struct train *t)
     struct total total;
 
     TRY(crew_round(t->crew, &r, &total));
-    TRY(step(t, &total, &norm));
+    TRY(set_aside(t, &r, &total));
+    step(t, &total, &norm);
     emit_round(t, &total, norm, clock_seconds() - start);
     show(t);
     return 0;
@@ -264,11 +282,19 @@ static int measure(struct train *t)
     int own = t->stage->data, n = s->n_evaluate ? s->n_evaluate : 1;
 
     for (int i = 0; i < n; i++) {
-        int data = s->n_evaluate ? s->evaluate[i] : own;
-        struct evaluation e;
+        struct round r = {t->stage,
+                          PURPOSE_EVALUATE,
+                          s->n_evaluate ? s->evaluate[i] : own,
+                          t->round,
+                          (uint32_t)s->config->evaluate.episodes,
+                          t->theta};
+        struct evaluation e = {0};
+        int data = r.data, code;
 
-        TRY(evaluate(t->crew, t->stage, data, t->round, (uint32_t)s->config->evaluate.episodes,
-                     t->theta, &e));
+        code = evaluate(t->crew, t->stage, data, t->round, r.n_tasks, t->theta, &e);
+        aside_record(&t->aside, t->crew, &r, e.failed, t->hash);
+        if (code < 0)
+            return code == ERR_NONFINITE ? give_up(t, code) : code;
         emit_evaluation(t, &e, data);
         say_evaluation(t, &e, data);
         if (i == 0)
@@ -348,6 +374,14 @@ int train_run(struct train *t)
     int first = 0;
 
     TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep));
+    t->aside = (struct aside){
+        .directory = t->directory,
+        .configuration = t->configuration,
+        .version = t->version,
+        .metrics = &t->rundir.metrics,
+        .progress = t->progress,
+    };
+    aside_open(&t->aside);
     TRY(resume(t, &first));
     for (int i = first; i < t->setup->n_stages; i++) {
         if (i > first)
@@ -362,6 +396,7 @@ int train_run(struct train *t)
 void train_release(struct train *t)
 {
     saver_close(&t->saver);
+    aside_release(&t->aside);
     rundir_close(&t->rundir);
     arena_release(&t->arena);
 }

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "coordinator/aside.h"
 #include "coordinator/crew.h"
 #include "coordinator/evaluate.h"
 #include "coordinator/progress.h"
@@ -21,6 +22,7 @@ struct train {
     struct progress *progress;
     struct rundir rundir;
     struct saver saver;
+    struct aside aside; /* tasks that failed */
 
     struct arena arena;                   /* of the vectors below */
     real *theta, *grad, *state, *scratch; /* P, P, n_state x P, P of the stage at hand */
@@ -35,7 +37,8 @@ struct train {
 };
 
 /* Runs all stages. 0; ERR_STOPPED after a signal, saved; ERR_IO when the last checkpoint could not be written;
- * ERR_NONFINITE when a whole round failed; errors of crew_round. */
+ * ERR_NONFINITE when more of a round failed than cluster.max_failed allows, the state before it saved; errors of
+ * crew_round. */
 int train_run(struct train *t);
 void train_release(struct train *t);
 

@@ -27,6 +27,7 @@ struct cluster_config {
     char *schedule;  /* dynamic | static */
     double lease;    /* seconds of silence after which a rank is lost */
     double start_limit; /* seconds every rank has to start */
+    double max_failed;  /* share of a round's tasks that may be set aside */
     int64_t memory;     /* MiB per thread for kept activations; beyond it they are recomputed */
 };
 

@@ -56,6 +56,8 @@ const struct config_key config_keys[] = {
  "seconds of silence after which a rank is lost"},
 {"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
  "seconds every rank has to start"},
+{"cluster", "max_failed", CONFIG_REAL, "0.5", 0, 1, NULL, CLUSTER(max_failed),
+ "largest share of a round's tasks that may be set aside as not finite or too large; above it the run stops before the step"},
 {"cluster", "memory", CONFIG_INT, "1024", 0, 1 << 20, NULL, CLUSTER(memory),
  "MiB per thread for kept activations; beyond it they are recomputed, to the same bits"},
 
