@@ -191,9 +191,8 @@ static int give_up(struct train *t, int code)
 
     snprintf(why, sizeof why, "%s", err_text());
     if (save_and_wait(t) < 0)
-        return err_within(code, "%s; the state before it could not be saved", why);
-    return err(code, "%s; the state before it is saved as '%s', --resume goes on from there", why,
-               t->checkpoint);
+        return err_within(code, "%s; the state could not be saved", why);
+    return err(code, "%s; saved as '%s', from where --resume goes on", why, t->checkpoint);
 }
 
 /* Keeps what failed, and stops before the step where that is too much. */
