@@ -253,6 +253,7 @@ def test_evaluation_without_a_finite_episode(tmp_path):
     result = train(conf, run, "--set", "evaluate.data=wild", how=cli.run, ranks=3)
     assert result.rc == 1 and "none of 6 episodes" in result.err, result
     assert names(run) == ["episode-00-02-%06d.bin" % i for i in range(6)]
+    assert names(run, "checkpoint-*") == ["checkpoint-00-000000004.safetensors"]
     trace = replay(run / names(run)[0], run / "aside-00-000000004.safetensors", tmp_path)["trace"]
     assert trace["kind"] == "sum" and trace["quantity"] == "the query loss"
     assert train(conf, run, "--resume").json()["rounds"] == 4

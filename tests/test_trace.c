@@ -403,6 +403,29 @@ static void test_diverging(void **state)
     assert_true(last > 0);
 }
 
+/* A finite gradient that the inner rate takes beyond the largest float: named by the step, and the segment. */
+static void test_step_overflow(void **state)
+{
+    struct place *p = place_open(SINE("tanh", "100"));
+    const struct unroll *u = &p->engine.method.train;
+    const struct segment *s;
+    struct trace f;
+
+    (void)state;
+    p->theta[layout_find(&p->net->layout, "head.bias")->offset] = (real)1e37;
+    f = traced(p, false, true);
+    assert_int_equal(f.kind, TRACE_COMPUTATION);
+    assert_string_equal(f.pass, "step");
+    assert_int_equal(f.step, 0);
+    assert_int_equal(f.layer, -1);
+    s = layout_find(&p->net->layout, f.segment);
+    assert_non_null(s);
+    assert_true(vec_finite(s->offset, u->theta[1]));
+    assert_false(vec_finite(s->n, u->theta[1] + s->offset));
+    assert_says(p, &f, s->name);
+    place_close(p);
+}
+
 /* A loss that the grid cannot hold; in an evaluation its square already cannot. */
 static void test_loss_beyond(void **state)
 {
@@ -509,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_parameters),      cmocka_unit_test(test_forward_overflow),
         cmocka_unit_test(test_diverging),       cmocka_unit_test(test_loss_beyond),
         cmocka_unit_test(test_gradient_beyond), cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_step_overflow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
