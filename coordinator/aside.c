@@ -39,7 +39,7 @@ void aside_parameters_path(const char *directory, const struct round *r, char *p
 
 void aside_open(struct aside *a)
 {
-    static const char *const patterns[] = {"task-*.bin", "episode-*.bin"};
+    static const char *const patterns[] = {ASIDE_TASKS, ASIDE_EPISODES};
 
     a->n_files = 0;
     for (int i = 0; i < 2; i++) {

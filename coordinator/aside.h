@@ -12,6 +12,11 @@
 #include "coordinator/progress.h"
 #include "proto/sink.h"
 
+/* For glob(3). */
+#define ASIDE_TASKS "task-[0-9][0-9]-*-*.bin"
+#define ASIDE_EPISODES "episode-[0-9][0-9]-*-*.bin"
+#define ASIDE_PARAMETERS "aside-[0-9][0-9]-*.safetensors"
+
 enum { ASIDE_FILES = 20, ASIDE_PATH = 1280 };
 
 struct aside {

@@ -190,6 +190,31 @@ def test_replay_of_a_finite_task(planted, expected, tmp_path):
             assert said[key] == pytest.approx(r[key], rel=3e-9), key
 
 
+def test_resumed_run_records_the_same(planted, tmp_path):
+    conf, run, result = planted
+    images(tmp_path / "set.npz")
+    other = tmp_path / "run"
+    train(conf, other, "--set", "stage.meta.rounds=4")
+    assert train(conf, other, "--resume", ranks=2).json()["digest"] == result.json()["digest"]
+    assert names(other) == names(run)
+
+    def keys(where):
+        return [(e["round"], e["slots"]) for e in lines(where, "failed") if e["purpose"] == "train"]
+    assert keys(other) == keys(run)
+
+
+def test_overwritten_run_keeps_nothing(planted, tmp_path):
+    """But what is not the run's own."""
+    conf, _, _ = planted
+    images(tmp_path / "set.npz")
+    train(conf, tmp_path / "run")
+    (tmp_path / "run" / "task-000001-0000.bin").write_text("what `check --out` may have put here")
+    images(tmp_path / "set.npz", bad=0.5)
+    train(conf, tmp_path / "run", "--overwrite")
+    assert names(tmp_path / "run") == ["task-000001-0000.bin"]
+    assert names(tmp_path / "run", "aside-*") == [] and lines(tmp_path / "run", "failed") == []
+
+
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_too_many_failed(ranks, planted, expected, tmp_path):
     """Stops before the step of the first round that is too bad; what is saved goes on once the data are mended."""
