@@ -184,7 +184,7 @@ static void show(struct train *t)
     progress_show(t->progress, &g);
 }
 
-/* Too much of a round failed: keeps the state before it. */
+/* Too much of a round failed, or all of an evaluation: keeps the state before it. */
 static int give_up(struct train *t, int code)
 {
     char why[1024];
