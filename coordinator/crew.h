@@ -6,6 +6,7 @@
 #ifndef COORDINATOR_CREW_H
 #define COORDINATOR_CREW_H
 
+#include "coordinator/failed.h"
 #include "coordinator/sampler.h"
 #include "core/total.h"
 #include "proto/comm.h"
@@ -60,10 +61,11 @@ struct crew {
     struct task *tasks;   /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;   /* owned: the round's total */
-    uint32_t *owner;  /* owned: the rank that each task of the round was given to; 0: nobody */
-    uint32_t n_owner; /* its room */
-    int stage;        /* of the figures below */
+    int64_t *words;       /* owned: the round's total */
+    uint32_t *owner;      /* owned: the rank that each task of the round was given to; 0: nobody */
+    uint32_t n_owner;     /* its room */
+    struct failed failed; /* the last round's tasks that were set aside */
+    int stage;            /* of the figures below */
     double task_seconds
         [2]; /* by enum purpose: of a thread per task, waiting included; 0: not known yet */
     uint64_t n_stale;     /* messages of older epochs and attempts refused */

@@ -33,6 +33,7 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
     bool evaluate = r->purpose == PURPOSE_EVALUATE;
 
     c->epoch++;
+    failed_begin(&c->failed);
     p->h = (struct header){.epoch = c->epoch,
                            .stage = (uint32_t)r->stage->index,
                            .round = r->round,
@@ -142,6 +143,8 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
     }
     if (m->h.kind == MESSAGE_WANT)
         return give_on_request(p, m->from);
+    if (m->h.kind == MESSAGE_FAILED)
+        return failed_take(&c->failed, m, p->r->n_tasks);
     return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
 }
 
@@ -159,12 +162,19 @@ static int hear(struct crew *c, struct transaction *p, uint64_t round)
     return crew_watch(c, round);
 }
 
+/* Sums or the slots of failed tasks are still to come. */
+static bool is_open(const struct transaction *p)
+{
+    return p->n_children < 0 || p->n_sums < p->n_children ||
+           failed_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
+}
+
 /* 0: the total is complete; 1: the round must begin again. */
 static int collect(struct transaction *p)
 {
     double mended = clock_seconds();
 
-    while (p->n_children < 0 || p->n_sums < p->n_children) {
+    while (is_open(p)) {
         TRY(hear(p->crew, p, p->r->round));
         if (p->crew->looked == mended)
             continue;

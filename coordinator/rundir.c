@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "coordinator/aside.h"
 #include "core/blas.h"
 #include "core/err.h"
 #include "core/machine.h"
@@ -39,8 +40,9 @@ static int make_directories(const char *path)
 
 static void erase(const char *path)
 {
-    static const char *const patterns[] = {"metrics.jsonl", "manifest.json", "configuration.conf",
-                                           "checkpoint-*.safetensors"};
+    static const char *const patterns[] = {
+        "metrics.jsonl",  "manifest.json", "configuration.conf", "checkpoint-*.safetensors",
+        ASIDE_PARAMETERS, ASIDE_TASKS,     ASIDE_EPISODES};
 
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         char pattern[PATH_ROOM];

@@ -185,17 +185,35 @@ static void show(struct train *t)
     progress_show(t->progress, &g);
 }
 
+/* The run cannot or shall not go on: the rounds that are done are kept. */
+static int give_up(struct train *t, int code)
+{
+    char why[1024];
+
+    snprintf(why, sizeof why, "%s", err_text());
+    if (save_and_wait(t) < 0)
+        return err_within(code == ERR_STOPPED ? ERR_IO : code, "%s, but not saved", why);
+    return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume goes on", why,
+               t->round, t->stage->config->name, t->checkpoint);
+}
+
+/* Keeps what failed, and stops before the step where that is too much. */
+static int set_aside(struct train *t, const struct round *r, const struct total *total)
+{
+    uint64_t failed = (uint64_t)total_sum(total, TALLY_FAILED);
+    int code;
+
+    t->failed += (double)failed;
+    aside_record(&t->aside, t->crew, r, failed, t->hash);
+    code = aside_judge(&t->aside, t->crew, r, failed);
+    return code < 0 ? give_up(t, code) : 0;
+}
+
 /* The outer step from the round's total. */
-static int step(struct train *t, const struct total *total, double *norm)
+static void step(struct train *t, const struct total *total, double *norm)
 {
     double done = total_sum(total, TALLY_DONE);
 
-    t->failed += total_sum(total, TALLY_FAILED);
-    if (done == 0)
-        return err(ERR_NONFINITE,
-                   "no task of round %" PRIu64 " of stage '%s' had a finite gradient: the step is "
-                   "refused",
-                   t->round + 1, t->stage->config->name);
     total_mean_gradient(total, t->grad);
     *norm = optim_apply(&t->stage->optim, &t->stage->net.layout, t->round + 1, t->grad, t->theta,
                         t->state);
@@ -203,7 +221,6 @@ static int step(struct train *t, const struct total *total, double *norm)
     t->loss = total_sum(total, TALLY_LOSS) / done;
     t->accuracy = t->stage->net.loss->accuracy ? total_sum(total, TALLY_ACCURACY) / done : -1;
     t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
-    return 0;
 }
 
 /* What happened to a rank: told, and kept. */
@@ -236,7 +253,8 @@ static int one_round(struct train *t)
     struct total total;
 
     TRY(crew_round(t->crew, &r, &total));
-    TRY(step(t, &total, &norm));
+    TRY(set_aside(t, &r, &total));
+    step(t, &total, &norm);
     deadline_note_round(&t->deadline, clock_seconds() - start);
     emit_round(t, &total, norm, clock_seconds() - start);
     show(t);
@@ -287,11 +305,19 @@ static int measure(struct train *t)
     int own = t->stage->data, n = s->n_evaluate ? s->n_evaluate : 1;
 
     for (int i = 0; i < n; i++) {
-        int data = s->n_evaluate ? s->evaluate[i] : own;
-        struct evaluation e;
+        struct round r = {t->stage,
+                          PURPOSE_EVALUATE,
+                          s->n_evaluate ? s->evaluate[i] : own,
+                          t->round,
+                          (uint32_t)s->config->evaluate.episodes,
+                          t->theta};
+        struct evaluation e = {0};
+        int data = r.data, code;
 
-        TRY(evaluate(t->crew, t->stage, data, t->round, (uint32_t)s->config->evaluate.episodes,
-                     t->theta, &e));
+        code = evaluate(t->crew, t->stage, data, t->round, r.n_tasks, t->theta, &e);
+        aside_record(&t->aside, t->crew, &r, e.failed, t->hash);
+        if (code < 0)
+            return code == ERR_NONFINITE ? give_up(t, code) : code;
         emit_evaluation(t, &e, data);
         say_evaluation(t, &e, data);
         if (i == 0)
@@ -342,17 +368,6 @@ static void emit_start(struct train *t)
     sink_emit(&t->rundir.metrics, "stage", fields);
 }
 
-/* The rounds that are done are kept when the run cannot go on for want of workers. */
-static int keep_what_is_done(struct train *t, int code)
-{
-    char sentence[1024];
-
-    snprintf(sentence, sizeof sentence, "%s", err_text());
-    TRY(save_and_wait(t));
-    return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume goes on",
-               sentence, t->round, t->stage->config->name, t->checkpoint);
-}
-
 static int run_stage(struct train *t)
 {
     int code;
@@ -365,7 +380,7 @@ static int run_stage(struct train *t)
     if (code == ERR_STOPPED)
         err(code, *t->stop ? "stopped by a signal" : "stopped before the time limit");
     if (code == ERR_STOPPED || code == ERR_LOST)
-        return keep_what_is_done(t, code);
+        return give_up(t, code);
     TRY(code);
     return save_and_wait(t);
 }
@@ -389,6 +404,14 @@ int train_run(struct train *t)
     t->crew->interrupt = is_interrupted;
     t->crew->context = t;
     TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep));
+    t->aside = (struct aside){
+        .directory = t->directory,
+        .configuration = t->configuration,
+        .version = t->version,
+        .metrics = &t->rundir.metrics,
+        .progress = t->progress,
+    };
+    aside_open(&t->aside);
     TRY(resume(t, &first));
     for (int i = first; i < t->setup->n_stages; i++) {
         if (i > first)
@@ -403,6 +426,7 @@ int train_run(struct train *t)
 void train_release(struct train *t)
 {
     saver_close(&t->saver);
+    aside_release(&t->aside);
     rundir_close(&t->rundir);
     arena_release(&t->arena);
 }

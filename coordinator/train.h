@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "coordinator/aside.h"
 #include "coordinator/crew.h"
 #include "coordinator/deadline.h"
 #include "coordinator/evaluate.h"
@@ -24,6 +25,7 @@ struct train {
     struct progress *progress;
     struct rundir rundir;
     struct saver saver;
+    struct aside aside; /* tasks that failed */
 
     struct arena arena;                   /* of the vectors below */
     real *theta, *grad, *state, *scratch; /* P, P, n_state x P, P of the stage at hand */
@@ -37,8 +39,9 @@ struct train {
     char checkpoint[1280];  /* the last one written */
 };
 
-/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, saved; ERR_LOST, saved as well; ERR_IO when the last checkpoint could not be written;
- * ERR_NONFINITE when a whole round failed; errors of crew_round. */
+/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, ERR_LOST, both saved; ERR_IO when the last
+ * checkpoint could not be written; ERR_NONFINITE when more of a round failed than cluster.max_failed allows, the state
+ * before it saved; errors of crew_round. */
 int train_run(struct train *t);
 void train_release(struct train *t);
 

@@ -28,6 +28,7 @@ struct cluster_config {
     double lease;    /* seconds of silence after which a rank is lost */
     double start_limit; /* seconds every rank has to start */
     double task_limit;  /* seconds a rank may take for tasks of which nothing is known */
+    double max_failed;  /* share of a round's tasks that may be set aside */
     int64_t memory;     /* MiB per thread for kept activations; beyond it they are recomputed */
 };
 

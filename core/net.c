@@ -6,16 +6,16 @@
 
 #include "core/err.h"
 
-/* "conv2" for the second layer with that prefix; the head is "head"; else the type. */
-static void layer_name(const struct net *net, const struct layer *l, char *name, size_t n)
+void net_layer_name(const struct net *net, int i, char *name, size_t n)
 {
+    const struct layer *l = &net->layers[i];
     int count = 1;
 
-    for (int i = 0; i < net->n_layers; i++) {
-        const char *prefix = net->layers[i].ops->prefix;
+    for (int k = 0; k < i; k++) {
+        const char *prefix = net->layers[k].ops->prefix;
 
         if (prefix && l->ops->prefix && strcmp(prefix, l->ops->prefix) == 0)
-            count += !net->layers[i].spec.head;
+            count += !net->layers[k].spec.head;
     }
     if (l->spec.head)
         snprintf(name, n, "head");
@@ -38,7 +38,7 @@ static int net_add(struct net *net, const struct layer_spec *spec, const char *t
         return err(ERR_CONFIG, "no layer is called '%s'", type);
     if (spec->head)
         l->spec.filters = net->n_out;
-    layer_name(net, l, name, sizeof name);
+    net_layer_name(net, net->n_layers, name, sizeof name);
     net->offset[net->n_layers] = net->layout.n;
     TRY(l->ops->plan(l, in, name, &net->layout));
     net->n_layers++;

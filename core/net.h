@@ -30,6 +30,10 @@ struct net {
 int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
              int n_out, const struct loss_ops *loss);
 
+/* "conv2" for the second layer whose segments are named so, "head" for the head; of a layer without weights its
+ * type. */
+void net_layer_name(const struct net *net, int i, char *name, size_t n);
+
 /* Multiply-adds, counted as two operations, of n samples: one forward pass; one forward and backward
  * pass, without the first layer's input gradient. Matrix products only. */
 double net_flops_forward(const struct net *net, int n);

@@ -5,26 +5,30 @@
 #include "core/checkpoint.h"
 #include "core/data/blob.h"
 #include "core/err.h"
+#include "core/exact.h"
 #include "launch/print.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
-#include "worker/engine.h"
+#include "worker/trace.h"
 
 struct replay {
     const struct options *options;
     struct solo solo;
     struct engine engine;
-    real *theta; /* owned */
+    real *theta;        /* owned */
+    bool evaluate;      /* an episode of an evaluation */
+    struct trace trace; /* of a task that is set aside */
 };
 
-/* A task knows its stage; evaluation episodes are recognised by their query size. */
+/* A task knows its stage; round 0 is an episode of an evaluation. */
 static int choose_stage(struct replay *r, const struct task *t)
 {
     if (t->stage >= (uint32_t)r->solo.setup.n_stages)
         return err(ERR_DATA, "the task is of stage %u, the configuration has %d", t->stage,
                    r->solo.setup.n_stages);
     r->solo.stage = &r->solo.setup.stages[t->stage];
+    r->evaluate = t->round == 0;
     return 0;
 }
 
@@ -45,19 +49,69 @@ static double norm_of(const struct engine *e, real *grad)
     return optim_clip(grad, e->total.n, 0);
 }
 
+static void add_numbers(json_t *o, struct replay *r, const struct total *total)
+{
+    if (!r->evaluate)
+        json_object_set_new(o, "support_loss", json_real(total_sum(total, TALLY_SUPPORT_LOSS)));
+    json_object_set_new(o, "loss", json_real(total_sum(total, TALLY_LOSS)));
+    json_object_set_new(o, "accuracy", json_real(total_sum(total, TALLY_ACCURACY)));
+    if (!r->evaluate)
+        json_object_set_new(o, "gradient_norm", json_real(norm_of(&r->engine, r->theta)));
+}
+
+static json_t *sample_json(const struct trace_sample *s, const struct data *d)
+{
+    char name[128];
+
+    data_class_name(d, s->class_id, name, sizeof name);
+    return json_pack("{s:s, s:i, s:s, s:I, s:s, s:I, s:i}", "set", s->support ? "support" : "query",
+                     "position", s->position, "data", d->name, "class", (json_int_t)s->class_id,
+                     "class_name", name, "sample", (json_int_t)s->id, "turns", (int)s->turns);
+}
+
+static json_t *trace_json(const struct trace *f, const struct data *d)
+{
+    static const char *const kinds[] = {"none", "parameters", "sample", "computation", "sum"};
+    char text[1024];
+    json_t *o;
+
+    trace_describe(f, d, text, sizeof text);
+    o = json_pack("{s:s, s:s}", "kind", kinds[f->kind], "where", text);
+    if (f->kind == TRACE_SAMPLE)
+        json_object_set_new(o, "sample", sample_json(&f->sample, d));
+    if (f->step >= 0)
+        json_object_set_new(o, "step", json_integer(f->step));
+    if (f->set)
+        json_object_set_new(o, "set", json_string(f->set));
+    if (f->pass)
+        json_object_set_new(o, "pass", json_string(f->pass));
+    if (f->layer >= 0) {
+        json_object_set_new(o, "layer", json_string(f->name));
+        json_object_set_new(o, "layer_index", json_integer(f->layer));
+        json_object_set_new(o, "layer_type", json_string(f->type));
+    }
+    if (f->segment[0])
+        json_object_set_new(o, "segment", json_string(f->segment));
+    if (f->kind == TRACE_SUM) {
+        json_object_set_new(o, "quantity", json_string(f->quantity ? f->quantity : "gradient"));
+        json_object_set_new(o, "value", json_real(f->value));
+        json_object_set_new(o, "limit", json_real(EXACT_LIMIT));
+    }
+    return o;
+}
+
 static int print_replay(struct replay *r, const struct task *t)
 {
     const struct total *total = &r->engine.total;
-    json_t *o = json_pack("{s:s, s:I, s:I, s:b}", "stage", r->solo.stage->config->name, "round",
-                          (json_int_t)t->round, "slot", (json_int_t)t->slot, "finite",
-                          total_sum(total, TALLY_DONE) == 1);
+    json_t *o =
+        json_pack("{s:s, s:s, s:I, s:I, s:b}", "stage", r->solo.stage->config->name, "purpose",
+                  r->evaluate ? "evaluate" : "train", "round", (json_int_t)t->round, "slot",
+                  (json_int_t)t->slot, "finite", !r->engine.failed);
 
-    if (total_sum(total, TALLY_DONE) == 1) {
-        json_object_set_new(o, "support_loss", json_real(total_sum(total, TALLY_SUPPORT_LOSS)));
-        json_object_set_new(o, "loss", json_real(total_sum(total, TALLY_LOSS)));
-        json_object_set_new(o, "accuracy", json_real(total_sum(total, TALLY_ACCURACY)));
-        json_object_set_new(o, "gradient_norm", json_real(norm_of(&r->engine, r->theta)));
-    }
+    if (r->engine.failed)
+        json_object_set_new(o, "trace", trace_json(&r->trace, &r->solo.setup.data[t->data]));
+    else
+        add_numbers(o, r, total);
     if (r->options->json) {
         print_json(o);
         return 0;
@@ -75,8 +129,10 @@ static int replay_task(void *context, const struct task *t)
     TRY(choose_stage(r, t));
     TRY(load_theta(r));
     TRY(engine_open(&r->engine, &r->solo.setup));
-    engine_begin(&r->engine, r->solo.stage, false);
-    TRY(engine_run(&r->engine, t, r->theta, false));
+    engine_begin(&r->engine, r->solo.stage, r->evaluate);
+    TRY(engine_run(&r->engine, t, r->theta, r->evaluate));
+    if (r->engine.failed)
+        TRY(trace_task(&r->engine, t, r->theta, r->evaluate, &r->trace));
     return print_replay(r, t);
 }
 
@@ -117,7 +173,10 @@ const struct verb verb_replay = {
     .max_places = 1,
     .options = "checkpoint data-root json",
     .summary = "one recorded task again, alone, from a checkpoint",
-    .text = "The configuration is the checkpoint's. `metaloop check --tasks N --out DIR` records "
+    .text = "A task that is not finite, or too large for the exact sum, is traced to the inner "
+            "step and the\n"
+            "layer where that begins. The configuration is the checkpoint's. `metaloop check "
+            "--tasks N --out DIR` records "
             "tasks.",
     .run = replay,
 };

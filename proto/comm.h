@@ -18,6 +18,7 @@ enum message_kind {      /* from -> to                                          
     MESSAGE_TASKS,       /* coordinator -> worker                                               */
     MESSAGE_DONE,        /* worker -> coordinator: all tasks given so far are finished          */
     MESSAGE_GATHER,      /* down the tree: members; the sums again, from these ranks alone      */
+    MESSAGE_FAILED,      /* worker -> coordinator: which of its tasks were not finite           */
     MESSAGE_SUM,         /* up the tree: the total of a subtree                                 */
     MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                       */
     MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */

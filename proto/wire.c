@@ -232,3 +232,40 @@ int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
     metaloop__bye__free_unpacked(m, NULL);
     return 0;
 }
+
+int wire_pack_failed(const struct slots *s, struct buffer *out)
+{
+    Metaloop__Failed m = METALOOP__FAILED__INIT;
+
+    m.n_slots = (size_t)s->n;
+    m.slots = (uint32_t *)s->slot;
+    m.count = s->count;
+    return pack(&m.base, out);
+}
+
+static int failed_view(const Metaloop__Failed *m, struct slots *s)
+{
+    if (m->n_slots > SLOTS_MAX || m->n_slots > m->count)
+        return err(ERR_DATA, "%zu slots of %zu failed tasks, the limit is %d", m->n_slots,
+                   (size_t)m->count, SLOTS_MAX);
+    slots_clear(s);
+    for (size_t i = 0; i < m->n_slots; i++)
+        slots_keep(s, m->slots[i]);
+    s->count = m->count;
+    for (size_t i = 0; i < m->n_slots; i++)
+        if ((size_t)s->n != m->n_slots || s->slot[i] != m->slots[i])
+            return err(ERR_DATA, "slots of failed tasks that do not ascend");
+    return 0;
+}
+
+int wire_unpack_failed(const void *bytes, size_t n, struct slots *s)
+{
+    Metaloop__Failed *m = metaloop__failed__unpack(NULL, n, bytes);
+    int code;
+
+    if (!m)
+        return refuse("failed");
+    code = failed_view(m, s);
+    metaloop__failed__free_unpacked(m, NULL);
+    return code;
+}

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/slots.h"
 #include "core/task.h"
 
 enum { WIRE_TASKS_MAX = 64 }; /* tasks in one message */
@@ -63,5 +64,10 @@ struct bye {
 };
 int wire_pack_bye(const struct bye *b, struct buffer *out);
 int wire_unpack_bye(const void *bytes, size_t n, struct bye *b);
+
+/* The tasks of a worker that were set aside in a round. Refused: more slots than SLOTS_MAX or than counted, slots
+ * that do not ascend. */
+int wire_pack_failed(const struct slots *s, struct buffer *out);
+int wire_unpack_failed(const void *bytes, size_t n, struct slots *s);
 
 #endif

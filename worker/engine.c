@@ -105,14 +105,14 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, bool e
 {
     int code;
 
+    e->failed = false;
     TRY(check_task(e, t, evaluate));
     TRY(episode_read(&e->episode, &e->setup->data[t->data], t));
     code = engine_compute(e, theta, evaluate);
-    if (code == ERR_NONFINITE) {
+    if (code == ERR_NONFINITE)
         total_fail(&e->total);
-        return 0;
-    }
-    TRY(code);
-    code = total_add(&e->total, e->gradient, &e->tally);
-    return code == ERR_NONFINITE ? 0 : code;
+    else if (code >= 0)
+        code = total_add(&e->total, e->gradient, &e->tally);
+    e->failed = code == ERR_NONFINITE;
+    return e->failed ? 0 : code;
 }

@@ -14,6 +14,7 @@ struct engine {
     struct method method;
     struct total total;
     struct tally tally;
+    bool failed;    /* the last task was set aside */
     int64_t *words; /* of total */
     real *gradient; /* (P) */
 };
@@ -29,8 +30,8 @@ void engine_close(struct engine *e);
 void engine_begin(struct engine *e, const struct stage *stage, bool evaluate);
 
 /* Checks that the task fits the stage and the data, reads its samples, and adds its contribution at
- * theta (training) or its curve (evaluation) to e->total. A task that is not finite counts as failed and
- * is no error. ERR_DATA for a task that cannot be read. */
+ * theta (training) or its curve (evaluation) to e->total. A task that is not finite or beyond the sum's grid
+ * counts as failed, is told by e->failed, and is no error. ERR_DATA for a task that cannot be read. */
 int engine_run(struct engine *e, const struct task *t, const real *theta, bool evaluate);
 
 /* The size of the largest task of a stage. */

@@ -21,6 +21,14 @@ struct seat { /* what a thread is told */
     struct task *task; /* its own copy of the one it works on */
 };
 
+static void note_failed(struct pool *p, const struct seat *seat)
+{
+    if (!seat->engine->failed)
+        return;
+    slots_keep(&p->failed, seat->task->slot);
+    p->failed.count++;
+}
+
 /* Runs the queue's first task outside the lock. */
 static void pool_take(struct pool *p, const struct seat *seat)
 {
@@ -34,6 +42,7 @@ static void pool_take(struct pool *p, const struct seat *seat)
     code = engine_run(seat->engine, seat->task, p->theta, p->evaluate);
     pthread_mutex_lock(&p->mutex);
     note_error(p, code);
+    note_failed(p, seat);
     p->running--;
     p->done++;
     comm_poke(p->comm);
@@ -172,6 +181,7 @@ void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const 
     pthread_mutex_lock(&p->mutex);
     pool_settle(p);
     p->first = p->done = 0;
+    slots_clear(&p->failed);
     p->stage = stage;
     p->evaluate = evaluate;
     p->theta = theta;
@@ -204,6 +214,16 @@ struct pool_state pool_look(struct pool *p)
 
     pthread_mutex_lock(&p->mutex);
     s = (struct pool_state){p->waiting, p->running, p->done, p->code};
+    pthread_mutex_unlock(&p->mutex);
+    return s;
+}
+
+struct slots pool_failed(struct pool *p)
+{
+    struct slots s;
+
+    pthread_mutex_lock(&p->mutex);
+    s = p->failed;
     pthread_mutex_unlock(&p->mutex);
     return s;
 }

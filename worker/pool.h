@@ -24,6 +24,7 @@ struct pool {
     struct task_size most;
     int room, first, waiting; /* of the queue */
     int running, done;        /* tasks in work; finished in this round */
+    struct slots failed;      /* of the finished ones */
     bool evaluate, ending;
     const struct stage *stage;
     const real *theta;
@@ -48,6 +49,10 @@ struct pool_state {
 struct pool_state pool_look(struct pool *p);
 
 /* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or running. */
+/* The tasks of this round, so far, that were set aside. */
+struct slots pool_failed(struct pool *p);
+
+/* Adds the threads' totals to t. Nothing may be waiting or running. */
 void pool_collect(struct pool *p, struct total *t);
 uint64_t pool_mark(const struct pool *p); /* total_mark of their sum */
 

@@ -267,11 +267,23 @@ static int on_message(struct worker *w, const struct message *m)
     return 0;
 }
 
+/* Names the tasks that were set aside, if any. */
+static int tell_failed(struct worker *w)
+{
+    struct slots failed = pool_failed(&w->pool);
+
+    if (failed.count == 0)
+        return 0;
+    TRY(wire_pack_failed(&failed, &w->out));
+    return say_buffer(w, MESSAGE_FAILED);
+}
+
 static int send_sum(struct worker *w)
 {
     struct part body = {w->words, w->total.n_words * sizeof(int64_t)};
 
     w->summed = true;
+    TRY(tell_failed(w));
     pool_collect(&w->pool, &w->total);
     return say(w, w->parent, MESSAGE_SUM, &body, 1);
 }

@@ -1,6 +1,8 @@
 /* resize.c - stb_image_resize: Mitchell's filter where it shrinks, Catmull and Rom's where it grows. */
 #include "core/data/resize.h"
 
+#include <math.h>
+
 #include "core/err.h"
 
 #pragma GCC diagnostic push
@@ -32,6 +34,7 @@ int resize_floats(const float *from, struct shape shape, float *to, int side)
 {
     TRY(resize_any(from, shape, to, side, STBIR_TYPE_FLOAT));
     for (int i = 0; i < side * side * shape.c; i++)
-        to[i] = to[i] < 0 ? 0 : to[i] > 1 ? 1 : to[i];
+        if (isfinite(to[i])) /* what is not stays, to be seen */
+            to[i] = to[i] < 0 ? 0 : to[i] > 1 ? 1 : to[i];
     return 0;
 }

@@ -1,4 +1,5 @@
 /* store_set.c - arrays become a store's pixels and labels, once every number has been checked. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const c
     return 0;
 }
 
-/* Copies the n numbers of width 4 or 8 (little endian) to floats. */
+/* Copies the n numbers of width 4 or 8 (little endian) to floats. A finite number out of range is a set of another
+ * scale, and refused; one that is not finite is a damaged image, and the tasks that draw it are set aside. */
 static int floats_copy(struct blob *to, const struct array *a, const char *what)
 {
     float *f;
@@ -28,15 +30,15 @@ static int floats_copy(struct blob *to, const struct array *a, const char *what)
     if (a->width == 4)
         memcpy(f, a->data, (size_t)a->n * sizeof(float));
     for (size_t i = 0; i < a->n; i++) {
-        double wide;
+        double wide = a->width == 4 ? f[i] : 0;
 
         if (a->width == 8) {
             memcpy(&wide, a->data + 8 * i, sizeof wide);
             f[i] = (float)wide;
         }
-        if (!(f[i] >= 0 && f[i] <= 1))
+        if (isfinite(wide) && !(f[i] >= 0 && f[i] <= 1))
             return err(ERR_DATA, "'%s' has the number %g at index %zu, images are within 0 and 1",
-                       what, (double)f[i], i);
+                       what, wide, i);
     }
     return 0;
 }
