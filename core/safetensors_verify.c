@@ -110,13 +110,13 @@ static int fail_tensor(const struct safetensors *s, const char *path, const stru
     size_t begin = (size_t)((const char *)t->data - s->bytes);
 
     return err(ERR_DATA,
-               "'%s' is damaged: tensor '%s', bytes %zu .. %zu, has not the digest it had", path,
+               "'%s' is damaged: tensor '%s', bytes %zu .. %zu, is not what was written", path,
                t->name, begin, begin + t->n * dtype_size(t->dtype));
 }
 
 static int fail_header(const char *path, size_t n_header)
 {
-    return err(ERR_DATA, "'%s' is damaged: its header, bytes 0 .. %zu, has not the digest it had",
+    return err(ERR_DATA, "'%s' is damaged: its header, bytes 0 .. %zu, is not what was written",
                path, n_header);
 }
 

@@ -284,7 +284,7 @@ static void test_place(void **state)
     (void)state;
     size_t n;
     struct safetensors s;
-    char part[160];
+    char part[200];
 
     write_sample();
     unsigned char *p = load(&n);
