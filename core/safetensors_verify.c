@@ -109,9 +109,8 @@ static int fail_tensor(const struct safetensors *s, const char *path, const stru
 {
     size_t begin = (size_t)((const char *)t->data - s->bytes);
 
-    return err(ERR_DATA,
-               "'%s' is damaged: tensor '%s', bytes %zu .. %zu, is not what was written", path,
-               t->name, begin, begin + t->n * dtype_size(t->dtype));
+    return err(ERR_DATA, "'%s' is damaged: tensor '%s', bytes %zu .. %zu, is not what was written",
+               path, t->name, begin, begin + t->n * dtype_size(t->dtype));
 }
 
 static int fail_header(const char *path, size_t n_header)
