@@ -143,6 +143,6 @@ int safetensors_verify(struct safetensors *s, const char *path, size_t n_header)
     if (s->digest == told)
         return 0;
     return list ? fail_header(path, n_header)
-                : err(ERR_DATA, "'%s' is damaged: its digest is %016llx, it says %s", path,
-                      (unsigned long long)s->digest, digits);
+                : err(ERR_DATA, "'%s' is damaged: its %zu bytes have digest %016llx, it says %s",
+                      path, s->n_bytes, (unsigned long long)s->digest, digits);
 }
