@@ -16,6 +16,7 @@ import cli
 WRITER = os.path.join(cli.ROOT, "build", "tests", "checkpoint_writer")
 CALL = re.compile(r"^(?:(\d+) +)?(\w+)\((.*)")
 KILLED = (-9, 137)
+PID = 4  # of metaloop behind unshare and strace, in a process namespace
 
 
 def need_strace():
@@ -30,6 +31,23 @@ def need_strace():
 def need_root():
     if os.geteuid() != 0:
         pytest.skip("needs root")
+
+
+def need_namespace():
+    """Skips where a process namespace, which makes process ids predictable, cannot be had."""
+    need_strace()
+    need_root()
+    probe = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], stderr=subprocess.PIPE, text=True)
+    if probe.returncode:
+        pytest.skip(f"no process namespace here: {probe.stderr.strip()}")
+
+
+def traced_train(conf, paths, options):
+    """`metaloop train CONF --json` under strace with these options, which looks at calls on these paths only; its
+    process id is PID."""
+    watch = [word for path in paths for word in ("-P", str(path))]
+    return cli.execute(["unshare", "--pid", "--fork", "--mount-proc", "strace", "-f", "-qq", *map(str, options), *watch,
+                        cli.METALOOP, "train", conf, "--json"])
 
 
 def calls(log):

@@ -4,16 +4,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
-
-import pytest
 
 import cli
 import kill
 
 CONF = {"rounds = 8": "rounds = 12", "every = 4  keep = 3": "every = 2  keep = 1", "tasks = 6": "tasks = 150"}
 AT = 10  # the round whose checkpoint is hit: by then the thread has made more calls of each name than the main one
-PID = 4  # of metaloop in a namespace of its own, behind unshare and strace; checked
 
 
 def test_every_call_of_a_write(tmp_path):
@@ -30,12 +26,9 @@ def test_every_call_of_a_write(tmp_path):
 # ---- the whole program ----
 
 def train(folder, conf, *options):
-    """strace of a training run whose process ids are the same each time."""
     run = folder / "run"
-    paths = [run, run / f"checkpoint-00-{AT:09d}.safetensors.tmp-{PID}-0", run / f"checkpoint-00-{AT - 2:09d}.safetensors"]
-    watch = [word for path in paths for word in ("-P", str(path))]
-    return cli.execute(["unshare", "--pid", "--fork", "--mount-proc", "strace", "-f", *options, *watch, cli.METALOOP,
-                        "train", conf, "--json"])
+    return kill.traced_train(conf, [run, run / f"checkpoint-00-{AT:09d}.safetensors.tmp-{kill.PID}-0",
+                                    run / f"checkpoint-00-{AT - 2:09d}.safetensors"], options)
 
 
 def thread_points(folder, conf):
@@ -43,14 +36,14 @@ def thread_points(folder, conf):
     checkpoint before. A checkpoint may be put off, on a busy machine: then once more."""
     for _ in range(5):
         shutil.rmtree(folder / "run", ignore_errors=True)
-        result = train(folder, conf, "-qq", "-o", folder / "log")
+        result = train(folder, conf, "-o", folder / "log")
         assert result.rc == 0, result
         found = kill.calls(folder / "log")
-        begin = next((i for i, c in enumerate(found) if c[1] == "openat" and f".tmp-{PID}-0" in c[3]), None)
+        begin = next((i for i, c in enumerate(found) if c[1] == "openat" and f".tmp-{kill.PID}-0" in c[3]), None)
         end = next((i for i, c in enumerate(found) if begin and i > begin and c[1] == "unlink"), None)
         if end:
             break
-    assert end, f"no checkpoint of round {AT}, or a process id other than {PID}"
+    assert end, f"no checkpoint of round {AT}, or a process id other than {kill.PID}"
     thread = found[begin][0]
     others = max((c[2] for c in found if c[0] != thread and c[1] == "openat"), default=0)
     points = [c[1:3] for c in found[begin:end + 1] if c[0] == thread]
@@ -72,7 +65,7 @@ def chosen(points, every):
 def kill_train(folder, conf, digest, name, ordinal):
     """Whether it was hit: a checkpoint that was put off shifts the calls, and then perhaps there are not as many."""
     where = f"killed at {name} number {ordinal}"
-    result = train(folder, conf, "-qq", "-o", os.devnull, "-e", f"inject={name}:signal=KILL:when={ordinal}")
+    result = train(folder, conf, "-o", os.devnull, "-e", f"inject={name}:signal=KILL:when={ordinal}")
     assert result.rc == 0 or result.rc in kill.KILLED, f"{where}{result!r}"
     resumed = cli.done("train", conf, "--resume", "--json")
     last = re.search(r"resuming meta at round (\d+) from", resumed.err)
@@ -89,11 +82,7 @@ def kill_train(folder, conf, digest, name, ordinal):
 
 def kill_points_of_train(folder, every):
     """Kills a training run at the calls of one checkpoint; how many were hit."""
-    kill.need_strace()
-    kill.need_root()
-    probe = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], stderr=subprocess.PIPE, text=True)
-    if probe.returncode:
-        pytest.skip(f"no process namespace here: {probe.stderr.strip()}")
+    kill.need_namespace()
     conf = cli.small(folder, replace=CONF)
     digest, points = thread_points(folder, conf)
     points = chosen(points, every)
