@@ -1,7 +1,9 @@
 /* rundir.c - files a person or a script finds in a run's directory. */
 #include "coordinator/rundir.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -55,20 +57,33 @@ static bool is_ours(const char *name)
            strcmp(name, "configuration.conf") == 0;
 }
 
+static int erase_names(DIR *d, const char *path, const char *pattern)
+{
+    const struct dirent *e;
+
+    rewinddir(d);
+    while ((e = readdir(d)))
+        if (fnmatch(pattern, e->d_name, FNM_PERIOD) == 0 && unlinkat(dirfd(d), e->d_name, 0) != 0 &&
+            errno != ENOENT)
+            return err(ERR_IO, "cannot remove '%s/%s': %s", path, e->d_name, strerror(errno));
+    return 0;
+}
+
 /* Metrics last: while they are there, the directory counts as a run's. */
 static int erase(const char *path)
 {
-    static const char *const names[] = {"manifest.json", "configuration.conf", "metrics.jsonl"};
+    static const char *const patterns[] = {"manifest.json", "configuration.conf", "metrics.jsonl"};
+    DIR *d;
+    int code = 0;
 
     TRY(checkpoint_erase(path));
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char name[PATH_ROOM];
-
-        file_in(path, names[i], name);
-        if (unlink(name) != 0 && errno != ENOENT)
-            return err(ERR_IO, "cannot remove '%s': %s", name, strerror(errno));
-    }
-    return 0;
+    d = opendir(path);
+    if (!d)
+        return err(ERR_IO, "cannot read directory '%s': %s", path, strerror(errno));
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && code == 0; i++)
+        code = erase_names(d, path, patterns[i]);
+    closedir(d);
+    return code;
 }
 
 static int refuse_run(const char *path, const char *metrics)

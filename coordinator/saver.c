@@ -161,7 +161,7 @@ void saver_close(struct saver *s)
     if (!w)
         return;
     pthread_mutex_lock(&w->mutex);
-    w->left = !wait_idle(w, s->given_up ? 0 : s->patience);
+    w->left = !wait_idle(w, s->patience - (clock_seconds() - w->started));
     w->ending = true;
     pthread_cond_broadcast(&w->changed);
     if (w->left) {
@@ -301,14 +301,11 @@ int saver_wait(struct saver *s, double seconds)
     struct writer *w = s->writer;
     bool idle;
 
-    if (seconds > s->patience)
-        seconds = s->patience;
     pthread_mutex_lock(&w->mutex);
     idle = wait_idle(w, seconds);
     pthread_mutex_unlock(&w->mutex);
     if (idle)
         return 0;
-    s->given_up |= seconds == s->patience;
     return err(ERR_IO, "cannot write '%s': the disk has not taken it within %.0f s",
                w->attempt.path, clock_seconds() - w->started);
 }

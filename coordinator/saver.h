@@ -11,7 +11,7 @@
 #include "core/checkpoint.h"
 
 #define SAVER_STALLED 60.0   /* seconds after which a write in progress is worth a word */
-#define SAVER_PATIENCE 300.0 /* seconds: nobody waits longer for a write */
+#define SAVER_PATIENCE 300.0 /* seconds: nobody waits longer for a write, not even at the end */
 
 enum { SAVER_RECENT = 8, SAVER_SENTENCE = 1536 };
 
@@ -30,7 +30,7 @@ struct saver {
     char say[SAVER_SENTENCE]; /* set by saver_poll: a sentence for the user, or "" */
     double patience;          /* SAVER_PATIENCE; tests wait less */
     int n_failed;             /* attempts in a row */
-    bool owed, stalled, unpruned, given_up;
+    bool owed, stalled, unpruned;
     double again, delay; /* clock of the next attempt after a failure; seconds to it */
     double recent[SAVER_RECENT];
     int n_recent;
@@ -40,7 +40,8 @@ struct saver {
  * ERR_MEMORY, ERR_FAILED. */
 int saver_open(struct saver *s, const char *directory, int keep, size_t room);
 
-/* Waits for the write in progress, at most `patience` seconds; a thread that the disk holds longer is left behind. */
+/* Waits for the write in progress, until it has taken `patience` seconds; a thread that the disk holds longer is left
+ * behind. */
 void saver_close(struct saver *s);
 
 /* Whether to call saver_save now: one is due or owed, nothing is being written, saver_poll has told of all that was, and
@@ -56,7 +57,7 @@ int saver_save(struct saver *s, const struct layout *l, const real *theta,
  * failure, a write that takes longer than SAVER_STALLED) and when it is over, not in between. */
 bool saver_poll(struct saver *s);
 
-/* Until nothing is being written; at most `seconds`, and at most `patience`: then ERR_IO. */
+/* Until nothing is being written, at most `seconds`: then ERR_IO. */
 int saver_wait(struct saver *s, double seconds);
 
 /* The longest of the last SAVER_RECENT attempts and of the one in progress, in seconds; 0: there was none. */

@@ -19,7 +19,8 @@ static const struct optim_ops *optim_of(const struct stage *s)
     return optim_find(s->optim.name);
 }
 
-#define STUCK 10.0 /* seconds that the disk may hold up the beginning of a stage */
+#define STUCK 10.0  /* seconds that the disk may hold up the beginning of a stage */
+#define MOMENT 0.02 /* seconds between two looks at the disk at the end */
 
 enum { LAST_ATTEMPTS = 5 };
 
@@ -166,25 +167,47 @@ static int save(struct train *t)
                       &info);
 }
 
-static int save_now(struct train *t)
+/* Until nothing is being written, or for so long; the workers hear meanwhile that we are here. */
+static int wait_disk(struct train *t, double seconds)
 {
-    TRY(saver_wait(&t->saver, t->saver.patience));
+    double limit = clock_seconds() + seconds;
+    int code;
+
+    while ((code = saver_wait(&t->saver, MOMENT)) < 0 && clock_seconds() < limit)
+        TRY(crew_reassure(t->crew));
+    return code;
+}
+
+static int let_pass(struct train *t, double seconds)
+{
+    double limit = clock_seconds() + seconds;
+
+    while (clock_seconds() < limit) {
+        TRY(crew_reassure(t->crew));
+        nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * MOMENT)}, NULL);
+    }
+    return 0;
+}
+
+static int save_once(struct train *t)
+{
+    TRY(wait_disk(t, SAVER_PATIENCE));
     note_saved(t);
     TRY(save(t));
-    TRY(saver_wait(&t->saver, t->saver.patience));
+    TRY(wait_disk(t, SAVER_PATIENCE));
     note_saved(t);
     return 0;
 }
 
 /* The run's last save: tried five times, over five seconds. */
-static int save_at_the_end(struct train *t)
+static int save_and_wait(struct train *t)
 {
     const struct saved *last = &t->saver.last;
 
-    TRY(save_now(t));
+    TRY(save_once(t));
     for (int i = 1; last->code < 0 && i < LAST_ATTEMPTS; i++) {
-        nanosleep(&(struct timespec){i / 2, i % 2 * 500000000L}, NULL);
-        TRY(save_now(t));
+        TRY(let_pass(t, 0.5 * i));
+        TRY(save_once(t));
     }
     if (sink_flush(&t->rundir.metrics) < 0)
         progress_say(t->progress, "warning: %s", err_text());
@@ -198,7 +221,7 @@ static int save_at_the_end(struct train *t)
 /* A stage's result, while the next one begins: a disk that is stuck holds it up for a moment at most. */
 static int save_between(struct train *t)
 {
-    if (saver_wait(&t->saver, STUCK) < 0)
+    if (wait_disk(t, STUCK) < 0)
         progress_say(t->progress, "warning: %s; training goes on", err_text());
     note_saved(t);
     return saver_ready(&t->saver, true) ? save(t) : 0;
@@ -375,7 +398,7 @@ static int run_stage(struct train *t)
     emit_start(t);
     code = stage_rounds(t);
     if (code == ERR_STOPPED) {
-        TRY(save_at_the_end(t));
+        TRY(save_and_wait(t));
         return err(ERR_STOPPED,
                    "stopped by a signal after round %" PRIu64 " of stage '%s'; saved as "
                    "'%s', --resume goes on",
@@ -383,7 +406,7 @@ static int run_stage(struct train *t)
     }
     TRY(code);
     TRY(measure(t));
-    return t->stage->index + 1 < t->setup->n_stages ? save_between(t) : save_at_the_end(t);
+    return t->stage->index + 1 < t->setup->n_stages ? save_between(t) : save_and_wait(t);
 }
 
 static void emit_end(struct train *t)

@@ -154,6 +154,20 @@ def test_full_to_the_end(disk):
     assert check(run)[0]
 
 
+def test_full_with_workers(disk, tmp_path):
+    """The attempts at the end take five seconds; workers that hear nothing for three leases leave."""
+    conf = cli.small(tmp_path)
+    cli.done("train", conf, "--run", disk / "run", "--set", "stage.meta.rounds=4", ranks=3)
+    os.remove(newest(disk / "run"))
+    fill(disk / "filler")
+    size = os.path.getsize(disk / "filler")
+    os.truncate(disk / "filler", size - 16 * 1024)  # for a manifest and some metrics
+    result = cli.run("train", conf, "--run", disk / "run", "--resume", "--set", "cluster.lease=1", "--set",
+                     "model.filters=16", ranks=3)
+    assert result.rc == IO and "tried 5 times" in result.err and "silent" not in result.err, result
+    assert check(disk / "run")[0] == []
+
+
 def test_read_only_for_a_while(disk, tmp_path):
     """A read-only mount over the run's directory; the metrics, open since before, go on below it."""
     with Running(disk) as running:
