@@ -56,9 +56,9 @@ def mounted(folder, *arguments):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A file system of 400 KiB."""
+    """A file system of 32 MiB: the metrics of a fast run take two minutes to fill it."""
     (tmp_path / "disk").mkdir()
-    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=400k", "tmpfs") as folder:
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=32m", "tmpfs") as folder:
         yield folder
 
 
@@ -115,9 +115,11 @@ def same_as_undisturbed(folder, run):
 
 def fill(path):
     """Until nothing more fits."""
-    with open(path, "wb", buffering=0) as f, contextlib.suppress(OSError):
-        while True:
-            f.write(bytes(1024))
+    with open(path, "wb", buffering=0) as f:
+        for n in (1 << 20, 1 << 10):
+            with contextlib.suppress(OSError):
+                while True:
+                    f.write(bytes(n))
 
 
 def test_full_and_free_again(disk, tmp_path):
