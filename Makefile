@@ -22,6 +22,7 @@ SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coord
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIBRARY = $(filter-out $(BUILD)/launch/metaloop.o,$(OBJECTS))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c tests/conform_*.c))
+HELPERS = $(BUILD)/tests/checkpoint_writer
 REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || echo unversioned)
 
 all: $(BUILD)/metaloop
@@ -58,7 +59,7 @@ $(BUILD)/build_revision.h: FORCE
 $(BUILD)/launch/version.o: $(BUILD)/build_revision.h
 FORCE:
 
-tests-build: $(TESTS)
+tests-build: $(TESTS) $(HELPERS)
 
 quickstart:
 	@launch/install-deps build
@@ -105,6 +106,6 @@ help:
 clean:
 	rm -rf build build64 build-san
 
--include $(OBJECTS:.o=.d) $(TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d)
 .PHONY: all tests-build quickstart test lint check-san check-torch help clean FORCE
 .SECONDARY:

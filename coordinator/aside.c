@@ -10,8 +10,8 @@
 #include "core/blas.h"
 #include "core/checkpoint.h"
 #include "core/err.h"
-#include "core/file.h"
 #include "core/machine.h"
+#include "core/outfile.h"
 
 enum { MESSAGES = 3 };
 
@@ -84,7 +84,7 @@ static int write_task(struct aside *a, struct crew *c, const struct round *r, ui
 
     sampler_draw(&s, slot, &c->tasks[0]);
     TRY(wire_pack_task(&c->tasks[0], r->stage->config->method, &a->out));
-    return file_write(path, a->out.bytes, a->out.n);
+    return outfile_whole(path, a->out.bytes, a->out.n);
 }
 
 /* Files for the slots that have none yet, the parameters first: a task's file is never without them. Returns how

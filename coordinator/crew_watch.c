@@ -20,11 +20,23 @@ static void lose(struct crew *c, int rank, double silent, uint64_t round)
                     rank, mate->hello.host, silent, round);
 }
 
+int crew_reassure(struct crew *c)
+{
+    double now = clock_seconds();
+
+    if (now - c->spoke <= c->setup->config->cluster.lease / 4)
+        return 0;
+    c->spoke = now;
+    for (int i = 1; i < c->comm->size; i++)
+        if (c->mates[i].ready && !c->mates[i].gone)
+            TRY(crew_say(c, i, MESSAGE_ALIVE, NULL, NULL));
+    return 0;
+}
+
 int crew_watch(struct crew *c, uint64_t round)
 {
     double now = clock_seconds(), lease = c->setup->config->cluster.lease;
     bool slept = now - c->looked > lease / 2; /* this rank itself stood still: judge nobody by it */
-    bool speak = now - c->spoke > lease / 4;
 
     if (now - c->looked < LOOK_EVERY)
         return 0;
@@ -38,12 +50,8 @@ int crew_watch(struct crew *c, uint64_t round)
             mate->heard = now;
         if (now - mate->heard > lease)
             lose(c, i, now - mate->heard, round);
-        else if (speak)
-            TRY(crew_say(c, i, MESSAGE_ALIVE, NULL, NULL));
     }
-    if (speak)
-        c->spoke = now;
-    return 0;
+    return crew_reassure(c);
 }
 
 void crew_heard(struct crew *c, const struct message *m, uint64_t round)

@@ -1,8 +1,10 @@
 /* rundir.c - files a person or a script finds in a run's directory. */
 #include "coordinator/rundir.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
+#include <fnmatch.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +15,23 @@
 
 #include "coordinator/aside.h"
 #include "core/blas.h"
+#include "core/checkpoint_files.h"
 #include "core/err.h"
 #include "core/machine.h"
+#include "core/outfile.h"
 
 enum { PATH_ROOM = 1280 };
 
 static void file_in(const char *directory, const char *name, char path[PATH_ROOM])
 {
     snprintf(path, PATH_ROOM, "%s/%s", directory, name);
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int make_directories(const char *path)
@@ -32,28 +43,67 @@ static int make_directories(const char *path)
         int n = next ? (int)(next - path) : (int)strlen(path);
 
         snprintf(part, sizeof part, "%.*s", n, path);
+        if (is_directory(part))
+            continue;
         if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return err(ERR_CANTCREAT, "cannot create '%s': %s", part, strerror(errno));
+            return err(outfile_code(errno), "cannot create '%s': %s", part, strerror(errno));
+        TRY(outfile_sync_directory(part));
     }
     return 0;
 }
 
-static void erase(const char *path)
+static bool is_ours(const char *name)
 {
-    static const char *const patterns[] = {
-        "metrics.jsonl",  "manifest.json", "configuration.conf", "checkpoint-*.safetensors",
-        ASIDE_PARAMETERS, ASIDE_TASKS,     ASIDE_EPISODES};
+    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS, ASIDE_EPISODES};
 
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
-        char pattern[PATH_ROOM];
-        glob_t g = {0};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (fnmatch(patterns[i], name, FNM_PERIOD) == 0)
+            return true;
+    return checkpoint_is_name(name) || strcmp(name, "manifest.json") == 0 ||
+           strcmp(name, "configuration.conf") == 0;
+}
 
-        file_in(path, patterns[i], pattern);
-        if (glob(pattern, 0, NULL, &g) == 0)
-            for (size_t k = 0; k < g.gl_pathc; k++)
-                unlink(g.gl_pathv[k]);
-        globfree(&g);
-    }
+static int erase_names(DIR *d, const char *path, const char *pattern)
+{
+    const struct dirent *e;
+
+    rewinddir(d);
+    while ((e = readdir(d)))
+        if (fnmatch(pattern, e->d_name, FNM_PERIOD) == 0 && unlinkat(dirfd(d), e->d_name, 0) != 0 &&
+            errno != ENOENT)
+            return err(ERR_IO, "cannot remove '%s/%s': %s", path, e->d_name, strerror(errno));
+    return 0;
+}
+
+/* Metrics last: while they are there, the directory counts as a run's. */
+static int erase(const char *path)
+{
+    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS,          ASIDE_EPISODES,
+                                           "manifest.json",  "configuration.conf", "metrics.jsonl"};
+    DIR *d;
+    int code = 0;
+
+    TRY(checkpoint_erase(path));
+    d = opendir(path);
+    if (!d)
+        return err(ERR_IO, "cannot read directory '%s': %s", path, strerror(errno));
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && code == 0; i++)
+        code = erase_names(d, path, patterns[i]);
+    closedir(d);
+    return code;
+}
+
+static int refuse_run(const char *path, const char *metrics)
+{
+    int n = checkpoint_count(path);
+
+    TRY(n);
+    if (n == 0 && access(metrics, F_OK) != 0)
+        return 0;
+    return err(ERR_CANTCREAT,
+               "'%s' holds a run already: --resume goes on with it, --overwrite starts it "
+               "again, --run DIR puts this one elsewhere",
+               path);
 }
 
 int rundir_open(struct rundir *d, const char *path, enum rundir_mode mode)
@@ -64,45 +114,57 @@ int rundir_open(struct rundir *d, const char *path, enum rundir_mode mode)
     TRY(make_directories(path));
     file_in(path, "metrics.jsonl", metrics);
     if (mode == RUNDIR_ERASE)
-        erase(path);
-    if (mode == RUNDIR_FRESH && access(metrics, F_OK) == 0)
-        return err(ERR_CANTCREAT,
-                   "'%s' holds a run already: --resume goes on with it, --overwrite starts it "
-                   "again, --run DIR puts this one elsewhere",
-                   path);
+        TRY(erase(path));
+    if (mode == RUNDIR_FRESH)
+        TRY(refuse_run(path, metrics));
+    outfile_clean(path, is_ours);
     return sink_open_jsonl(&d->metrics, metrics);
 }
 
-/* Whether a metrics line belongs to a round that will be done again. */
+/* Whether a metrics line belongs to a round that will be done again. A line that is no JSON tells nothing. */
 static bool is_beyond(const char *line, int stage, uint64_t round)
 {
     json_t *o = json_loads(line, 0, NULL);
     json_int_t s = json_integer_value(json_object_get(o, "stage_index"));
     json_int_t r = json_integer_value(json_object_get(o, "round"));
     bool beyond =
-        !o || (json_object_get(o, "round") && (s > stage || (s == stage && r > (json_int_t)round)));
+        json_object_get(o, "round") && (s > stage || (s == stage && r > (json_int_t)round));
 
     json_decref(o);
     return beyond;
 }
 
+/* The bytes before the first line beyond, or a torn one; ERR_IO where reading fails before that. */
+static off_t bytes_kept(FILE *f, const char *path, int stage, uint64_t round)
+{
+    char *line = NULL;
+    size_t room = 0;
+    off_t keep = 0;
+    ssize_t n;
+
+    while ((n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n' &&
+           !is_beyond(line, stage, round))
+        keep += n;
+    free(line);
+    if (n <= 0 && !feof(f))
+        return err(ERR_IO, "cannot read '%s': %s", path, strerror(errno));
+    return keep;
+}
+
 int rundir_rewind(const char *path, int stage, uint64_t round)
 {
-    char metrics[PATH_ROOM], *line = NULL;
-    size_t room = 0;
-    ssize_t n;
-    off_t keep = 0;
+    char metrics[PATH_ROOM];
+    off_t keep;
     FILE *f;
 
     file_in(path, "metrics.jsonl", metrics);
     f = fopen(metrics, "r");
     if (!f)
         return errno == ENOENT ? 0 : err(ERR_IO, "cannot read '%s': %s", metrics, strerror(errno));
-    while ((n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n' &&
-           !is_beyond(line, stage, round))
-        keep += n;
-    free(line);
+    keep = bytes_kept(f, metrics, stage, round);
     fclose(f);
+    if (keep < 0)
+        return (int)keep;
     if (truncate(metrics, keep) != 0)
         return err(ERR_IO, "cannot cut '%s': %s", metrics, strerror(errno));
     return 0;
@@ -111,16 +173,9 @@ int rundir_rewind(const char *path, int stage, uint64_t round)
 static int write_text(const char *directory, const char *name, const char *text)
 {
     char path[PATH_ROOM];
-    FILE *f;
-    bool bad;
 
     file_in(directory, name, path);
-    f = fopen(path, "w");
-    if (!f)
-        return err(ERR_CANTCREAT, "cannot create '%s': %s", path, strerror(errno));
-    bad = fputs(text, f) == EOF;
-    bad |= fclose(f) != 0;
-    return bad ? err(ERR_IO, "cannot write '%s': %s", path, strerror(errno)) : 0;
+    return outfile_whole(path, text, strlen(text));
 }
 
 static json_t *describe_rank(int rank, const struct mate *mate)
@@ -163,6 +218,22 @@ int rundir_describe(const struct rundir *d, const char *configuration, const str
     json_decref(manifest);
     TRY(code);
     return write_text(d->path, "configuration.conf", configuration);
+}
+
+bool rundir_news(struct rundir *d, char *sentence, size_t n)
+{
+    const struct sink *m = &d->metrics;
+
+    if (m->gap > 0 && d->gap == 0)
+        snprintf(sentence, n, "warning: %s; training goes on without its lines", m->error);
+    else if (m->gap == 0 && d->gap > 0)
+        snprintf(sentence, n, "'%s/metrics.jsonl' is written again; %" PRIu64 " events are lost",
+                 d->path, m->lost - d->lost);
+    else
+        return false;
+    d->gap = m->gap;
+    d->lost = m->gap ? d->lost : m->lost;
+    return true;
 }
 
 void rundir_close(struct rundir *d)

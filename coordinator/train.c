@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/blas.h"
+#include "core/checkpoint_files.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/machine.h"
@@ -16,6 +18,11 @@ static const struct optim_ops *optim_of(const struct stage *s)
 {
     return optim_find(s->optim.name);
 }
+
+#define STUCK 10.0  /* seconds that the disk may hold up the beginning of a stage */
+#define MOMENT 0.02 /* seconds between two looks at the disk at the end */
+
+enum { LAST_ATTEMPTS = 5 };
 
 static void take_vectors(struct train *t, const struct stage *s, struct arena *arena)
 {
@@ -61,7 +68,20 @@ static void complain(void *context, const char *sentence)
 {
     struct train *t = context;
 
-    progress_say(t->progress, "warning: %s; the one before it is used", sentence);
+    progress_say(t->progress, "warning: %s; it is set aside, and the one before it is used",
+                 sentence);
+}
+
+/* From the very beginning, where no checkpoint is left to go on from. */
+static int begin(struct train *t)
+{
+    if (t->resume) {
+        TRY(checkpoint_set_aside(t->directory, NULL));
+        TRY(rundir_rewind(t->directory, 0, 0));
+        progress_say(t->progress, "no checkpoint to resume from in '%s': starting at round 0",
+                     t->directory);
+    }
+    return stage_vectors(t, &t->setup->stages[0]);
 }
 
 /* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
@@ -71,9 +91,12 @@ static int resume(struct train *t, int *first)
     struct checkpoint_info info;
     const struct stage *s;
 
+    int found = t->resume ? checkpoint_newest(t->directory, path, sizeof path, complain, t) : 0;
+
     *first = 0;
-    if (!t->resume || !checkpoint_newest(t->directory, path, sizeof path, complain, t))
-        return stage_vectors(t, &t->setup->stages[0]);
+    TRY(found);
+    if (!found)
+        return begin(t);
     TRY(checkpoint_peek(path, &info));
     if (info.stage < 0 || info.stage >= t->setup->n_stages)
         return err(ERR_DATA, "'%s' is of stage %d, which this configuration does not have", path,
@@ -90,6 +113,7 @@ static int resume(struct train *t, int *first)
                      "warning: '%s' was computed with OpenBLAS kernel '%s', here it is '%s': the "
                      "result will differ in its last bits",
                      path, info.blas, blas_kernel());
+    TRY(checkpoint_set_aside(t->directory, &(struct checkpoint_key){info.stage, info.round}));
     TRY(rundir_rewind(t->directory, info.stage, info.round));
     progress_say(t->progress, "resuming %s at round %" PRIu64 " from '%s'", s->config->name,
                  info.round, path);
@@ -101,24 +125,29 @@ static int resume(struct train *t, int *first)
 
 static void note_saved(struct train *t)
 {
-    struct field fields[] = {
-        TEXT("path", t->saver.path),
-        INTEGER("stage_index", t->saver.info.stage),
-        INTEGER("at_round", t->saver.info.round),
-        NUMBER("seconds", t->saver.seconds),
-        TEXT("error", t->saver.code < 0 ? t->saver.error : ""),
-        {0},
-    };
+    const struct saved *last = &t->saver.last;
+    bool ended = saver_poll(&t->saver);
+    char sentence[1024];
 
-    if (!saver_poll(&t->saver))
-        return;
-    deadline_note_save(&t->deadline, t->saver.seconds);
-    fields[0].text = t->saver.path, fields[4].text = t->saver.code < 0 ? t->saver.error : "";
-    sink_emit(&t->rundir.metrics, "checkpoint", fields);
-    if (t->saver.code < 0)
-        progress_say(t->progress, "warning: %s; training goes on and tries again", t->saver.error);
-    else
-        snprintf(t->checkpoint, sizeof t->checkpoint, "%s", t->saver.path);
+    if (ended) {
+        struct field fields[] = {
+            TEXT("path", last->path),
+            INTEGER("stage_index", last->info.stage),
+            INTEGER("at_round", last->info.round),
+            NUMBER("seconds", last->seconds),
+            TEXT("error", last->error),
+            {0},
+        };
+
+        deadline_note_save(&t->deadline, last->seconds);
+        sink_emit(&t->rundir.metrics, "checkpoint", fields);
+        if (last->code >= 0)
+            snprintf(t->checkpoint, sizeof t->checkpoint, "%s", last->path);
+    }
+    if (t->saver.say[0])
+        progress_say(t->progress, "%s", t->saver.say);
+    if (rundir_news(&t->rundir, sentence, sizeof sentence))
+        progress_say(t->progress, "%s", sentence);
 }
 
 static int save(struct train *t)
@@ -135,21 +164,68 @@ static int save(struct train *t)
     snprintf(info.version, sizeof info.version, "%s", t->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
-    note_saved(t);
     return saver_save(&t->saver, &t->stage->net.layout, t->theta, optim_of(t->stage), t->state,
                       &info);
 }
 
-static int save_and_wait(struct train *t)
+/* Until nothing is being written, or for so long; the workers hear meanwhile that we are here. */
+static int wait_disk(struct train *t, double seconds)
 {
+    double limit = clock_seconds() + seconds;
     int code;
 
-    TRY(save(t));
-    code = saver_wait(&t->saver);
-    note_saved(t);
-    if (sink_flush(&t->rundir.metrics) < 0 && code == 0)
-        progress_say(t->progress, "warning: %s", err_text());
+    while ((code = saver_wait(&t->saver, MOMENT)) < 0 && clock_seconds() < limit)
+        TRY(crew_reassure(t->crew));
     return code;
+}
+
+static int let_pass(struct train *t, double seconds)
+{
+    double limit = clock_seconds() + seconds;
+
+    while (clock_seconds() < limit) {
+        TRY(crew_reassure(t->crew));
+        nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * MOMENT)}, NULL);
+    }
+    return 0;
+}
+
+static int save_once(struct train *t)
+{
+    TRY(wait_disk(t, SAVER_PATIENCE));
+    note_saved(t);
+    TRY(save(t));
+    TRY(wait_disk(t, SAVER_PATIENCE));
+    note_saved(t);
+    return 0;
+}
+
+/* The run's last save: tried five times, over five seconds. */
+static int save_and_wait(struct train *t)
+{
+    const struct saved *last = &t->saver.last;
+
+    TRY(save_once(t));
+    for (int i = 1; last->code < 0 && i < LAST_ATTEMPTS; i++) {
+        TRY(let_pass(t, 0.5 * i));
+        TRY(save_once(t));
+    }
+    if (sink_flush(&t->rundir.metrics) < 0)
+        progress_say(t->progress, "warning: %s", err_text());
+    if (last->code < 0)
+        return err(ERR_IO, "%s; tried %d times%s%s%s", last->error, LAST_ATTEMPTS,
+                   t->checkpoint[0] ? "; the last checkpoint is '" : "", t->checkpoint,
+                   t->checkpoint[0] ? "'" : "");
+    return 0;
+}
+
+/* A stage's result, while the next one begins: a disk that is stuck holds it up for a moment at most. */
+static int save_between(struct train *t)
+{
+    if (wait_disk(t, STUCK) < 0)
+        progress_say(t->progress, "warning: %s; training goes on", err_text());
+    note_saved(t);
+    return saver_ready(&t->saver, true) ? save(t) : 0;
 }
 
 static void emit_round(struct train *t, const struct total *total, double norm, double seconds)
@@ -346,7 +422,7 @@ static int stage_rounds(struct train *t)
         TRY(check_stop(t));
         TRY(one_round(t));
         note_saved(t);
-        if (due(c->checkpoint.every, t->round) && t->round < rounds)
+        if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round)))
             TRY(save(t));
         TRY(check_stop(t));
         if (due(c->evaluate.every, t->round) && t->round < rounds)
@@ -382,7 +458,7 @@ static int run_stage(struct train *t)
     if (code == ERR_STOPPED || code == ERR_LOST)
         return give_up(t, code);
     TRY(code);
-    return save_and_wait(t);
+    return t->stage->index + 1 < t->setup->n_stages ? save_between(t) : save_and_wait(t);
 }
 
 static void emit_end(struct train *t)
@@ -395,6 +471,19 @@ static void emit_end(struct train *t)
     sink_emit(&t->rundir.metrics, "end", fields);
 }
 
+/* The reals of the largest stage's theta and optimizer state. */
+static size_t snapshot_room(const struct setup *s)
+{
+    size_t room = 0;
+
+    for (int i = 0; i < s->n_stages; i++) {
+        size_t n = s->stages[i].net.layout.n * (size_t)(1 + optim_of(&s->stages[i])->n_state);
+
+        room = n > room ? n : room;
+    }
+    return room;
+}
+
 int train_run(struct train *t)
 {
     int first = 0;
@@ -403,7 +492,8 @@ int train_run(struct train *t)
     t->crew->notify = on_notice;
     t->crew->interrupt = is_interrupted;
     t->crew->context = t;
-    TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep));
+    TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep,
+                   snapshot_room(t->setup)));
     t->aside = (struct aside){
         .directory = t->directory,
         .configuration = t->configuration,

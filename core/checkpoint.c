@@ -1,16 +1,16 @@
 /* checkpoint.c - layout and optimizer to and from safetensors. */
 #include "core/checkpoint.h"
 
-#include <glob.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#define XXH_STATIC_LINKING_ONLY /* a state on the stack */
+#include <xxhash.h>
 
 #include "core/err.h"
-#include "core/safetensors.h"
 
 #ifdef REAL64
 static const enum dtype REAL_DTYPE = DTYPE_F64;
@@ -196,6 +196,38 @@ static void read_info(const struct safetensors *f, struct checkpoint_info *info)
     text_copy(f, "cpu", info->cpu);
 }
 
+int checkpoint_check(const struct safetensors *f, const char *path)
+{
+    const char *told = safetensors_text(f, "theta");
+    XXH64_state_t state;
+
+    if (!told)
+        return 0;
+    XXH64_reset(&state, 0);
+    for (int i = 0; i < f->n_tensors; i++) {
+        const struct tensor *t = &f->tensors[i];
+
+        if (strncmp(t->name, "optimizer.", 10) != 0)
+            XXH64_update(&state, t->data, t->n * dtype_size(t->dtype));
+    }
+    if (XXH64_digest(&state) != strtoull(told, NULL, 16))
+        return err(ERR_DATA,
+                   "'%s' is damaged: its parameters have digest %016" PRIx64 ", 'theta' is %s",
+                   path, (uint64_t)XXH64_digest(&state), told);
+    return 0;
+}
+
+static int file_open(struct safetensors *f, const char *path)
+{
+    int code;
+
+    TRY(safetensors_open(f, path));
+    code = checkpoint_check(f, path);
+    if (code < 0)
+        safetensors_close(f);
+    return code;
+}
+
 static bool has_state(const struct safetensors *f, const struct layout *l, const char *state)
 {
     char name[96];
@@ -223,7 +255,7 @@ int checkpoint_read(const char *path, const struct layout *l, real *theta,
                     const struct optim_ops *ops, real *state, struct checkpoint_info *info)
 {
     struct safetensors f;
-    int code = safetensors_open(&f, path);
+    int code = file_open(&f, path);
 
     TRY(code);
     read_info(&f, info);
@@ -236,7 +268,7 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info)
 {
     struct safetensors f;
 
-    TRY(safetensors_open(&f, path));
+    TRY(file_open(&f, path));
     read_info(&f, info);
     safetensors_close(&f);
     return 0;
@@ -246,56 +278,11 @@ int checkpoint_configuration(const char *path, char **text)
 {
     struct safetensors f;
     const char *found;
-    int code = safetensors_open(&f, path);
+    int code = file_open(&f, path);
 
     TRY(code);
     found = safetensors_text(&f, "configuration");
     *text = found ? strdup(found) : NULL;
     safetensors_close(&f);
     return *text ? 0 : err(ERR_DATA, "'%s' carries no configuration", path);
-}
-
-void checkpoint_path(const char *directory, int stage, uint64_t round, char *path, size_t n)
-{
-    snprintf(path, n, "%s/checkpoint-%02d-%09" PRIu64 ".safetensors", directory, stage, round);
-}
-
-/* The directory's checkpoints by name, oldest first. */
-static int list(const char *directory, glob_t *g)
-{
-    char pattern[1200];
-
-    snprintf(pattern, sizeof pattern, "%s/checkpoint-*-*.safetensors", directory);
-    return glob(pattern, 0, NULL, g) == 0 ? (int)g->gl_pathc : 0;
-}
-
-int checkpoint_newest(const char *directory, char *path, size_t n,
-                      void (*complain)(void *context, const char *sentence), void *context)
-{
-    glob_t g = {0};
-    int found = 0;
-
-    for (int i = list(directory, &g); i > 0 && !found; i--) {
-        struct safetensors f;
-
-        found = safetensors_open(&f, g.gl_pathv[i - 1]) == 0;
-        if (found) {
-            snprintf(path, n, "%s", g.gl_pathv[i - 1]);
-            safetensors_close(&f);
-        } else {
-            complain(context, err_text());
-        }
-    }
-    globfree(&g);
-    return found;
-}
-
-void checkpoint_prune(const char *directory, int keep)
-{
-    glob_t g = {0};
-    int n = list(directory, &g);
-
-    for (int i = 0; i < n - keep; i++)
-        unlink(g.gl_pathv[i]);
-    globfree(&g);
 }

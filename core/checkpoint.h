@@ -2,7 +2,7 @@
  *
  * Parameters under PyTorch's names and in its layouts, F32 (F64 in the double build), in the layout's
  * order; then the optimizer's vectors, `optimizer.exp_avg.conv1.weight` and so on; what else a resumed or
- * evaluating run needs is in the metadata. docs/checkpoints.md. */
+ * evaluating run needs is in the metadata. docs/checkpoints.md. A directory's files: core/checkpoint_files.h. */
 #ifndef CORE_CHECKPOINT_H
 #define CORE_CHECKPOINT_H
 
@@ -11,6 +11,7 @@
 #include "core/layout.h"
 #include "core/optim.h"
 #include "core/real.h"
+#include "core/safetensors.h"
 
 enum { CHECKPOINT_TEXT = 64 };
 
@@ -41,15 +42,8 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info);
 /* The configuration text a checkpoint carries, owned by the caller. ERR_DATA where there is none. */
 int checkpoint_configuration(const char *path, char **text);
 
-/* The newest checkpoint of a run directory that passes every check: its path into `path` (n bytes). Damaged ones are
- * named through complain(context, sentence) and skipped. Returns 1 if found, 0 if there is none. */
-int checkpoint_newest(const char *directory, char *path, size_t n,
-                      void (*complain)(void *context, const char *sentence), void *context);
-
-/* "DIRECTORY/checkpoint-00-000000100.safetensors": stage 0, round 100. */
-void checkpoint_path(const char *directory, int stage, uint64_t round, char *path, size_t n);
-
-/* Removes all but the `keep` newest of a directory. */
-void checkpoint_prune(const char *directory, int keep);
+/* Whether the parameters of an open file have the digest `theta` that its metadata tell; a file without passes.
+ * checkpoint_read, _peek and _configuration check it too. ERR_DATA. */
+int checkpoint_check(const struct safetensors *f, const char *path);
 
 #endif

@@ -1,23 +1,19 @@
 /* safetensors.c - reading: everything is checked before it is believed. */
 #include "core/safetensors.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_STATIC_LINKING_ONLY /* a state on the stack */
-#include <xxhash.h>
-
 #include "core/err.h"
+#include "core/safetensors_verify.h"
 
-enum { DIGEST_DIGITS = 16, DIMS_MAX = 6 };
+enum { DIMS_MAX = 6, READ_MAX = 1 << 30 };
 
 static const struct {
     const char *name;
@@ -37,7 +33,9 @@ const char *dtype_name(enum dtype t)
     return dtypes[t].name;
 }
 
-static int map_file(struct safetensors *s, int fd, const char *path)
+/* Room for the whole file, of which no page is used before it is read: a size that the header does not
+ * bear out costs nothing. */
+static int room_take(struct safetensors *s, int fd, const char *path)
 {
     struct stat st;
 
@@ -48,31 +46,47 @@ static int map_file(struct safetensors *s, int fd, const char *path)
     if (st.st_size < 8)
         return err(ERR_DATA, "'%s' has %lld bytes, too few for a safetensors file", path,
                    (long long)st.st_size);
-    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return err(errno == ENOMEM ? ERR_MEMORY : ERR_NOINPUT, "cannot map '%s': %s", path,
-                   strerror(errno));
-    s->map = map;
-    s->map_size = (size_t)st.st_size;
+    void *room = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return err(ERR_MEMORY, "no memory for the %lld bytes of '%s'", (long long)st.st_size, path);
+    s->bytes = room;
+    s->n_bytes = (size_t)st.st_size;
+    return 0;
+}
+
+/* Bytes from .. to. Read, not mapped: a bad sector is an error, not a signal. */
+static int bytes_read(const struct safetensors *s, int fd, const char *path, size_t from, size_t to)
+{
+    while (from < to) {
+        size_t n = to - from < READ_MAX ? to - from : READ_MAX;
+        ssize_t done = pread(fd, s->bytes + from, n, (off_t)from);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return err(ERR_NOINPUT, "cannot read '%s' at byte %zu: %s", path, from,
+                       strerror(errno));
+        if (done == 0)
+            return err(ERR_DATA, "'%s' became shorter while it was read, at byte %zu", path, from);
+        from += (size_t)done;
+    }
     return 0;
 }
 
 /* The header's length n, within the file and within reason. */
 static int header_check(const struct safetensors *s, const char *path, size_t *n)
 {
-    const unsigned char *bytes = s->map;
     uint64_t length = 0;
 
     for (int i = 7; i >= 0; i--)
-        length = length << 8 | bytes[i];
-    if (length > s->map_size - 8)
-        return err(ERR_DATA, "'%s' has %zu bytes, its header would have %llu", path, s->map_size,
+        length = length << 8 | (unsigned char)s->bytes[i];
+    if (length > s->n_bytes - 8)
+        return err(ERR_DATA, "'%s' has %zu bytes, its header would have %llu", path, s->n_bytes,
                    (unsigned long long)length);
     if (length > SAFETENSORS_HEADER_MAX)
         return err(ERR_DATA, "'%s' has a header of %llu bytes, more than %d", path,
                    (unsigned long long)length, SAFETENSORS_HEADER_MAX);
-    if (length < 2 || bytes[8] != '{')
-        return err(ERR_DATA, "'%s' is no safetensors file: its header is not a JSON object", path);
     *n = (size_t)length;
     return 0;
 }
@@ -81,7 +95,9 @@ static int header_parse(struct safetensors *s, const char *path, size_t n)
 {
     json_error_t e;
 
-    s->json = json_loadb((const char *)s->map + 8, n, JSON_REJECT_DUPLICATES, &e);
+    if (n < 2 || s->bytes[8] != '{')
+        return err(ERR_DATA, "'%s' is no safetensors file: its header is not a JSON object", path);
+    s->json = json_loadb(s->bytes + 8, n, JSON_REJECT_DUPLICATES, &e);
     if (s->json)
         return 0;
     if (json_error_code(&e) == json_error_out_of_memory)
@@ -222,8 +238,8 @@ static int places_check(const struct safetensors *s, const char *path, const cha
 
 static int tensors_read(struct safetensors *s, const char *path, size_t n_header)
 {
-    const char *data = (const char *)s->map + 8 + n_header, *name;
-    size_t n_data = s->map_size - 8 - n_header;
+    const char *data = s->bytes + 8 + n_header, *name;
+    size_t n_data = s->n_bytes - 8 - n_header;
     json_t *entry;
 
     s->tensors = calloc(json_object_size(s->json) + 1, sizeof *s->tensors);
@@ -238,85 +254,30 @@ static int tensors_read(struct safetensors *s, const char *path, size_t n_header
     return places_check(s, path, data, n_data);
 }
 
-static bool is_digest(const char *text)
-{
-    return strspn(text, "0123456789abcdef") == DIGEST_DIGITS && !text[DIGEST_DIGITS];
-}
-
-/* Where the digits of `"digest": "..."` stand in the raw header: NULL unless at one place. */
-static const char *digest_place(const char *header, size_t n, const char *digits)
-{
-    static const char key[] = "\"digest\"";
-    const char *end = header + n, *found = NULL;
-
-    for (const char *p = header + 1; p < end; p++) {
-        p = memmem(p, (size_t)(end - p), key, sizeof key - 1);
-        if (!p)
-            break;
-        const char *q = p + sizeof key - 1;
-        while (q < end && (isspace((unsigned char)*q) || *q == ':'))
-            q++;
-        if (p[-1] == '\\' || end - q < DIGEST_DIGITS + 2 || *q != '"' ||
-            memcmp(q + 1, digits, DIGEST_DIGITS) != 0)
-            continue;
-        if (found)
-            return NULL;
-        found = q + 1;
-    }
-    return found;
-}
-
-static uint64_t digest_compute(const struct safetensors *s, const char *place)
-{
-    const char *begin = s->map, *after = place + DIGEST_DIGITS;
-    XXH64_state_t state;
-
-    XXH64_reset(&state, 0);
-    XXH64_update(&state, begin, (size_t)(place - begin));
-    XXH64_update(&state, "0000000000000000", DIGEST_DIGITS);
-    XXH64_update(&state, after, s->map_size - (size_t)(after - begin));
-    return XXH64_digest(&state);
-}
-
-/* "digest_kind" tells a file that lost its digest from one that never had any. */
-static int digest_check(struct safetensors *s, const char *path, size_t n_header)
-{
-    const char *digits = safetensors_text(s, "digest"), *kind = safetensors_text(s, "digest_kind");
-
-    if (!digits || !is_digest(digits))
-        return kind ? err(ERR_DATA, "'%s' has lost its digest", path) : 0;
-    const char *place = digest_place((const char *)s->map + 8, n_header, digits);
-    if (!place)
-        return err(ERR_DATA, "'%s' does not say plainly where its digest is", path);
-    s->digest = digest_compute(s, place);
-    if (s->digest != strtoull(digits, NULL, 16))
-        return err(ERR_DATA, "'%s' is damaged: its digest is %016llx, it says %s", path,
-                   (unsigned long long)s->digest, digits);
-    return 0;
-}
-
-static int file_check(struct safetensors *s, const char *path)
+static int file_read(struct safetensors *s, int fd, const char *path)
 {
     size_t n_header = 0;
 
+    TRY(room_take(s, fd, path));
+    TRY(bytes_read(s, fd, path, 0, 8));
     TRY(header_check(s, path, &n_header));
+    TRY(bytes_read(s, fd, path, 8, 8 + n_header));
     TRY(header_parse(s, path, n_header));
     TRY(texts_read(s, path));
     TRY(tensors_read(s, path, n_header));
-    return digest_check(s, path, n_header);
+    TRY(bytes_read(s, fd, path, 8 + n_header, s->n_bytes));
+    return safetensors_verify(s, path, 8 + n_header);
 }
 
 int safetensors_open(struct safetensors *s, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* no waiting at a pipe's other end */
 
     *s = (struct safetensors){0};
     if (fd < 0)
         return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
-    int code = map_file(s, fd, path);
+    int code = file_read(s, fd, path);
     close(fd);
-    if (code == 0)
-        code = file_check(s, path);
     if (code < 0)
         safetensors_close(s);
     return code;
@@ -324,8 +285,8 @@ int safetensors_open(struct safetensors *s, const char *path)
 
 void safetensors_close(struct safetensors *s)
 {
-    if (s->map)
-        munmap(s->map, s->map_size);
+    if (s->bytes)
+        munmap(s->bytes, s->n_bytes);
     json_decref(s->json);
     free(s->tensors);
     free(s->texts);

@@ -1,8 +1,7 @@
 /* safetensors.h - the safetensors file format: u64 header length, JSON header, data.
  *
- * Writing is atomic: a temporary beside the target, fsync, rename, fsync of the directory. Reading checks
- * everything before it is believed: header length, JSON, dtypes, shapes, offsets (no holes, no
- * overlap, within the file), and the digest where the file carries one. */
+ * Writing is atomic (core/outfile.h). Reading checks everything before it is believed: header length, JSON, dtypes,
+ * shapes, offsets (no holes, no overlap, within the file), and the digests where the file carries them. */
 #ifndef CORE_SAFETENSORS_H
 #define CORE_SAFETENSORS_H
 
@@ -19,8 +18,10 @@ struct tensor {
     int n_dims; /* 0 to 6; 0: a scalar, one element */
     size_t dims[6];
     size_t n;         /* elements */
-    const void *data; /* borrowed when writing; inside the map when read, aligned to its dtype only
+    const void *data; /* borrowed when writing; inside `bytes` when read, aligned to its dtype only
                        * where every tensor before it has a size that is a multiple of that */
+    uint64_t
+        digest; /* XXH64 (seed 0) of its bytes, when read from a file that carries it; else 0 */
 };
 
 enum { SAFETENSORS_HEADER_MAX = 1 << 24 }; /* bytes; longer ones are neither read nor written */
@@ -35,14 +36,14 @@ struct safetensors {
     int n_texts;
     struct text *texts; /* owned */
     uint64_t digest;    /* of the file, as computed; 0 where the file carries none */
-    void *map;          /* owned: the mapped file */
-    size_t map_size;
+    char *bytes;        /* owned: the file */
+    size_t n_bytes;
     void *json; /* owned: the parsed header that texts point into */
 };
 
-/* Maps and checks a file. A file without "digest" in its metadata (numpy's, torch's) is fine; one
- * with "digest_kind" but without "digest" is not. The file must not shrink while it is open.
- * Errors name the path and the offset or tensor: ERR_NOINPUT, ERR_DATA, ERR_MEMORY. */
+/* Reads and checks a file. A file without "digest" in its metadata (numpy's, torch's) is fine; one
+ * with "digest_kind" but without "digest" is not. Errors name the path and the offset, the tensor or the
+ * header: ERR_NOINPUT (also a read that fails), ERR_DATA, ERR_MEMORY. */
 int safetensors_open(struct safetensors *s, const char *path);
 void safetensors_close(struct safetensors *s);
 
@@ -50,8 +51,9 @@ const struct tensor *safetensors_find(const struct safetensors *s, const char *n
 const char *safetensors_text(const struct safetensors *s, const char *key);           /* or NULL */
 
 /* Writes tensors in the order given, with texts (UTF-8) as __metadata__ and, as the last entries of
- * it, "digest_kind": "xxh64" and "digest": XXH64 (seed 0) of the whole file with those 16 hex digits
- * set to '0'; entries of these names among texts are left out. Data begin at a multiple of 64
+ * it, "digest_kind": "xxh64", "tensor_digests": XXH64 (seed 0) of each tensor's bytes in file order, 16 hex
+ * digits each, a space between, and "digest": XXH64 of the whole file with these 16 hex digits set to
+ * '0'; entries of these names among texts are left out. Data begin at a multiple of 64
  * bytes. Never leaves a partial file under `path`; a killed process may leave PATH.tmp-PID-N.
  * Errors name the path: ERR_CANTCREAT, ERR_IO, ERR_MEMORY, ERR_DATA (a text that is not UTF-8, a
  * header that is too long). */

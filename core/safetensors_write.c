@@ -1,23 +1,21 @@
-/* safetensors_write.c - a whole file under its name, or none. */
+/* safetensors_write.c - the header, its digests, and the file as one. */
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define XXH_STATIC_LINKING_ONLY /* a state on the stack */
 #include <xxhash.h>
 
 #include "core/err.h"
+#include "core/outfile.h"
 #include "core/safetensors.h"
 
 static const char zeros[] = "0000000000000000";
 
-enum { DIGITS = sizeof zeros - 1, ALIGN = 64, WRITE_MAX = 1 << 30, ATTEMPTS = 1000 };
+enum { DIGITS = sizeof zeros - 1, ALIGN = 64 };
 
 struct header {
     char *bytes; /* owned; u64 length, JSON, spaces: ends where the data begin */
@@ -25,22 +23,53 @@ struct header {
     char *digits; /* of the digest, inside bytes */
 };
 
+static size_t tensor_bytes(const struct tensor *t)
+{
+    return t->n * dtype_size(t->dtype);
+}
+
+/* Of each tensor, with spaces between. */
+static json_t *digests_json(const struct tensor *tensors, int n_tensors)
+{
+    size_t n = (size_t)n_tensors * (DIGITS + 1);
+    char *text = malloc(n + 1);
+    json_t *value;
+
+    if (!text)
+        return NULL;
+    for (int i = 0; i < n_tensors; i++)
+        snprintf(text + (size_t)i * (DIGITS + 1), DIGITS + 2, "%016llx ",
+                 (unsigned long long)XXH64(tensors[i].data, tensor_bytes(&tensors[i]), 0));
+    value = json_stringn(text, n ? n - 1 : 0);
+    free(text);
+    return value;
+}
+
+static bool is_written_here(const char *key)
+{
+    return strcmp(key, "digest") == 0 || strcmp(key, "digest_kind") == 0 ||
+           strcmp(key, "tensor_digests") == 0;
+}
+
 /* The digest is the last entry. */
-static int metadata_json(const char *path, const struct text *texts, int n_texts, json_t **metadata)
+static int metadata_json(const char *path, const struct tensor *tensors, int n_tensors,
+                         const struct text *texts, int n_texts, json_t **metadata)
 {
     json_t *o = json_object();
     int code = o ? 0 : err(ERR_MEMORY, "out of memory to write '%s'", path);
 
     for (int i = 0; i < n_texts && code == 0; i++) {
-        if (strcmp(texts[i].key, "digest") == 0 || strcmp(texts[i].key, "digest_kind") == 0)
+        if (is_written_here(texts[i].key))
             continue;
         assert(!json_object_get(o, texts[i].key));
         if (json_object_set_new(o, texts[i].key, json_string(texts[i].value)) < 0)
             code = err(ERR_DATA, "cannot write '%s': its text '%.60s' is not UTF-8", path,
                        texts[i].key);
     }
-    if (code == 0 && (json_object_set_new(o, "digest_kind", json_string("xxh64")) < 0 ||
-                      json_object_set_new(o, "digest", json_string(zeros)) < 0))
+    if (code == 0 &&
+        (json_object_set_new(o, "digest_kind", json_string("xxh64")) < 0 ||
+         json_object_set_new(o, "tensor_digests", digests_json(tensors, n_tensors)) < 0 ||
+         json_object_set_new(o, "digest", json_string(zeros)) < 0))
         code = err(ERR_MEMORY, "out of memory to write '%s'", path);
     *metadata = o;
     return code;
@@ -73,7 +102,7 @@ static json_t *header_json(const struct tensor *tensors, int n_tensors, json_t *
     for (int i = 0; i < n_tensors && code == 0; i++) {
         assert(!json_object_get(o, tensors[i].name));
         code = json_object_set_new(o, tensors[i].name, tensor_json(&tensors[i], at));
-        at += tensors[i].n * dtype_size(tensors[i].dtype);
+        at += tensor_bytes(&tensors[i]);
     }
     if (code == 0)
         return o;
@@ -106,7 +135,7 @@ static int header_make(struct header *h, const char *path, const struct tensor *
                        int n_tensors, const struct text *texts, int n_texts)
 {
     json_t *metadata;
-    int code = metadata_json(path, texts, n_texts, &metadata);
+    int code = metadata_json(path, tensors, n_tensors, texts, n_texts, &metadata);
     json_t *all = code == 0 ? header_json(tensors, n_tensors, metadata) : NULL;
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 
@@ -128,88 +157,21 @@ static void header_sign(struct header *h, const struct tensor *tensors, int n_te
     XXH64_reset(&state, 0);
     XXH64_update(&state, h->bytes, h->n);
     for (int i = 0; i < n_tensors; i++)
-        XXH64_update(&state, tensors[i].data, tensors[i].n * dtype_size(tensors[i].dtype));
+        XXH64_update(&state, tensors[i].data, tensor_bytes(&tensors[i]));
     snprintf(digits, sizeof digits, "%016llx", (unsigned long long)XXH64_digest(&state));
     memcpy(h->digits, digits, DIGITS);
-}
-
-static int bytes_write(int fd, const void *bytes, size_t n)
-{
-    const char *p = bytes;
-
-    while (n > 0) {
-        ssize_t done = write(fd, p, n < WRITE_MAX ? n : WRITE_MAX);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return -1;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
-static int all_write(int fd, const struct header *h, const struct tensor *tensors, int n_tensors)
-{
-    int code = bytes_write(fd, h->bytes, h->n);
-
-    for (int i = 0; i < n_tensors && code == 0; i++)
-        code = bytes_write(fd, tensors[i].data, tensors[i].n * dtype_size(tensors[i].dtype));
-    return code == 0 ? fsync(fd) : code;
-}
-
-static int directory_sync(const char *path)
-{
-    char *copy = strdup(path);
-    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-    free(copy);
-    if (fd < 0)
-        return err(ERR_IO, "cannot sync the directory of '%s': %s", path, strerror(errno));
-    int code = fsync(fd) < 0 && errno != EINVAL /* has nothing to sync */
-                   ? err(ERR_IO, "cannot sync the directory of '%s': %s", path, strerror(errno))
-                   : 0;
-    close(fd);
-    return code;
-}
-
-/* Creates PATH.tmp-PID-N: the umask applies, a leftover of a killed process does not matter. */
-static int temporary_open(const char *path, char **name)
-{
-    for (int i = 0; i < ATTEMPTS; i++) {
-        if (asprintf(name, "%s.tmp-%ld-%d", path, (long)getpid(), i) < 0) {
-            *name = NULL;
-            return err(ERR_MEMORY, "out of memory to write '%s'", path);
-        }
-        int fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0)
-            return fd;
-        free(*name);
-        *name = NULL;
-        if (errno != EEXIST)
-            break;
-    }
-    return err(ERR_CANTCREAT, "cannot create '%s': %s", path, strerror(errno));
 }
 
 static int file_write(const char *path, const struct header *h, const struct tensor *tensors,
                       int n_tensors)
 {
-    char *name;
-    int fd = temporary_open(path, &name), code = 0;
+    struct outfile f;
 
-    TRY(fd);
-    if (all_write(fd, h, tensors, n_tensors) < 0)
-        code = err(ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-    if (close(fd) < 0 && code == 0)
-        code = err(ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-    if (code == 0 && rename(name, path) < 0)
-        code = err(ERR_CANTCREAT, "cannot create '%s': %s", path, strerror(errno));
-    if (code < 0)
-        unlink(name);
-    free(name);
-    TRY(code);
-    return directory_sync(path);
+    TRY(outfile_open(&f, path));
+    outfile_write(&f, h->bytes, h->n);
+    for (int i = 0; i < n_tensors; i++)
+        outfile_write(&f, tensors[i].data, tensor_bytes(&tensors[i]));
+    return outfile_commit(&f);
 }
 
 int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/checkpoint.h"
 #include "core/data/archive.h"
 #include "core/data/array.h"
 #include "core/err.h"
@@ -10,26 +11,38 @@
 #include "launch/verbs.h"
 #include "proto/wire.h"
 
+static void print_tensor(const struct tensor *t)
+{
+    if (t->digest)
+        printf("  %016" PRIx64, t->digest);
+    printf("  %-40s %s [", t->name, dtype_name(t->dtype));
+    for (int k = 0; k < t->n_dims; k++)
+        printf("%s%zu", k ? ", " : "", t->dims[k]);
+    printf("]\n");
+}
+
 static int inspect_safetensors(const char *path)
 {
     struct safetensors s;
 
+    int code;
+
     TRY(safetensors_open(&s, path));
+    code = checkpoint_check(&s, path);
+    if (code < 0) {
+        safetensors_close(&s);
+        return code;
+    }
     printf("'%s': safetensors, %d tensors", path, s.n_tensors);
     if (s.digest)
         printf(", digest %016" PRIx64 " checked", s.digest);
     putchar('\n');
-    for (int i = 0; i < s.n_tensors; i++) {
-        const struct tensor *t = &s.tensors[i];
-
-        printf("  %-40s %s [", t->name, dtype_name(t->dtype));
-        for (int k = 0; k < t->n_dims; k++)
-            printf("%s%zu", k ? ", " : "", t->dims[k]);
-        printf("]\n");
-    }
+    for (int i = 0; i < s.n_tensors; i++)
+        print_tensor(&s.tensors[i]);
     for (int i = 0; i < s.n_texts; i++)
-        printf(strchr(s.texts[i].value, '\n') ? "%s:\n%s" : "%s: %s\n", s.texts[i].key,
-               s.texts[i].value);
+        if (strcmp(s.texts[i].key, "tensor_digests") != 0)
+            printf(strchr(s.texts[i].value, '\n') ? "%s:\n%s" : "%s: %s\n", s.texts[i].key,
+                   s.texts[i].value);
     safetensors_close(&s);
     return 0;
 }
@@ -118,6 +131,7 @@ static const struct {
     int (*inspect)(const char *path);
 } kinds[] = {
     {".safetensors", inspect_safetensors},
+    {".safetensors.damaged", inspect_safetensors},
     {".npy", inspect_array},
     {"ubyte", inspect_array},
     {".npz", inspect_archive},

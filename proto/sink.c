@@ -1,10 +1,27 @@
 /* sink.c - the calls, whoever writes. */
 #include "proto/sink.h"
 
+#include <stdio.h>
+
+#include "core/err.h"
+
+static int emit(struct sink *s, const char *kind, const struct field *fields)
+{
+    const struct field gap[] = {INTEGER("events", s->gap), {0}};
+
+    if (s->gap > 0)
+        TRY(s->ops->emit(s, "lost", gap));
+    s->gap = 0;
+    return s->ops->emit(s, kind, fields);
+}
+
 void sink_emit(struct sink *s, const char *kind, const struct field *fields)
 {
-    if (s->ops && s->ops->emit(s, kind, fields) < 0)
-        s->lost++;
+    if (!s->ops || emit(s, kind, fields) >= 0)
+        return;
+    s->lost++;
+    s->gap++;
+    snprintf(s->error, sizeof s->error, "%s", err_text());
 }
 
 int sink_flush(struct sink *s)

@@ -1,6 +1,7 @@
 /* sink.h - where metrics go. An event is a kind and named values; a sink writes it somewhere.
  *
- * emit never blocks on anybody who watches, and never fails a run: what could not be written is counted. */
+ * emit never blocks on anybody who watches, and never fails a run: what could not be written is counted, and when writing
+ * works again an event "lost" tells how many are missing at that place. */
 #ifndef PROTO_SINK_H
 #define PROTO_SINK_H
 
@@ -32,7 +33,9 @@ struct field { /* an event's list ends with {0} */
 struct sink {
     const struct sink_ops *ops; /* borrowed */
     void *state;
-    uint64_t lost; /* events that could not be written */
+    uint64_t lost;   /* events that could not be written */
+    uint64_t gap;    /* of these, since the last one that was */
+    char error[512]; /* why the last one could not */
 };
 
 struct sink_ops {
@@ -46,7 +49,8 @@ void sink_emit(struct sink *s, const char *kind, const struct field *fields);
 int sink_flush(struct sink *s); /* to stable storage; ERR_IO */
 void sink_close(struct sink *s);
 
-/* One JSON object a line, appended; the record of truth. ERR_CANTCREAT names the path. */
+/* One JSON object a line, appended; the record of truth. A line is there whole or not at all: what a full disk took of
+ * one is cut off again, before anything else is written. ERR_CANTCREAT, ERR_IO name the path. */
 int sink_open_jsonl(struct sink *s, const char *path);
 
 #endif

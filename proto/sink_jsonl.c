@@ -1,12 +1,15 @@
 /* sink_jsonl.c - {"kind": "round", "round": 17, "loss": 0.31, ...} a line. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/outfile.h"
 #include "proto/sink.h"
 
 static json_t *field_value(const struct field *f)
@@ -18,30 +21,87 @@ static json_t *field_value(const struct field *f)
     return isfinite(f->number) ? json_real(f->number) : json_null();
 }
 
+/* Of an open file. */
+struct jsonl {
+    int fd;
+    bool torn;   /* the file ends in part of a line ... */
+    off_t whole; /* ... that begins here */
+    char path[];
+};
+
+static int fail_write(const struct jsonl *f)
+{
+    return err(ERR_IO, "cannot write '%s': %s", f->path, strerror(errno));
+}
+
+static int torn_cut(struct jsonl *f)
+{
+    if (f->torn && ftruncate(f->fd, f->whole) != 0)
+        return fail_write(f);
+    f->torn = false;
+    return 0;
+}
+
+/* All n bytes at the end of the file, or none of them. */
+static int line_append(struct jsonl *f, const char *line, size_t n)
+{
+    TRY(torn_cut(f));
+    f->whole = lseek(f->fd, 0, SEEK_END);
+    if (f->whole < 0)
+        return fail_write(f);
+    while (n > 0) {
+        ssize_t done = write(f->fd, line, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            int code = fail_write(f);
+
+            torn_cut(f); /* else the next line does it: f->torn stays */
+            return code;
+        }
+        f->torn = true;
+        line += done;
+        n -= (size_t)done;
+    }
+    f->torn = false;
+    return 0;
+}
+
 static int jsonl_emit(struct sink *s, const char *kind, const struct field *fields)
 {
-    json_t *line = json_object();
-    int failed;
+    json_t *o = json_object();
+    char *text;
+    int code;
 
-    json_object_set_new(line, "kind", json_string(kind));
+    json_object_set_new(o, "kind", json_string(kind));
     for (; fields->type != FIELD_END; fields++)
-        json_object_set_new(line, fields->key, field_value(fields));
-    failed = json_dumpf(line, s->state, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
-             fputc('\n', s->state) == EOF || fflush(s->state) != 0;
-    json_decref(line);
-    return failed ? err(ERR_IO, "cannot write metrics: %s", strerror(errno)) : 0;
+        json_object_set_new(o, fields->key, field_value(fields));
+    text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(o);
+    if (!text)
+        return err(ERR_MEMORY, "no memory for an event '%s'", kind);
+    size_t n = strlen(text);
+    text[n] = '\n'; /* in the place of the closing NUL */
+    code = line_append(s->state, text, n + 1);
+    free(text);
+    return code;
 }
 
 static int jsonl_flush(struct sink *s)
 {
-    if (fflush(s->state) != 0 || fsync(fileno(s->state)) != 0)
-        return err(ERR_IO, "cannot write metrics: %s", strerror(errno));
-    return 0;
+    struct jsonl *f = s->state;
+
+    TRY(torn_cut(f));
+    return fsync(f->fd) != 0 ? fail_write(f) : 0;
 }
 
 static void jsonl_close(struct sink *s)
 {
-    fclose(s->state);
+    struct jsonl *f = s->state;
+
+    close(f->fd);
+    free(f);
 }
 
 static const struct sink_ops jsonl = {
@@ -49,10 +109,18 @@ static const struct sink_ops jsonl = {
 
 int sink_open_jsonl(struct sink *s, const char *path)
 {
-    FILE *f = fopen(path, "a");
+    struct jsonl *f = calloc(1, sizeof *f + strlen(path) + 1);
 
     if (!f)
-        return err(ERR_CANTCREAT, "cannot create '%s': %s", path, strerror(errno));
+        return err(ERR_MEMORY, "no memory to write '%s'", path);
+    strcpy(f->path, path);
+    f->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (f->fd < 0) {
+        int code = err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
+
+        free(f);
+        return code;
+    }
     *s = (struct sink){.ops = &jsonl, .state = f};
     return 0;
 }

@@ -139,12 +139,12 @@ static void test_round_trip(void **state)
             assert_memory_equal(t->data, o->data, t->n * dtype_size(t->dtype));
         assert_ptr_equal(safetensors_find(&s, o->name), t);
     }
-    assert_int_equal(s.n_texts, N_TEXTS + 2);
+    assert_int_equal(s.n_texts, N_TEXTS + 3);
     for (int i = 0; i < N_TEXTS; i++) {
         assert_string_equal(s.texts[i].key, texts[i].key);
         assert_string_equal(safetensors_text(&s, texts[i].key), texts[i].value);
     }
-    assert_string_equal(s.texts[N_TEXTS + 1].key, "digest");
+    assert_string_equal(s.texts[N_TEXTS + 2].key, "digest");
     assert_null(safetensors_text(&s, "none"));
     assert_null(safetensors_find(&s, "none"));
     safetensors_close(&s);
@@ -275,9 +275,68 @@ static void test_bit_flips(void **state)
     store(p, n);
     assert_int_equal(safetensors_open(&s, path), 0);
     safetensors_close(&s);
+    free(p);
+}
+
+/* Of a damaged file it says where: the tensor, or the header where it is the tensor's digest that was hit. */
+static void test_place(void **state)
+{
+    (void)state;
+    size_t n;
+    struct safetensors s;
+    char part[200];
+
+    write_sample();
+    unsigned char *p = load(&n);
+    size_t data = 8 + (p[0] | (size_t)p[1] << 8);
+    size_t list = (size_t)(strstr((char *)p + 8, "tensor_digests") - (char *)p) + 17;
+    assert_int_equal(safetensors_open(&s, path), 0);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(part, sizeof part, "header");
+        for (int k = 0; k < s.n_tensors; k++) {
+            size_t begin = (size_t)((const char *)s.tensors[k].data - s.bytes);
+            size_t end = begin + s.tensors[k].n * dtype_size(s.tensors[k].dtype);
+            if (i >= begin && i < end)
+                snprintf(part, sizeof part, "is damaged: tensor '%s', bytes %zu .. %zu, ",
+                         s.tensors[k].name, begin, end);
+        }
+        p[i] ^= 1;
+        store(p, n);
+        refused(i >= data || (i >= list && i < list + 17 * N_TENSORS - 1) ? part : "'");
+        p[i] ^= 1;
+    }
+    safetensors_close(&s);
+    free(p);
+}
+
+/* A file whose digest is right and whose tensors' are not, and one without these (version 0.1). */
+static void test_lists(void **state)
+{
+    (void)state;
+    size_t n;
+    struct safetensors s;
+
+    write_sample();
+    unsigned char *p = load(&n);
+    char *list = strstr((char *)p + 8, "\"tensor_digests\":\"") + 18;
+    char *digits = strstr((char *)p + 8, ",\"digest\":\"") + 11, sign[17];
+    list[0] = list[0] == '0' ? '1' : '0';
+    memset(digits, '0', 16);
+    snprintf(sign, sizeof sign, "%016llx", (unsigned long long)XXH64(p, n, 0));
+    memcpy(digits, sign, 16);
+    store(p, n);
+    refused("is damaged: tensor 'conv1.weight', bytes ");
+    memcpy(list - 18, "\"tensor_digestx\"", 16);
+    memset(digits, '0', 16);
+    snprintf(sign, sizeof sign, "%016llx", (unsigned long long)XXH64(p, n, 0));
+    memcpy(digits, sign, 16);
+    store(p, n);
+    assert_int_equal(safetensors_open(&s, path), 0);
+    assert_true(s.digest != 0 && s.tensors[0].digest == 0);
+    safetensors_close(&s);
     p[n - 1] ^= 1;
     store(p, n);
-    refused("is damaged: its digest is ");
+    refused("bytes have digest ");
     free(p);
 }
 
@@ -332,7 +391,9 @@ static void test_hostile(void **state)
         {"{\"__metadata__\":{\"a\\\"digest\":\"0123456789abcdef\",\"digest\":\"0123456789abcdef\"}"
          "}",
          0, "is damaged"},
-        {"{\"__metadata__\":{\"digest_kind\":\"xxh64\"}}", 0, "has lost its digest"},
+        {"{\"__metadata__\":{\"digest_kind\":\"xxh64\"}}", 0, "header has lost its digest"},
+        {"{\"__metadata__\":{\"digest\":\"0123456789abcdef\",\"tensor_digests\":\"0\"}}", 0,
+         "is damaged: its header, bytes 0 .. "},
         {"{\"__metadata__\":{\"dig\\u0065st\":\"0123456789abcdef\"}}", 0, "say plainly where"},
         {"{\"__metadata__\":{\"digest\":\"01234567\\u00389abcdef\"}}", 0, "say plainly where"},
         {"{\"a\\u0000b\":{}}", 0, "header, at byte"},
@@ -490,13 +551,22 @@ static void test_unwritable_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_get),
-        cmocka_unit_test(test_format),           cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_foreign),          cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_bit_flips),        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_hostile_long),     cmocka_unit_test(test_hostile_huge),
-        cmocka_unit_test(test_not_files),        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_uncreatable),      cmocka_unit_test(test_leftover),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_get),
+        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_place),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_hostile_long),
+        cmocka_unit_test(test_hostile_huge),
+        cmocka_unit_test(test_not_files),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_uncreatable),
+        cmocka_unit_test(test_leftover),
         cmocka_unit_test(test_unwritable_texts),
     };
 

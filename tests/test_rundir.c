@@ -1,0 +1,210 @@
+/* test_rundir.c - whole lines and whole files on a disk that fills up; what a run's directory may hold. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "coordinator/rundir.h"
+#include "core/err.h"
+#include "core/outfile.h"
+
+static char directory[] = "/tmp/test_rundir[1]_XXXXXX";
+static struct rlimit unlimited;
+
+static int setup(void **unused)
+{
+    (void)unused;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &unlimited);
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    return rmdir(directory);
+}
+
+static const char *path_in(const char *name)
+{
+    static char path[300];
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+/* Stands for a full disk: files may not grow beyond n bytes. */
+static void limit(rlim_t n)
+{
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){n < unlimited.rlim_cur ? n : unlimited.rlim_cur,
+                                             unlimited.rlim_max});
+}
+
+static void touch(const char *name, const char *text)
+{
+    FILE *f = fopen(path_in(name), "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* Every line is a JSON object; the events of this kind, and the sum of their member `events`. */
+static int count_lines(const char *path, const char *kind, json_int_t *events)
+{
+    FILE *f = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+    int found = 0;
+
+    assert_non_null(f);
+    *events = 0;
+    while ((n = getline(&line, &room, f)) > 0) {
+        json_t *o = json_loads(line, 0, NULL);
+
+        assert_true(json_is_object(o) && line[n - 1] == '\n');
+        if (strcmp(json_string_value(json_object_get(o, "kind")), kind) == 0) {
+            found++;
+            *events += json_integer_value(json_object_get(o, "events"));
+        }
+        json_decref(o);
+    }
+    free(line);
+    fclose(f);
+    return found;
+}
+
+static void emit(struct rundir *d, int round)
+{
+    struct field fields[] = {INTEGER("round", round), NUMBER("loss", 1.0 / 3), {0}};
+
+    sink_emit(&d->metrics, "round", fields);
+}
+
+static void test_full(void **unused)
+{
+    (void)unused;
+    struct rundir d;
+    char sentence[1024], metrics[300];
+    json_int_t events;
+    int told = 0;
+
+    strcpy(metrics, path_in("metrics.jsonl"));
+    assert_int_equal(rundir_open(&d, directory, RUNDIR_FRESH), 0);
+    for (rlim_t n = 1000; n < 1100; n += 7) { /* cut a line at every place, more or less */
+        limit(n);
+        for (int i = 0; i < 40; i++) {
+            emit(&d, i);
+            told += rundir_news(&d, sentence, sizeof sentence);
+        }
+        assert_non_null(strstr(sentence, strerror(EFBIG)));
+        assert_true(d.metrics.gap > 0);
+        count_lines(metrics, "round", &events);
+        limit(RLIM_INFINITY);
+        if (n == 1000)
+            assert_int_equal(told, 1);
+    }
+    uint64_t lost = d.metrics.lost;
+    emit(&d, 40);
+    assert_true(rundir_news(&d, sentence, sizeof sentence));
+    assert_non_null(strstr(sentence, "metrics.jsonl' is written again; "));
+    assert_true(d.metrics.lost == lost && d.metrics.gap == 0);
+    assert_false(rundir_news(&d, sentence, sizeof sentence));
+    assert_int_equal(sink_flush(&d.metrics), 0);
+    assert_true(count_lines(metrics, "lost", &events) >= 1);
+    assert_true((uint64_t)events == lost);
+    rundir_close(&d);
+    assert_int_equal(rundir_open(&d, directory, RUNDIR_ERASE), 0);
+    rundir_close(&d);
+    unlink(metrics);
+}
+
+static void test_whole_files(void **unused)
+{
+    (void)unused;
+    char path[300], text[4000], read_text[16] = "";
+    FILE *f;
+
+    strcpy(path, path_in("manifest.json"));
+    memset(text, 'x', sizeof text);
+    touch("manifest.json", "the old");
+    limit(1000);
+    assert_int_equal(outfile_whole(path, text, sizeof text), ERR_IO);
+    limit(RLIM_INFINITY);
+    assert_non_null(strstr(err_text(), strerror(EFBIG)));
+    f = fopen(path, "r");
+    assert_non_null(fgets(read_text, sizeof read_text, f));
+    fclose(f);
+    assert_string_equal(read_text, "the old");
+    unlink(path);
+}
+
+static void test_open(void **unused)
+{
+    (void)unused;
+    struct rundir d;
+    char metrics[300];
+
+    strcpy(metrics, path_in("metrics.jsonl"));
+    touch("checkpoint-00-000000001.safetensors", "of a run without metrics");
+    assert_int_equal(rundir_open(&d, directory, RUNDIR_FRESH), ERR_CANTCREAT);
+    assert_non_null(strstr(err_text(), "holds a run already"));
+    touch("manifest.json.tmp-4-0", "");
+    touch("checkpoint-00-000000001.safetensors.tmp-77-3", "");
+    touch("thesis.tex.tmp-77-3", "");
+    assert_int_equal(rundir_open(&d, directory, RUNDIR_RESUME), 0);
+    rundir_close(&d);
+    assert_int_not_equal(access(path_in("manifest.json.tmp-4-0"), F_OK), 0);
+    assert_int_not_equal(access(path_in("checkpoint-00-000000001.safetensors.tmp-77-3"), F_OK), 0);
+    assert_int_equal(unlink(path_in("thesis.tex.tmp-77-3")), 0);
+    assert_int_equal(rundir_open(&d, directory, RUNDIR_ERASE), 0);
+    rundir_close(&d);
+    assert_int_equal(unlink(metrics), 0);
+}
+
+/* A line that is no JSON is not a reason to cut off what follows. */
+static void test_rewind(void **unused)
+{
+    (void)unused;
+    json_int_t events;
+
+    touch("metrics.jsonl", "{\"kind\":\"round\",\"round\":1,\"stage_index\":0}\n"
+                           "\x01\x02 a bad sector\n"
+                           "{\"kind\":\"round\",\"round\":2,\"stage_index\":0}\n"
+                           "{\"kind\":\"round\",\"round\":3,\"stage_index\":0}\n");
+    assert_int_equal(rundir_rewind(directory, 0, 2), 0);
+    FILE *f = fopen(path_in("metrics.jsonl"), "r+");
+    char line[100];
+    int n = 0;
+
+    while (fgets(line, sizeof line, f))
+        n++;
+    fclose(f);
+    assert_int_equal(n, 3);
+    assert_int_equal(rundir_rewind(directory, 0, 0), 0);
+    assert_int_equal(count_lines(path_in("metrics.jsonl"), "round", &events), 0);
+    unlink(path_in("metrics.jsonl"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_whole_files),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_rewind),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
