@@ -159,7 +159,7 @@ int crew_watch(struct crew *c, const struct round *r)
 
 void crew_dismiss(struct crew *c, int code, const char *reason)
 {
-    struct bye b = {.code = code};
+    struct bye b = {.code = code, .lost = code == ERR_LOST};
 
     strncpy(b.reason, reason, sizeof b.reason - 1);
     if (!c->comm || wire_pack_bye(&b, &c->out) < 0)

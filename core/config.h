@@ -26,8 +26,9 @@ struct cluster_config {
     int64_t threads; /* per rank; 0: the cores this rank may use, shared among a host's workers */
     char *schedule;  /* dynamic | static */
     double lease;    /* seconds of silence after which a rank is lost */
-    double start_limit; /* seconds every rank has to start */
-    int64_t memory;     /* MiB per thread for kept activations; beyond it they are recomputed */
+    int64_t max_restarts; /* launch/run: how often a run that was lost starts again */
+    double start_limit;   /* seconds every rank has to start */
+    int64_t memory;       /* MiB per thread for kept activations; beyond it they are recomputed */
 };
 
 struct data_config {

@@ -56,6 +56,8 @@ const struct config_key config_keys[] = {
  "seconds of silence after which a rank is lost"},
 {"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
  "seconds every rank has to start"},
+{"cluster", "max_restarts", CONFIG_INT, "3", 0, 1000, NULL, CLUSTER(max_restarts),
+ "launch/run: how often a run that was lost goes on from its last checkpoint"},
 {"cluster", "memory", CONFIG_INT, "1024", 0, 1 << 20, NULL, CLUSTER(memory),
  "MiB per thread for kept activations; beyond it they are recomputed, to the same bits"},
 

@@ -2,10 +2,12 @@
 #include "launch/team.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/blas.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
@@ -13,20 +15,27 @@
 
 volatile sig_atomic_t team_stop;
 
+static struct losses losses;
+
+const struct losses *team_losses(void)
+{
+    return &losses;
+}
+
 static void on_signal(int signal)
 {
     (void)signal;
     team_stop = 1;
 }
 
-/* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. */
-static void catch_signals(void)
+void team_catch_signals(void)
 {
     struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGUSR1, &a, NULL);
+    sigaction(SIGUSR2, &a, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }
@@ -53,6 +62,28 @@ static void team_close(struct team *t)
     free(t->configuration);
 }
 
+static void name_host(const char *host)
+{
+    size_t n = strlen(losses.hosts), length = strlen(host);
+
+    for (const char *p = losses.hosts; (p = strstr(p, host)); p += length)
+        if ((p == losses.hosts || p[-1] == ' ') && (p[length] == ' ' || p[length] == '\0'))
+            return;
+    snprintf(losses.hosts + n, sizeof losses.hosts - n, "%s%s", n ? " " : "", host);
+}
+
+/* A rank is lost that was there and has been silent for a lease. */
+static void note_losses(const struct team *t, int code)
+{
+    const struct crew *c = &t->crew;
+    double now = clock_seconds();
+
+    losses.any = code == ERR_LOST;
+    for (int i = 1; c->mates && losses.any && i < c->comm->size; i++)
+        if (c->mates[i].ready && now - c->mates[i].heard > t->config.cluster.lease)
+            name_host(c->mates[i].hello.host);
+}
+
 static int run_lead(struct comm *comm, const struct options *o,
                     int (*lead)(struct team *t, void *context), void *context)
 {
@@ -66,6 +97,7 @@ static int run_lead(struct comm *comm, const struct options *o,
     if (code >= 0)
         code = lead(t, context);
     t->crew.comm = comm; /* also when the crew was never gathered */
+    note_losses(t, code);
     crew_dismiss(&t->crew, code, code < 0 ? err_text() : "done");
     team_close(t);
     free(t);
@@ -74,7 +106,9 @@ static int run_lead(struct comm *comm, const struct options *o,
 
 static void *worker_thread(void *comm)
 {
-    worker_serve(comm, version);
+    bool lost;
+
+    worker_serve(comm, version, &lost);
     return NULL;
 }
 
@@ -102,13 +136,13 @@ int team_run(const struct options *o, int (*lead)(struct team *t, void *context)
     int code;
 
     blas_single_thread();
-    catch_signals();
     TRY(comm_open_mpi(&comm));
     if (comm.size == 1) {
         comm_close(&comm);
         return run_alone(o, lead, context);
     }
-    code = comm.rank == 0 ? run_lead(&comm, o, lead, context) : worker_serve(&comm, version);
+    code = comm.rank == 0 ? run_lead(&comm, o, lead, context)
+                          : worker_serve(&comm, version, &losses.any);
     comm_close(&comm);
     return code;
 }

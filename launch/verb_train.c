@@ -122,8 +122,9 @@ const struct verb verb_train = {
     .summary = "run the stages of a configuration",
     .text =
         "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"
-        "standard error, the result to standard output. SIGINT, SIGTERM and SIGUSR1 finish the\n"
-        "round, save and exit with 75; --resume goes on from there.",
+        "standard error, the result to standard output. SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 "
+        "finish\n"
+        "the round, save and exit with 75; --resume goes on from there.",
     .ranks = true,
     .run = train,
 };

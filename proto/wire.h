@@ -52,6 +52,7 @@ void welcome_release(struct welcome *w);
 
 struct bye {
     int code;
+    bool lost; /* ranks were lost on the way */
     char reason[512];
 };
 int wire_pack_bye(const struct bye *b, struct buffer *out);

@@ -38,7 +38,7 @@ struct worker {
     real *theta;    /* owned (largest P) */
     int64_t *words; /* owned: of total */
     struct total total;
-    bool ended;
+    bool ended, lost; /* the coordinator has said bye, after a loss */
 };
 
 static int say(struct worker *w, int to, enum message_kind kind, const struct part *parts, int n)
@@ -197,6 +197,16 @@ static int on_sum(struct worker *w, const struct message *m)
     return 0;
 }
 
+static int on_bye(struct worker *w, const struct message *m)
+{
+    struct bye b;
+
+    w->ended = true;
+    TRY(wire_unpack_bye(m->body, m->h.size, &b));
+    w->lost = b.lost;
+    return 0;
+}
+
 static int on_message(struct worker *w, const struct message *m)
 {
     if (m->from == 0)
@@ -204,7 +214,7 @@ static int on_message(struct worker *w, const struct message *m)
     if (m->h.kind == MESSAGE_WELCOME)
         return on_welcome(w, m);
     if (m->h.kind == MESSAGE_BYE)
-        w->ended = true;
+        return on_bye(w, m);
     if (!w->ready)
         return 0;
     if (m->h.kind == MESSAGE_PARAMS)
@@ -286,18 +296,20 @@ static void report(struct worker *w, int code)
         struct message m;
         int found = comm_poll(w->comm, &m);
 
-        w->ended = found < 0 || (found && m.h.kind == MESSAGE_BYE);
+        if (found < 0 || (found && m.h.kind == MESSAGE_BYE && on_bye(w, &m) < 0))
+            break;
         if (!found)
             comm_idle(w->comm);
     }
     err(code, "%s", b.reason);
 }
 
-int worker_serve(struct comm *c, const char *version)
+int worker_serve(struct comm *c, const char *version, bool *lost)
 {
     struct worker *w = calloc(1, sizeof *w);
     int code;
 
+    *lost = false;
     if (!w)
         return err(ERR_MEMORY, "no memory for a worker");
     w->comm = c, w->version = version;
@@ -306,6 +318,7 @@ int worker_serve(struct comm *c, const char *version)
     code = serve(w);
     if (code < 0 && code != ERR_LOST)
         report(w, code);
+    *lost = w->lost || code == ERR_LOST;
     if (w->ready)
         pool_close(&w->pool);
     setup_close(&w->setup);
