@@ -11,7 +11,10 @@
 #include "launch/verbs.h"
 #include "launch/verdict.h"
 
-enum { END_LIMIT = 30 }; /* seconds that a rank waits to be ended after a loss */
+enum {
+    START_LIMIT = 300, /* seconds for MPI to start all ranks */
+    END_LIMIT = 30,    /* seconds that a rank waits to be ended after a loss */
+};
 
 static int find_verb(const char *name, const struct verb **found)
 {
@@ -72,14 +75,35 @@ static void leave(int rank, int code, int status)
     _exit(err_exit_status(code));
 }
 
+static void on_alarm(int signal)
+{
+    static const char text[] = "metaloop: MPI has not started all ranks in time\n";
+
+    (void)signal;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+/* A rank that dies while MPI starts would keep the others waiting for ever. */
+static int start_mpi(int *argc, char ***argv)
+{
+    int provided, rank;
+
+    signal(SIGALRM, on_alarm);
+    alarm(START_LIMIT);
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    alarm(0);
+    return rank;
+}
+
 /* The coordinator's verdict is the run's; a worker has told it to the coordinator. */
 static int run_ranks(const struct verb *v, const struct options *o, int *argc, char ***argv)
 {
-    int provided, rank, code, status = 0;
+    int rank, code, status = 0;
 
     team_catch_signals();
-    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    rank = start_mpi(argc, argv);
     code = v->run(o);
     if (rank == 0)
         status = conclude(code);
