@@ -24,6 +24,7 @@ if [ -z "${METALOOP_ARGS:-}" ]; then
     echo "pbs.sh: nothing to run: qsub -v METALOOP_ARGS=\"train cluster.conf\" launch/pbs.sh" >&2
     exit 64
 fi
+args=()
 eval "args=($METALOOP_ARGS)" # quoted as in a shell
 
 # Seconds from "HH:MM:SS".
@@ -31,19 +32,17 @@ seconds() {
     awk -F: '{ s = 0; for (i = 1; i <= NF; i++) s = s * 60 + $i; print s }' <<<"$1"
 }
 
-# A job that PBS or this script has started before goes on; a run that is there is not erased.
-if [ "$(qstat -f "$PBS_JOBID" | sed -n 's/^ *run_count = //p')" -gt 1 ] 2>/dev/null || [ -n "${METALOOP_AGAIN:-}" ]; then
-    again=()
-    for word in "${args[@]}"; do
-        [ "$word" = --overwrite ] || [ "$word" = --resume ] || again+=("$word")
-    done
-    args=("${again[@]}")
-    [ "${args[0]}" != train ] || args+=(--resume)
+# A job that PBS has started before goes on; the run that is there is not erased.
+run_count=$(qstat -f "$PBS_JOBID" | sed -n 's/^ *run_count = //p')
+if [ "${run_count:-1}" -gt 1 ]; then
+    export METALOOP_AGAIN=1
 fi
 
 walltime=$(qstat -f "$PBS_JOBID" | sed -n 's/^ *Resource_List.walltime = //p')
-run=0 timer=0 cancelled=false
+run=0 timer=0 cancelled=false caught=false
+# shellcheck disable=SC2317 # called by traps
 forward() { # SIGNAL
+    caught=true
     [ "$1" = USR1 ] || cancelled=true
     [ "$run" = 0 ] || kill -USR1 "$run" 2>/dev/null || true
 }
@@ -61,10 +60,9 @@ fi
 
 "$home/launch/run" "${args[@]}" &
 run=$!
-status=0
-wait "$run" || status=$?
-while kill -0 "$run" 2>/dev/null; do # a trap ends wait, not the run
-    status=0
+caught=true
+while $caught; do # a signal ends wait, not the run
+    caught=false status=0
     wait "$run" || status=$?
 done
 [ "$timer" = 0 ] || kill "$timer" 2>/dev/null || true
