@@ -7,7 +7,6 @@
 # Ninety seconds before its walltime is over the run is saved and the job goes back into the queue (qrerun; where users
 # may not do that, a job that follows it is submitted). `qdel` saves and ends. The exit status is the run's.
 #PBS -N metaloop
-#PBS -l walltime=24:00:00
 #PBS -r y
 #PBS -j oe
 set -euo pipefail
