@@ -68,14 +68,16 @@ class Supervised:
         return self
 
     def __exit__(self, *failure):
-        left = self.processes() if self.process.poll() is not None else []
+        limit = time.monotonic() + 3  # ranks end within a second of their mpirun
+        while (left := self.processes()) and self.process.poll() is not None and time.monotonic() < limit:
+            time.sleep(0.02)
         for pid in {*self.processes(), self.process.pid}:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
-        if failure[0] is None:
+        if failure[0] is None and self.process.returncode >= 0:
             assert not left, [command_of(pid) for pid in left]
             assert not self.segments()
         for path in self.segments():

@@ -10,7 +10,7 @@ import cli
 from supervised import Supervised, checkpoints_of, wait_for
 
 TOOLS = os.path.join(cli.ROOT, "tests", "hosts")
-N = 4
+N = 7
 ROUNDS = 1000
 LONG = {"rounds = 8": f"rounds = {ROUNDS}", "every = 4": "every = 25", "threads = 1": "threads = 1  lease = 1"}
 
@@ -41,13 +41,13 @@ def digest(tmp_path_factory):
     return cli.done("train", cli.small(tmp_path_factory.mktemp("digest"), replace=LONG), "--json").json()["digest"]
 
 
-def start(folder, hosts, slots, *args):
-    """launch/run on the first of the hosts, with a hostfile, and a run directory that all of them see."""
+def start(folder, hosts, slots, at=None):
+    """launch/run on the first of the hosts (or at another), with a hostfile, and a run directory that all of them see."""
     path = cli.small(folder, replace=LONG)
     hostfile = folder / "hosts"
     hostfile.write_text("# these\n" + "".join(f"{h} slots={n}\n" for h, n in zip(hosts, slots)))
-    return Supervised(folder, "--hostfile", hostfile, "train", path, "--json", *args,
-                      before=[os.path.join(TOOLS, "on"), hosts[0]],
+    return Supervised(folder, "--hostfile", hostfile, "train", path, "--json",
+                      before=[os.path.join(TOOLS, "on"), at or hosts[0]],
                       env={"OMPI_MCA_plm_rsh_agent": os.path.join(TOOLS, "on")})
 
 
@@ -71,18 +71,21 @@ def crash(host):
 
 
 def test_host_lost(tmp_path, hosts, digest):
-    """One run loses a host whose processes are killed, another one a host whose cable is pulled."""
-    folders = tmp_path / "crash", tmp_path / "cable"
+    """One run loses a host whose processes are killed, another one a host whose cable is pulled; a third one, started from
+    a host that computes nothing, loses rank 0's host. At once, because they mostly wait."""
+    folders = tmp_path / "crash", tmp_path / "cable", tmp_path / "rank0"
     for folder in folders:
         folder.mkdir()
-    with start(folders[0], hosts[:2], [2, 1]) as first, start(folders[1], hosts[2:], [2, 1]) as second:
+    with start(folders[0], hosts[:2], [2, 1]) as first, start(folders[1], hosts[2:4], [2, 1]) as second, \
+            start(folders[2], hosts[4:6], [1, 1], at=hosts[6]) as third:
         for folder in folders:
             wait_for(lambda: len(checkpoints_of(folder / "run")) >= 2)
         crash(hosts[1])
+        crash(hosts[4])
         subprocess.run(["ip", "-n", hosts[3], "link", "set", "eth0", "down"], check=True)
-        results = first.result(), second.result()
+        results = first.result(), second.result(), third.result()
         crash(hosts[3])  # a daemon behind the cable does not know that its run has ended
-    for result, lost in zip(results, (hosts[1], hosts[3])):
+    for result, lost in zip(results, (hosts[1], hosts[3], "rank 0 was lost; restart 1")):
         assert result.rc == 0 and result.json()["digest"] == digest, result
         assert lost in result.err, result
     assert f"host '{hosts[3]}' does not answer and is left out" in results[1].err or "restart" not in results[1].err

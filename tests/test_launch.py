@@ -161,8 +161,9 @@ def test_status_file_that_cannot_be_written(tmp_path, conf):
     assert result.rc == CANTCREAT and "METALOOP_STATUS" in result.err and "digest" in result.out, result
 
 
-def test_verdict_of_a_loss(tmp_path, long):
-    """A worker is killed under plain mpirun that lets the others go on."""
+@pytest.mark.parametrize("killed", ["worker", "rank 0"])
+def test_loss_under_plain_mpirun(killed, tmp_path, long):
+    """With the others going on: rank 0 leaves a verdict, workers without a rank 0 end by themselves."""
     status = tmp_path / "status"
     env = cli.environment({"METALOOP_STATUS": status})
     command = ["mpirun", "--enable-recovery", "-n", "3", cli.METALOOP, "train", long, "--set", "stage.meta.rounds=1000000"]
@@ -171,14 +172,17 @@ def test_verdict_of_a_loss(tmp_path, long):
         try:
             when_saved(tmp_path / "run")
             victims = [p for p in cli.members(process.pid) if p != process.pid]
-            for pid in victims:  # every rank but the coordinator
+            for pid in victims:
                 with open(f"/proc/{pid}/environ", "rb") as f:
-                    if b"OMPI_COMM_WORLD_RANK=0" not in f.read().split(b"\0"):
-                        os.kill(pid, signal.SIGKILL)
-            wait_for(status.exists)
+                    is_first = b"OMPI_COMM_WORLD_RANK=0" in f.read().split(b"\0")
+                if is_first == (killed == "rank 0"):
+                    os.kill(pid, signal.SIGKILL)
             process.wait(60)
         finally:
             cli.end(process)
+    if killed == "rank 0":
+        assert not status.exists()
+        return
     said = dict(line.split("=", 1) for line in status.read_text().split("\n")[:-1])
     assert said["exit"] == "1" and said["restart"] == "yes" and said["lost"] == os.uname().nodename, said
 
