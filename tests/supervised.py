@@ -105,7 +105,7 @@ class Supervised:
             assert self.process.poll() is None, self.result()
             try:
                 with open(self.status + ".rank0") as f:
-                    pid, _, job = f.read().split()
+                    pid, job = f.read().split()[:2]
             except (OSError, ValueError):
                 return None
             return (int(pid), int(job)) if int(job) != after else None

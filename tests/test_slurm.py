@@ -17,32 +17,36 @@ def slurm():
         yield private
 
 
-def test_digest(tmp_path, slurm):
-    path = cli.small(tmp_path)
-    digest = cli.done("train", path, "--json").json()["digest"]
-    number = slurm.submit(tmp_path / "log", "train", path, "--json", "--overwrite", options=["-n", "3"])
-    job = slurm.ends(number)
-    log = (tmp_path / "log").read_text()
-    assert job["JobState"] == "COMPLETED", log
-    assert json.loads(log.strip().split("\n")[-1])["digest"] == digest, log
-    with open(tmp_path / "run" / "manifest.json") as f:
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory, slurm):
+    """Three at once: one that ends, one that cannot start, one that is told to end. name: (folder, job, its log)"""
+    made = {}
+    for name, change, args in (("whole", {}, ["--json", "--overwrite"]), ("wrong", {}, ["--set", "stage.meta.wya=3"]),
+                               ("told", {"rounds = 8": "rounds = 1000000"}, [])):
+        folder = tmp_path_factory.mktemp(name)
+        path = cli.small(folder, replace=change)
+        made[name] = folder, slurm.submit(folder / "log", "train", path, *args, options=["-n", "3"])
+    wait_for(lambda: len(checkpoints_of(made["told"][0] / "run")) >= 2)
+    slurm.call("scancel", "--batch", "--signal=TERM", made["told"][1])
+    return {name: (folder, slurm.ends(number), (folder / "log").read_text()) for name, (folder, number) in made.items()}
+
+
+def test_digest(jobs):
+    folder, job, log = jobs["whole"]
+    with open(folder / "run" / "manifest.json") as f:
         assert json.load(f)["ranks"] == 3
+    digest = cli.done("train", folder / "small.conf", "--json", "--overwrite").json()["digest"]
+    assert job["JobState"] == "COMPLETED" and json.loads(log.strip().split("\n")[-1])["digest"] == digest, log
 
 
-def test_exit_status(tmp_path, slurm):
-    number = slurm.submit(tmp_path / "log", "train", cli.small(tmp_path), "--set", "stage.meta.wya=3")
-    job = slurm.ends(number)
-    assert job["JobState"] == "FAILED" and job["ExitCode"] == "78:0" and job["Restarts"] == "0", job
+def test_exit_status(jobs):
+    _, job, log = jobs["wrong"]
+    assert job["JobState"] == "FAILED" and job["ExitCode"] == "78:0" and job["Restarts"] == "0", (job, log)
 
 
-def test_told_to_end_it_saves(tmp_path, slurm):
+def test_told_to_end_it_saves(jobs):
     """The batch script alone gets the signal; the job is not started again."""
-    path = cli.small(tmp_path, replace={"rounds = 8": "rounds = 1000000"})
-    number = slurm.submit(tmp_path / "log", "train", path)
-    wait_for(lambda: len(checkpoints_of(tmp_path / "run")) >= 2)
-    slurm.call("scancel", "--batch", "--signal=TERM", number)
-    job = slurm.ends(number)
-    log = (tmp_path / "log").read_text()
-    assert job["JobState"] == "FAILED" and job["ExitCode"] == "75:0" and job["Restarts"] == "0", log
-    saved = checkpoints_of(tmp_path / "run")[-1]
-    assert f"saved as '{saved}'" in log and int(saved[-21:-12]) == rounds_of(tmp_path / "run"), log
+    folder, job, log = jobs["told"]
+    assert job["JobState"] == "FAILED" and job["ExitCode"] == "75:0" and job["Restarts"] == "0", (job, log)
+    saved = checkpoints_of(folder / "run")[-1]
+    assert f"saved as '{saved}'" in log and int(saved[-21:-12]) == rounds_of(folder / "run"), log
