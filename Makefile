@@ -91,6 +91,18 @@ check-torch:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@$(PYTHON) tests/run tests/test_torch.py
 
+# The batch script in a private Slurm; make test has it too, where Slurm is installed.
+check-slurm:
+	@launch/install-deps test slurm
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(PYTHON) tests/run tests/test_slurm.py
+
+# What takes minutes of waiting: a job longer than its time limit.
+soak:
+	@launch/install-deps test slurm
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(PYTHON) tests/soak/slurm
+
 docs/configuration.md: $(BUILD)/metaloop
 	@{ echo '# Configuration'; echo; $(BUILD)/metaloop list keys --markdown; } > $@
 
@@ -98,14 +110,16 @@ help:
 	@echo 'make quickstart   install what is missing, build, meta-train on built-in data'
 	@echo 'make test         install what is missing, build, run every test'
 	@echo 'make              build/metaloop (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
-	@echo 'make lint         include directions, sizes, formatting'
+	@echo 'make lint         include directions, sizes, formatting, shellcheck'
 	@echo 'make check-san    the tests under the address and undefined-behaviour sanitizers'
 	@echo 'make check-torch  the tests that need PyTorch (installs it)'
+	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
+	@echo 'make soak         a Slurm job longer than its time limit: about four minutes'
 	@echo 'make clean'
 
 clean:
 	rm -rf build build64 build-san
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d)
-.PHONY: all tests-build quickstart test lint check-san check-torch help clean FORCE
+.PHONY: all tests-build quickstart test lint check-san check-torch check-slurm soak help clean FORCE
 .SECONDARY:

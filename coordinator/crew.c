@@ -198,7 +198,7 @@ static void await_byes(struct crew *c)
 
 void crew_dismiss(struct crew *c, int code, const char *reason)
 {
-    struct bye b = {.code = code};
+    struct bye b = {.code = code, .lost = code == ERR_LOST || crew_lost(c) > 0};
 
     strncpy(b.reason, reason, sizeof b.reason - 1);
     if (!c->comm || wire_pack_bye(&b, &c->out) < 0)

@@ -60,6 +60,8 @@ const struct config_key config_keys[] = {
  "seconds a rank may take for its tasks while nothing is known of how long they take"},
 {"cluster", "max_failed", CONFIG_REAL, "0.5", 0, 1, NULL, CLUSTER(max_failed),
  "largest share of a round's tasks that may be set aside as not finite or too large; above it the run stops before the step"},
+{"cluster", "max_restarts", CONFIG_INT, "3", 0, 1000, NULL, CLUSTER(max_restarts),
+ "launch/run: how often a run that was lost goes on from its last checkpoint"},
 {"cluster", "memory", CONFIG_INT, "1024", 0, 1 << 20, NULL, CLUSTER(memory),
  "MiB per thread for kept activations; beyond it they are recomputed, to the same bits"},
 

@@ -3,10 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/config.h"
 #include "core/err.h"
+#include "launch/team.h"
 #include "launch/verbs.h"
+#include "launch/verdict.h"
+
+enum {
+    START_LIMIT = 300, /* seconds for MPI to start all ranks */
+    END_LIMIT = 30,    /* seconds that a rank waits to be ended after a loss */
+};
 
 static int find_verb(const char *name, const struct verb **found)
 {
@@ -40,22 +48,72 @@ static int is_first_rank(void)
     return !rank || strcmp(rank, "0") == 0;
 }
 
-/* The coordinator's verdict is the run's; a worker has told it to the coordinator. After the loss of a rank
- * MPI_Finalize could wait for ever. */
-static int run_ranks(const struct verb *v, const struct options *o, int *argc, char ***argv)
+/* Results are out, the error is told, the verdict is on disk: the exit status of the run. */
+static int conclude(int code)
 {
-    int provided, rank, code;
+    struct verdict v = {.restart = code == ERR_LOST, .lost = team_losses()->hosts};
 
+    if (fflush(stdout) != 0 && code == 0)
+        code = err(ERR_IO, "cannot write to standard output");
+    say_error(code);
+    v.status = err_exit_status(code);
+    v.reason = code < 0 ? err_text() : "done";
+    code = verdict_write(&v);
+    say_error(code);
+    return v.status ? v.status : err_exit_status(code);
+}
+
+/* After a loss MPI_Finalize could wait for ever. The coordinator ends everybody; a worker waits for that, unless it is
+ * the coordinator that was lost. */
+static void leave(int rank, int code, int status)
+{
+    if (rank == 0)
+        MPI_Abort(MPI_COMM_WORLD, status);
+    signal(SIGTERM, SIG_DFL);
+    if (code != ERR_LOST)
+        sleep(END_LIMIT);
+    _exit(err_exit_status(code));
+}
+
+static void on_alarm(int signal)
+{
+    static const char text[] = "metaloop: MPI has not started all ranks in time\n";
+
+    (void)signal;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+/* A rank that dies while MPI starts would keep the others waiting for ever. */
+static int start_mpi(int *argc, char ***argv)
+{
+    int provided, rank;
+
+    signal(SIGALRM, on_alarm);
+    alarm(START_LIMIT);
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    alarm(0);
+    return rank;
+}
+
+/* The coordinator's verdict is the run's; a worker has told it to the coordinator. */
+static int run_ranks(const struct verb *v, const struct options *o, int *argc, char ***argv)
+{
+    int rank, code, status = 0;
+
+    team_catch_signals();
+    rank = start_mpi(argc, argv);
     code = v->run(o);
-    if (rank == 0 || code == ERR_LOST)
+    if (rank == 0)
+        status = conclude(code);
+    else if (code == ERR_LOST)
         say_error(code);
     fflush(NULL);
-    if (code == ERR_LOST)
-        MPI_Abort(MPI_COMM_WORLD, err_exit_status(code));
+    if (team_losses()->any)
+        leave(rank, code, status);
     MPI_Finalize();
-    return rank == 0 ? err_exit_status(code) : 0;
+    return status;
 }
 
 static int start(int argc, char **argv)
@@ -90,12 +148,5 @@ int main(int argc, char **argv)
 {
     int code = start(argc, argv);
 
-    if (!is_first_rank())
-        return 0;
-    say_error(code);
-    if (fflush(stdout) != 0 && code == 0) {
-        fprintf(stderr, "metaloop: cannot write to standard output\n");
-        return err_exit_status(ERR_IO);
-    }
-    return err_exit_status(code);
+    return is_first_rank() ? conclude(code) : 0;
 }

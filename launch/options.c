@@ -190,7 +190,7 @@ int options_read(struct options *o, const struct verb *v, int argc, char **argv)
 void options_help(const struct verb *const *verbs)
 {
     printf("metaloop - exact, distributed meta-learning and transfer learning\n\n"
-           "usage: mpirun -n RANKS metaloop train|evaluate CONFIGURATION [OPTION]...\n"
+           "usage: launch/run -n RANKS train|evaluate CONFIGURATION [OPTION]...\n"
            "       metaloop VERB ... [OPTION]...\n\n");
     for (; *verbs; verbs++)
         printf("  %-10s %s\n", (*verbs)->name, (*verbs)->summary);

@@ -14,14 +14,20 @@
 
 volatile sig_atomic_t team_stop;
 
+static struct losses losses;
+
+const struct losses *team_losses(void)
+{
+    return &losses;
+}
+
 static void on_signal(int signal)
 {
     (void)signal;
     team_stop = 1;
 }
 
-/* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. */
-static void catch_signals(void)
+void team_catch_signals(void)
 {
     struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
@@ -61,6 +67,26 @@ static void on_notice(void *context, const struct notice *n)
     fprintf(stderr, "warning: %s\n", n->text);
 }
 
+static void name_host(const char *host)
+{
+    size_t n = strlen(losses.hosts), length = strlen(host);
+
+    for (const char *p = losses.hosts; (p = strstr(p, host)); p += length)
+        if ((p == losses.hosts || p[-1] == ' ') && (p[length] == ' ' || p[length] == '\0'))
+            return;
+    snprintf(losses.hosts + n, sizeof losses.hosts - n, "%s%s", n ? " " : "", host);
+}
+
+static void note_losses(const struct team *t, int code)
+{
+    const struct crew *c = &t->crew;
+
+    losses.any = code == ERR_LOST || crew_lost(c) > 0;
+    for (int i = 1; c->mates && i < c->comm->size; i++)
+        if (c->mates[i].gone && c->mates[i].ready)
+            name_host(c->mates[i].hello.host);
+}
+
 static int run_lead(struct comm *comm, const struct options *o,
                     int (*lead)(struct team *t, void *context), void *context)
 {
@@ -76,6 +102,7 @@ static int run_lead(struct comm *comm, const struct options *o,
         code = lead(t, context);
     t->crew.comm = comm; /* also when the crew was never gathered */
     crew_dismiss(&t->crew, code, code < 0 ? err_text() : "done");
+    note_losses(t, code);
     team_close(t);
     free(t);
     return code;
@@ -83,7 +110,9 @@ static int run_lead(struct comm *comm, const struct options *o,
 
 static void *worker_thread(void *comm)
 {
-    worker_serve(comm, version);
+    bool lost;
+
+    worker_serve(comm, version, &lost);
     return NULL;
 }
 
@@ -111,13 +140,13 @@ int team_run(const struct options *o, int (*lead)(struct team *t, void *context)
     int code;
 
     blas_single_thread();
-    catch_signals();
     TRY(comm_open_mpi(&comm));
     if (comm.size == 1) {
         comm_close(&comm);
         return run_alone(o, lead, context);
     }
-    code = comm.rank == 0 ? run_lead(&comm, o, lead, context) : worker_serve(&comm, version);
+    code = comm.rank == 0 ? run_lead(&comm, o, lead, context)
+                          : worker_serve(&comm, version, &losses.any);
     comm_close(&comm);
     return code;
 }

@@ -3,13 +3,18 @@
 #define LAUNCH_TEAM_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 #include "coordinator/crew.h"
 #include "core/config.h"
 #include "launch/options.h"
 
-/* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2. */
+/* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, once team_catch_signals has been called. */
 extern volatile sig_atomic_t team_stop;
+
+/* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. Before MPI starts, so
+ * that a signal to the whole job finds no rank unprepared. */
+void team_catch_signals(void);
 
 struct team { /* on the coordinator, when everybody is ready */
     const struct options *options;
@@ -23,5 +28,13 @@ struct team { /* on the coordinator, when everybody is ready */
  * gathers the crew and calls lead(team, context) on rank 0; dismisses the crew with its verdict. The other
  * ranks serve meanwhile. Must be called by every rank. */
 int team_run(const struct options *o, int (*lead)(struct team *t, void *context), void *context);
+
+struct losses {
+    bool any;        /* ranks were lost on the way: MPI_Finalize could wait for ever */
+    char hosts[512]; /* theirs, each once, separated by blanks; the coordinator's knowledge */
+};
+
+/* Of the run that team_run has ended; none before. */
+const struct losses *team_losses(void);
 
 #endif

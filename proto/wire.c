@@ -217,6 +217,7 @@ int wire_pack_bye(const struct bye *b, struct buffer *out)
     Metaloop__Bye m = METALOOP__BYE__INIT;
 
     m.code = b->code;
+    m.lost = b->lost;
     m.reason = (char *)b->reason;
     return pack(&m.base, out);
 }
@@ -227,7 +228,7 @@ int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
 
     if (!m)
         return refuse("bye");
-    *b = (struct bye){.code = m->code};
+    *b = (struct bye){.code = m->code, .lost = m->lost};
     copy(b->reason, sizeof b->reason, m->reason);
     metaloop__bye__free_unpacked(m, NULL);
     return 0;

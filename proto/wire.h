@@ -60,6 +60,7 @@ int wire_unpack_done(const void *bytes, size_t n, struct done *d);
 
 struct bye {
     int code;
+    bool lost; /* ranks were lost on the way */
     char reason[512];
 };
 int wire_pack_bye(const struct bye *b, struct buffer *out);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Include directions, sizes, formatting and forbidden words. Prints file:line: message; exit 1 on any.
+"""Include directions, sizes, formatting, forbidden words and what shellcheck says. Prints file:line: message; exit 1 on any.
 
 usage: tests/lint.py [ROOT]
 """
@@ -29,7 +29,7 @@ FREE = ("tests", "bench")  # these may include anything
 FUNCTION_MAX, FUNCTION_NINE_IN_TEN, FUNCTION_MEDIAN = 80, 40, 15
 FILE_MAX, FILE_WARN = 600, 300
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
-TEXT = (".c", ".h", ".proto", ".py", ".conf", ".sh", ".html", ".js", ".css")
+TEXT = (".c", ".h", ".proto", ".py", ".conf", ".sh", ".sbatch", ".html", ".js", ".css")
 FLAGS = re.compile(r"-Ofast|-f(?:fast-math|finite-math-only|unsafe-math-optimizations|associative-math)")
 
 violations = []
@@ -149,6 +149,19 @@ def check_format(paths):
         violation("clang-format", 0, run.stdout.strip() or f"exit status {run.returncode}")
 
 
+def check_shell(paths):
+    try:
+        run = subprocess.run(["shellcheck", "-S", "warning", "-f", "gcc", *paths], cwd=ROOT, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except FileNotFoundError:
+        violation("shellcheck", 0, "not installed: launch/install-deps lint")
+        return
+    for path, line, message in re.findall(r"^(.+?):(\d+):\d+: (.*)", run.stdout, re.M):
+        violation(path, int(line), message)
+    if run.returncode > 1:
+        violation("shellcheck", 0, run.stdout.strip())
+
+
 def check_flags(path, lines):
     for n, line in enumerate(lines, 1):
         found = FLAGS.search(line.split("#")[0])
@@ -157,7 +170,7 @@ def check_flags(path, lines):
 
 
 def main():
-    sizes, code = [], []
+    sizes, code, shell = [], [], []
     for path in files():
         is_code = path.endswith((".c", ".h"))
         name = os.path.basename(path)
@@ -165,6 +178,8 @@ def main():
             continue
         lines = lines_of(path)
         check_text(path, lines)
+        if lines[0] == "#!/bin/bash":
+            shell.append(path)
         if is_code:
             code.append(path)
             check_includes(path, lines)
@@ -174,6 +189,8 @@ def main():
     distribution = check_distribution(sizes)
     if code:
         check_format(code)
+    if shell:
+        check_shell(shell)
     for path, line, message in sorted(violations):
         print(f"{path}:{line}: {message}")
     print(f"lint: {len(code)} C files, {distribution}; {len(violations)} violations")

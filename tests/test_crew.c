@@ -38,6 +38,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     struct header round; /* of the last parameters */
     pthread_t thread;
     int code; /* of worker_serve */
+    bool lost;
 };
 
 static void nap(double seconds)
@@ -128,7 +129,7 @@ static void *worker(void *argument)
 {
     struct faulty *f = argument;
 
-    f->code = worker_serve(&f->comm, "test");
+    f->code = worker_serve(&f->comm, "test", &f->lost);
     return NULL;
 }
 

@@ -43,7 +43,7 @@ struct worker {
     real *theta;    /* owned (largest P) */
     int64_t *words; /* owned: of total */
     struct total total;
-    bool ended;
+    bool ended, lost; /* the coordinator has said bye, after a loss */
 };
 
 static int say(struct worker *w, int to, enum message_kind kind, const struct part *parts, int n)
@@ -235,10 +235,11 @@ static int on_sum(struct worker *w, const struct message *m)
 /* The run is over: answered, so that the coordinator knows who heard it. */
 static int on_bye(struct worker *w, const struct message *m)
 {
-    struct bye b = {0};
+    struct bye b;
 
-    (void)m;
     w->ended = true;
+    TRY(wire_unpack_bye(m->body, m->h.size, &b));
+    w->lost = b.lost;
     TRY(wire_pack_bye(&b, &w->out));
     return say_buffer(w, MESSAGE_BYE);
 }
@@ -376,18 +377,21 @@ static void report(struct worker *w, int code)
 
         if (found > 0 && m.from == 0)
             w->heard = clock_seconds();
-        w->ended = found < 0 || (found && m.h.kind == MESSAGE_BYE) || keep_alive(w, &looked) < 0;
+        if (found > 0 && m.h.kind == MESSAGE_BYE)
+            found = on_bye(w, &m);
+        w->ended |= found < 0 || keep_alive(w, &looked) < 0;
         if (!found)
             comm_idle(w->comm);
     }
     err(code, "%s", b.reason);
 }
 
-int worker_serve(struct comm *c, const char *version)
+int worker_serve(struct comm *c, const char *version, bool *lost)
 {
     struct worker *w = calloc(1, sizeof *w);
     int code;
 
+    *lost = false;
     if (!w)
         return err(ERR_MEMORY, "no memory for a worker");
     w->comm = c, w->version = version;
@@ -396,6 +400,7 @@ int worker_serve(struct comm *c, const char *version)
     code = serve(w);
     if (code < 0 && code != ERR_LOST)
         report(w, code);
+    *lost = w->lost || code == ERR_LOST;
     if (w->ready)
         pool_close(&w->pool);
     setup_close(&w->setup);
