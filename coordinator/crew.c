@@ -157,16 +157,15 @@ int crew_watch(struct crew *c, const struct round *r)
     return 0;
 }
 
-int crew_reassure(struct crew *c)
+void crew_reassure(struct crew *c)
 {
     double now = clock_seconds();
 
     if (now - c->spoke <= c->setup->config->cluster.lease / 4)
-        return 0;
+        return;
     for (int i = 1; i < c->n_members; i++)
-        TRY(crew_say(c, (int)c->members[i], MESSAGE_ALIVE, NULL, NULL));
+        crew_say(c, (int)c->members[i], MESSAGE_ALIVE, NULL, NULL);
     c->spoke = now;
-    return 0;
 }
 
 void crew_dismiss(struct crew *c, int code, const char *reason)
