@@ -88,8 +88,8 @@ int crew_invite(struct crew *c, struct comm *comm, const char *configuration, co
 int crew_gather(struct crew *c, const struct setup *setup);
 
 /* Between rounds, where the coordinator waits for something else (a disk): tells the workers now and then that it is
- * there. To be called several times per cluster.lease. */
-int crew_reassure(struct crew *c);
+ * there. To be called several times per cluster.lease. Whom it does not reach, the next round finds lost. */
+void crew_reassure(struct crew *c);
 
 /* Tells every worker that the run is over, and waits for their answers; who does not give one is gone. */
 void crew_dismiss(struct crew *c, int code, const char *reason);

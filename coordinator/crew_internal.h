@@ -31,7 +31,7 @@ int crew_hello(struct crew *c, const struct message *m); /* a worker reports, in
 /* ---- crew_watch.c ---- */
 
 /* Gives signs of life and looks at everybody's lease, every few milliseconds. */
-int crew_watch(struct crew *c, uint64_t round);
+void crew_watch(struct crew *c, uint64_t round);
 
 /* What any message tells of its sender, whatever its epoch. */
 void crew_heard(struct crew *c, const struct message *m, uint64_t round);

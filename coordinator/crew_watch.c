@@ -3,7 +3,6 @@
 
 #include "coordinator/crew_internal.h"
 #include "core/clock.h"
-#include "core/err.h"
 
 #define LOOK_EVERY 2e-3 /* seconds */
 
@@ -20,26 +19,25 @@ static void lose(struct crew *c, int rank, double silent, uint64_t round)
                     rank, mate->hello.host, silent, round);
 }
 
-int crew_reassure(struct crew *c)
+void crew_reassure(struct crew *c)
 {
     double now = clock_seconds();
 
     if (now - c->spoke <= c->setup->config->cluster.lease / 4)
-        return 0;
+        return;
     c->spoke = now;
     for (int i = 1; i < c->comm->size; i++)
         if (c->mates[i].ready && !c->mates[i].gone)
-            TRY(crew_say(c, i, MESSAGE_ALIVE, NULL, NULL));
-    return 0;
+            crew_say(c, i, MESSAGE_ALIVE, NULL, NULL);
 }
 
-int crew_watch(struct crew *c, uint64_t round)
+void crew_watch(struct crew *c, uint64_t round)
 {
     double now = clock_seconds(), lease = c->setup->config->cluster.lease;
     bool slept = now - c->looked > lease / 2; /* this rank itself stood still: judge nobody by it */
 
     if (now - c->looked < LOOK_EVERY)
-        return 0;
+        return;
     c->looked = now;
     for (int i = 1; i < c->comm->size; i++) {
         struct mate *mate = &c->mates[i];
@@ -51,7 +49,7 @@ int crew_watch(struct crew *c, uint64_t round)
         if (now - mate->heard > lease)
             lose(c, i, now - mate->heard, round);
     }
-    return crew_reassure(c);
+    crew_reassure(c);
 }
 
 void crew_heard(struct crew *c, const struct message *m, uint64_t round)

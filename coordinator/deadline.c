@@ -41,20 +41,10 @@ int deadline_open(struct deadline *d, double limit)
     return 0;
 }
 
-/* Slow ones count at once, quick ones little by little. */
-static void note(double *usual, double seconds)
-{
-    *usual = fmax(seconds, 0.9 * *usual);
-}
-
+/* Slow rounds count at once, quick ones little by little. */
 void deadline_note_round(struct deadline *d, double seconds)
 {
-    note(&d->round, seconds);
-}
-
-void deadline_note_save(struct deadline *d, double seconds)
-{
-    note(&d->save, seconds);
+    d->round = fmax(seconds, 0.9 * d->round);
 }
 
 static bool is_past(const struct deadline *d, double needed)
@@ -62,12 +52,12 @@ static bool is_past(const struct deadline *d, double needed)
     return clock_seconds() + LEAVE_SECONDS + MARGIN * needed > d->at;
 }
 
-bool deadline_before_round(const struct deadline *d)
+bool deadline_before_round(const struct deadline *d, double save)
 {
-    return is_past(d, d->round + d->save);
+    return is_past(d, d->round + save);
 }
 
-bool deadline_before_save(const struct deadline *d)
+bool deadline_before_save(const struct deadline *d, double save)
 {
-    return is_past(d, d->save);
+    return is_past(d, save);
 }

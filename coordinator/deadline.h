@@ -10,7 +10,6 @@
 struct deadline {
     double at;    /* clock_seconds; infinite: none */
     double round; /* seconds that a round may take, from those seen */
-    double save;  /* seconds that a checkpoint may take, from those seen */
 };
 
 /* The earlier of `limit` seconds from now (0: none) and SLURM_JOB_END_TIME (seconds since 1970) of the

@@ -139,7 +139,6 @@ static void note_saved(struct train *t)
             {0},
         };
 
-        deadline_note_save(&t->deadline, last->seconds);
         sink_emit(&t->rundir.metrics, "checkpoint", fields);
         if (last->code >= 0)
             snprintf(t->checkpoint, sizeof t->checkpoint, "%s", last->path);
@@ -175,19 +174,18 @@ static int wait_disk(struct train *t, double seconds)
     int code;
 
     while ((code = saver_wait(&t->saver, MOMENT)) < 0 && clock_seconds() < limit)
-        TRY(crew_reassure(t->crew));
+        crew_reassure(t->crew);
     return code;
 }
 
-static int let_pass(struct train *t, double seconds)
+static void let_pass(struct train *t, double seconds)
 {
     double limit = clock_seconds() + seconds;
 
     while (clock_seconds() < limit) {
-        TRY(crew_reassure(t->crew));
+        crew_reassure(t->crew);
         nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * MOMENT)}, NULL);
     }
-    return 0;
 }
 
 static int save_once(struct train *t)
@@ -207,7 +205,7 @@ static int save_and_wait(struct train *t)
 
     TRY(save_once(t));
     for (int i = 1; last->code < 0 && i < LAST_ATTEMPTS; i++) {
-        TRY(let_pass(t, 0.5 * i));
+        let_pass(t, 0.5 * i);
         TRY(save_once(t));
     }
     if (sink_flush(&t->rundir.metrics) < 0)
@@ -317,7 +315,8 @@ static bool is_interrupted(void *context, enum purpose purpose)
 {
     const struct train *t = context;
 
-    return (purpose == PURPOSE_EVALUATE && *t->stop) || deadline_before_save(&t->deadline);
+    return (purpose == PURPOSE_EVALUATE && *t->stop) ||
+           deadline_before_save(&t->deadline, saver_cost(&t->saver));
 }
 
 static int one_round(struct train *t)
@@ -409,7 +408,7 @@ static bool due(int64_t every, uint64_t round)
 
 static int check_stop(const struct train *t)
 {
-    return *t->stop || deadline_before_round(&t->deadline) ? ERR_STOPPED : 0;
+    return *t->stop || deadline_before_round(&t->deadline, saver_cost(&t->saver)) ? ERR_STOPPED : 0;
 }
 
 static int stage_rounds(struct train *t)

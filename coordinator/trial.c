@@ -68,7 +68,7 @@ static int hold(struct transaction *p)
             TRY(on_message(p, &m));
         else
             comm_idle(c->comm);
-        TRY(crew_watch(c, p->r->round));
+        crew_watch(c, p->r->round);
     }
     return 0;
 }
