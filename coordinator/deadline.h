@@ -17,11 +17,9 @@ struct deadline {
 int deadline_open(struct deadline *d, double limit);
 
 void deadline_note_round(struct deadline *d, double seconds);
-void deadline_note_save(struct deadline *d, double seconds);
 
-bool deadline_before_round(
-    const struct deadline *d); /* another round and a checkpoint do not fit */
-bool deadline_before_save(
-    const struct deadline *d); /* only a checkpoint does: leave what is begun */
+/* save: seconds that a checkpoint may take. */
+bool deadline_before_round(const struct deadline *d, double save); /* a round and that do not fit */
+bool deadline_before_save(const struct deadline *d, double save);  /* that alone: leave the round */
 
 #endif
