@@ -117,6 +117,23 @@ static void test_done(void **state)
     buffer_release(&out);
 }
 
+static void test_bye(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+
+    for (int lost = 0; lost < 2; lost++) {
+        struct bye said = {.code = -11, .lost = lost, .reason = "rank 3 is lost"}, heard;
+
+        assert_int_equal(wire_pack_bye(&said, &out), 0);
+        assert_int_equal(wire_unpack_bye(out.bytes, out.n, &heard), 0);
+        assert_int_equal(heard.code, -11);
+        assert_int_equal(heard.lost, lost);
+        assert_string_equal(heard.reason, said.reason);
+    }
+    buffer_release(&out);
+}
+
 /* Every member but the root is the child of its parent, exactly once. */
 static void test_tree(void **state)
 {
@@ -221,7 +238,7 @@ int main(void)
         cmocka_unit_test(test_tasks),       cmocka_unit_test(test_task_damaged),
         cmocka_unit_test(test_task_counts), cmocka_unit_test(test_done),
         cmocka_unit_test(test_tree),        cmocka_unit_test(test_local),
-        cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_bye),         cmocka_unit_test(test_rewind),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);
