@@ -10,7 +10,7 @@
 #include "core/data/store.h"
 #include "core/err.h"
 
-enum { DEFLATE_RATIO = 1032 }; /* deflate's most */
+enum { DEFLATE_RATIO = 1032, SIGNATURE = 8, CHUNK_MIN = 12 }; /* deflate's most; bytes */
 
 struct decoder {
     png_structp png;
@@ -58,6 +58,23 @@ static bool palette_is_grey(struct decoder *d)
            colours[n - 1].green == colours[n - 1].blue)
         n--;
     return n == 0;
+}
+
+/* libpng makes room for a chunk of the length that it states before it reads it. */
+static void chunks_check(struct decoder *d)
+{
+    size_t length = 0;
+
+    for (size_t at = SIGNATURE; at < d->n; at += CHUNK_MIN + length) {
+        d->at = at;
+        if (d->n - at >= CHUNK_MIN)
+            length = png_get_uint_32(d->bytes + at);
+        if (d->n - at < CHUNK_MIN || length > d->n - at - CHUNK_MIN)
+            png_error(d->png, "it ends early, inside the chunk that starts here");
+        if (memcmp(d->bytes + at + 4, "IEND", 4) == 0)
+            break;
+    }
+    d->at = 0;
 }
 
 static void header_read(struct decoder *d)
@@ -124,6 +141,7 @@ static int decode_guarded(struct decoder *d)
     if (setjmp(png_jmpbuf(d->png)))
         return -1;
     png_set_read_fn(d->png, d, png_bytes);
+    chunks_check(d);
     header_read(d);
     rows_read(d);
     return 0;
