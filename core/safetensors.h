@@ -23,7 +23,10 @@ struct tensor {
                        * where every tensor before it has a size that is a multiple of that */
 };
 
-enum { SAFETENSORS_HEADER_MAX = 1 << 24 }; /* bytes; longer ones are neither read nor written */
+enum {
+    SAFETENSORS_HEADER_MAX = 1 << 22, /* bytes; longer ones are neither read nor written */
+    SAFETENSORS_VALUES_MAX = 1 << 17, /* JSON values in a header that is read, about */
+};
 
 struct text { /* one entry of __metadata__ */
     const char *key, *value;
