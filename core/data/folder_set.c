@@ -106,8 +106,8 @@ int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t 
 {
     char what[1024];
 
-    while (strncmp(path, "./", 2) == 0)
-        path += 2;
+    while (*path == '/' || strncmp(path, "./", 2) == 0)
+        path += *path == '/' ? 1 : 2;
     TRY(path_check(f, path));
     snprintf(what, sizeof what, "%s:%s", f->src->path, path);
     TRY(picture_decode(&f->picture, bytes, n, what));
