@@ -7,7 +7,7 @@ REPAIR_WITH(repair_png)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     struct picture p = {.size = 0};
-    int code = picture_decode(&p, bytes, n, "fuzz.png");
+    int code = picture_decode(&p, bytes, n, 32 << 20, "fuzz.png");
 
     if (code < 0) {
         EXPECT_REFUSAL(code, ERR_DATA);
