@@ -414,7 +414,17 @@ static void test_long_values(void **state)
     memcpy(text, "run { name = '", 14);
     strcpy(text + n, "' }");
     assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
-    assert_string_equal(err_text(), "f:1: 'name' has 999986 bytes, must have 1 to 200");
+    assert_string_equal(err_text(), "f:1: the string that starts here has more than 16384 bytes");
+    strcpy(text + 14 + 16000, "' }");
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
+    assert_string_equal(err_text(), "f:1: 'name' has 16000 bytes, must have 1 to 200");
+    strcpy(text, "data d { path = \"");
+    for (int i = 0; i < 4096; i++) /* the longest of all, each byte an escape */
+        strcpy(text + 17 + 4 * i, "\\x01");
+    strcpy(text + 17 + 4 * 4096, "\" }\nstage s { data = d }\n");
+    accepted(&c, text);
+    assert_int_equal(strlen(c.data[0].path), 4096);
+    config_release(&c);
     memset(text, 'x', n);
     memcpy(text, "run { ", 6);
     strcpy(text + n, " = 1 }");
