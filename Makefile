@@ -99,7 +99,7 @@ check-san:
 
 # Every parser under libFuzzer and the sanitizers, one after the other; goes on from where it stopped.
 fuzz:
-	@tests/fuzz/run --check --time '$(FUZZ_TIME)' --targets '$(FUZZ_TARGETS)'
+	@tests/fuzz/run --check --time '$(FUZZ_TIME)' --targets '$(FUZZ_TARGETS)' $(if $(FUZZ_RESULTS),--results)
 	@launch/install-deps fuzz
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-fuzz CC=clang OPT="-O1 -fno-omit-frame-pointer" \
 	    ARCH=x86-64-v2 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-openmp-simd" \

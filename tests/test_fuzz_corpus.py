@@ -51,6 +51,42 @@ def test_runner_refuses(words, part):
     assert done.rc == 64 and part in done.err
 
 
-def test_make_refuses_before_it_builds(tmp_path):
+TARGET = """#!/bin/sh
+echo "#1 INITED cov: 7 ft: 8" >&2
+[ {status} = 77 ] && echo "==1== ERROR: libFuzzer: deadly signal
+artifact_prefix='x'; Test unit written to {root}/found-1" >&2
+echo "stat::number_of_executed_units: 1500" >&2
+exit {status}
+"""
+
+
+def put_target(folder, status):
+    os.makedirs(folder / "fuzz", exist_ok=True)
+    (folder / "fuzz" / "names").write_text(TARGET.format(status=status, root=cli.ROOT))
+    (folder / "fuzz" / "names").chmod(0o755)
+
+
+def run_target(folder, status):
+    put_target(folder, status)
+    return cli.execute([RUN, "--build", str(folder), "--targets", "names", "--time", "3"], {}, 20)
+
+
+def test_runner_adds_up(tmp_path):
+    first, second = run_target(tmp_path, 0), run_target(tmp_path, 0)
+    assert first.rc == 0 and second.rc == 0, (first, second)
+    assert first.out.split("\n")[1].split() == ["names", "1,500", "1,500", "7", "none"]
+    assert second.out.split("\n")[1].split() == ["names", "1,500", "3,000", "7", "none"]
+    assert os.path.isdir(tmp_path / "corpus" / "names")
+
+
+def test_runner_tells_of_a_finding(tmp_path):
+    done = run_target(tmp_path, 77)
+    assert done.rc == 1
+    assert done.out.split("\n")[1].split() == ["names", "1,500", "1,500", "7", "found-1"]
+    done = run_target(tmp_path, 3)
+    assert done.rc == 1 and "exit status 3, see " in done.out
+
+
+def test_make_refuses_before_it_builds():
     done = cli.execute(["make", "-C", cli.ROOT, "fuzz", "FUZZ_TIME=soon"], {}, 20)
     assert done.rc == 2 and "FUZZ_TIME 'soon'" in done.err and "  CC " not in done.out
