@@ -56,10 +56,11 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libmetaloop.a
 	@$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
 
 # One program per parser: its corpus once through, or with FUZZ_MAIN=-fsanitize=fuzzer mutations of it.
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(filter %.o,$(FUZZ_MAIN)) $(BUILD)/libmetaloop.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/map.o $(filter %.o,$(FUZZ_MAIN)) $(BUILD)/libmetaloop.a
 	@mkdir -p $(@D)
 	@echo '  LD $@'
-	@$(CC) $(SANITIZE) $(OPT) -o $@ $< $(FUZZ_MAIN) $(BUILD)/libmetaloop.a $(LDLIBS)
+	@$(CC) $(SANITIZE) $(OPT) -Wl,--wrap=mmap,--wrap=munmap -o $@ $< $(BUILD)/tests/fuzz/map.o $(FUZZ_MAIN) \
+	    $(BUILD)/libmetaloop.a $(LDLIBS)
 
 # Rewritten only when the revision changes, so that an unchanged tree links nothing anew.
 $(BUILD)/build_revision.h: FORCE

@@ -21,6 +21,20 @@ static void layout_make(struct layout *l)
     }
 }
 
+/* The tensors lie one behind the other, up to the end of the file. */
+static void places_check(const struct safetensors *s)
+{
+    const char *end = (const char *)s->map + s->map_size;
+
+    for (int i = s->n_tensors - 1; i >= 0; i--) {
+        const struct tensor *t = &s->tensors[i];
+        const char *begin = t->data;
+
+        EXPECT(begin > (const char *)s->map && begin + t->n * dtype_size(t->dtype) == end);
+        end = begin;
+    }
+}
+
 static void try_tensors(const char *path)
 {
     struct safetensors s;
@@ -30,6 +44,7 @@ static void try_tensors(const char *path)
         EXPECT_REFUSAL(code, ERR_DATA);
         return;
     }
+    places_check(&s);
     for (int i = 0; i < s.n_tensors; i++) {
         for (size_t k = 0; k < s.tensors[i].n; k++) {
             volatile double x = tensor_get(&s.tensors[i], k);
