@@ -23,6 +23,11 @@ OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIBRARY = $(filter-out $(BUILD)/launch/metaloop.o,$(OBJECTS))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c tests/conform_*.c))
 HELPERS = $(BUILD)/tests/checkpoint_writer
+FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
+FUZZ_TIME ?= 60
+FUZZ_TARGETS ?= all
+FUZZ_RESULTS ?=
 REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || echo unversioned)
 
 all: $(BUILD)/metaloop
@@ -51,6 +56,13 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libmetaloop.a
 	@echo '  CC $<'
 	@$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
 
+# One program per parser: its corpus once through, or with FUZZ_MAIN=-fsanitize=fuzzer mutations of it.
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/map.o $(filter %.o,$(FUZZ_MAIN)) $(BUILD)/libmetaloop.a
+	@mkdir -p $(@D)
+	@echo '  LD $@'
+	@$(CC) $(SANITIZE) $(OPT) -Wl,--wrap=mmap,--wrap=munmap -o $@ $< $(BUILD)/tests/fuzz/map.o $(FUZZ_MAIN) \
+	    $(BUILD)/libmetaloop.a $(LDLIBS)
+
 # Rewritten only when the revision changes, so that an unchanged tree links nothing anew.
 $(BUILD)/build_revision.h: FORCE
 	@mkdir -p $(@D)
@@ -59,7 +71,9 @@ $(BUILD)/build_revision.h: FORCE
 $(BUILD)/launch/version.o: $(BUILD)/build_revision.h
 FORCE:
 
-tests-build: $(TESTS) $(HELPERS)
+tests-build: $(TESTS) $(HELPERS) $(FUZZERS)
+
+fuzzers: $(FUZZERS)
 
 quickstart:
 	@launch/install-deps build
@@ -84,6 +98,16 @@ check-san:
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-san OPT="-O1 -fno-omit-frame-pointer" ARCH=x86-64-v2 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all tests-build
 	@tests/san build-san
+
+# Every parser under libFuzzer and the sanitizers, one after the other; goes on from where it stopped.
+fuzz:
+	@tests/fuzz/run --check --time '$(FUZZ_TIME)' --targets '$(FUZZ_TARGETS)' $(if $(FUZZ_RESULTS),--results)
+	@launch/install-deps fuzz
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-fuzz CC=clang OPT="-O1 -fno-omit-frame-pointer" \
+	    ARCH=x86-64-v2 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-openmp-simd" \
+	    FUZZ_MAIN=-fsanitize=fuzzer fuzzers
+	@$(if $(FUZZ_RESULTS),$(MAKE) --no-print-directory -j$$(nproc) build/tests/test_bombs)
+	@tests/fuzz/run --time '$(FUZZ_TIME)' --targets '$(FUZZ_TARGETS)' $(if $(FUZZ_RESULTS),--results)
 
 # Beside PyTorch's own double backward, and its modules loading our checkpoints.
 check-torch:
@@ -112,14 +136,16 @@ help:
 	@echo 'make              build/metaloop (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
 	@echo 'make lint         include directions, sizes, formatting, shellcheck'
 	@echo 'make check-san    the tests under the address and undefined-behaviour sanitizers'
+	@echo 'make fuzz         every parser under libFuzzer: FUZZ_TIME=60 seconds each, FUZZ_TARGETS="npy png" (all),'
+	@echo '                  FUZZ_RESULTS=1 writes the totals to bench/RESULTS.md'
 	@echo 'make check-torch  the tests that need PyTorch (installs it)'
 	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
 	@echo 'make soak         a Slurm job longer than its time limit: about four minutes'
 	@echo 'make clean'
 
 clean:
-	rm -rf build build64 build-san
+	rm -rf build build64 build-san build-fuzz
 
--include $(OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d)
-.PHONY: all tests-build quickstart test lint check-san check-torch check-slurm soak help clean FORCE
+-include $(OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
+.PHONY: all tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak help clean FORCE
 .SECONDARY:

@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONFIG_DATA_MAX = 32, CONFIG_STAGE_MAX = 32 };
+enum { CONFIG_DATA_MAX = 32, CONFIG_STAGE_MAX = 32, CONFIG_ITEMS_MAX = 4096 };
 
-struct strings { /* a list value */
+struct strings { /* a list value, of at most CONFIG_ITEMS_MAX */
     int n;
     char **items; /* owned */
 };

@@ -1,12 +1,14 @@
 /* config_scan.c - a pass over the text before libconfuse (3.3), whose lexer counts one line too many
  * for each comment, refuses comments inside values, drops bytes it does not know, takes the end of
- * the file for the end of a section, expands ${...}, and after an error inside a string starts the
- * next file inside that string. */
+ * the file for the end of a section, expands ${...}, after an error inside a string starts the next
+ * file inside that string, and grows a string by 32 bytes at a time. */
 #include <ctype.h>
 #include <string.h>
 
 #include "core/config_table.h"
 #include "core/err.h"
+
+enum { STRING_MAX = 4 * 4096 }; /* bytes between quotes: the longest value, each byte an escape */
 
 struct scan {
     const char *name, *in;
@@ -51,7 +53,8 @@ static int scan_escape(struct scan *s)
 
 static int scan_string(struct scan *s)
 {
-    char quote = *s->in;
+    const char *start = s->in;
+    char quote = *start;
     int opened = s->line;
 
     scan_copy(s);
@@ -68,6 +71,9 @@ static int scan_string(struct scan *s)
     }
     if (!*s->in)
         return err(ERR_CONFIG, "%s:%d: the string that starts here does not end", s->name, opened);
+    if (s->in - start - 1 > STRING_MAX)
+        return err(ERR_CONFIG, "%s:%d: the string that starts here has more than %d bytes", s->name,
+                   opened, STRING_MAX);
     scan_copy(s);
     return 0;
 }

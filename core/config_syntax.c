@@ -80,10 +80,11 @@ static int section_open(struct reader *r, const char *name, const char *title)
     return 0;
 }
 
-static int key_read(struct reader *r, const struct config_key *k, const char *value)
+/* n: items read of a list before this one. */
+static int key_read(struct reader *r, const struct config_key *k, const char *value, unsigned n)
 {
     if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
-        return config_key_check_item(k, value);
+        return config_key_check_item(k, value, (int)n);
     if (r->seen[k - config_keys])
         return err(ERR_CONFIG, "'%s' is given twice", k->name);
     r->seen[k - config_keys] = true;
@@ -100,7 +101,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
         return reader_fail(r, cfg->line, err(ERR_CONFIG, "'%s' outside a section", opt->name));
     if (!r->section && section_open(r, cfg->name, cfg->title) < 0)
         return -1;
-    int code = key_read(r, k, value);
+    int code = key_read(r, k, value, opt->nvalues - 1);
     return code < 0 ? reader_fail(r, cfg->line, code) : 0;
 }
 

@@ -52,8 +52,9 @@ void config_section_release(const struct config_section *s, void *base);
  * "'way' is 5000, must be ..." without a place: ERR_CONFIG, ERR_MEMORY. */
 int config_key_set(const struct config_key *k, void *base, const char *value);
 
-int config_key_check_item(const struct config_key *k, const char *item); /* of a list */
-int config_strings_add(struct strings *s, const char *item);             /* ERR_MEMORY */
+/* One more item of a list that has n. */
+int config_key_check_item(const struct config_key *k, const char *item, int n);
+int config_strings_add(struct strings *s, const char *item); /* ERR_MEMORY */
 void config_strings_release(struct strings *s);
 
 /* "unknown key 'inner_stepz' in section 'stage', did you mean 'inner_steps'?": ERR_CONFIG. */

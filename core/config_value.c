@@ -135,10 +135,12 @@ static int string_set(const struct config_key *k, char **field, const char *valu
     return 0;
 }
 
-int config_key_check_item(const struct config_key *k, const char *item)
+int config_key_check_item(const struct config_key *k, const char *item, int n)
 {
     int64_t x;
 
+    if (n >= CONFIG_ITEMS_MAX)
+        return err(ERR_CONFIG, "'%s' has more than %d items", k->name, CONFIG_ITEMS_MAX);
     if (k->type == CONFIG_WHOLES)
         return whole_parse(k, item, &x);
     return utf8_check(k, item);
@@ -177,7 +179,7 @@ static int list_set(const struct config_key *k, struct strings *field, const cha
 
     while (code == 0 && *value && rest) {
         const char *item = strsep(&rest, ",");
-        code = config_key_check_item(k, item);
+        code = config_key_check_item(k, item, fresh.n);
         if (code == 0)
             code = config_strings_add(&fresh, item);
     }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -91,12 +92,32 @@ static int header_check(const struct safetensors *s, const char *path, size_t *n
     return 0;
 }
 
+/* Values in a JSON text, without strings' contents: an empty object of 2 bytes takes 250 in memory. */
+static size_t values_count(const char *json, size_t n)
+{
+    bool in_string = false;
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (in_string && json[i] == '\\')
+            i++;
+        else if (json[i] == '"')
+            in_string = !in_string;
+        else if (!in_string)
+            count += json[i] == '{' || json[i] == '[' || json[i] == ',';
+    }
+    return count;
+}
+
 static int header_parse(struct safetensors *s, const char *path, size_t n)
 {
     json_error_t e;
 
     if (n < 2 || s->bytes[8] != '{')
         return err(ERR_DATA, "'%s' is no safetensors file: its header is not a JSON object", path);
+    if (values_count(s->bytes + 8, n) > SAFETENSORS_VALUES_MAX)
+        return err(ERR_DATA, "'%s' has a header of more than %d values", path,
+                   SAFETENSORS_VALUES_MAX);
     s->json = json_loadb(s->bytes + 8, n, JSON_REJECT_DUPLICATES, &e);
     if (s->json)
         return 0;

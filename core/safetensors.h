@@ -24,7 +24,10 @@ struct tensor {
         digest; /* XXH64 (seed 0) of its bytes, when read from a file that carries it; else 0 */
 };
 
-enum { SAFETENSORS_HEADER_MAX = 1 << 24 }; /* bytes; longer ones are neither read nor written */
+enum {
+    SAFETENSORS_HEADER_MAX = 1 << 22, /* bytes; longer ones are neither read nor written */
+    SAFETENSORS_VALUES_MAX = 1 << 17, /* JSON values in a header that is read, about */
+};
 
 struct text { /* one entry of __metadata__ */
     const char *key, *value;

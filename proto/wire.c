@@ -8,6 +8,8 @@
 #include "core/err.h"
 #include "proto/metaloop.pb-c.h"
 
+enum { UNPACKED_MAX = 32 << 20 }; /* bytes of one message in memory */
+
 int buffer_reserve(struct buffer *b, size_t room)
 {
     uint8_t *bytes;
@@ -37,9 +39,36 @@ static int pack(const ProtobufCMessage *m, struct buffer *out)
     return 0;
 }
 
+/* Takes what a message unpacks to from the bytes left. */
+static void *budget_alloc(void *left, size_t n)
+{
+    size_t *bytes = left;
+
+    if (n > *bytes)
+        return NULL;
+    *bytes -= n;
+    return malloc(n);
+}
+
+static void budget_free(void *left, void *p)
+{
+    (void)left;
+    free(p);
+}
+
+/* NULL for what is no such message, and for what would take more than UNPACKED_MAX. */
+static void *unpack(const ProtobufCMessageDescriptor *what, const void *bytes, size_t n)
+{
+    size_t left = UNPACKED_MAX;
+    ProtobufCAllocator budget = {budget_alloc, budget_free, &left};
+
+    return n <= UNPACKED_MAX ? protobuf_c_message_unpack(what, &budget, n, bytes) : NULL;
+}
+
 static int refuse(const char *what)
 {
-    return err(ERR_DATA, "a %s message that cannot be read", what);
+    return err(ERR_DATA, "a %s message that cannot be read, or takes more than %d bytes", what,
+               UNPACKED_MAX);
 }
 
 static void copy(char *to, size_t n, const char *from)
@@ -91,11 +120,13 @@ int wire_pack_tasks(const struct task *tasks, int n, bool last, struct buffer *o
 int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
                       int (*take)(void *context, const struct task *t), void *context)
 {
-    Metaloop__Tasks *m = metaloop__tasks__unpack(NULL, n, bytes);
+    Metaloop__Tasks *m = unpack(&metaloop__tasks__descriptor, bytes, n);
     int code = 0;
 
     if (!m)
         return refuse("tasks");
+    if (m->n_tasks > WIRE_TASKS_MAX)
+        code = err(ERR_DATA, "a message of %zu tasks, the limit is %d", m->n_tasks, WIRE_TASKS_MAX);
     *last = m->last;
     for (size_t i = 0; i < m->n_tasks && code >= 0; i++) {
         struct task t;
@@ -119,7 +150,7 @@ int wire_pack_task(const struct task *t, const char *method, struct buffer *out)
 int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
                      void *context)
 {
-    Metaloop__Task *m = metaloop__task__unpack(NULL, n, bytes);
+    Metaloop__Task *m = unpack(&metaloop__task__descriptor, bytes, n);
     struct task t;
     int code;
 
@@ -145,7 +176,7 @@ int wire_pack_hello(const struct hello *h, struct buffer *out)
 
 int wire_unpack_hello(const void *bytes, size_t n, struct hello *h)
 {
-    Metaloop__Hello *m = metaloop__hello__unpack(NULL, n, bytes);
+    Metaloop__Hello *m = unpack(&metaloop__hello__descriptor, bytes, n);
 
     if (!m)
         return refuse("hello");
@@ -174,7 +205,7 @@ int wire_pack_welcome(const struct welcome *w, struct buffer *out)
 
 int wire_unpack_welcome(const void *bytes, size_t n, struct welcome *w)
 {
-    Metaloop__Welcome *m = metaloop__welcome__unpack(NULL, n, bytes);
+    Metaloop__Welcome *m = unpack(&metaloop__welcome__descriptor, bytes, n);
 
     if (!m)
         return refuse("welcome");
@@ -203,7 +234,7 @@ int wire_pack_done(const struct done *d, struct buffer *out)
 
 int wire_unpack_done(const void *bytes, size_t n, struct done *d)
 {
-    Metaloop__Done *m = metaloop__done__unpack(NULL, n, bytes);
+    Metaloop__Done *m = unpack(&metaloop__done__descriptor, bytes, n);
 
     if (!m)
         return refuse("done");
@@ -224,7 +255,7 @@ int wire_pack_bye(const struct bye *b, struct buffer *out)
 
 int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
 {
-    Metaloop__Bye *m = metaloop__bye__unpack(NULL, n, bytes);
+    Metaloop__Bye *m = unpack(&metaloop__bye__descriptor, bytes, n);
 
     if (!m)
         return refuse("bye");
@@ -261,7 +292,7 @@ static int failed_view(const Metaloop__Failed *m, struct slots *s)
 
 int wire_unpack_failed(const void *bytes, size_t n, struct slots *s)
 {
-    Metaloop__Failed *m = metaloop__failed__unpack(NULL, n, bytes);
+    Metaloop__Failed *m = unpack(&metaloop__failed__descriptor, bytes, n);
     int code;
 
     if (!m)

@@ -272,6 +272,20 @@ static const uint8_t labels[N] = {2, 0, 1, 0, 2, 0};
 /* Class and sample of each image. */
 static const uint32_t class_of[N] = {2, 0, 1, 0, 2, 0}, sample_of[N] = {0, 0, 0, 1, 1, 2};
 
+/* A PNG whose header is right in itself but states another size; the caller frees it. */
+static inline struct bytes png_claiming(uint32_t w, uint32_t h)
+{
+    struct bytes b = png_grey(W, H, pixels);
+    uint32_t sides[] = {w, h}, crc;
+
+    for (int i = 0; i < 8; i++)
+        b.at[16 + i] = (uint8_t)(sides[i / 4] >> (24 - 8 * (i % 4)));
+    crc = (uint32_t)crc32(0, b.at + 12, 17);
+    for (int i = 0; i < 4; i++)
+        b.at[29 + i] = (uint8_t)(crc >> (24 - 8 * i));
+    return b;
+}
+
 static inline int set_make(void **state)
 {
     for (int i = 0; i < N * SIZE; i++)

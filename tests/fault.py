@@ -29,6 +29,12 @@ def environment_of(pid):
         return {}
 
 
+def rank_among(pids, number):
+    """The one of these processes that is that rank, or None."""
+    mine = str(number).encode()
+    return next((pid for pid in pids if environment_of(pid).get(b"OMPI_COMM_WORLD_RANK") == mine), None)
+
+
 class Job:
     """A command in a session of its own; every rank it starts stays in that session."""
 
@@ -40,23 +46,10 @@ class Job:
 
     def rank(self, number):
         """The process of a rank, or None while (or when) there is none."""
-        for pid in cli.members(self.process.pid):
-            if environment_of(pid).get(b"OMPI_COMM_WORLD_RANK") == str(number).encode():
-                return pid
-        return None
+        return rank_among(cli.members(self.process.pid), number)
 
     def alive(self):
         return self.process.poll() is None
-
-    def await_rank(self, number, limit=20):
-        """Waits until the rank runs; None if the job ended first."""
-        until = time.monotonic() + limit
-        while self.alive() and time.monotonic() < until:
-            pid = self.rank(number)
-            if pid:
-                return pid
-            time.sleep(0.01)
-        return None
 
     def send(self, number, signum):
         """Sends a signal to a rank; False if it is not there (any more)."""

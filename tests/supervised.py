@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import cli
+import fault
 
 RUN = os.path.join(cli.ROOT, "launch", "run")
 
@@ -112,6 +113,10 @@ class Supervised:
         found = wait_for(look)
         self.jobs.add(found[1])
         return found
+
+    def rank(self, number):
+        """The process of a rank on this machine, or None."""
+        return fault.rank_among(self.processes(), number)
 
     def mpirun(self):
         return wait_for(lambda: [pid for pid in children(self.process.pid) if command_of(pid)[0] == "mpirun"])[0]

@@ -368,6 +368,41 @@ static void test_floods(void **state)
     refused(many, "f.conf:33: more than 32 'data' sections");
 }
 
+/* The most items a list may have, and one more: in a section, added to it, and by --set. */
+static void test_long_lists(void **state)
+{
+    (void)state;
+    char most[2 * CONFIG_ITEMS_MAX], set[2 * CONFIG_ITEMS_MAX + 64], *text, *printed;
+    const char *sets[] = {set};
+    struct config c;
+
+    for (int i = 0; i < 2 * CONFIG_ITEMS_MAX; i++)
+        most[i] = i % 2 ? ',' : '7';
+    most[2 * CONFIG_ITEMS_MAX - 1] = '\0';
+    assert_true(asprintf(&text, SMALL "model { widths = {%s} }", most) > 0);
+    accepted(&c, text);
+    assert_int_equal(c.model.widths.n, CONFIG_ITEMS_MAX);
+    assert_non_null(printed = config_text(&c));
+    config_release(&c);
+    accepted(&c, printed);
+    config_release(&c);
+    free(printed);
+    free(text);
+    assert_true(asprintf(&text, SMALL "model { widths = {%s,7} }", most) > 0);
+    refused(text, "f.conf:3: 'widths' has more than 4096 items");
+    free(text);
+    assert_true(asprintf(&text, SMALL "model { widths = {%s}\nwidths += {7} }", most) > 0);
+    refused(text, "f.conf:4: 'widths' has more than 4096 items");
+    free(text);
+    snprintf(set, sizeof set, "model.widths=%s", most);
+    assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1), 0);
+    assert_int_equal(c.model.widths.n, CONFIG_ITEMS_MAX);
+    config_release(&c);
+    strcat(set, ",7");
+    assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1), ERR_CONFIG);
+    assert_non_null(strstr(err_text(), "'widths' has more than 4096 items"));
+}
+
 static void test_long_values(void **state)
 {
     (void)state;
@@ -379,7 +414,17 @@ static void test_long_values(void **state)
     memcpy(text, "run { name = '", 14);
     strcpy(text + n, "' }");
     assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
-    assert_string_equal(err_text(), "f:1: 'name' has 999986 bytes, must have 1 to 200");
+    assert_string_equal(err_text(), "f:1: the string that starts here has more than 16384 bytes");
+    strcpy(text + 14 + 16000, "' }");
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
+    assert_string_equal(err_text(), "f:1: 'name' has 16000 bytes, must have 1 to 200");
+    strcpy(text, "data d { path = \"");
+    for (int i = 0; i < 4096; i++) /* the longest of all, each byte an escape */
+        strcpy(text + 17 + 4 * i, "\\x01");
+    strcpy(text + 17 + 4 * 4096, "\" }\nstage s { data = d }\n");
+    accepted(&c, text);
+    assert_int_equal(strlen(c.data[0].path), 4096);
+    config_release(&c);
     memset(text, 'x', n);
     memcpy(text, "run { ", 6);
     strcpy(text + n, " = 1 }");
@@ -404,13 +449,14 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_comments_and_quotes),
-        cmocka_unit_test(test_unknown),     cmocka_unit_test(test_quoted_path),
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_structure),   cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_sets),        cmocka_unit_test(test_sets_refused),
-        cmocka_unit_test(test_files),       cmocka_unit_test(test_floods),
-        cmocka_unit_test(test_long_values), cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_comments_and_quotes),
+        cmocka_unit_test(test_unknown),    cmocka_unit_test(test_quoted_path),
+        cmocka_unit_test(test_values),     cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_structure),  cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_sets),       cmocka_unit_test(test_sets_refused),
+        cmocka_unit_test(test_files),      cmocka_unit_test(test_floods),
+        cmocka_unit_test(test_long_lists), cmocka_unit_test(test_long_values),
+        cmocka_unit_test(test_nearest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,21 @@ static void idx_plain_and_gzip(void **state)
     free(packed.at);
 }
 
+/* The members again, under paths that begin with "/" or ".//". */
+static void put_rooted(const struct member *m, int n)
+{
+    struct member rooted[N + 3];
+    char names[N + 3][64];
+
+    for (int i = 0; i < n; i++) {
+        snprintf(names[i], sizeof names[i], "%s%s", i % 2 ? "/" : ".//", m[i].name);
+        rooted[i] = (struct member){names[i], m[i].bytes};
+    }
+    struct bytes b = archive_make("tar", rooted, n);
+    put_bytes("rooted.tar", b);
+    free(b.at);
+}
+
 static void folder_kinds(void **state)
 {
     static const char *const kinds[] = {"zip", "tar", "tar.gz"};
@@ -220,6 +235,9 @@ static void folder_kinds(void **state)
         expect_set(&c);
         free(b.at);
     }
+    put_rooted(m, n);
+    c.path = "rooted.tar";
+    expect_set(&c);
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "tree/%s", m[i].name);
         put_bytes(path, m[i].bytes);

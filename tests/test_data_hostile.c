@@ -304,20 +304,6 @@ static void zeros_after_tar(void **state)
     built_free();
 }
 
-/* A PNG whose header is right in itself but states another size. */
-static struct bytes png_claiming(uint32_t w, uint32_t h)
-{
-    struct bytes b = keep(png_grey(W, H, pixels));
-    uint32_t sides[] = {w, h}, crc;
-
-    for (int i = 0; i < 8; i++)
-        b.at[16 + i] = (uint8_t)(sides[i / 4] >> (24 - 8 * (i % 4)));
-    crc = (uint32_t)crc32(0, b.at + 12, 17);
-    for (int i = 0; i < 4; i++)
-        b.at[29 + i] = (uint8_t)(crc >> (24 - 8 * i));
-    return b;
-}
-
 static void png_bombs(void **state)
 {
     static const uint32_t sides[][2] = {
@@ -326,7 +312,7 @@ static void png_bombs(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
-        put_bytes("bomb/a/1.png", png_claiming(sides[i][0], sides[i][1]));
+        put_bytes("bomb/a/1.png", keep(png_claiming(sides[i][0], sides[i][1])));
         expect_cheap_refusal(&c, "bomb:a/1.png' is no whole PNG image");
         built_free();
     }

@@ -59,6 +59,27 @@ static void test_tasks(void **state)
     buffer_release(&out);
 }
 
+/* Receivers have room for WIRE_TASKS_MAX. */
+static void test_too_many_tasks(void **state)
+{
+    struct task tasks[WIRE_TASKS_MAX + 1];
+    struct buffer out = {0};
+    bool last;
+    int n = 0;
+
+    (void)state;
+    for (int i = 0; i <= WIRE_TASKS_MAX; i++)
+        tasks[i] = sample_task();
+    assert_int_equal(wire_pack_tasks(tasks, WIRE_TASKS_MAX, true, &out), 0);
+    assert_int_equal(wire_unpack_tasks(out.bytes, out.n, &last, same_task, &n), 0);
+    assert_int_equal(n, WIRE_TASKS_MAX);
+    assert_int_equal(wire_pack_tasks(tasks, WIRE_TASKS_MAX + 1, true, &out), 0);
+    assert_int_equal(wire_unpack_tasks(out.bytes, out.n, &last, same_task, &n), ERR_DATA);
+    assert_string_equal(err_text(), "a message of 65 tasks, the limit is 64");
+    assert_int_equal(n, WIRE_TASKS_MAX);
+    buffer_release(&out);
+}
+
 static int ignore_task(void *context, const struct task *t)
 {
     assert_true(t->way == 2 || t->way == 0);
@@ -235,10 +256,11 @@ static void test_rewind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tasks),       cmocka_unit_test(test_task_damaged),
-        cmocka_unit_test(test_task_counts), cmocka_unit_test(test_done),
-        cmocka_unit_test(test_tree),        cmocka_unit_test(test_local),
-        cmocka_unit_test(test_bye),         cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_tasks),        cmocka_unit_test(test_too_many_tasks),
+        cmocka_unit_test(test_task_damaged), cmocka_unit_test(test_task_counts),
+        cmocka_unit_test(test_done),         cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_local),        cmocka_unit_test(test_bye),
+        cmocka_unit_test(test_rewind),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,25 +17,45 @@
 #include "core/data/blob.h"
 #include "core/err.h"
 
-enum { CHUNK = 1 << 16, TAR_END = 1024 }; /* tar ends with two blocks of zeros */
+enum {
+    CHUNK = 1 << 14,       /* bytes read at once */
+    PIECE = 1 << 20,       /* bytes unpacked between two looks at the ratio */
+    TAR_END = 1024,        /* tar ends with two blocks of zeros */
+    AHEAD_MAX = 64 << 20,  /* bytes of a zip's directory looked at before libarchive reads it */
+    MEMBERS_MAX = 1 << 18, /* of a zip, whose directory libarchive keeps in memory */
+};
 
 struct reader {
     const char *path; /* borrowed */
     struct archive *archive;
     gzFile gz;           /* of tar */
-    size_t limit, total; /* bytes it may unpack to, and has */
+    int fd;              /* of zip */
+    la_int64_t at, end;  /* of zip: the next byte to read, and its size */
+    size_t n_members;    /* of zip: entries of the directory read so far */
+    size_t limit, total; /* bytes it may unpack to, and has (zip: as stated) */
+    size_t taken, made;  /* bytes read from the file, and what they have unpacked to */
     size_t zeros;        /* of tar: at the end of what was read */
     char name[4096];     /* the file at hand */
+    char refusal[96];    /* why a callback stopped libarchive, whose own sentence may be another */
+    bool looked;         /* of zip: ahead, since the last seek */
     uint8_t chunk[CHUNK];
 };
 
 static int reader_error(struct reader *r)
 {
-    const char *text = archive_error_string(r->archive);
+    const char *text = *r->refusal ? r->refusal : archive_error_string(r->archive);
 
     return err(ERR_DATA, "'%s' is damaged near byte %jd%s%s: %s", r->path,
                (intmax_t)(r->gz ? gzoffset(r->gz) : archive_filter_bytes(r->archive, -1)),
                *r->name ? " at " : "", r->name, text ? text : "not an archive");
+}
+
+/* Ends a callback. */
+static la_ssize_t refuse(struct reader *r, const char *what, size_t limit, const char *unit)
+{
+    snprintf(r->refusal, sizeof r->refusal, "it %s more than %zu %s", what, limit, unit);
+    archive_set_error(r->archive, EFBIG, "%s", r->refusal);
+    return -1;
 }
 
 static void zeros_count(struct reader *r, size_t n)
@@ -59,10 +80,11 @@ static la_ssize_t gz_read(struct archive *a, void *data, const void **bytes)
         return -1;
     }
     r->total += (size_t)n;
-    if (r->total > r->limit) {
-        archive_set_error(a, EFBIG, "it unpacks to more than %zu bytes", r->limit);
-        return -1;
-    }
+    r->taken = (size_t)gzoffset(r->gz);
+    if (r->total > r->limit)
+        return refuse(r, "unpacks to", r->limit, "bytes");
+    if (r->total > blob_limit_so_far(r->taken))
+        return refuse(r, "unpacks to", blob_limit_so_far(r->taken), "bytes");
     zeros_count(r, (size_t)n);
     *bytes = r->chunk;
     return n;
@@ -79,12 +101,80 @@ static int tar_open(struct reader *r, int fd)
     return 0;
 }
 
-static int zip_open(struct reader *r)
+static size_t members_count(const uint8_t *bytes, size_t n)
 {
+    const uint8_t *at = bytes, *end = bytes + n;
+    size_t count = 0;
+
+    while ((at = memmem(at, (size_t)(end - at), "PK\1\2", 4))) {
+        at += 4;
+        count++;
+    }
+    return count;
+}
+
+/* Where a directory begins: its members, before libarchive spends two microseconds on each. What lies
+ * beyond AHEAD_MAX is counted as it is read. */
+static void members_ahead(struct reader *r)
+{
+    uint8_t bytes[CHUNK];
+    size_t ahead = 0, found = 0;
+    ssize_t n = 1;
+
+    r->looked = true;
+    while (n > 0 && ahead < AHEAD_MAX && found <= MEMBERS_MAX) {
+        n = pread(r->fd, bytes, CHUNK, r->at + (off_t)ahead);
+        ahead += n > 0 ? (size_t)n : 0;
+        found += n > 0 ? members_count(bytes, (size_t)n) : 0;
+    }
+    if (found > MEMBERS_MAX)
+        r->n_members = found;
+}
+
+/* libarchive's callbacks over the file. */
+static la_ssize_t zip_read(struct archive *a, void *data, const void **bytes)
+{
+    struct reader *r = data;
+    ssize_t n = pread(r->fd, r->chunk, CHUNK, r->at);
+
+    if (n < 0) {
+        archive_set_error(a, errno, "%s", strerror(errno));
+        return -1;
+    }
+    r->at += n;
+    r->taken += (size_t)n;
+    r->n_members += members_count(r->chunk, (size_t)n);
+    if (r->n_members > 0 && !r->looked && !*r->name)
+        members_ahead(r);
+    if (r->n_members > MEMBERS_MAX)
+        return refuse(r, "holds", MEMBERS_MAX, "files");
+    *bytes = r->chunk;
+    return n;
+}
+
+static la_int64_t zip_seek(struct archive *a, void *data, la_int64_t offset, int whence)
+{
+    struct reader *r = data;
+    la_int64_t from = whence == SEEK_END ? r->end : whence == SEEK_CUR ? r->at : 0, to;
+
+    if (__builtin_add_overflow(from, offset, &to) || to < 0) {
+        archive_set_error(a, EINVAL, "it refers to a place before its start");
+        return ARCHIVE_FATAL;
+    }
+    r->looked = false;
+    return r->at = to < r->end ? to : r->end;
+}
+
+static int zip_open(struct reader *r, int fd)
+{
+    r->fd = dup(fd);
+    if (r->fd < 0)
+        return err(ERR_MEMORY, "no file descriptor for '%s'", r->path);
     archive_read_support_format_zip_seekable(r->archive);
-    if (archive_read_open_filename(r->archive, r->path, CHUNK) != ARCHIVE_OK)
-        return reader_error(r);
-    return 0;
+    archive_read_set_read_callback(r->archive, zip_read);
+    archive_read_set_seek_callback(r->archive, zip_seek);
+    archive_read_set_callback_data(r->archive, r);
+    return archive_read_open1(r->archive) == ARCHIVE_OK ? 0 : reader_error(r);
 }
 
 static int archive_start(struct reader *r, int fd)
@@ -94,12 +184,13 @@ static int archive_start(struct reader *r, int fd)
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err(ERR_DATA, "'%s' is not a regular file", r->path);
+    r->end = st.st_size;
     r->limit = blob_limit((size_t)st.st_size);
     r->archive = archive_read_new();
     if (!r->archive)
         return err(ERR_MEMORY, "out of memory for '%s'", r->path);
     if (pread(fd, magic, 2, 0) == 2 && memcmp(magic, "PK", 2) == 0)
-        return zip_open(r);
+        return zip_open(r, fd);
     return tar_open(r, fd);
 }
 
@@ -115,6 +206,7 @@ int reader_open(struct reader **out, const char *path)
                       : (close(fd), err(ERR_MEMORY, "out of memory for '%s'", path));
     }
     r->path = path;
+    r->fd = -1;
     code = archive_start(r, fd);
     close(fd);
     if (code < 0) {
@@ -182,6 +274,11 @@ int reader_next(struct reader *r, const char **name, size_t *size)
     return accepted;
 }
 
+static size_t piece_of(size_t n)
+{
+    return n < PIECE ? n : PIECE;
+}
+
 int reader_read(struct reader *r, uint8_t *bytes, size_t size)
 {
     uint8_t beyond;
@@ -189,8 +286,12 @@ int reader_read(struct reader *r, uint8_t *bytes, size_t size)
     size_t done = 0;
 
     while (n > 0 && done < size) {
-        n = archive_read_data(r->archive, bytes + done, size - done);
+        n = archive_read_data(r->archive, bytes + done, piece_of(size - done));
         done += n > 0 ? (size_t)n : 0;
+        r->made += n > 0 ? (size_t)n : 0;
+        if (!r->gz && r->made > blob_limit_so_far(r->taken))
+            return err(ERR_DATA, "'%s' unpacks to more than %zu bytes at '%s'", r->path,
+                       blob_limit_so_far(r->taken), r->name);
     }
     if (n >= 0 && done == size)
         n = archive_read_data(r->archive, &beyond, 1);
@@ -208,5 +309,7 @@ void reader_close(struct reader *r)
     archive_read_free(r->archive);
     if (r->gz)
         gzclose(r->gz);
+    if (r->fd >= 0)
+        close(r->fd);
     free(r);
 }

@@ -12,7 +12,10 @@
 
 #include "core/err.h"
 
-enum { PIECE_MAX = 1 << 30 }; /* zlib counts in unsigned int */
+enum {
+    INPUT_MAX = 1 << 30,  /* zlib counts in unsigned int */
+    OUTPUT_MAX = 1 << 20, /* bytes between two looks at the ratio */
+};
 
 static int map_fd(struct blob *b, int fd, const char *path)
 {
@@ -74,6 +77,11 @@ size_t blob_limit(size_t n)
     return limit < DATA_BYTES_MAX ? limit : DATA_BYTES_MAX;
 }
 
+size_t blob_limit_so_far(size_t n)
+{
+    return blob_limit(n) + DATA_RATIO_SLACK;
+}
+
 /* The unpacked size as the trailer states it: a hint, so that the usual file is unpacked in one go. */
 static size_t gzip_hint(const struct blob *b)
 {
@@ -112,11 +120,11 @@ static int inflate_all(z_stream *z, const struct blob *in, struct blob *out, con
     int status = Z_OK;
 
     while (status == Z_OK) {
-        size_t input = in->n - taken < PIECE_MAX ? in->n - taken : PIECE_MAX, output;
+        size_t input = in->n - taken < INPUT_MAX ? in->n - taken : INPUT_MAX, output;
 
         if (made == out->n)
             TRY(grow(out, blob_limit(in->n), path));
-        output = out->n - made < PIECE_MAX ? out->n - made : PIECE_MAX;
+        output = out->n - made < OUTPUT_MAX ? out->n - made : OUTPUT_MAX;
         z->next_in = in->bytes + taken;
         z->avail_in = (uInt)input;
         z->next_out = out->bytes + made;
@@ -124,6 +132,9 @@ static int inflate_all(z_stream *z, const struct blob *in, struct blob *out, con
         status = inflate(z, Z_NO_FLUSH);
         taken += input - z->avail_in;
         made += output - z->avail_out;
+        if (made > blob_limit_so_far(taken))
+            return err(ERR_DATA, "'%s' unpacks to more than %zu bytes by its byte %zu", path,
+                       blob_limit_so_far(taken), taken);
     }
     if (status == Z_BUF_ERROR)
         return err(ERR_DATA, "'%s' ends at byte %zu inside its gzip stream", path, in->n);

@@ -14,7 +14,8 @@ struct folder {
     const struct source *src; /* borrowed */
     struct store *store;      /* borrowed; its pixels grow */
     struct picture picture;
-    struct item *items; /* owned */
+    size_t packed, unpacked; /* bytes of the PNG files so far, and of their pixels */
+    struct item *items;      /* owned */
     uint32_t n, room;
 };
 

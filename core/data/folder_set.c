@@ -102,15 +102,24 @@ static int pixels_keep(struct folder *f, const char *path)
     return 0;
 }
 
+/* Bytes that the image at hand may unpack to: a zip may shrink once more what PNG has shrunk a thousandfold.
+ * What is resized is not kept, hence no limit in all. */
+static size_t pixels_left(const struct folder *f)
+{
+    return f->packed * DATA_RATIO_MAX + DATA_RATIO_FREE + DATA_RATIO_SLACK - f->unpacked;
+}
+
 int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n)
 {
     char what[1024];
 
-    while (strncmp(path, "./", 2) == 0)
-        path += 2;
+    while (*path == '/' || strncmp(path, "./", 2) == 0)
+        path += *path == '/' ? 1 : 2;
     TRY(path_check(f, path));
     snprintf(what, sizeof what, "%s:%s", f->src->path, path);
-    TRY(picture_decode(&f->picture, bytes, n, what));
+    f->packed += n;
+    TRY(picture_decode(&f->picture, bytes, n, pixels_left(f), what));
+    f->unpacked += shape_size(f->picture.shape);
     TRY(items_grow(f));
     TRY(pixels_keep(f, path));
     f->items[f->n] = (struct item){.path = strdup(path), .image = f->n};

@@ -10,7 +10,7 @@
 #include "core/data/store.h"
 #include "core/err.h"
 
-enum { TEXT_MAX = 64 << 20 };
+enum { TEXT_MAX = 4 << 20 };
 
 static uint32_t lines_count(const struct blob *b)
 {
@@ -26,7 +26,8 @@ static int text_check(const struct blob *b, const char *path)
     uint32_t line = 1;
 
     if (b->n > TEXT_MAX)
-        return err(ERR_DATA, "'%s' is too long for a list of class names", path);
+        return err(ERR_DATA, "'%s' has %zu bytes, a list of class names has at most %d", path, b->n,
+                   TEXT_MAX);
     for (size_t i = 0; i < b->n; i++) {
         uint8_t c = b->bytes[i];
 
@@ -130,45 +131,90 @@ char *path_join(const char *root, const char *path)
                                                                                       : joined;
 }
 
-struct matches {
-    uint32_t n_equal, n_tail, equal, tail; /* how many, and the first of them */
-};
-
-static struct matches names_match(const struct names *v, const char *entry)
-{
-    struct matches m = {0};
-    size_t n = strlen(entry);
-
-    for (uint32_t i = 0; i < v->n; i++) {
-        size_t length = strlen(v->items[i]);
-
-        if (length < n || strcmp(v->items[i] + length - n, entry) != 0)
-            continue;
-        if (length == n && m.n_equal++ == 0)
-            m.equal = i;
-        else if (length > n && v->items[i][length - n - 1] == '/' && m.n_tail++ == 0)
-            m.tail = i;
-    }
-    return m;
-}
-
 struct selection {
     const struct names *all;
     const uint32_t *first;
+    uint32_t *by_end; /* owned; all classes, by their names read backwards */
     bool *taken;
     uint32_t *chosen, n;
 };
 
+struct ending { /* of a name: the whole of it, or what follows a '/' */
+    const char *text;
+    size_t n;
+    bool tail;
+};
+
+/* Backwards; 0: name has that ending. */
+static int ending_compare(const char *name, const struct ending *e)
+{
+    size_t length = strlen(name), n = e->n + e->tail;
+
+    for (size_t i = 0; i < n && i < length; i++) {
+        int wanted = i < e->n ? (unsigned char)e->text[e->n - 1 - i] : '/';
+        int order = (unsigned char)name[length - 1 - i] - wanted;
+
+        if (order != 0)
+            return order;
+    }
+    if (length < n)
+        return -1;
+    return !e->tail && length > n;
+}
+
+static int by_end_compare(const void *a, const void *b, void *all)
+{
+    char **items = all;
+    const char *name = items[*(const uint32_t *)b];
+
+    return ending_compare(items[*(const uint32_t *)a], &(struct ending){name, strlen(name), false});
+}
+
+static void by_end_sort(struct selection *s)
+{
+    for (uint32_t i = 0; i < s->all->n; i++)
+        s->by_end[i] = i;
+    qsort_r(s->by_end, s->all->n, sizeof *s->by_end, by_end_compare, s->all->items);
+}
+
+/* The first place in by_end that compares to e as `least` or above. */
+static uint32_t ending_bound(const struct selection *s, const struct ending *e, int least)
+{
+    uint32_t low = 0, high = s->all->n;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (ending_compare(s->all->items[s->by_end[middle]], e) >= least)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* How many classes have the ending, and one of them. */
+static uint32_t ending_find(const struct selection *s, const struct ending *e, uint32_t *found)
+{
+    uint32_t low = ending_bound(s, e, 0), n = ending_bound(s, e, 1) - low;
+
+    if (n > 0)
+        *found = s->by_end[low];
+    return n;
+}
+
 static int select_entry(struct selection *s, const char *entry, const char *path, uint32_t line)
 {
-    struct matches m = names_match(s->all, entry);
-    uint32_t found = m.n_equal > 0 ? m.equal : m.tail;
+    struct ending e = {entry, strlen(entry), false};
+    uint32_t found = 0, n = ending_find(s, &e, &found);
 
-    if (m.n_equal + m.n_tail == 0)
+    e.tail = true;
+    if (n == 0)
+        n = ending_find(s, &e, &found);
+    if (n == 0)
         return err(ERR_DATA, "'%s' line %u: no class is named '%s'", path, line, entry);
-    if (m.n_equal > 1 || (m.n_equal == 0 && m.n_tail > 1))
-        return err(ERR_DATA, "'%s' line %u: '%s' may be any of %u classes", path, line, entry,
-                   m.n_equal > 1 ? m.n_equal : m.n_tail);
+    if (n > 1)
+        return err(ERR_DATA, "'%s' line %u: '%s' may be any of %u classes", path, line, entry, n);
     if (s->taken[found])
         return err(ERR_DATA, "'%s' line %u: class '%s' is listed before", path, line,
                    s->all->items[found]);
@@ -193,8 +239,9 @@ static int select_lines(struct selection *s, const char *path)
     return code;
 }
 
-static int select_lists(struct selection *s, const struct strings *lists, const char *root)
+static int select_all(struct selection *s, const struct strings *lists, const char *root)
 {
+    by_end_sort(s);
     for (int i = 0; i < lists->n; i++) {
         char *path = path_join(root, lists->items[i]);
         int code = path ? select_lines(s, path) : err(ERR_MEMORY, "out of memory for a path");
@@ -211,10 +258,12 @@ int names_select(const struct names *v, const uint32_t *first, const struct stri
     struct selection s = {.all = v, .first = first};
     int code;
 
+    s.by_end = calloc(v->n, sizeof *s.by_end);
     s.taken = calloc(v->n, sizeof *s.taken);
     s.chosen = calloc(v->n, sizeof *s.chosen);
-    code = s.taken && s.chosen ? select_lists(&s, lists, root)
-                               : err(ERR_MEMORY, "out of memory for %u classes", v->n);
+    code = s.by_end && s.taken && s.chosen ? select_all(&s, lists, root)
+                                           : err(ERR_MEMORY, "out of memory for %u classes", v->n);
+    free(s.by_end);
     free(s.taken);
     if (code < 0) {
         free(s.chosen);

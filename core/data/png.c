@@ -10,13 +10,13 @@
 #include "core/data/store.h"
 #include "core/err.h"
 
-enum { DEFLATE_RATIO = 1032 }; /* deflate's most */
+enum { DEFLATE_RATIO = 1032, SIGNATURE = 8, CHUNK_MIN = 12 }; /* deflate's most; bytes */
 
 struct decoder {
     png_structp png;
     png_infop info;
     const uint8_t *bytes;
-    size_t n, at;
+    size_t n, at, limit;
     struct picture *picture;
     bool grey; /* one channel is enough */
     int code;  /* err's, where the error is not libpng's */
@@ -60,6 +60,23 @@ static bool palette_is_grey(struct decoder *d)
     return n == 0;
 }
 
+/* libpng makes room for a chunk of the length that it states before it reads it. */
+static void chunks_check(struct decoder *d)
+{
+    size_t length = 0;
+
+    for (size_t at = SIGNATURE; at < d->n; at += CHUNK_MIN + length) {
+        d->at = at;
+        if (d->n - at >= CHUNK_MIN)
+            length = png_get_uint_32(d->bytes + at);
+        if (d->n - at < CHUNK_MIN || length > d->n - at - CHUNK_MIN)
+            png_error(d->png, "it ends early, inside the chunk that starts here");
+        if (memcmp(d->bytes + at + 4, "IEND", 4) == 0)
+            break;
+    }
+    d->at = 0;
+}
+
 static void header_read(struct decoder *d)
 {
     png_uint_32 w, h;
@@ -67,6 +84,7 @@ static void header_read(struct decoder *d)
 
     png_set_user_limits(d->png, SIDE_MAX, SIDE_MAX);
     png_set_chunk_malloc_max(d->png, 1 << 20);
+    png_set_chunk_cache_max(d->png, 1); /* none: texts and the like are passed over */
     png_read_info(d->png, d->info);
     png_get_IHDR(d->png, d->info, &w, &h, &depth, &type, NULL, NULL, NULL);
     if (h * png_get_rowbytes(d->png, d->info) > DEFLATE_RATIO * d->n)
@@ -77,6 +95,8 @@ static void header_read(struct decoder *d)
     png_set_scale_16(d->png);
     png_set_interlace_handling(d->png);
     png_read_update_info(d->png, d->info);
+    if (h * png_get_rowbytes(d->png, d->info) > d->limit)
+        png_error(d->png, "it unpacks to too much for the size of the PNG files");
 }
 
 static void room_make(struct decoder *d, size_t size)
@@ -124,6 +144,7 @@ static int decode_guarded(struct decoder *d)
     if (setjmp(png_jmpbuf(d->png)))
         return -1;
     png_set_read_fn(d->png, d, png_bytes);
+    chunks_check(d);
     header_read(d);
     rows_read(d);
     return 0;
@@ -152,9 +173,10 @@ static int decode(struct decoder *d)
     return 0;
 }
 
-int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, const char *what)
+int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t limit,
+                   const char *what)
 {
-    struct decoder d = {.bytes = bytes, .n = n, .picture = p};
+    struct decoder d = {.bytes = bytes, .n = n, .limit = limit, .picture = p};
     int code = decode(&d);
 
     png_destroy_read_struct(&d.png, &d.info, NULL);

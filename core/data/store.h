@@ -13,7 +13,7 @@
 enum {
     SIDE_MAX = 4096,     /* pixels a side of any image read            */
     CHANNELS_MAX = 16,   /* of arrays; PNG has 1 or 3                  */
-    LABEL_MAX = 1000000, /* labels are below this                      */
+    LABEL_MAX = 1 << 18, /* labels are below this                      */
 };
 
 struct store {

@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+"""Writes the seeds, tests/fuzz/corpus/TARGET/seed-*, which are committed. Past findings lie beside them
+under other names and stay.
+
+usage: tests/fuzz/make_corpus.py [FOLDER]
+"""
+import gzip
+import io
+import json
+import os
+import struct
+import sys
+import tarfile
+import zipfile
+import zlib
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus"))
+REPOSITORY = os.path.join(HERE, "..", "..")
+
+
+def put(target, name, content):
+    folder = os.path.join(ROOT, target)
+    os.makedirs(folder, exist_ok=True)
+    content = content.encode() if isinstance(content, str) else content
+    assert len(content) < 4096, (target, name, len(content))
+    with open(os.path.join(folder, "seed-" + name), "wb") as f:
+        f.write(content)
+
+
+# --- configuration, --set, command line, class names, metrics: text
+
+def put_config():
+    for name in "omniglot-5w1s.conf", "sinusoid.conf":
+        with open(os.path.join(REPOSITORY, "examples", name)) as f:
+            put("config", name, f.read())
+    put("config", "strings", 'run { name = "a\\x07b\\$\\101" directory = \'x${y}\' } # c\n/* d */ // e\n'
+        'data source { format = "glyphs" classes = {"a", b, "c,d"} x_min = -1e+0 invert = true }\n'
+        'model { type = "layers" layers = {"conv filters=4", "relu", "head"} widths = {1, 2} }\n'
+        'stage a-b { method = maml data = source rate = 1e-3 }\nevaluate { data = {source} }\n')
+    put("config", "lists", "data a { format = sinusoid classes = {} classes += {x} }\nrun {}\n"
+        "stage s { method = fomaml data = a rotations = none }\n")
+
+
+def put_lines():
+    put("sets", "numbers", "run.seed=3\nstage.meta.rounds=100\nstage.meta.rate=1e-3\nmodel.widths=1,2,3")
+    put("sets", "texts", "evaluate.data=source,other\ndata.other.rotations=draw\nrun.name=a\"b\\$\x01\ncluster.lease=2.5")
+    put("sets", "wrong", "stage.mata.rounds=1")
+    put("options", "train", "cluster.conf\n--set\nrun.seed=3\n--set=a.b=c\n--resume\n--run\nruns/x\n--quiet")
+    put("options", "evaluate", "c.conf\n--checkpoint=f\n--episodes\n1000\n--domain=target\n--json")
+    put("options", "gradient", "c.conf\n--stage=meta\n--params=p\n--task=t\n--out=g\n--data-root=d")
+    put("options", "check", "c.conf\n--tasks=3\n--gradients\n--print-config\n--markdown")
+    put("options", "help", "-h")
+    put("options", "wrong", "a\nb\n--episodes=0\n--epsiodes=9\n--json=1\n--")
+    put("names", "tails", "a/one\na/two\nb/one\nc\n  d \r\n\0two\n\nb/one\nc\n")
+    put("names", "wrong", "a/one\nb/one\nc\nd\n\0one\nd\nx")
+    put("names", "same", "a\na\nx/a\n\0a\n")
+
+
+def put_metrics():
+    line = '{{"run": "a", "stage": "meta", "stage_index": {}, "round": {}, "name": "train/loss", "value": 0.5}}\n'
+    put("metrics", "rounds", b"\0\3" + "".join(line.format(0, i) for i in range(6)).encode())
+    put("metrics", "stages", b"\1\1" + (line.format(0, 9) + '{"event": "start"}\n' + line.format(1, 1) +
+                                        line.format(1, 2)).encode())
+    put("metrics", "torn", b"\0\7" + (line.format(0, 1) + line.format(0, 2)[:40]).encode())
+    put("metrics", "odd", b'\0\7[]\n1\n"a"\n{"round": "x", "stage_index": -1}\n{"round": 1e99}\n\n')
+
+
+# --- arrays
+
+def npy(array, version=(1, 0)):
+    f = io.BytesIO()
+    np.lib.format.write_array(f, array, version=version)
+    return f.getvalue()
+
+
+def idx(array, code):
+    return struct.pack(">BBBB", 0, 0, code, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def pair(images, labels):
+    return struct.pack("<H", len(images)) + images + labels
+
+
+PIXELS = (np.arange(4 * 3 * 4) * 37 % 256).astype(np.uint8).reshape(4, 3, 4)
+LABELS = np.array([1, 0, 2, 0])
+
+
+def put_arrays():
+    put("npy", "bytes", pair(npy(PIXELS), npy(LABELS.astype("<i8"))))
+    put("npy", "floats", pair(npy((PIXELS / 255).astype("<f4")), npy(LABELS.astype(">u2"))))
+    put("npy", "doubles", pair(npy(PIXELS[:2, :2, :2] / 255, (2, 0)), npy(LABELS[:2].astype("u1"), (3, 0))))
+    put("npy", "colour", pair(npy(np.zeros((2, 2, 2, 3), np.uint8)), npy(LABELS[:2].astype("<i4"))))
+    put("npy", "fortran", pair(npy(np.asfortranarray(PIXELS)), npy(LABELS)))
+    put("npy", "structure", pair(npy(np.zeros(3, [("a", "<i4"), ("b", "<f8")])), b""))
+    images, labels = idx(PIXELS, 8), idx(LABELS.astype("u1"), 8)
+    packed = gzip.compress(images, mtime=0)
+    put("idx", "plain", pair(images, labels))
+    put("idx", "gz", pair(packed, gzip.compress(labels, mtime=0)))
+    put("idx", "stored", pair(gzip.compress(images, 0, mtime=0), idx(LABELS.astype(">i4"), 12)))
+    put("idx", "short", pair(packed[:-9], labels))
+    put("idx", "floats", pair(idx(PIXELS.astype(">f4"), 13), labels))
+
+
+# --- PNG and archives
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(w, h, depth, colour, rows, interlace=0, extra=b""):
+    header = struct.pack(">IIBBBBB", w, h, depth, colour, 0, 0, interlace)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def lines(h, n_bytes, step=31):
+    return b"".join(bytes([y % 5]) + bytes((x * step + y * 7) % 256 for x in range(n_bytes)) for y in range(h))
+
+
+GREY = png(4, 3, 8, 0, lines(3, 4))
+
+
+def put_png():
+    palette = chunk(b"PLTE", bytes(range(12)))
+    put("png", "grey", GREY)
+    put("png", "bits", png(9, 2, 1, 0, lines(2, 2)))
+    put("png", "deep", png(3, 2, 16, 0, lines(2, 6), extra=chunk(b"tRNS", b"\0\1")))
+    put("png", "colour", png(3, 2, 8, 2, lines(2, 9), extra=chunk(b"gAMA", struct.pack(">I", 45455))))
+    put("png", "palette", png(5, 2, 2, 3, lines(2, 2), extra=palette + chunk(b"tRNS", b"\0\x80")))
+    put("png", "alpha", png(2, 2, 8, 6, lines(2, 8), extra=chunk(b"tEXt", b"a\0b")))
+    put("png", "grey-alpha", png(2, 2, 16, 4, lines(2, 8)))
+    # Adam7 of 5 x 5 grey: passes of 1x1, 1x1, 2x1, 1x2, 3x1, 2x3, 5x2 pixels.
+    passes = [(1, 1), (1, 1), (2, 1), (1, 2), (3, 1), (2, 3), (5, 2)]
+    put("png", "interlaced", png(5, 5, 8, 0, b"".join(lines(h, w) for w, h in passes), 1))
+    put("png", "cut", GREY[:-20])
+
+
+def zipped(members, method=zipfile.ZIP_STORED):
+    f = io.BytesIO()
+    with zipfile.ZipFile(f, "w", method) as z:
+        for name, content in members:
+            z.writestr(zipfile.ZipInfo(name), content, method)
+    return f.getvalue()
+
+
+def tarred(members, form=tarfile.USTAR_FORMAT):
+    f = io.BytesIO()
+    with tarfile.open(fileobj=f, mode="w", format=form) as t:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    plain = f.getvalue().rstrip(b"\0")
+    return plain + bytes(-len(plain) % 512 + 1024)
+
+
+def put_archives():
+    arrays = [("images.npy", npy(PIXELS)), ("labels.npy", npy(LABELS))]
+    put("npz", "stored", zipped(arrays))
+    put("npz", "deflated", zipped(arrays, zipfile.ZIP_DEFLATED))
+    put("npz", "more", zipped([("other.npy", npy(LABELS))] + arrays, zipfile.ZIP_DEFLATED))
+    put("npz", "missing", zipped(arrays[1:]))
+    pictures = [("a/1.png", GREY), ("b/c/1.png", GREY), ("a/notes.txt", b"x")]
+    put("zip", "stored", zipped(pictures))
+    put("zip", "deflated", zipped(pictures + [(".hidden/1.png", b""), ("./b/2.PNG", GREY)], zipfile.ZIP_DEFLATED))
+    put("zip", "flat", zipped([("1.png", GREY)]))
+    put("zip", "sizes", zipped([("a/1.png", GREY), ("a/2.png", png(2, 2, 8, 0, lines(2, 2)))]))
+    put("tar", "plain", tarred(pictures[:2]))
+    put("tar", "pax", tarred([("a/" + "n" * 110 + ".png", GREY)], tarfile.PAX_FORMAT))
+    put("tar", "gnu", tarred([("a/" + "n" * 110 + ".png", GREY)], tarfile.GNU_FORMAT))
+    put("tar", "gz", gzip.compress(tarred(pictures), mtime=0))
+    put("tar", "gz-short", gzip.compress(tarred(pictures), mtime=0)[:-5])
+
+
+# --- safetensors
+
+def tensors(entries, texts=None, pad=0):
+    header, data = {}, b""
+    if texts is not None:
+        header["__metadata__"] = texts
+    for name, kind, array in entries:
+        begin = len(data)
+        data += array.tobytes()
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, len(data)]}
+    text = json.dumps(header).encode() + b" " * pad
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def put_safetensors():
+    network = [("fc1.weight", "F32", np.arange(6, dtype="<f4").reshape(3, 2)), ("fc1.bias", "F32", np.zeros(3, "<f4")),
+               ("head.weight", "F32", np.ones((2, 3), "<f4")), ("head.bias", "F32", np.zeros(2, "<f4"))]
+    adam = [(f"optimizer.exp_avg.{n}", k, a) for n, k, a in network]
+    texts = {"stage": "1", "round": "20", "seed": "3", "theta": "00ff00ff00ff00ff", "configuration": "run { }"}
+    put("safetensors", "network", tensors(network, {"format": "pt"}))
+    put("safetensors", "state", tensors(network + adam, texts))
+    put("safetensors", "types", tensors([("a", "F64", np.ones(2)), ("b", "I64", np.arange(3)),
+                                         ("c", "I32", np.zeros((1, 2, 1), "<i4")), ("d", "U8", np.zeros(0, "u1")),
+                                         ("e", "F32", np.float32(3))], pad=9))
+    put("safetensors", "digest", tensors([], {"digest_kind": "xxh64", "digest": "0123456789abcdef"}))
+    put("safetensors", "strange", tensors(network[:2] + [("x", "F16", np.zeros(2, "<f2"))]))
+
+
+# --- messages: protobuf by hand
+
+def varint(x):
+    out = b""
+    while x > 127:
+        out, x = out + bytes([x & 127 | 128]), x >> 7
+    return out + bytes([x])
+
+
+def field(n, value):
+    if isinstance(value, int):
+        return varint(n << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(n << 3 | 2) + varint(len(value)) + value
+
+
+def task(way, shot, query, round_=7):
+    ids = lambda n: b"".join(varint(i * 77) for i in range(n))
+    return b"".join(field(n, v) for n, v in [
+        (1, 1), (2, 1), (3, round_), (4, 3), (5, 1 << 40), (6, way), (7, shot), (8, query), (9, ids(way)),
+        (10, bytes(i % 4 for i in range(way))), (11, ids(way * shot)), (12, ids(way * query)), (13, "maml")])
+
+
+def put_messages():
+    hello = [(1, "0.1"), (2, "host"), (3, 99), (4, 2), (5, "cpu"), (6, "Haswell"), (7, 1 << 60), (8, 5), (9, "no"), (10, 1 << 33)]
+    put("wire", "tasks", b"\0" + field(1, task(2, 1, 3)) + field(1, task(5, 1, 1)) + field(2, 1))
+    put("wire", "tasks-last", b"\0" + field(2, 1))
+    put("wire", "task", b"\1" + task(5, 2, 3))
+    put("wire", "task-wrong", b"\1" + task(5, 2, 3).replace(field(6, 5), field(6, 4)))
+    put("wire", "task-unpacked", b"\1" + field(6, 2) + b"".join(field(n, 1) for n in (9, 9, 10, 10)))
+    put("wire", "hello", b"\2" + b"".join(field(n, v) for n, v in hello))
+    put("wire", "welcome", b"\3" + field(1, "run { name = \"x\" }") + field(2, "/data"))
+    put("wire", "done", b"\5" + field(1, 17) + b"\x11" + bytes(range(1, 9)))
+    put("wire", "failed", b"\6" + field(1, b"\3\7\x0b") + field(2, 5))
+    put("wire", "bye", b"\4" + field(1, 14) + field(2, "a rank was lost"))
+
+
+for write in put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages:
+    write()

@@ -1,0 +1,51 @@
+/* try_data.h - opens a data set from the input, and reads it where it opens. */
+#ifndef TESTS_FUZZ_TRY_DATA_H
+#define TESTS_FUZZ_TRY_DATA_H
+
+#include "core/config.h"
+#include "core/data.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { TRIED_CLASSES = 32, TRIED_SAMPLES = 8 };
+
+static inline void try_sample(const struct data *d, uint32_t class_id, uint32_t sample, real *x)
+{
+    size_t n = shape_size(d->shape);
+
+    EXPECT(data_read(d, class_id, sample, 0, x, NULL) == 0);
+    for (size_t i = 0; i < n; i++)
+        EXPECT(x[i] >= 0 && x[i] <= 1);
+}
+
+static inline void try_class(const struct data *d, uint32_t class_id, real *x)
+{
+    uint32_t n = data_class_size(d, class_id);
+    char name[64];
+
+    data_class_name(d, class_id, name, sizeof name);
+    EXPECT(*name);
+    for (uint32_t i = 0; i < n && i < TRIED_SAMPLES; i++)
+        try_sample(d, class_id, i, x);
+    EXPECT_REFUSAL(data_read(d, class_id, n, 0, x, NULL), ERR_DATA);
+}
+
+static inline void try_data(const struct data_config *c)
+{
+    struct data d;
+    real *x;
+    int code = data_open(&d, c, "");
+
+    if (code < 0) {
+        EXPECT_REFUSAL(code, ERR_DATA);
+        return;
+    }
+    x = calloc(shape_size(d.shape), sizeof *x);
+    EXPECT(x && d.n_classes > 0);
+    for (uint32_t i = 0; i < d.n_classes && i < TRIED_CLASSES; i++)
+        try_class(&d, i, x);
+    EXPECT_REFUSAL(data_read(&d, d.n_classes, 0, 0, x, NULL), ERR_DATA);
+    free(x);
+    data_close(&d);
+}
+
+#endif
