@@ -55,7 +55,7 @@ const struct config_key config_keys[] = {
 {"cluster", "lease", CONFIG_REAL, "10", 0.1, 86400, NULL, CLUSTER(lease),
  "seconds of silence after which a rank is lost"},
 {"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
- "seconds every rank has to start"},
+ "seconds every rank has to start, MPI included; later ones are left out"},
 {"cluster", "task_limit", CONFIG_REAL, "3600", 0.1, 1e7, NULL, CLUSTER(task_limit),
  "seconds a rank may take for its tasks while nothing is known of how long they take"},
 {"cluster", "max_failed", CONFIG_REAL, "0.5", 0, 1, NULL, CLUSTER(max_failed),

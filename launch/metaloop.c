@@ -77,20 +77,34 @@ static void leave(int rank, int code, int status)
 
 static void on_alarm(int signal)
 {
-    static const char text[] = "metaloop: MPI has not started all ranks in time\n";
+    static const char text[] = "metaloop: MPI has not started all ranks in time "
+                               "(cluster.start_limit)\n";
 
     (void)signal;
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     _exit(1);
 }
 
+/* Seconds that MPI may take to start. The first rank has the configuration; what is wrong with it is told later. */
+static unsigned start_limit(const struct options *o)
+{
+    struct config c;
+    double limit;
+
+    if (!is_first_rank() || config_read(&c, o->places[0], o->sets, o->n_sets) < 0)
+        return START_LIMIT;
+    limit = c.cluster.start_limit;
+    config_release(&c);
+    return (unsigned)limit + 1;
+}
+
 /* A rank that dies while MPI starts would keep the others waiting for ever. */
-static int start_mpi(int *argc, char ***argv)
+static int start_mpi(const struct options *o, int *argc, char ***argv)
 {
     int provided, rank;
 
     signal(SIGALRM, on_alarm);
-    alarm(START_LIMIT);
+    alarm(start_limit(o));
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     alarm(0);
@@ -103,7 +117,7 @@ static int run_ranks(const struct verb *v, const struct options *o, int *argc, c
     int rank, code, status = 0;
 
     team_catch_signals();
-    rank = start_mpi(argc, argv);
+    rank = start_mpi(o, argc, argv);
     code = v->run(o);
     if (rank == 0)
         status = conclude(code);
