@@ -121,14 +121,19 @@ int rundir_open(struct rundir *d, const char *path, enum rundir_mode mode)
     return sink_open_jsonl(&d->metrics, metrics);
 }
 
-/* Whether a metrics line belongs to a round that will be done again. A line that is no JSON tells nothing. */
+/* Whether a metrics line belongs to what will be done again: a later round, or an evaluation of this one. A line that
+ * is no JSON tells nothing. */
 static bool is_beyond(const char *line, int stage, uint64_t round)
 {
     json_t *o = json_loads(line, 0, NULL);
+    const char *kind = json_string_value(json_object_get(o, "kind"));
+    const char *purpose = json_string_value(json_object_get(o, "purpose"));
     json_int_t s = json_integer_value(json_object_get(o, "stage_index"));
     json_int_t r = json_integer_value(json_object_get(o, "round"));
-    bool beyond =
-        json_object_get(o, "round") && (s > stage || (s == stage && r > (json_int_t)round));
+    bool measured =
+        (kind && strcmp(kind, "evaluation") == 0) || (purpose && strcmp(purpose, "evaluate") == 0);
+    bool later = s > stage || (s == stage && r > (json_int_t)round - measured);
+    bool beyond = json_object_get(o, "round") && later;
 
     json_decref(o);
     return beyond;

@@ -27,10 +27,10 @@ struct cluster_config {
     char *schedule;  /* dynamic | static */
     double lease;    /* seconds of silence after which a rank is lost */
     int64_t max_restarts; /* launch/run: how often a run that was lost starts again */
-    double start_limit; /* seconds every rank has to start */
-    double task_limit;  /* seconds a rank may take for tasks of which nothing is known */
-    double max_failed;  /* share of a round's tasks that may be set aside */
-    int64_t memory;     /* MiB per thread for kept activations; beyond it they are recomputed */
+    double start_limit;   /* seconds every rank has to start */
+    double task_limit;    /* seconds a rank may take for tasks of which nothing is known */
+    double max_failed;    /* share of a round's tasks that may be set aside */
+    int64_t memory;       /* MiB per thread for kept activations; beyond it they are recomputed */
 };
 
 struct data_config {

@@ -88,6 +88,7 @@ static int lead_train(struct team *team, void *context)
         .stop = &team_stop,
         .time_limit = o->time_limit,
         .progress = &progress,
+        .loss = NAN,
         .accuracy = -1,
     };
     code = rundir_open(&t->rundir, t->directory, mode_of(o));

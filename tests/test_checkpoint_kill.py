@@ -8,8 +8,8 @@ import shutil
 import cli
 import kill
 
-CONF = {"rounds = 8": "rounds = 12", "every = 4  keep = 3": "every = 2  keep = 1", "tasks = 6": "tasks = 150"}
-AT = 10  # the round whose checkpoint is hit: by then the thread has made more calls of each name than the main one
+CONF = {"rounds = 8": "rounds = 20", "every = 4  keep = 3": "every = 2  keep = 1", "tasks = 6": "tasks = 150"}
+AT = 18  # the round whose checkpoint is hit: by then the thread has made more calls of each name than the main one
 
 
 def test_every_call_of_a_write(tmp_path):
@@ -45,9 +45,10 @@ def thread_points(folder, conf):
             break
     assert end, f"no checkpoint of round {AT}, or a process id other than {kill.PID}"
     thread = found[begin][0]
-    others = max((c[2] for c in found if c[0] != thread and c[1] == "openat"), default=0)
     points = [c[1:3] for c in found[begin:end + 1] if c[0] == thread]
-    assert points[0][1] > others, "the main thread would be hit first"
+    for name, ordinal in points:
+        others = max((c[2] for c in found if c[0] != thread and c[1] == name), default=0)
+        assert ordinal > others, f"the main thread would be hit first, it makes {others} calls of {name}"
     return result.json()["digest"], points
 
 
@@ -75,7 +76,7 @@ def kill_train(folder, conf, digest, name, ordinal):
     assert not glob.glob(str(folder / "run" / "*.tmp-*")), where
     with open(folder / "run" / "metrics.jsonl") as f:
         rounds = [e["round"] for e in map(json.loads, f) if e["kind"] == "round"]
-    assert rounds == list(range(1, 13)), f"{where}: {rounds}"
+    assert rounds == list(range(1, 21)), f"{where}: {rounds}"
     shutil.rmtree(folder / "run")
     return result.rc != 0
 

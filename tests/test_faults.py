@@ -81,6 +81,25 @@ def test_signal(name, tmp_path, undisturbed):
     fault.check_rounds(tmp_path, ROUNDS, TASKS)
 
 
+def evaluations(folder):
+    return [(row["round"], row["step"], row["loss"]) for row in fault.metrics(folder) if row["kind"] == "evaluation"]
+
+
+def test_evaluations_after_a_resume(tmp_path):
+    """Cut into three runs at its evaluations: each evaluation is there once, with the same numbers."""
+    os.makedirs(tmp_path / "a")
+    path = cli.small(tmp_path / "a", fault.LONG)
+    small = "--set", "stage.meta.rounds=6", "--set", "evaluate.every=2", "--set", "checkpoint.every=1"
+    cli.done("train", path, *small)
+    os.makedirs(tmp_path / "b")
+    other = cli.small(tmp_path / "b", fault.LONG)
+    for rounds in (2, 4):
+        cli.done("train", other, *small, "--resume", "--set", f"stage.meta.rounds={rounds}")
+    cli.done("train", other, *small, "--resume")
+    assert [e[:2] for e in evaluations(tmp_path / "a")] == [(r, k) for r in (2, 4, 6) for k in (0, 1)]
+    assert evaluations(tmp_path / "b") == evaluations(tmp_path / "a")
+
+
 def test_signal_alone(tmp_path, undisturbed):
     path = cli.small(tmp_path, fault.LONG)
     job = fault.Job([cli.METALOOP, "train", path])

@@ -1,0 +1,119 @@
+/* report.c - what a run tells: events for metrics.jsonl, lines and the bar for a person. */
+#include "coordinator/train_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "core/machine.h"
+
+void report_start(struct train *t)
+{
+    const struct net *net = &t->stage->net;
+    struct field fields[] = {
+        TEXT("stage", t->stage->config->name),    INTEGER("stage_index", t->stage->index),
+        INTEGER("from_round", t->round),          INTEGER("rounds", t->stage->config->rounds),
+        TEXT("method", t->stage->config->method), INTEGER("parameters", net->layout.n),
+        INTEGER("ranks", t->crew->comm->size),    {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "stage", fields);
+}
+
+void report_round(struct train *t, const struct total *total, double norm, double seconds)
+{
+    double done = total_sum(total, TALLY_DONE);
+    char hash[20];
+    struct field fields[] = {
+        TEXT("stage", t->stage->config->name),
+        INTEGER("stage_index", t->stage->index),
+        INTEGER("round", t->round),
+        NUMBER("support_loss", total_sum(total, TALLY_SUPPORT_LOSS) / done),
+        NUMBER("loss", t->loss),
+        NUMBER("accuracy", t->accuracy >= 0 ? t->accuracy : NAN),
+        NUMBER("gradient_norm", norm),
+        NUMBER("rate", optim_rate(&t->stage->optim, t->round)),
+        INTEGER("tasks", done),
+        INTEGER("failed", total_sum(total, TALLY_FAILED)),
+        NUMBER("seconds", seconds),
+        TEXT("digest", hash),
+        {0},
+    };
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
+    sink_emit(&t->rundir.metrics, "round", fields);
+}
+
+void report_progress(struct train *t)
+{
+    const struct stage_config *c = t->stage->config;
+    struct glance g = {c->name,     t->round, (uint64_t)c->rounds, (uint64_t)c->tasks, t->loss,
+                       t->accuracy, t->failed};
+
+    progress_show(t->progress, &g);
+}
+
+static void emit_evaluation(struct train *t, const struct evaluation *e, int data)
+{
+    for (int k = 0; k <= e->steps; k++) {
+        struct field fields[] = {
+            TEXT("stage", t->stage->config->name),
+            INTEGER("stage_index", t->stage->index),
+            INTEGER("round", t->round),
+            TEXT("data", t->setup->data[data].name),
+            INTEGER("step", k),
+            INTEGER("episodes", e->episodes),
+            INTEGER("failed", e->failed),
+            NUMBER("loss", e->loss[k].mean),
+            NUMBER("loss_ci95", e->loss[k].ci95),
+            NUMBER("accuracy", e->has_accuracy ? e->accuracy[k].mean : NAN),
+            NUMBER("accuracy_ci95", e->has_accuracy ? e->accuracy[k].ci95 : NAN),
+            {0},
+        };
+
+        sink_emit(&t->rundir.metrics, "evaluation", fields);
+    }
+}
+
+static void say_evaluation(struct train *t, const struct evaluation *e, int data)
+{
+    const struct estimate *loss = &e->loss[e->steps], *accuracy = &e->accuracy[e->steps];
+    char figure[64] = "";
+
+    if (e->has_accuracy)
+        snprintf(figure, sizeof figure, "accuracy %.2f +- %.2f %%  ", 100 * accuracy->mean,
+                 100 * accuracy->ci95);
+    progress_say(t->progress,
+                 "%s  round %" PRIu64 "  data '%s'  %sloss %.4f +- %.4f  (%" PRIu64
+                 " episodes, %d inner steps)",
+                 t->stage->config->name, t->round, t->setup->data[data].name, figure, loss->mean,
+                 loss->ci95, e->episodes, e->steps);
+}
+
+void report_evaluation(struct train *t, const struct evaluation *e, int data)
+{
+    emit_evaluation(t, e, data);
+    say_evaluation(t, e, data);
+}
+
+void report_notice(void *context, const struct notice *n)
+{
+    struct train *t = context;
+    struct field fields[] = {
+        TEXT("what", n->kind), INTEGER("rank", n->rank),      TEXT("host", n->host),
+        TEXT("text", n->text), INTEGER("in_round", n->round), {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "rank", fields);
+    progress_say(t->progress, "warning: %s", n->text);
+}
+
+void report_end(struct train *t)
+{
+    char hash[20];
+    struct field fields[] = {
+        TEXT("digest", hash), NUMBER("loss", t->loss), NUMBER("peak_mib", machine_peak_mib()), {0}};
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
+    sink_emit(&t->rundir.metrics, "end", fields);
+}

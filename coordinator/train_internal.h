@@ -1,0 +1,38 @@
+/* train_internal.h - between the files that make a run. */
+#ifndef COORDINATOR_TRAIN_INTERNAL_H
+#define COORDINATOR_TRAIN_INTERNAL_H
+
+#include "coordinator/train.h"
+
+/* ---- train_start.c ---- */
+
+const struct optim_ops *train_optim(const struct stage *s);
+
+/* Makes s the stage at hand, at round 0: fresh vectors, and where a stage went before, its parameters. ERR_MEMORY. */
+int train_stage(struct train *t, const struct stage *s);
+
+/* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
+int train_resume(struct train *t, int *first);
+
+/* ---- train_save.c ---- */
+
+size_t train_snapshot_room(const struct setup *s); /* reals of the largest stage's checkpoint */
+void train_note_saved(struct train *t);            /* tells of writes that have ended */
+int train_save(struct train *t);                   /* never waits for the disk */
+int train_save_between(struct train *t);           /* a stage's result, while the next one begins */
+int train_save_and_wait(struct train *t); /* the run's last: ERR_IO when it cannot be written */
+
+/* The run cannot or shall not go on, for the reason in err_text: the rounds that are done are kept. Returns code, or
+ * ERR_IO where a stopped run could not be saved. */
+int train_give_up(struct train *t, int code);
+
+/* ---- report.c ---- */
+
+void report_start(struct train *t);
+void report_round(struct train *t, const struct total *total, double norm, double seconds);
+void report_progress(struct train *t);
+void report_evaluation(struct train *t, const struct evaluation *e, int data);
+void report_notice(void *train, const struct notice *n); /* what happened to a rank */
+void report_end(struct train *t);
+
+#endif

@@ -1,0 +1,144 @@
+/* train_save.c - checkpoints on the way, between stages and at the end. */
+#include "coordinator/train_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "core/blas.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/machine.h"
+
+#define STUCK 10.0  /* seconds that the disk may hold up the beginning of a stage */
+#define MOMENT 0.02 /* seconds between two looks at the disk at the end */
+
+enum { LAST_ATTEMPTS = 5 };
+
+/* The reals of the largest stage's theta and optimizer state. */
+size_t train_snapshot_room(const struct setup *s)
+{
+    size_t room = 0;
+
+    for (int i = 0; i < s->n_stages; i++) {
+        size_t n = s->stages[i].net.layout.n * (size_t)(1 + train_optim(&s->stages[i])->n_state);
+
+        room = n > room ? n : room;
+    }
+    return room;
+}
+
+void train_note_saved(struct train *t)
+{
+    const struct saved *last = &t->saver.last;
+    bool ended = saver_poll(&t->saver);
+    char sentence[1024];
+
+    if (ended) {
+        struct field fields[] = {
+            TEXT("path", last->path),
+            INTEGER("stage_index", last->info.stage),
+            INTEGER("at_round", last->info.round),
+            NUMBER("seconds", last->seconds),
+            TEXT("error", last->error),
+            {0},
+        };
+
+        sink_emit(&t->rundir.metrics, "checkpoint", fields);
+        if (last->code >= 0)
+            snprintf(t->checkpoint, sizeof t->checkpoint, "%s", last->path);
+    }
+    if (t->saver.say[0])
+        progress_say(t->progress, "%s", t->saver.say);
+    if (rundir_news(&t->rundir, sentence, sizeof sentence))
+        progress_say(t->progress, "%s", sentence);
+}
+
+int train_save(struct train *t)
+{
+    struct checkpoint_info info = {
+        .stage = t->stage->index,
+        .round = t->round,
+        .seed = (uint64_t)t->setup->config->run.seed,
+        .hash = t->hash,
+        .configuration = t->configuration,
+    };
+
+    snprintf(info.stage_name, sizeof info.stage_name, "%s", t->stage->config->name);
+    snprintf(info.version, sizeof info.version, "%s", t->version);
+    snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
+    machine_cpu(info.cpu, sizeof info.cpu);
+    return saver_save(&t->saver, &t->stage->net.layout, t->theta, train_optim(t->stage), t->state,
+                      &info);
+}
+
+/* Until nothing is being written, or for so long; the workers hear meanwhile that we are here. */
+static int wait_disk(struct train *t, double seconds)
+{
+    double limit = clock_seconds() + seconds;
+    int code;
+
+    while ((code = saver_wait(&t->saver, MOMENT)) < 0 && clock_seconds() < limit)
+        crew_reassure(t->crew);
+    return code;
+}
+
+static void let_pass(struct train *t, double seconds)
+{
+    double limit = clock_seconds() + seconds;
+
+    while (clock_seconds() < limit) {
+        crew_reassure(t->crew);
+        nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * MOMENT)}, NULL);
+    }
+}
+
+static int save_once(struct train *t)
+{
+    TRY(wait_disk(t, SAVER_PATIENCE));
+    train_note_saved(t);
+    TRY(train_save(t));
+    TRY(wait_disk(t, SAVER_PATIENCE));
+    train_note_saved(t);
+    return 0;
+}
+
+/* The run's last save: tried five times, over five seconds. */
+int train_save_and_wait(struct train *t)
+{
+    const struct saved *last = &t->saver.last;
+
+    TRY(save_once(t));
+    for (int i = 1; last->code < 0 && i < LAST_ATTEMPTS; i++) {
+        let_pass(t, 0.5 * i);
+        TRY(save_once(t));
+    }
+    if (sink_flush(&t->rundir.metrics) < 0)
+        progress_say(t->progress, "warning: %s", err_text());
+    if (last->code < 0)
+        return err(ERR_IO, "%s; tried %d times%s%s%s", last->error, LAST_ATTEMPTS,
+                   t->checkpoint[0] ? "; the last checkpoint is '" : "", t->checkpoint,
+                   t->checkpoint[0] ? "'" : "");
+    return 0;
+}
+
+/* A stage's result, while the next one begins: a disk that is stuck holds it up for a moment at most. */
+int train_save_between(struct train *t)
+{
+    if (wait_disk(t, STUCK) < 0)
+        progress_say(t->progress, "warning: %s; training goes on", err_text());
+    train_note_saved(t);
+    return saver_ready(&t->saver, true) ? train_save(t) : 0;
+}
+
+/* The run cannot or shall not go on: the rounds that are done are kept. */
+int train_give_up(struct train *t, int code)
+{
+    char why[1024];
+
+    snprintf(why, sizeof why, "%s", err_text());
+    if (train_save_and_wait(t) < 0)
+        return err_within(code == ERR_STOPPED ? ERR_IO : code, "%s, but not saved", why);
+    return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume goes on", why,
+               t->round, t->stage->config->name, t->checkpoint);
+}
