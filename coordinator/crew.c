@@ -168,32 +168,39 @@ int crew_gather(struct crew *c, const struct setup *setup)
     return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
 }
 
-static bool is_awaited(const struct mate *mate)
+/* Takes what has come; whether there was anything. */
+static bool take_bye(struct crew *c)
 {
-    return mate->ready && !mate->gone && !mate->left;
+    struct message m;
+    int found = comm_poll(c->comm, &m);
+
+    if (found > 0) {
+        c->mates[m.from].heard = clock_seconds();
+        c->mates[m.from].left |= m.h.kind == MESSAGE_BYE;
+    }
+    return found > 0;
 }
 
-/* The answers to the bye; whoever does not give one within a lease is gone. */
+/* The answers to the bye; whoever is silent for a lease instead is gone. */
 static void await_byes(struct crew *c)
 {
-    double start = clock_seconds();
-    double limit = c->setup ? c->setup->config->cluster.lease : 0;
+    double start = clock_seconds(), lease = c->setup ? c->setup->config->cluster.lease : 0;
     int awaited = 1;
 
-    while (awaited && clock_seconds() - start < limit) {
-        struct message m;
-        int found = comm_poll(c->comm, &m);
-
-        if (found > 0 && m.h.kind == MESSAGE_BYE)
-            c->mates[m.from].left = true;
-        if (found <= 0)
-            comm_idle(c->comm);
+    while (awaited && clock_seconds() - start < lease) {
+        if (take_bye(c))
+            continue;
+        comm_idle(c->comm);
         awaited = 0;
-        for (int i = 1; i < c->comm->size; i++)
-            awaited += is_awaited(&c->mates[i]);
+        for (int i = 1; i < c->comm->size; i++) {
+            struct mate *mate = &c->mates[i];
+
+            mate->gone |= mate->ready && !mate->left && clock_seconds() - mate->heard > lease;
+            awaited += mate->ready && !mate->left && !mate->gone;
+        }
     }
-    for (int i = 1; i < c->comm->size; i++)
-        c->mates[i].gone |= is_awaited(&c->mates[i]);
+    for (int i = 1; i < c->comm->size && awaited; i++)
+        c->mates[i].gone |= c->mates[i].ready && !c->mates[i].left;
 }
 
 void crew_dismiss(struct crew *c, int code, const char *reason)
