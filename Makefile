@@ -125,6 +125,8 @@ check-slurm:
 soak:
 	@launch/install-deps test slurm
 	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(PYTHON) tests/soak/faults
+	@$(PYTHON) tests/soak/checkpoint
 	@$(PYTHON) tests/soak/slurm
 
 docs/configuration.md: $(BUILD)/metaloop
@@ -140,7 +142,8 @@ help:
 	@echo '                  FUZZ_RESULTS=1 writes the totals to bench/RESULTS.md'
 	@echo 'make check-torch  the tests that need PyTorch (installs it)'
 	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
-	@echo 'make soak         a Slurm job longer than its time limit: about four minutes'
+	@echo 'make soak         400 runs with ranks killed and stopped at random, every call of a checkpoint, a requeued Slurm'
+	@echo '                  job: about an hour; goes on where it stopped'
 	@echo 'make clean'
 
 clean:
