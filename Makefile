@@ -121,10 +121,10 @@ check-slurm:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@$(PYTHON) tests/run tests/test_slurm.py
 
-# What takes minutes of waiting: a job longer than its time limit.
+# What takes an hour: faults at random moments, every call of a checkpoint, a job longer than its time limit.
 soak:
 	@launch/install-deps test slurm
-	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(PYTHON) tests/soak/faults
 	@$(PYTHON) tests/soak/checkpoint
 	@$(PYTHON) tests/soak/slurm

@@ -81,6 +81,17 @@ def test_signal(name, tmp_path, undisturbed):
     fault.check_rounds(tmp_path, ROUNDS, TASKS)
 
 
+def test_signal_ends_the_round_it_is_in(tmp_path):
+    """Rounds of a tenth of a second: after the signal at most the one at hand and, if that just ended, one more."""
+    job = start(tmp_path, 3, "--set", "stage.meta.tasks=800", "--set", "stage.meta.rounds=100000", env={})
+    fault.await_round(job, tmp_path, 3)
+    at = fault.round_of(tmp_path)
+    assert job.send(0, signal.SIGTERM)
+    result = job.wait()
+    assert "stopped by a signal" in result.err, result
+    assert at <= fault.round_of(tmp_path) <= at + 2
+
+
 def evaluations(folder):
     return [(row["round"], row["step"], row["loss"]) for row in fault.metrics(folder) if row["kind"] == "evaluation"]
 
