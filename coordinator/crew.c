@@ -150,6 +150,30 @@ static int crew_plan(struct crew *c, struct arena *arena, size_t *n)
     return 0;
 }
 
+int crew_reserve(struct crew *c, uint32_t n_tasks)
+{
+    uint32_t *owner;
+
+    if (n_tasks <= c->n_owner)
+        return 0;
+    owner = realloc(c->owner, n_tasks * sizeof *owner);
+    if (!owner)
+        return err(ERR_MEMORY, "no memory for the list of %u tasks", n_tasks);
+    c->owner = owner;
+    c->n_owner = n_tasks;
+    return 0;
+}
+
+/* Of any round of the configuration. */
+static uint32_t most_tasks(const struct config *config)
+{
+    int64_t most = config->evaluate.episodes;
+
+    for (int i = 0; i < config->n_stages; i++)
+        most = config->stages[i].tasks > most ? config->stages[i].tasks : most;
+    return (uint32_t)most;
+}
+
 int crew_gather(struct crew *c, const struct setup *setup)
 {
     struct arena measure = arena_measuring();
@@ -164,6 +188,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
     TRY(crew_plan(c, &measure, &n));
     TRY(arena_init(&c->arena, measure.peak));
     TRY(crew_plan(c, &c->arena, &n));
+    TRY(crew_reserve(c, most_tasks(setup->config)));
     c->words = malloc(total_words(n) * sizeof *c->words);
     return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
 }

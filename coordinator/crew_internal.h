@@ -10,7 +10,8 @@ struct transaction { /* a round at work */
     struct header h; /* of its messages */
     struct sampler sampler;
     uint32_t next;      /* tasks below this have been given out */
-    uint32_t n_orphans; /* of those, without an owner now */
+    uint32_t n_orphans; /* of those, without an owner now, */
+    uint32_t orphan;    /* and no one below this */
     int n_threads;      /* of all its ranks */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;
@@ -27,6 +28,7 @@ int crew_say(struct crew *c, int to, enum message_kind kind, const struct header
 void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 int crew_hello(struct crew *c, const struct message *m); /* a worker reports, in time or late */
+int crew_reserve(struct crew *c, uint32_t n_tasks);      /* room for a round's tasks: ERR_MEMORY */
 
 /* ---- crew_watch.c ---- */
 

@@ -199,12 +199,13 @@ static int check_complete(const struct transaction *p)
     return 0;
 }
 
-/* The word of a rank that may still come back, or the end. */
+/* Why there is no worker: the error of the last that left, where none was lost. */
 static int nobody(const struct crew *c)
 {
-    if (c->code < 0)
-        return err(c->code, "%s", c->reason);
-    return err(ERR_LOST, "no worker is left: all %d are out of reach", c->comm->size - 1);
+    for (int i = 1; i < c->comm->size; i++)
+        if (!c->mates[i].left)
+            return err(ERR_LOST, "no worker is left: all %d are out of reach", c->comm->size - 1);
+    return err(c->code, "%s", c->reason);
 }
 
 /* At least one worker besides the coordinator. */
@@ -221,20 +222,6 @@ static int await_members(struct crew *c, uint64_t round)
             return nobody(c);
         TRY(hear(c, NULL, round));
     }
-    return 0;
-}
-
-static int owner_reserve(struct crew *c, uint32_t n)
-{
-    uint32_t *owner;
-
-    if (n <= c->n_owner)
-        return 0;
-    owner = realloc(c->owner, n * sizeof *owner);
-    if (!owner)
-        return err(ERR_MEMORY, "no memory for the list of %u tasks", n);
-    c->owner = owner;
-    c->n_owner = n;
     return 0;
 }
 
@@ -274,7 +261,7 @@ int crew_round(struct crew *c, const struct round *r, struct total *total)
 {
     int again = 1;
 
-    TRY(owner_reserve(c, r->n_tasks));
+    TRY(crew_reserve(c, r->n_tasks));
     if (c->stage != r->stage->index)
         memset(c->task_seconds, 0, sizeof c->task_seconds);
     c->stage = r->stage->index;

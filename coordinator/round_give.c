@@ -36,16 +36,13 @@ static uint32_t chunk_size(const struct transaction *p)
 /* The next task that nobody has: those that lost their owner first. */
 static uint32_t next_slot(struct transaction *p)
 {
-    const uint32_t *owner = p->crew->owner;
-    uint32_t slot = 0;
-
     if (!p->n_orphans)
         return p->next++;
-    while (owner[slot] != 0)
-        slot++;
+    while (p->crew->owner[p->orphan] != 0)
+        p->orphan++;
     p->n_orphans--;
     p->crew->n_again++;
-    return slot;
+    return p->orphan++;
 }
 
 static int give(struct transaction *p, int rank, uint32_t n)

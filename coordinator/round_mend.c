@@ -28,6 +28,7 @@ static int leave_out(struct transaction *p, int rank)
     mate->out = mate->behind = true;
     if (mate->given == 0)
         return 0;
+    p->orphan = 0;
     for (uint32_t slot = 0; slot < p->next; slot++)
         if (c->owner[slot] == (uint32_t)rank) {
             c->owner[slot] = 0;

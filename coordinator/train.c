@@ -126,9 +126,10 @@ static int run_stage(struct train *t)
         code = measure(t);
     if (code == ERR_STOPPED)
         err(code, *t->stop ? "stopped by a signal" : "stopped before the time limit");
-    if (code == ERR_STOPPED || code == ERR_LOST)
+    if (code == ERR_NONFINITE || code == ERR_FAILED) /* kept already; not to be trusted */
+        return code;
+    if (code < 0)
         return train_give_up(t, code);
-    TRY(code);
     return t->stage->index + 1 < t->setup->n_stages ? train_save_between(t)
                                                     : train_save_and_wait(t);
 }

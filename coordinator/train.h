@@ -39,9 +39,9 @@ struct train {
     char checkpoint[1280];  /* the last one written */
 };
 
-/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, ERR_LOST, both saved; ERR_IO when the last
- * checkpoint could not be written; ERR_NONFINITE when more of a round failed than cluster.max_failed allows, the state
- * before it saved; errors of crew_round. */
+/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, saved; errors of crew_round, saved unless ranks
+ * computed different results; ERR_NONFINITE when more of a round failed than cluster.max_failed allows, the state before it
+ * saved; ERR_IO when the last checkpoint could not be written. */
 int train_run(struct train *t);
 void train_release(struct train *t);
 

@@ -28,7 +28,7 @@ static const char text[] =
     "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"
     "             inner_steps = 1 inner_rate = 0.01 rounds = 3 }\n";
 
-enum fault { NONE, DIE, STALL, WRONG, BABBLE };
+enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
 
 struct faulty { /* a comm that fails once `left` messages have passed */
     struct comm comm, inner;
@@ -104,6 +104,10 @@ static int faulty_poll(struct comm *c, struct message *m)
     }
     if (f->fault == BABBLE && gathering)
         babble(f);
+    if (f->fault == LEAVE && f->left == -1) {
+        pass(f);
+        return err(ERR_DATA, "a torn file");
+    }
     return f->dead ? err(ERR_FAILED, "dead") : found;
 }
 
@@ -297,6 +301,28 @@ static void stale_sums_are_refused(void **state)
     assert_true(after.n_stale > 10);
 }
 
+/* A worker that cannot go on says so: the others do its tasks; where it was the last, its error is the run's. */
+static void a_worker_leaves(void **state)
+{
+    struct crew after;
+    struct scene s;
+    struct total total;
+    int code = 0;
+
+    (void)state;
+    for (int at = 2; at < 10; at++)
+        assert_true(disturbed(RANKS, 1 + at % 4, LEAVE, at, &after));
+    assert_int_equal(after.code, ERR_DATA);
+    scene_open(&s, 2, 1, LEAVE, 6);
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    for (int k = 0; k < 100 && code == 0; k++)
+        code = play(&s, 0, &total);
+    assert_int_equal(code, ERR_DATA);
+    assert_non_null(strstr(err_text(), "rank 1 on host"));
+    assert_non_null(strstr(err_text(), "a torn file"));
+    scene_close(&s);
+}
+
 /* A rank that dies before it says hello is gone without, once start_limit is over. */
 static void death_at_start(void **state)
 {
@@ -355,6 +381,7 @@ int main(void)
         cmocka_unit_test(death_of_a_leaf),
         cmocka_unit_test(stall_of_a_relay),
         cmocka_unit_test(stale_sums_are_refused),
+        cmocka_unit_test(a_worker_leaves),
         cmocka_unit_test(death_at_start),
         cmocka_unit_test(nobody_left),
         cmocka_unit_test(wrong_rank),
