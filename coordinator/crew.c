@@ -16,11 +16,11 @@ int crew_say(struct crew *c, int to, enum message_kind kind, const struct header
              const struct buffer *body)
 {
     struct header h = like ? *like : (struct header){0};
-    struct part part = {body ? body->bytes : NULL, body ? body->n : 0};
+    struct part part = body ? (struct part){body->bytes, body->n} : (struct part){0};
 
     h.kind = kind;
     h.epoch = c->epoch;
-    return comm_send(c->comm, to, &h, &part, 1);
+    return comm_send(c->comm, to, &h, &part, body ? 1 : 0);
 }
 
 void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
