@@ -15,11 +15,12 @@
 struct mate { /* one worker rank */
     struct hello hello;
     bool ready;
-    double heard; /* clock of its last message */
-    bool gone;    /* silent for a lease; comes back with its next message */
-    bool left;    /* has said that it cannot go on */
-    bool behind;  /* was sent parameters, and not heard since */
-    bool proved;  /* took part in the last round: may stand high in the tree */
+    double heard;    /* clock of its last message */
+    bool gone;       /* silent for a lease; comes back with its next message */
+    bool left;       /* has said that it cannot go on */
+    bool behind;     /* was sent parameters, and not heard since */
+    uint32_t n_slow; /* rounds it was left out of for being late */
+    bool proved;     /* took part in the last round: may stand high in the tree */
 
     bool owing; /* left out of a round: out of all until it reports its tasks of that one */
     uint32_t owed_epoch;  /* that round, */

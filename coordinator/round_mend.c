@@ -79,6 +79,19 @@ static double patience(const struct transaction *p, const struct mate *mate, boo
     return help ? LATE_SECONDS + LATE_TIMES * usual : c->lease + HOPELESS_TIMES * usual;
 }
 
+/* Told the first, second, fourth, eighth ... time: a host may be slow for ever. */
+static void tell_late(struct transaction *p, int rank)
+{
+    struct mate *mate = &p->crew->mates[rank];
+    uint32_t n = ++mate->n_slow;
+
+    if ((n & (n - 1)) == 0)
+        crew_notify(p->crew, "slow", rank, p->r->round,
+                    "rank %d on host '%s' holds up round %" PRIu64
+                    ": its %u tasks are given to others as well (%u times so far)",
+                    rank, mate->hello.host, p->r->round, mate->given, n);
+}
+
 /* When nothing is left to give: who takes too long. */
 static int leave_out_late(struct transaction *p)
 {
@@ -95,10 +108,7 @@ static int leave_out_late(struct transaction *p)
         if (!mate->given || mate->finished || mate->out ||
             now - mate->since < patience(p, mate, help))
             continue;
-        crew_notify(p->crew, "slow", (int)p->crew->members[i], p->r->round,
-                    "rank %u on host '%s' holds up round %" PRIu64
-                    ": its %u tasks are given to others as well",
-                    p->crew->members[i], mate->hello.host, p->r->round, mate->given);
+        tell_late(p, (int)p->crew->members[i]);
         TRY(leave_out(p, (int)p->crew->members[i]));
     }
     return 0;
