@@ -7,6 +7,7 @@ import pytest
 
 import cli
 import fault
+import supervised
 
 ROUNDS, TASKS = 240, 16
 
@@ -38,12 +39,12 @@ def kinds(folder):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_killed_worker(threads, tmp_path, undisturbed):
-    job = start(tmp_path, 3, "--set", f"cluster.threads={threads}", "--set", "cluster.lease=0.5")
+    job = start(tmp_path, 3, "--set", f"cluster.threads={threads}")
     fault.await_round(job, tmp_path, 20)
     assert job.send(1, signal.SIGKILL)
     result = finished(job, tmp_path, undisturbed)
     assert "rank 1 on host" in result.err
-    assert "lost" in kinds(tmp_path)
+    assert {"slow", "lost"} & set(kinds(tmp_path))
 
 
 def test_all_but_one_killed(tmp_path, undisturbed):
@@ -55,15 +56,20 @@ def test_all_but_one_killed(tmp_path, undisturbed):
 
 
 def test_stopped_worker_comes_back(tmp_path, undisturbed):
-    job = start(tmp_path, 3, "--set", "cluster.lease=0.5")
+    """Lost, back, and at round 240 the parameters of the undisturbed run."""
+    job = start(tmp_path, 3, "--set", "cluster.lease=0.5", "--set", "stage.meta.rounds=100000")
     fault.await_round(job, tmp_path, 10)
     pid = job.rank(2)
     os.kill(pid, signal.SIGSTOP)
-    while job.alive() and "lost" not in kinds(tmp_path):
-        time.sleep(0.02)
+    supervised.wait_for(lambda: "lost" in kinds(tmp_path))
     os.kill(pid, signal.SIGCONT)
-    finished(job, tmp_path, undisturbed)
-    assert kinds(tmp_path).count("lost") >= 1 and "back" in kinds(tmp_path)
+    supervised.wait_for(lambda: "back" in kinds(tmp_path))
+    fault.await_round(job, tmp_path, ROUNDS)
+    assert job.send(0, signal.SIGTERM)
+    result = job.wait()
+    assert "stopped by a signal" in result.err, result
+    digests = {row["round"]: row["digest"] for row in fault.metrics(tmp_path) if row["kind"] == "round"}
+    assert digests[ROUNDS] == undisturbed
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "USR1", "USR2"])
