@@ -112,7 +112,15 @@ void report_end(struct train *t)
 {
     char hash[20];
     struct field fields[] = {
-        TEXT("digest", hash), NUMBER("loss", t->loss), NUMBER("peak_mib", machine_peak_mib()), {0}};
+        TEXT("digest", hash),
+        NUMBER("loss", t->loss),
+        NUMBER("peak_mib", machine_peak_mib()),
+        INTEGER("ranks_lost", crew_lost(t->crew)),
+        INTEGER("tasks_again", t->crew->n_again),
+        INTEGER("confirmed", t->crew->n_confirmed),
+        INTEGER("stale", t->crew->n_stale),
+        {0},
+    };
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
     sink_emit(&t->rundir.metrics, "end", fields);

@@ -45,6 +45,8 @@ def test_killed_worker(threads, tmp_path, undisturbed):
     result = finished(job, tmp_path, undisturbed)
     assert "rank 1 on host" in result.err
     assert {"slow", "lost"} & set(kinds(tmp_path))
+    end = [row for row in fault.metrics(tmp_path) if row["kind"] == "end"]
+    assert len(end) == 1 and end[0]["tasks_again"] > 0
 
 
 def test_all_but_one_killed(tmp_path, undisturbed):
