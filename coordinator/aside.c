@@ -127,13 +127,13 @@ static void say(struct aside *a, const struct crew *c, const struct round *r, ui
 
     if (a->n_said++ >= MESSAGES)
         return;
-    progress_say(a->progress,
-                 "warning: %" PRIu64 " of %u %s %s round %" PRIu64 " of stage '%s' set aside, not "
-                 "finite or too large; the first is number %u, and this shows where it begins:\n"
-                 "    metaloop replay '%s' --checkpoint '%s' --data-root '%s'",
-                 failed, r->n_tasks, train ? "tasks" : "episodes", train ? "of" : "after", r->round,
-                 r->stage->config->name, c->failed.slots.slot[0], a->file, a->parameters,
-                 c->setup->root);
+    progress_warn(a->progress,
+                  "warning: %" PRIu64 " of %u %s %s round %" PRIu64 " of stage '%s' set aside, not "
+                  "finite or too large; the first is number %u, and this shows where it begins:\n"
+                  "    metaloop replay '%s' --checkpoint '%s' --data-root '%s'",
+                  failed, r->n_tasks, train ? "tasks" : "episodes", train ? "of" : "after",
+                  r->round, r->stage->config->name, c->failed.slots.slot[0], a->file, a->parameters,
+                  c->setup->root);
 }
 
 static void say_full(struct aside *a)
@@ -141,9 +141,9 @@ static void say_full(struct aside *a)
     if (a->full || a->n_files < ASIDE_FILES)
         return;
     a->full = true;
-    progress_say(a->progress,
-                 "warning: '%s' holds %d tasks that were set aside; further ones are counted only",
-                 a->directory, a->n_files);
+    progress_warn(a->progress,
+                  "warning: '%s' holds %d tasks that were set aside; further ones are counted only",
+                  a->directory, a->n_files);
 }
 
 static void emit(struct aside *a, const struct crew *c, const struct round *r, uint64_t failed,
@@ -186,7 +186,7 @@ void aside_record(struct aside *a, struct crew *c, const struct round *r, uint64
     find_file(a, c, r);
     emit(a, c, r, failed, error);
     if (written < 0 && a->n_said++ < MESSAGES)
-        progress_say(a->progress, "warning: a task was set aside, but %s", error);
+        progress_warn(a->progress, "warning: a task was set aside, but %s", error);
     if (written > 0)
         say(a, c, r, failed);
     say_full(a);

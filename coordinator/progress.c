@@ -108,17 +108,32 @@ void progress_show(struct progress *p, const struct glance *g)
     fprintf(stderr, "%s  round %" PRIu64 "/%" PRIu64 "  %s\n", g->stage, g->round, g->rounds, line);
 }
 
+static void say(struct progress *p, const char *fmt, va_list args)
+{
+    if (!reader_ready())
+        return;
+    progress_clear(p);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+}
+
 void progress_say(struct progress *p, const char *fmt, ...)
 {
     va_list args;
 
-    if (p->quiet || !reader_ready())
-        return;
-    progress_clear(p);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    if (!p->quiet)
+        say(p, fmt, args);
     va_end(args);
-    fputc('\n', stderr);
+}
+
+void progress_warn(struct progress *p, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say(p, fmt, args);
+    va_end(args);
 }
 
 void progress_clear(struct progress *p)

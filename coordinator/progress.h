@@ -29,8 +29,10 @@ void progress_open(struct progress *p, double every);
 void progress_stage(struct progress *p, uint64_t first_round);
 void progress_show(struct progress *p, const struct glance *g);
 
-/* Prints a line of its own, above the bar where there is one. */
+/* Print a line of its own, above the bar where there is one; a warning when quiet, too. */
 void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void progress_warn(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 void progress_clear(struct progress *p); /* leaves the terminal's line empty */
 
 #endif

@@ -105,7 +105,7 @@ void report_notice(void *context, const struct notice *n)
     };
 
     sink_emit(&t->rundir.metrics, "rank", fields);
-    progress_say(t->progress, "warning: %s", n->text);
+    progress_warn(t->progress, "warning: %s", n->text);
 }
 
 void report_end(struct train *t)

@@ -49,9 +49,9 @@ void train_note_saved(struct train *t)
             snprintf(t->checkpoint, sizeof t->checkpoint, "%s", last->path);
     }
     if (t->saver.say[0])
-        progress_say(t->progress, "%s", t->saver.say);
+        progress_warn(t->progress, "%s", t->saver.say);
     if (rundir_news(&t->rundir, sentence, sizeof sentence))
-        progress_say(t->progress, "%s", sentence);
+        progress_warn(t->progress, "%s", sentence);
 }
 
 int train_save(struct train *t)
@@ -114,7 +114,7 @@ int train_save_and_wait(struct train *t)
         TRY(save_once(t));
     }
     if (sink_flush(&t->rundir.metrics) < 0)
-        progress_say(t->progress, "warning: %s", err_text());
+        progress_warn(t->progress, "warning: %s", err_text());
     if (last->code < 0)
         return err(ERR_IO, "%s; tried %d times%s%s%s", last->error, LAST_ATTEMPTS,
                    t->checkpoint[0] ? "; the last checkpoint is '" : "", t->checkpoint,
@@ -126,7 +126,7 @@ int train_save_and_wait(struct train *t)
 int train_save_between(struct train *t)
 {
     if (wait_disk(t, STUCK) < 0)
-        progress_say(t->progress, "warning: %s; training goes on", err_text());
+        progress_warn(t->progress, "warning: %s; training goes on", err_text());
     train_note_saved(t);
     return saver_ready(&t->saver, true) ? train_save(t) : 0;
 }

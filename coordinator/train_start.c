@@ -62,8 +62,8 @@ static void complain(void *context, const char *sentence)
 {
     struct train *t = context;
 
-    progress_say(t->progress, "warning: %s; it is set aside, and the one before it is used",
-                 sentence);
+    progress_warn(t->progress, "warning: %s; it is set aside, and the one before it is used",
+                  sentence);
 }
 
 /* From the very beginning, where no checkpoint is left to go on from. */
@@ -72,8 +72,8 @@ static int begin(struct train *t)
     if (t->resume) {
         TRY(checkpoint_set_aside(t->directory, NULL));
         TRY(rundir_rewind(t->directory, 0, 0));
-        progress_say(t->progress, "no checkpoint to resume from in '%s': starting at round 0",
-                     t->directory);
+        progress_warn(t->progress, "no checkpoint to resume from in '%s': starting at round 0",
+                      t->directory);
     }
     return train_stage(t, &t->setup->stages[0]);
 }
@@ -103,10 +103,10 @@ int train_resume(struct train *t, int *first)
                    "'%s' was trained with seed %" PRIu64 ", the configuration says %" PRId64, path,
                    info.seed, t->setup->config->run.seed);
     if (strcmp(info.blas, blas_kernel()) != 0)
-        progress_say(t->progress,
-                     "warning: '%s' was computed with OpenBLAS kernel '%s', here it is '%s': the "
-                     "result will differ in its last bits",
-                     path, info.blas, blas_kernel());
+        progress_warn(t->progress,
+                      "warning: '%s' was computed with OpenBLAS kernel '%s', here it is '%s': the "
+                      "result will differ in its last bits",
+                      path, info.blas, blas_kernel());
     TRY(checkpoint_set_aside(t->directory, &(struct checkpoint_key){info.stage, info.round}));
     TRY(rundir_rewind(t->directory, info.stage, info.round));
     progress_say(t->progress, "resuming %s at round %" PRIu64 " from '%s'", s->config->name,

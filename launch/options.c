@@ -47,7 +47,7 @@ static const struct option {
     {"print-config", NULL, FLAG, offsetof(struct options, print_config),
      "print the whole effective configuration"},
     {"json", NULL, FLAG, offsetof(struct options, json), "print one JSON object (docs/json.md)"},
-    {"quiet", NULL, FLAG, offsetof(struct options, quiet), "no progress"},
+    {"quiet", NULL, FLAG, offsetof(struct options, quiet), "no progress; warnings only"},
     {"markdown", NULL, FLAG, offsetof(struct options, markdown), "as a markdown table"},
 };
 

@@ -39,7 +39,7 @@ def kinds(folder):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_killed_worker(threads, tmp_path, undisturbed):
-    job = start(tmp_path, 3, "--set", f"cluster.threads={threads}")
+    job = start(tmp_path, 3, "--quiet", "--set", f"cluster.threads={threads}")
     fault.await_round(job, tmp_path, 20)
     assert job.send(1, signal.SIGKILL)
     result = finished(job, tmp_path, undisturbed)
