@@ -1,5 +1,6 @@
 /* round_mend.c - a round goes on without whoever is lost or holds it up. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "coordinator/crew_internal.h"
@@ -7,7 +8,8 @@
 #include "core/err.h"
 #include "proto/tree.h"
 
-#define LATE_SECONDS 0.05 /* beside LATE_TIMES what its tasks usually take */
+#define LATE_SECONDS                                                                               \
+    0.25 /* a busy machine's hiccup, beside LATE_TIMES what its tasks usually take */
 #define LATE_TIMES 3
 #define HOPELESS_TIMES 20
 
@@ -84,12 +86,15 @@ static void tell_late(struct transaction *p, int rank)
 {
     struct mate *mate = &p->crew->mates[rank];
     uint32_t n = ++mate->n_slow;
+    char times[48] = "";
 
+    if (n > 1)
+        snprintf(times, sizeof times, " (%u times so far)", n);
     if ((n & (n - 1)) == 0)
         crew_notify(p->crew, "slow", rank, p->r->round,
                     "rank %d on host '%s' holds up round %" PRIu64
-                    ": its %u tasks are given to others as well (%u times so far)",
-                    rank, mate->hello.host, p->r->round, mate->given, n);
+                    ": its %u tasks are given to others as well%s",
+                    rank, mate->hello.host, p->r->round, mate->given, times);
 }
 
 /* When nothing is left to give: who takes too long. */

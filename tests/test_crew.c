@@ -95,7 +95,7 @@ static int faulty_poll(struct comm *c, struct message *m)
     if (found > 0 && f->fault == WRONG && m->h.kind == MESSAGE_PARAMS)
         ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
     if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
-        nap(0.3);
+        nap(0.8);
     if (found > 0 && m->h.kind == MESSAGE_PARAMS)
         f->round = m->h;
     if (found > 0 && m->h.kind == MESSAGE_GATHER && slow_gather) {
@@ -363,7 +363,7 @@ static void wrong_rank(void **state)
 
     (void)state;
     scene_open(&s, RANKS, 3, WRONG, 16);
-    s.config.cluster.lease = 2;
+    s.config.cluster.lease = 3;
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     for (; k < 5000 && code == 0; k++, nap(1e-3))
         code = play(&s, 2 * k, &total);
