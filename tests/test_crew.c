@@ -147,6 +147,10 @@ struct scene {
     real *theta; /* (P) owned */
 };
 
+static struct { /* dies as well */
+    int rank, at;
+} second;
+
 static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
 {
     *s = (struct scene){.n = n};
@@ -158,6 +162,8 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
         f->comm = (struct comm){&faulty_ops, i, n, f};
         f->fault = i == rank ? fault : NONE;
         f->left = i == rank ? at : NEVER;
+        if (i == second.rank)
+            f->fault = DIE, f->left = second.at;
         pthread_create(&f->thread, NULL, worker, f);
     }
     assert_int_equal(config_parse(&s->config, text, "text", NULL, 0), 0);
@@ -289,6 +295,25 @@ static void stall_of_a_relay(void **state)
     at_every_message(STALL, 1);
 }
 
+/* Two of four, at any two of their messages: also while the sums are gathered for the first. */
+static void two_deaths(void **state)
+{
+    uint32_t dice = 1;
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        struct crew after;
+        int rank;
+
+        dice = dice * 1664525u + 1013904223u;
+        rank = 1 + (int)(dice >> 30);
+        second.rank = 1 + (rank + (int)(dice >> 28 & 3) % 3) % 4;
+        second.at = 2 + (int)(dice >> 20 & 15);
+        disturbed(RANKS, rank, DIE, 2 + (int)(dice >> 10 & 15), &after);
+    }
+    second.rank = 0;
+}
+
 static void stale_sums_are_refused(void **state)
 {
     struct crew after;
@@ -376,15 +401,11 @@ static void wrong_rank(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(undisturbed),
-        cmocka_unit_test(death_of_a_relay),
-        cmocka_unit_test(death_of_a_leaf),
-        cmocka_unit_test(stall_of_a_relay),
-        cmocka_unit_test(stale_sums_are_refused),
-        cmocka_unit_test(a_worker_leaves),
-        cmocka_unit_test(death_at_start),
-        cmocka_unit_test(nobody_left),
-        cmocka_unit_test(wrong_rank),
+        cmocka_unit_test(undisturbed),     cmocka_unit_test(death_of_a_relay),
+        cmocka_unit_test(death_of_a_leaf), cmocka_unit_test(stall_of_a_relay),
+        cmocka_unit_test(two_deaths),      cmocka_unit_test(stale_sums_are_refused),
+        cmocka_unit_test(a_worker_leaves), cmocka_unit_test(death_at_start),
+        cmocka_unit_test(nobody_left),     cmocka_unit_test(wrong_rank),
     };
 
     blas_single_thread();
