@@ -33,7 +33,7 @@ enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
 struct faulty { /* a comm that fails once `left` messages have passed */
     struct comm comm, inner;
     enum fault fault;
-    int left;
+    atomic_int left;
     bool dead;
     struct header round; /* of the last parameters */
     pthread_t thread;
