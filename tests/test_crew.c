@@ -252,8 +252,8 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
             fail_msg("rank %d of %d, message %d: another total in round %d", rank, n, at, k);
     }
     struck = s.workers[rank].left < 0;
-    if (struck && fault == STALL)
-        returned(&s, rank);
+    for (int i = 1; struck && fault == STALL && i < n; i++)
+        returned(&s, i);
     *after = s.crew;
     scene_close(&s);
     return struck;

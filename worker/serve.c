@@ -162,6 +162,8 @@ static int on_params(struct worker *w, const struct message *m)
     struct stage *stage;
     size_t head = 0, n;
 
+    if (w->open && m->h.epoch <= w->round.epoch)
+        return 0; /* an older round's, held up on its way */
     if (m->h.stage >= (uint32_t)w->setup.n_stages)
         return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
     TRY(tree_view(w, m, &tree, &head));
@@ -212,7 +214,7 @@ static int on_gather(struct worker *w, const struct message *m)
     struct tree tree = {0};
     size_t head = 0;
 
-    if (!is_current(w, m))
+    if (!is_current(w, m) || m->h.attempt <= w->round.attempt)
         return 0;
     TRY(tree_view(w, m, &tree, &head));
     TRY(tree_enter(w, m, &tree));
