@@ -72,6 +72,7 @@ class Supervised:
         limit = time.monotonic() + 3  # ranks end within a second of their mpirun
         while (left := self.processes()) and self.process.poll() is not None and time.monotonic() < limit:
             time.sleep(0.02)
+        names = [command_of(pid) for pid in left]
         for pid in {*self.processes(), self.process.pid}:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -79,7 +80,7 @@ class Supervised:
                 pass
         self.process.wait()
         if failure[0] is None and self.process.returncode >= 0:
-            assert not left, [command_of(pid) for pid in left]
+            assert not left, f"left behind after exit status {self.process.returncode}: {names}"
             assert not self.segments()
         for path in self.segments():
             os.unlink(path)
