@@ -120,7 +120,7 @@ class Supervised:
         return fault.rank_among(self.processes(), number)
 
     def mpirun(self):
-        return wait_for(lambda: [pid for pid in children(self.process.pid) if command_of(pid)[0] == "mpirun"])[0]
+        return wait_for(lambda: [pid for pid in self.processes() if command_of(pid)[0] == "mpirun"])[0]
 
     def workers(self):
         """Their process ids, on this machine."""

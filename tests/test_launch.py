@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -265,6 +266,18 @@ def test_signal_at_the_start(tmp_path, long):
         run.mpirun()
         os.kill(run.process.pid, signal.SIGTERM)
         assert run.result().rc == STOPPED
+
+def test_many_signals(tmp_path, long):
+    """Each may come at any moment of the script; the run is saved once, and nothing stays behind."""
+    with Supervised(tmp_path, "-n", 3, "train", long) as run:
+        when_saved(tmp_path / "run")
+        for _ in range(2000):
+            if run.process.poll() is not None:
+                break
+            run.process.send_signal(signal.SIGUSR2)
+            time.sleep(0.0007)
+        result = run.result()
+    assert result.rc == STOPPED and "is saved as" in result.err, result
 
 
 def test_second_signal_ends_at_once(tmp_path, long):
