@@ -1,5 +1,6 @@
 /* round_mend.c - a round goes on without whoever is lost or holds it up. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,15 +71,14 @@ static double usual_seconds(const struct transaction *p, const struct mate *mate
     return each > 0 ? each * (mate->chunk / (double)mate->hello.threads + 2) : p->first_took;
 }
 
-/* Seconds it may take: not long when others could help, else until there is no hope. */
+/* Seconds it may take: not long when others could help; else nobody is quicker, and it may have hours. */
 static double patience(const struct transaction *p, const struct mate *mate, bool help)
 {
-    const struct cluster_config *c = &p->crew->setup->config->cluster;
-    double usual = usual_seconds(p, mate);
+    double limit = p->crew->setup->config->cluster.task_limit, usual = usual_seconds(p, mate);
 
     if (usual <= 0)
-        return c->task_limit;
-    return help ? LATE_SECONDS + LATE_TIMES * usual : c->lease + HOPELESS_TIMES * usual;
+        return limit;
+    return help ? LATE_SECONDS + LATE_TIMES * usual : fmax(limit, HOPELESS_TIMES * usual);
 }
 
 /* Told the first, second, fourth, eighth ... time: a host may be slow for ever. */

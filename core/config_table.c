@@ -57,7 +57,7 @@ const struct config_key config_keys[] = {
 {"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
  "seconds every rank has to start, MPI included; later ones are left out"},
 {"cluster", "task_limit", CONFIG_REAL, "3600", 0.1, 1e7, NULL, CLUSTER(task_limit),
- "seconds a rank may take for its tasks while nothing is known of how long they take"},
+ "seconds a rank may take for its tasks where no other has finished, or nothing is known of how long they take"},
 {"cluster", "max_failed", CONFIG_REAL, "0.5", 0, 1, NULL, CLUSTER(max_failed),
  "largest share of a round's tasks that may be set aside as not finite or too large; above it the run stops before the step"},
 {"cluster", "max_restarts", CONFIG_INT, "3", 0, 1000, NULL, CLUSTER(max_restarts),
