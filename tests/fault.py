@@ -1,4 +1,5 @@
 """Runs of several ranks that are disturbed while they run: signals to one rank, to mpirun, to launch/run."""
+import glob
 import json
 import os
 import subprocess
@@ -40,13 +41,16 @@ class Job:
 
     def __init__(self, command, env=None, cwd=None):
         self.command = [str(c) for c in command]
+        self.job = 0  # Open MPI's number, once a rank was looked for
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
                                         env=cli.environment(env), cwd=cwd or cli.ROOT, start_new_session=True)
 
     def rank(self, number):
         """The process of a rank, or None while (or when) there is none."""
-        return rank_among(cli.members(self.process.pid), number)
+        pid = rank_among(cli.members(self.process.pid), number)
+        self.job = self.job or int(environment_of(pid).get(b"OMPI_MCA_ess_base_jobid", 0))
+        return pid
 
     def alive(self):
         return self.process.poll() is None
@@ -69,6 +73,8 @@ class Job:
             timed_out = True
         if timed_out or cli.members(self.process.pid):
             cli.end(self.process)
+        for path in glob.glob(f"/dev/shm/vader_segment.*.{os.getuid()}.{self.job:x}.*"):
+            os.unlink(path)  # killed ranks leave theirs
         texts = []
         for stream in (self.out, self.err):
             stream.seek(0)
