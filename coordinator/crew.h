@@ -67,21 +67,20 @@ struct crew {
     uint32_t n_owner;     /* its room */
     struct failed failed; /* the last round's tasks that were set aside */
     int stage;            /* of the figures below */
-    double task_seconds
-        [2]; /* by enum purpose: of a thread per task, waiting included; 0: not known yet */
-    uint64_t n_stale;     /* messages of older epochs and attempts refused */
-    uint64_t n_again;     /* tasks given out again */
-    uint64_t n_confirmed; /* ranks whose late result was equal to that of others */
-    double round_seconds; /* of the last round */
-    char differs[256];    /* whose was not, "": nobody */
-    int code;             /* of the last worker that left, with its sentence */
+    double task_seconds[2]; /* by purpose: of a thread per task, waiting too; 0: not known */
+    uint64_t n_stale;       /* messages of older epochs and attempts refused */
+    uint64_t n_again;       /* tasks given out again */
+    uint64_t n_confirmed;   /* ranks whose late result was equal to that of others */
+    double round_seconds;   /* of the last round */
+    char differs[256];      /* whose was not, "": nobody */
+    int code;               /* of the last worker that left, with its sentence */
     char reason[640];
     void (*notify)(void *context, const struct notice *n);  /* NULL: nobody */
     bool (*interrupt)(void *context, enum purpose purpose); /* asked during a round; NULL: never */
     void *context;
 };
 
-/* Sends every worker the configuration and waits for its hello. setup is opened by the caller between
+/* *c is zero but for notify, interrupt and context. Sends every worker the configuration and waits for its hello. setup is opened by the caller between
  * crew_invite and crew_gather, so that all ranks do it at once. A rank that has not answered within
  * cluster.start_limit is left out. Errors name rank and host: its own error of one that cannot start, ERR_CONFIG where
  * layouts or BLAS kernels differ, ERR_LOST where nobody answers. */
@@ -110,7 +109,8 @@ struct round {
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
  * finite are in its TALLY_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
- * with it); ERR_STOPPED where it was interrupted; ERR_FAILED when ranks computed different results for the same tasks: the sentence names who is wrong. */
+ * with it); ERR_STOPPED where it was interrupted; ERR_FAILED when ranks computed different results for the same
+ * tasks: the sentence names who is wrong. */
 int crew_round(struct crew *c, const struct round *r, struct total *total);
 
 #endif

@@ -1,13 +1,11 @@
 /* verdict.c - the status file. */
 #include "launch/verdict.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/err.h"
+#include "core/outfile.h"
 
 static void put_line(FILE *f, const char *key, const char *value)
 {
@@ -17,40 +15,35 @@ static void put_line(FILE *f, const char *key, const char *value)
     fputc('\n', f);
 }
 
-/* Closes f; whether everything reached the disk. */
-static bool finish(FILE *f)
+/* Owned by the caller; NULL: no memory. */
+static char *text_of(const struct verdict *v, size_t *n)
 {
-    bool good = fflush(f) == 0 && !ferror(f) && fsync(fileno(f)) == 0;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, n);
 
-    return fclose(f) == 0 && good;
-}
-
-static int write_file(const char *path, const struct verdict *v)
-{
-    char fresh[4096];
-    FILE *f;
-
-    if (snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh)
-        return err(ERR_CANTCREAT, "METALOOP_STATUS has more than %zu bytes", sizeof fresh - 5);
-    f = fopen(fresh, "w");
     if (!f)
-        return err(ERR_CANTCREAT, "cannot create '%s' (METALOOP_STATUS): %s", fresh,
-                   strerror(errno));
+        return NULL;
     fprintf(f, "exit=%d\n", v->status);
     put_line(f, "reason", v->reason);
     put_line(f, "restart", v->restart ? "yes" : "no");
     put_line(f, "lost", v->lost);
-    if (!finish(f) || rename(fresh, path) != 0) {
-        err(ERR_IO, "cannot write '%s' (METALOOP_STATUS): %s", path, strerror(errno));
-        unlink(fresh);
-        return ERR_IO;
-    }
-    return 0;
+    if (fclose(f) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 int verdict_write(const struct verdict *v)
 {
     const char *path = getenv("METALOOP_STATUS");
+    size_t n;
+    char *text;
+    int code;
 
-    return path && *path ? write_file(path, v) : 0;
+    if (!path || !*path)
+        return 0;
+    text = text_of(v, &n);
+    code = text ? outfile_whole(path, text, n) : err(ERR_MEMORY, "no memory for the verdict");
+    free(text);
+    return code < 0 ? err_within(code, "METALOOP_STATUS") : 0;
 }

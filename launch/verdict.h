@@ -19,8 +19,8 @@ struct verdict {
     const char *lost; /* hosts, separated by blanks */
 };
 
-/* Writes *v to the file that METALOOP_STATUS names, whole or not at all (temporary, fsync, rename); nothing where it
- * is not set. Call it last, when results are printed and checkpoints are on disk. ERR_CANTCREAT, ERR_IO. */
+/* Writes *v to the file that METALOOP_STATUS names, whole or not at all (core/outfile.h); nothing where it
+ * is not set. Call it last, when results are printed and checkpoints are on disk. ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */
 int verdict_write(const struct verdict *v);
 
 #endif
