@@ -34,7 +34,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     struct comm comm, inner;
     enum fault fault;
     atomic_int left;
-    bool dead, slept;
+    bool dead;
     struct header round; /* of the last parameters */
     pthread_t thread;
     int code; /* of worker_serve */
@@ -94,10 +94,8 @@ static int faulty_poll(struct comm *c, struct message *m)
         pass(f);
     if (found > 0 && f->fault == WRONG && m->h.kind == MESSAGE_PARAMS)
         ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
-    if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS && !f->slept) {
-        f->slept = true;
-        nap(1.5);
-    }
+    if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
+        nap(0.8);
     if (found > 0 && m->h.kind == MESSAGE_PARAMS)
         f->round = m->h;
     if (found > 0 && m->h.kind == MESSAGE_GATHER && slow_gather) {
@@ -390,7 +388,7 @@ static void wrong_rank(void **state)
 
     (void)state;
     scene_open(&s, RANKS, 3, WRONG, 16);
-    s.config.cluster.lease = 0.75;
+    s.config.cluster.lease = 3;
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     for (; k < 5000 && code == 0; k++, nap(1e-3))
         code = play(&s, 2 * k, &total);
