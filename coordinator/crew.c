@@ -138,12 +138,9 @@ static int crew_plan(struct crew *c, struct arena *arena, size_t *n)
 
     for (int i = 0; i < c->setup->n_stages; i++) {
         const struct stage *s = &c->setup->stages[i];
-        uint32_t query = s->evaluate.query > s->train.query ? s->evaluate.query : s->train.query;
 
-        *n = s->net.layout.n > *n ? s->net.layout.n : *n;
-        most.way = s->train.way > most.way ? s->train.way : most.way;
-        most.shot = s->train.shot > most.shot ? s->train.shot : most.shot;
-        most.query = query > most.query ? query : most.query;
+        *n = s->block.n > *n ? s->block.n : *n;
+        most = task_size_most(most, task_size_most(s->train, s->evaluate));
     }
     for (int i = 0; i < WIRE_TASKS_MAX; i++)
         task_init(&c->tasks[i], most, arena);
@@ -165,13 +162,13 @@ int crew_reserve(struct crew *c, uint32_t n_tasks)
 }
 
 /* Of any round of the configuration. */
-static uint32_t most_tasks(const struct config *config)
+static uint32_t most_tasks(const struct setup *s)
 {
-    int64_t most = config->evaluate.episodes;
+    uint32_t most = (uint32_t)s->config->evaluate.episodes;
 
-    for (int i = 0; i < config->n_stages; i++)
-        most = config->stages[i].tasks > most ? config->stages[i].tasks : most;
-    return (uint32_t)most;
+    for (int i = 0; i < s->n_stages; i++)
+        most = s->stages[i].n_tasks > most ? s->stages[i].n_tasks : most;
+    return most;
 }
 
 int crew_gather(struct crew *c, const struct setup *setup)
@@ -188,7 +185,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
     TRY(crew_plan(c, &measure, &n));
     TRY(arena_init(&c->arena, measure.peak));
     TRY(crew_plan(c, &c->arena, &n));
-    TRY(crew_reserve(c, most_tasks(setup->config)));
+    TRY(crew_reserve(c, most_tasks(setup)));
     c->words = malloc(total_words(n) * sizeof *c->words);
     return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
 }

@@ -21,6 +21,7 @@ struct mate { /* one worker rank */
     bool behind;     /* was sent parameters, and not heard since */
     uint32_t n_slow; /* rounds it was left out of for being late */
     bool proved;     /* took part in the last round: may stand high in the tree */
+    int anchored;    /* 1 + index of the stage whose anchor's parameters it has */
 
     bool owing; /* left out of a round: out of all until it reports its tasks of that one */
     uint32_t owed_epoch;  /* that round, */
@@ -98,13 +99,22 @@ void crew_release(struct crew *c);
 /* Ranks that are out of reach now. */
 int crew_lost(const struct crew *c);
 
+struct blocks { /* of a stage whose tasks step a block each, on the workers */
+    const real *theta;  /* (n_blocks x P of a block) */
+    const real *state;  /* the optimizer's vectors, each (n_blocks x P) */
+    real *next;         /* (n_blocks x engine's state: P, then P of each vector) what came back */
+    bool *arrived;      /* (n_blocks) whether it did; a task that was set aside leaves its block as it was */
+};
+
 struct round {
     const struct stage *stage;
     enum purpose purpose;
     int data; /* index of the data section */
     uint64_t round;
     uint32_t n_tasks;
-    const real *theta; /* (P) */
+    const real *theta;  /* (P of a block) of evaluation, and of training where tasks do not step */
+    const real *anchor; /* parameters of the stage's anchor; NULL where it has none */
+    const struct blocks *blocks; /* of training where they do; else NULL */
 };
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not

@@ -15,6 +15,7 @@ struct transaction { /* a round at work */
     int n_threads;      /* of all its ranks */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;
+    uint32_t n_arrived; /* blocks that came back */
     bool mixed;          /* orphans went to ranks with work of their own: no mark of them alone */
     double begun, moved; /* clocks: its beginning; the last thing that happened */
     double first_took;   /* seconds until the first rank had finished its tasks; 0: none yet */
@@ -46,6 +47,13 @@ uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
 int give_on_request(struct transaction *p, int rank);
 int give_orphans(struct transaction *p);       /* to those who have finished */
 int give_end(struct transaction *p, int rank); /* tells a rank that there is no more */
+
+/* ---- round_blocks.c ---- */
+
+void blocks_begin(struct transaction *p);
+int blocks_send(struct transaction *p, int rank, uint32_t slot); /* a task's block, ahead of it */
+int blocks_take(struct transaction *p, const struct message *m); /* what it has become */
+bool blocks_awaited(const struct transaction *p);
 
 /* ---- round_mend.c ---- */
 

@@ -13,25 +13,42 @@ static struct estimate estimate_of(const struct total *t, int slot, double n)
     return (struct estimate){mean, 1.96 * sqrt(fmax(var, 0) / n)};
 }
 
-int evaluate(struct crew *c, const struct stage *stage, int data, uint64_t round, uint32_t episodes,
-             const real *theta, struct evaluation *e)
+bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
+                    uint64_t round, const real *theta, const real *anchor, struct round *r)
 {
-    struct round r = {stage, PURPOSE_EVALUATE, data, round, episodes, theta};
-    struct total total;
-    double done;
+    int block = stage_block(s, stage, data);
 
-    TRY(crew_round(c, &r, &total));
-    done = total_sum(&total, TALLY_DONE);
+    *r = (struct round){
+        .stage = stage,
+        .purpose = PURPOSE_EVALUATE,
+        .data = data,
+        .round = round,
+        .n_tasks = stage_evaluate_tasks(s, stage, data, episodes),
+        .theta = theta + (size_t)(block > 0 ? block : 0) * stage->block.n,
+        .anchor = anchor,
+    };
+    return block >= 0;
+}
+
+int evaluate(struct crew *c, const struct round *r, struct evaluation *e)
+{
+    const struct stage *stage = r->stage;
+    struct total total;
+    double n;
+
+    TRY(crew_round(c, r, &total));
+    n = total_sum(&total, stage->few_shot ? TALLY_DONE : TALLY_SAMPLES);
     *e = (struct evaluation){.steps = stage->evaluate_steps,
-                             .episodes = (uint64_t)done,
+                             .few_shot = stage->few_shot,
+                             .episodes = (uint64_t)n,
                              .failed = (uint64_t)total_sum(&total, TALLY_FAILED),
                              .has_accuracy = stage->net.loss->accuracy != NULL};
-    if (done == 0)
-        return err(ERR_NONFINITE, "none of %u episodes of stage '%s' had a finite loss", episodes,
-                   stage->config->name);
+    if (n == 0)
+        return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
+                   stage->few_shot ? "episodes" : "batches", stage->config->name);
     for (int k = 0; k <= e->steps; k++) {
-        e->loss[k] = estimate_of(&total, TALLY_CURVE + 4 * k, done);
-        e->accuracy[k] = estimate_of(&total, TALLY_CURVE + 4 * k + 2, done);
+        e->loss[k] = estimate_of(&total, TALLY_CURVE + 4 * k, n);
+        e->accuracy[k] = estimate_of(&total, TALLY_CURVE + 4 * k + 2, n);
     }
     return 0;
 }

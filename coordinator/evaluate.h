@@ -1,4 +1,5 @@
-/* evaluate.h - accuracy and loss over episodes, with 95 % intervals, per inner step. */
+/* evaluate.h - accuracy and loss, with 95 % intervals: over few-shot episodes per inner step, or over the samples of
+ * whole data sets. */
 #ifndef COORDINATOR_EVALUATE_H
 #define COORDINATOR_EVALUATE_H
 
@@ -10,15 +11,19 @@ struct estimate {
 
 struct evaluation {
     int steps;                 /* the curve has steps + 1 entries */
-    uint64_t episodes, failed; /* measured; set aside as not finite */
+    bool few_shot;             /* episodes; else samples */
+    uint64_t episodes, failed; /* measured; tasks set aside as not finite */
     struct estimate loss[STEPS_MAX + 1];
     struct estimate accuracy[STEPS_MAX + 1]; /* of classification */
     bool has_accuracy;
 };
 
-/* Adapts theta to `episodes` episodes of data section `data`, spread over the workers. The same episodes at every
- * call. Errors of crew_round; ERR_NONFINITE when no episode was finite. */
-int evaluate(struct crew *c, const struct stage *stage, int data, uint64_t round, uint32_t episodes,
-             const real *theta, struct evaluation *e);
+/* Fills r with the round that measures `stage`, theta its whole vector after `round` rounds, on data section `data`: the
+ * same episodes or samples at every call. false: it has a model per target, and none for this section. */
+bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
+                    uint64_t round, const real *theta, const real *anchor, struct round *r);
+
+/* Runs it over the workers. Errors of crew_round; ERR_NONFINITE when nothing was finite. */
+int evaluate(struct crew *c, const struct round *r, struct evaluation *e);
 
 #endif

@@ -9,11 +9,10 @@
 
 void report_start(struct train *t)
 {
-    const struct net *net = &t->stage->net;
     struct field fields[] = {
         TEXT("stage", t->stage->config->name),    INTEGER("stage_index", t->stage->index),
         INTEGER("from_round", t->round),          INTEGER("rounds", t->stage->config->rounds),
-        TEXT("method", t->stage->config->method), INTEGER("parameters", net->layout.n),
+        TEXT("method", t->stage->config->method), INTEGER("parameters", t->stage->layout.n),
         INTEGER("ranks", t->crew->comm->size),    {0},
     };
 

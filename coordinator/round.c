@@ -28,6 +28,11 @@ static void mate_begin(struct mate *mate)
     mate->given = mate->chunk = 0;
 }
 
+static size_t anchor_size(const struct crew *c, const struct stage *s)
+{
+    return s->anchor >= 0 ? c->setup->stages[s->anchor].net.layout.n : 0;
+}
+
 void round_begin(struct crew *c, const struct round *r, struct transaction *p)
 {
     bool evaluate = r->purpose == PURPOSE_EVALUATE;
@@ -49,12 +54,15 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
         struct mate *mate = &c->mates[c->members[i]];
 
         mate->member = mate->behind = true;
+        if (r->anchor && mate->anchored != 1 + r->stage->index)
+            p->h.anchor = (uint32_t)anchor_size(c, r->stage);
         p->n_threads += (int)mate->hello.threads;
     }
-    *p->total = total_begin(c->words, evaluate ? 0 : r->stage->net.layout.n);
+    blocks_begin(p);
+    *p->total = total_begin(c->words, evaluate || r->blocks ? 0 : r->stage->block.n);
 }
 
-/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta. */
+/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */
 int round_send_params(struct transaction *p)
 {
     struct crew *c = p->crew;
@@ -64,14 +72,15 @@ int round_send_params(struct transaction *p)
         {&n, sizeof n},
         {c->members, n * sizeof n},
         {&zero, (n + 1) % 2 * sizeof n},
-        {p->r->theta, p->r->stage->net.layout.n * sizeof(real)},
+        {p->r->theta, p->r->blocks ? 0 : p->r->stage->block.n * sizeof(real)},
+        {p->r->anchor, p->h.anchor * sizeof(real)},
     };
     int child[TREE_ARITY];
 
     p->n_children = tree_children(&tree, 0, child);
     p->h.kind = MESSAGE_PARAMS;
     for (int i = 0; i < p->n_children; i++)
-        TRY(comm_send(c->comm, child[i], &p->h, parts, 4));
+        TRY(comm_send(c->comm, child[i], &p->h, parts, 5));
     return 0;
 }
 
@@ -145,6 +154,8 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
         return give_on_request(p, m->from);
     if (m->h.kind == MESSAGE_FAILED)
         return failed_take(&c->failed, m, p->r->n_tasks);
+    if (m->h.kind == MESSAGE_STATE)
+        return blocks_take(p, m);
     return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
 }
 
@@ -166,7 +177,7 @@ static int hear(struct crew *c, struct transaction *p, uint64_t round)
 /* Sums or the slots of failed tasks are still to come. */
 static bool is_open(const struct transaction *p)
 {
-    return p->n_children < 0 || p->n_sums < p->n_children ||
+    return p->n_children < 0 || p->n_sums < p->n_children || blocks_awaited(p) ||
            failed_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
 }
 

@@ -18,6 +18,9 @@ uint32_t tasks_left(const struct transaction *p)
 static uint32_t chunk_size(const struct transaction *p)
 {
     const struct crew *c = p->crew;
+
+    if (p->r->blocks)
+        return tasks_left(p) > 0;
     uint32_t left = tasks_left(p), workers = (uint32_t)c->n_members - 1;
     uint32_t share = (left + workers - 1) / workers, chunk = share / 2;
     double each = c->task_seconds[p->r->purpose];
@@ -55,6 +58,7 @@ static int give(struct transaction *p, int rank, uint32_t n)
 
         sampler_draw(&p->sampler, slot, &c->tasks[i]);
         c->owner[slot] = (uint32_t)rank;
+        TRY(blocks_send(p, rank, slot));
     }
     mate->given += n;
     mate->chunk = n;
@@ -86,6 +90,7 @@ int give_on_request(struct transaction *p, int rank)
     if (mate->last || mate->out)
         return 0;
     mate->asked = true;
+    mate->anchored = 1 + p->r->stage->index;
     p->mixed |= p->n_orphans > 0;
     TRY(give(p, rank, chunk_size(p)));
     for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++)

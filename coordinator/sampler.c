@@ -5,10 +5,10 @@
 
 struct task_size sampler_size(const struct sampler *s)
 {
-    struct task_size size = s->stage->train;
+    struct task_size size = s->evaluate ? s->stage->evaluate : s->stage->train;
 
-    if (s->evaluate)
-        size.query = setup_query(s->setup, s->stage, s->data);
+    if (s->evaluate && s->stage->few_shot)
+        size.query = stage_query(s->setup, s->stage, s->data);
     return size;
 }
 
@@ -25,20 +25,74 @@ static void draw_samples(const struct data *d, bool grid, uint32_t k, struct rng
         t->queries[k * t->query + i] = grid ? DATA_GRID + i : ids[t->shot + i];
 }
 
-void sampler_draw(const struct sampler *s, uint32_t slot, struct task *t)
+static void draw_episode(const struct sampler *s, struct task *t)
 {
     const struct data *d = &s->setup->data[s->data];
-    uint64_t seed = (uint64_t)s->setup->config->run.seed;
     struct task_size size = sampler_size(s);
     struct rng r;
 
-    rng_init(&r, seed, s->evaluate ? RNG_EVALUATE : RNG_TASK, s->round, slot);
-    t->stage = (uint32_t)s->stage->index, t->data = (uint32_t)s->data;
-    t->round = s->round, t->slot = slot, t->seed = seed;
+    rng_init(&r, t->seed, s->evaluate ? RNG_EVALUATE : RNG_TASK, s->round, t->slot);
     t->way = size.way, t->shot = size.shot, t->query = size.query;
     rng_choose(&r, d->n_classes, t->way, t->classes);
     for (uint32_t k = 0; k < t->way; k++) {
         t->turns[k] = d->n_turns > 1 && !d->turned_classes ? rng_below(&r, 4) : 0;
         draw_samples(d, s->evaluate && d->n_grid > 0, k, &r, t);
     }
+}
+
+/* n samples of a set, for the part-th sequence of the stage: 0 source, 1 target. */
+static void draw_batch(const struct sampler *s, const struct data *d, uint32_t part, uint32_t n,
+                       const struct task *t, uint32_t *ids)
+{
+    const struct stage *stage = s->stage;
+    uint64_t per_round = stage->steps ? 1 : stage->n_tasks - stage->n_episodes;
+    uint64_t nth = stage->steps ? 0 : t->slot - stage->n_episodes;
+    uint64_t at = ((s->round - 1) * per_round + nth) * n;
+    uint32_t stream = RNG_BATCH, which = (uint32_t)stage->index << 1 | part;
+    struct rng r;
+
+    rng_init(&r, t->seed, stream, s->round, t->slot << 7 | which);
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = d->n_samples == DATA_ENDLESS
+                     ? rng_below(&r, DATA_ENDLESS)
+                     : rng_permute(t->seed, stream, (uint32_t)((at + i) / d->n_samples) << 7 | which,
+                                   d->n_samples, (uint32_t)((at + i) % d->n_samples));
+}
+
+static void draw_batches(const struct sampler *s, struct task *t)
+{
+    const struct stage *stage = s->stage;
+    const struct data *data = s->setup->data;
+
+    t->n_source = stage->train.source;
+    draw_batch(s, &data[t->data], 0, t->n_source, t, t->source);
+    if (stage->n_targets == 0)
+        return;
+    t->target = (uint32_t)stage->target[stage->steps ? t->slot : 0];
+    t->n_targets = stage->train.targets;
+    draw_batch(s, &data[t->target], 1, t->n_targets, t, t->targets);
+}
+
+/* The slot-th batch of the whole set. */
+static void take_batch(const struct sampler *s, struct task *t)
+{
+    uint32_t batch = s->stage->evaluate.source, first = t->slot * batch;
+    uint32_t left = s->setup->data[s->data].n_samples - first;
+
+    t->n_source = batch < left ? batch : left;
+    for (uint32_t i = 0; i < t->n_source; i++)
+        t->source[i] = first + i;
+}
+
+void sampler_draw(const struct sampler *s, uint32_t slot, struct task *t)
+{
+    t->stage = (uint32_t)s->stage->index, t->data = (uint32_t)s->data;
+    t->round = s->round, t->slot = slot, t->seed = (uint64_t)s->setup->config->run.seed;
+    t->way = t->shot = t->query = t->target = t->n_source = t->n_targets = 0;
+    if (s->evaluate ? s->stage->few_shot : slot < s->stage->n_episodes)
+        draw_episode(s, t);
+    else if (s->evaluate)
+        take_batch(s, t);
+    else
+        draw_batches(s, t);
 }

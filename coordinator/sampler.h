@@ -1,4 +1,4 @@
-/* sampler.h - which classes and samples a task has: a pure function of (seed, purpose, round, slot). */
+/* sampler.h - which samples a task has: a pure function of (seed, stage, purpose, round, slot). */
 #ifndef COORDINATOR_SAMPLER_H
 #define COORDINATOR_SAMPLER_H
 
@@ -9,14 +9,16 @@ struct sampler {
     const struct stage *stage; /* borrowed */
     int data;                  /* index of the data section */
     bool evaluate;
-    uint32_t round; /* evaluation: 0, so that every evaluation sees the same episodes */
+    uint32_t round; /* evaluation: 0, so that every evaluation sees the same */
 };
 
-struct task_size sampler_size(const struct sampler *s);
+struct task_size sampler_size(const struct sampler *s); /* of its largest task */
 
-/* Fills t (room for sampler_size) with the task in this slot: way distinct classes, for each shot + query
- * distinct samples, and where rotations are drawn a number of quarter turns. The queries of a regression set with
- * fixed evaluation points are those. */
+/* Fills t (room for sampler_size) with the task in this slot.
+ *   few-shot task  way distinct classes, for each shot + query distinct samples, and where rotations are drawn a number
+ *                  of quarter turns. The queries of a regression set with fixed evaluation points are those.
+ *   batches        training goes through each set in an order of its own per epoch, every sample once; of a set
+ *                  without end it draws. Evaluation takes the samples in file order. */
 void sampler_draw(const struct sampler *s, uint32_t slot, struct task *t);
 
 #endif

@@ -27,10 +27,10 @@ struct writer {
     char directory[1024];
     int keep;
     struct checkpoint_key first; /* the first that this run has written; stage < 0: none */
-    struct layout layout;
+    struct layout layout, *kept_layouts; /* (KEPT_MAX) owned */
     const struct optim_ops *ops;
     size_t room;
-    real *theta, *state;  /* owned: the snapshot, state behind theta */
+    real *theta, *state;  /* owned: the snapshot, state behind theta, what is kept behind that */
     char *configuration;  /* owned */
     struct saved attempt; /* in progress while busy, else the last */
 };
@@ -40,6 +40,7 @@ static void writer_free(struct writer *w)
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->mutex);
     free(w->theta);
+    free(w->kept_layouts);
     free(w->configuration);
     free(w);
 }
@@ -133,7 +134,9 @@ int saver_open(struct saver *s, const char *directory, int keep, size_t room)
     w->room = room;
     w->first.stage = -1;
     w->theta = malloc(room * sizeof *w->theta);
-    code = w->theta ? writer_start(w)
+    w->kept_layouts = calloc(KEPT_MAX, sizeof *w->kept_layouts);
+    code = w->theta && w->kept_layouts
+               ? writer_start(w)
                     : err(ERR_MEMORY, "no memory for a copy of %zu parameters", room);
     if (code < 0)
         writer_free(w);
@@ -202,6 +205,23 @@ static int keep_configuration(struct writer *w, const char *text)
     return w->configuration ? 0 : err(ERR_MEMORY, "no memory for the configuration's text");
 }
 
+/* Copies of what the checkpoint keeps of other stages, behind the state. */
+static void snapshot_kept(struct writer *w, real *room)
+{
+    struct checkpoint_info *info = &w->attempt.info;
+
+    for (int i = 0; i < info->n_kept; i++) {
+        struct kept *k = &info->kept[i];
+
+        assert(room + k->layout->n <= w->theta + w->room);
+        memcpy(room, k->theta, k->layout->n * sizeof *room);
+        w->kept_layouts[i] = *k->layout;
+        k->layout = &w->kept_layouts[i];
+        k->theta = room;
+        room += k->layout->n;
+    }
+}
+
 static int snapshot(struct writer *w, const struct layout *l, const real *theta,
                     const struct optim_ops *ops, const real *state,
                     const struct checkpoint_info *info)
@@ -219,6 +239,7 @@ static int snapshot(struct writer *w, const struct layout *l, const real *theta,
     w->ops = ops;
     a->info = *info;
     a->info.configuration = w->configuration;
+    snapshot_kept(w, w->state + n_state);
     checkpoint_path(w->directory, info->stage, info->round, a->path, sizeof a->path);
     return 0;
 }

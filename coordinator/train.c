@@ -2,7 +2,10 @@
 #include "coordinator/train_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -19,18 +22,42 @@ static int set_aside(struct train *t, const struct round *r, const struct total 
     return code < 0 ? train_give_up(t, code) : 0;
 }
 
-/* The outer step from the round's total. */
+/* The blocks that came back take the place of those that went out. */
+static void take_blocks(struct train *t)
+{
+    const struct stage *s = t->stage;
+    int n_state = train_optim(s)->n_state;
+    size_t n = s->block.n, each = n * (size_t)(1 + n_state);
+
+    for (int b = 0; b < s->n_blocks; b++) {
+        const real *next = t->blocks.next + (size_t)b * each;
+
+        if (!t->blocks.arrived[b])
+            continue;
+        memcpy(t->theta + (size_t)b * n, next, n * sizeof(real));
+        for (int i = 0; i < n_state; i++)
+            memcpy(t->state + (size_t)i * s->layout.n + (size_t)b * n, next + (size_t)(1 + i) * n,
+                   n * sizeof(real));
+    }
+}
+
+/* The outer step from the round's total; where tasks step a block each, what they made of it. */
 static void step(struct train *t, const struct total *total, double *norm)
 {
     double done = total_sum(total, TALLY_DONE);
 
-    total_mean_gradient(total, t->grad);
-    *norm = optim_apply(&t->stage->optim, &t->stage->net.layout, t->round + 1, t->grad, t->theta,
-                        t->state);
+    if (t->stage->steps) {
+        take_blocks(t);
+        *norm = NAN;
+    } else {
+        total_mean_gradient(total, t->grad);
+        *norm = optim_apply(&t->stage->optim, &t->stage->layout, t->round + 1, t->grad, t->theta,
+                            t->state);
+    }
     t->round++;
     t->loss = total_sum(total, TALLY_LOSS) / done;
     t->accuracy = t->stage->net.loss->accuracy ? total_sum(total, TALLY_ACCURACY) / done : -1;
-    t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
+    t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
 }
 
 /* A round of training is finished after a signal; an evaluation is not, and neither may outlast the time limit. */
@@ -44,9 +71,16 @@ static bool is_interrupted(void *context, enum purpose purpose)
 
 static int one_round(struct train *t)
 {
-    const struct stage_config *c = t->stage->config;
-    struct round r = {t->stage,     PURPOSE_TRAIN,      t->stage->data,
-                      t->round + 1, (uint32_t)c->tasks, t->theta};
+    struct round r = {
+        .stage = t->stage,
+        .purpose = PURPOSE_TRAIN,
+        .data = t->stage->data,
+        .round = t->round + 1,
+        .n_tasks = t->stage->n_tasks,
+        .theta = t->theta,
+        .anchor = train_anchor(t),
+        .blocks = t->stage->steps ? &t->blocks : NULL,
+    };
     double start = clock_seconds(), norm = 0;
     struct total total;
 
@@ -59,28 +93,23 @@ static int one_round(struct train *t)
     return 0;
 }
 
-/* Measures on every data section of evaluate.data, or on the stage's own. t->last is the first one's. */
+/* Measures on every data section that the stage is measured on. t->last is the first one's. */
 static int measure(struct train *t)
 {
-    const struct setup *s = t->setup;
-    int own = t->stage->data, n = s->n_evaluate ? s->n_evaluate : 1;
-
-    for (int i = 0; i < n; i++) {
-        struct round r = {t->stage,
-                          PURPOSE_EVALUATE,
-                          s->n_evaluate ? s->evaluate[i] : own,
-                          t->round,
-                          (uint32_t)s->config->evaluate.episodes,
-                          t->theta};
+    for (int i = 0; i < t->stage->n_evaluate; i++) {
+        struct round r;
         struct evaluation e = {0};
-        int data = r.data, code;
+        int data = t->stage->evaluate_data[i], code;
 
-        code = evaluate(t->crew, t->stage, data, t->round, r.n_tasks, t->theta, &e);
+        if (!evaluate_round(t->setup, t->stage, data, t->setup->config->evaluate.episodes, t->round,
+                            t->theta, train_anchor(t), &r))
+            continue;
+        code = evaluate(t->crew, &r, &e);
         aside_record(&t->aside, t->crew, &r, e.failed, t->hash);
         if (code < 0)
             return code == ERR_NONFINITE ? train_give_up(t, code) : code;
         report_evaluation(t, &e, data);
-        if (i == 0)
+        if (t->last.episodes == 0 || i == 0)
             t->last = e;
     }
     return 0;
@@ -119,7 +148,7 @@ static int run_stage(struct train *t)
 {
     int code;
 
-    t->hash = layout_hash(&t->stage->net.layout, t->theta, t->scratch);
+    t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
     report_start(t);
     code = stage_rounds(t);
     if (code >= 0)
@@ -169,4 +198,6 @@ void train_release(struct train *t)
     aside_release(&t->aside);
     rundir_close(&t->rundir);
     arena_release(&t->arena);
+    for (int i = 0; i < CONFIG_STAGE_MAX; i++)
+        free(t->kept[i]);
 }

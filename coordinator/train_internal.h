@@ -11,6 +11,12 @@ const struct optim_ops *train_optim(const struct stage *s);
 /* Makes s the stage at hand, at round 0: fresh vectors, and where a stage went before, its parameters. ERR_MEMORY. */
 int train_stage(struct train *t, const struct stage *s);
 
+/* The parameters of the anchor of the stage at hand; NULL where it has none. */
+const real *train_anchor(const struct train *t);
+
+/* Whether stage j's result is started from or anchored to by stage i or a later one. */
+bool train_needs(const struct setup *s, int j, int i);
+
 /* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
 int train_resume(struct train *t, int *first);
 

@@ -15,14 +15,16 @@
 
 enum { LAST_ATTEMPTS = 5 };
 
-/* The reals of the largest stage's theta and optimizer state. */
+/* The reals of the largest stage's theta, optimizer state and what it keeps of those before. */
 size_t train_snapshot_room(const struct setup *s)
 {
     size_t room = 0;
 
     for (int i = 0; i < s->n_stages; i++) {
-        size_t n = s->stages[i].net.layout.n * (size_t)(1 + train_optim(&s->stages[i])->n_state);
+        size_t n = s->stages[i].layout.n * (size_t)(1 + train_optim(&s->stages[i])->n_state);
 
+        for (int j = 0; j < i; j++)
+            n += s->stages[j].layout.n;
         room = n > room ? n : room;
     }
     return room;
@@ -54,6 +56,15 @@ void train_note_saved(struct train *t)
         progress_warn(t->progress, "%s", sentence);
 }
 
+static void add_kept(struct checkpoint_info *info, const struct stage *s, const real *theta)
+{
+    struct kept *k = &info->kept[info->n_kept++];
+
+    snprintf(k->name, sizeof k->name, "%s", s->config->name);
+    k->layout = &s->layout;
+    k->theta = theta;
+}
+
 int train_save(struct train *t)
 {
     struct checkpoint_info info = {
@@ -68,7 +79,10 @@ int train_save(struct train *t)
     snprintf(info.version, sizeof info.version, "%s", t->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
-    return saver_save(&t->saver, &t->stage->net.layout, t->theta, train_optim(t->stage), t->state,
+    for (int j = 0; j < t->stage->index; j++)
+        if (t->kept[j])
+            add_kept(&info, &t->setup->stages[j], t->kept[j]);
+    return saver_save(&t->saver, &t->stage->layout, t->theta, train_optim(t->stage), t->state,
                       &info);
 }
 

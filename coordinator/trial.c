@@ -6,18 +6,21 @@
 #include "core/clock.h"
 #include "core/err.h"
 
-enum { TRIAL_TASKS = 8 };
+enum { TRIAL_TASKS = 8, TRIAL_BLOCKS = 2 };
 
 static int give_trial(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
     struct mate *mate = &c->mates[rank];
-    uint32_t n = p->r->n_tasks < TRIAL_TASKS ? p->r->n_tasks : TRIAL_TASKS;
+    uint32_t most = p->r->blocks ? TRIAL_BLOCKS : TRIAL_TASKS;
+    uint32_t n = p->r->n_tasks < most ? p->r->n_tasks : most;
 
     if (mate->asked)
         return 0;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         sampler_draw(&p->sampler, i, &c->tasks[i]);
+        TRY(blocks_send(p, rank, i));
+    }
     mate->asked = true;
     mate->given = n;
     TRY(wire_pack_tasks(c->tasks, (int)n, true, &c->out));

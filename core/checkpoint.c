@@ -18,16 +18,15 @@ static const enum dtype REAL_DTYPE = DTYPE_F64;
 static const enum dtype REAL_DTYPE = DTYPE_F32;
 #endif
 
-static void tensor_name(const struct segment *s, const char *state, char *name, size_t n)
+/* `where`: "" for the parameters, "optimizer.exp_avg." or "kept.NAME." for others. */
+static void tensor_name(const struct segment *s, const char *where, char *name, size_t n)
 {
-    if (state)
-        snprintf(name, n, "optimizer.%s.%s", state, s->name);
-    else
-        snprintf(name, n, "%s", s->name);
+
+    snprintf(name, n, "%s%s", where, s->name);
 }
 
 /* One tensor per segment of a vector, exported into `bulk`. */
-static void vector_tensors(const struct layout *l, const char *state, const real *vector,
+static void vector_tensors(const struct layout *l, const char *where, const real *vector,
                            real *bulk, struct tensor *tensors)
 {
     for (int i = 0; i < l->n_segments; i++) {
@@ -35,7 +34,7 @@ static void vector_tensors(const struct layout *l, const char *state, const real
         struct tensor *t = &tensors[i];
 
         *t = (struct tensor){.dtype = REAL_DTYPE, .n_dims = s->n_dims, .n = s->n};
-        tensor_name(s, state, t->name, sizeof t->name);
+        tensor_name(s, where, t->name, sizeof t->name);
         memcpy(t->dims, s->dims, sizeof s->dims);
         layout_export(s, vector, bulk + s->offset);
         t->data = bulk + s->offset;
@@ -67,24 +66,63 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
     return safetensors_write(path, tensors, n, texts, sizeof texts / sizeof *texts);
 }
 
+static void state_prefix(const char *state, char where[CHECKPOINT_TEXT])
+{
+    snprintf(where, CHECKPOINT_TEXT, "optimizer.%s.", state);
+}
+
+static void kept_prefix(const char *name, char where[CHECKPOINT_TEXT])
+{
+    snprintf(where, CHECKPOINT_TEXT, "kept.%s.", name);
+}
+
+/* Tensors of a checkpoint; *room: their reals. */
+static int count_tensors(const struct layout *l, int n_state, const struct checkpoint_info *info,
+                         size_t *room)
+{
+    int n = (1 + n_state) * l->n_segments;
+
+    *room = (size_t)(1 + n_state) * l->n;
+    for (int i = 0; i < info->n_kept; i++) {
+        n += info->kept[i].layout->n_segments;
+        *room += info->kept[i].layout->n;
+    }
+    return n;
+}
+
+static void add_vector(const struct layout *l, const char *where, const real *vector, real **bulk,
+                       struct tensor *tensors, int *n)
+{
+    vector_tensors(l, where, vector, *bulk, tensors + *n);
+    *bulk += l->n;
+    *n += l->n_segments;
+}
+
 int checkpoint_write(const char *path, const struct layout *l, const real *theta,
                      const struct optim_ops *ops, const real *state,
                      const struct checkpoint_info *info)
 {
-    int n_vectors = 1 + (state ? ops->n_state : 0), code;
-    struct tensor *tensors = calloc((size_t)(n_vectors * l->n_segments), sizeof *tensors);
-    real *bulk = malloc((size_t)n_vectors * l->n * sizeof *bulk);
+    int n_state = state ? ops->n_state : 0, n = 0, code;
+    size_t room = 0;
+    struct tensor *tensors = calloc((size_t)count_tensors(l, n_state, info, &room), sizeof *tensors);
+    real *bulk = malloc(room * sizeof *bulk), *at = bulk;
+    char where[CHECKPOINT_TEXT];
 
     if (!tensors || !bulk) {
         free(tensors);
         free(bulk);
         return err(ERR_MEMORY, "no memory to write '%s'", path);
     }
-    vector_tensors(l, NULL, theta, bulk, tensors);
-    for (int i = 1; i < n_vectors; i++)
-        vector_tensors(l, ops->state_names[i - 1], state + (size_t)(i - 1) * l->n,
-                       bulk + (size_t)i * l->n, tensors + i * l->n_segments);
-    code = write_file(path, tensors, n_vectors * l->n_segments, info);
+    add_vector(l, "", theta, &at, tensors, &n);
+    for (int i = 0; i < n_state; i++) {
+        state_prefix(ops->state_names[i], where);
+        add_vector(l, where, state + (size_t)i * l->n, &at, tensors, &n);
+    }
+    for (int i = 0; i < info->n_kept; i++) {
+        kept_prefix(info->kept[i].name, where);
+        add_vector(info->kept[i].layout, where, info->kept[i].theta, &at, tensors, &n);
+    }
+    code = write_file(path, tensors, n, info);
     free(tensors);
     free(bulk);
     return code;
@@ -123,9 +161,9 @@ static int check_tensor(const char *path, const struct segment *s, const struct 
     return 0;
 }
 
-/* Reads one vector; `state` NULL: the parameters. */
+/* Reads one vector. */
 static int read_vector(const struct safetensors *f, const char *path, const struct layout *l,
-                       const char *state, real *vector)
+                       const char *where, real *vector)
 {
     real *torch = malloc(l->n * sizeof *torch);
 
@@ -137,7 +175,7 @@ static int read_vector(const struct safetensors *f, const char *path, const stru
         char name[96];
         int code;
 
-        tensor_name(s, state, name, sizeof name);
+        tensor_name(s, where, name, sizeof name);
         t = safetensors_find(f, name);
         code = check_tensor(path, s, t, name);
         if (code < 0) {
@@ -152,13 +190,18 @@ static int read_vector(const struct safetensors *f, const char *path, const stru
     return 0;
 }
 
+static bool is_parameter(const char *name)
+{
+    return strncmp(name, "optimizer.", 10) != 0 && strncmp(name, "kept.", 5) != 0;
+}
+
 /* A parameter the model has no place for: another model's file. Running statistics' counter is PyTorch's own. */
 static int check_strangers(const struct safetensors *f, const char *path, const struct layout *l)
 {
     for (int i = 0; i < f->n_tensors; i++) {
         const char *name = f->tensors[i].name, *dot = strrchr(name, '.');
 
-        if (strncmp(name, "optimizer.", 10) != 0 && !layout_find(l, name) &&
+        if (is_parameter(name) && !layout_find(l, name) &&
             !(dot && strcmp(dot, ".num_batches_tracked") == 0))
             return err(ERR_DATA,
                        "'%s' has a tensor '%s' that the model does not: a checkpoint of "
@@ -207,7 +250,7 @@ int checkpoint_check(const struct safetensors *f, const char *path)
     for (int i = 0; i < f->n_tensors; i++) {
         const struct tensor *t = &f->tensors[i];
 
-        if (strncmp(t->name, "optimizer.", 10) != 0)
+        if (is_parameter(t->name))
             XXH64_update(&state, t->data, t->n * dtype_size(t->dtype));
     }
     if (XXH64_digest(&state) != strtoull(told, NULL, 16))
@@ -228,11 +271,11 @@ static int file_open(struct safetensors *f, const char *path)
     return code;
 }
 
-static bool has_state(const struct safetensors *f, const struct layout *l, const char *state)
+static bool has_vector(const struct safetensors *f, const struct layout *l, const char *where)
 {
     char name[96];
 
-    tensor_name(&l->segments[0], state, name, sizeof name);
+    tensor_name(&l->segments[0], where, name, sizeof name);
     return safetensors_find(f, name) != NULL;
 }
 
@@ -240,13 +283,15 @@ static int read_all(const struct safetensors *f, const char *path, const struct 
                     real *theta, const struct optim_ops *ops, real *state)
 {
     TRY(check_strangers(f, path, l));
-    TRY(read_vector(f, path, l, NULL, theta));
+    TRY(read_vector(f, path, l, "", theta));
     for (int i = 0; state && i < ops->n_state; i++) {
         real *vector = state + (size_t)i * l->n;
+        char where[CHECKPOINT_TEXT];
 
         memset(vector, 0, l->n * sizeof *vector);
-        if (has_state(f, l, ops->state_names[i]))
-            TRY(read_vector(f, path, l, ops->state_names[i], vector));
+        state_prefix(ops->state_names[i], where);
+        if (has_vector(f, l, where))
+            TRY(read_vector(f, path, l, where, vector));
     }
     return 0;
 }
@@ -260,6 +305,19 @@ int checkpoint_read(const char *path, const struct layout *l, real *theta,
     TRY(code);
     read_info(&f, info);
     code = read_all(&f, path, l, theta, ops, state);
+    safetensors_close(&f);
+    return code;
+}
+
+int checkpoint_read_kept(const char *path, const char *name, const struct layout *l, real *theta)
+{
+    char where[CHECKPOINT_TEXT];
+    struct safetensors f;
+    int code;
+
+    TRY(file_open(&f, path));
+    kept_prefix(name, where);
+    code = read_vector(&f, path, l, where, theta);
     safetensors_close(&f);
     return code;
 }

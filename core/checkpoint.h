@@ -13,7 +13,14 @@
 #include "core/real.h"
 #include "core/safetensors.h"
 
-enum { CHECKPOINT_TEXT = 64 };
+enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 8 };
+
+/* Parameters that a later stage starts from or is anchored to: tensors "kept.NAME.conv1.weight". */
+struct kept {
+    char name[CHECKPOINT_TEXT / 2];
+    const struct layout *layout; /* borrowed */
+    const real *theta;           /* borrowed (P of it) */
+};
 
 struct checkpoint_info {
     int stage;      /* index in the configuration */
@@ -23,6 +30,8 @@ struct checkpoint_info {
     char stage_name[CHECKPOINT_TEXT], version[CHECKPOINT_TEXT], blas[CHECKPOINT_TEXT],
         cpu[CHECKPOINT_TEXT];
     const char *configuration; /* effective text; borrowed; NULL when read */
+    int n_kept;                /* 0 when read */
+    struct kept kept[KEPT_MAX];
 };
 
 /* theta (P) and state (ops->n_state x P, may be NULL) of a layout. Atomic. ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */
@@ -35,6 +44,9 @@ int checkpoint_write(const char *path, const struct layout *l, const real *theta
  * the path and the first tensor that is missing, strange or of another shape: ERR_NOINPUT, ERR_DATA. */
 int checkpoint_read(const char *path, const struct layout *l, real *theta,
                     const struct optim_ops *ops, real *state, struct checkpoint_info *info);
+
+/* What a checkpoint keeps under a name. ERR_DATA where it does not. */
+int checkpoint_read_kept(const char *path, const char *name, const struct layout *l, real *theta);
 
 /* Only what the metadata says; zeroed where there is none. */
 int checkpoint_peek(const char *path, struct checkpoint_info *info);

@@ -61,7 +61,10 @@ static int set_apply(struct load *l, char *place, const char *value, const char 
     if (!k)
         return config_unknown_key(place, last + 1);
     TRY(config_key_set(k, config_section_at(s, l->c, i), value));
-    if (strcmp(k->name, "data") == 0 || strstr(k->name, "_min") || strstr(k->name, "_max"))
+    if (strcmp(k->name, "data") == 0 || strcmp(k->name, "target") == 0 ||
+        strcmp(k->name, "old") == 0 || strcmp(k->name, "evaluate") == 0 ||
+        strcmp(k->name, "domain") == 0 || strcmp(k->name, "start") == 0 ||
+        strcmp(k->name, "anchor") == 0 || strstr(k->name, "_min") || strstr(k->name, "_max"))
         l->origins.of[s - config_sections][i].set = set;
     return 0;
 }
@@ -95,6 +98,23 @@ static int data_check(const struct config *c, const char *user, const char *name
                near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+/* A stage named by a later one. */
+static int earlier_check(const struct config *c, int i, const char *key, const char *name)
+{
+    const char *words[CONFIG_STAGE_MAX + 1] = {0};
+
+    for (int j = 0; j < i; j++) {
+        words[j] = c->stages[j].name;
+        if (strcmp(words[j], name) == 0)
+            return 0;
+    }
+    if (!*name)
+        return 0;
+    const char *near = config_nearest(name, words);
+    return err(ERR_CONFIG, "stage '%s': %s '%.63s' is no stage before it%s%s%s", c->stages[i].name,
+               key, name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static int stage_check(const struct config *c, int i)
 {
     const struct stage_config *s = &c->stages[i];
@@ -103,7 +123,15 @@ static int stage_check(const struct config *c, int i)
     if (!s->data)
         return err(ERR_CONFIG, "stage '%s' has no 'data'", s->name);
     snprintf(user, sizeof user, "stage '%s'", s->name);
-    return data_check(c, user, s->data);
+    TRY(data_check(c, user, s->data));
+    for (int j = 0; j < s->target.n; j++)
+        TRY(data_check(c, user, s->target.items[j]));
+    for (int j = 0; j < s->evaluate.n; j++)
+        TRY(data_check(c, user, s->evaluate.items[j]));
+    for (int j = 0; j < s->old.n; j++)
+        TRY(data_check(c, user, s->old.items[j]));
+    TRY(earlier_check(c, i, "start", s->start));
+    return earlier_check(c, i, "anchor", s->anchor);
 }
 
 static int bounds_check(const char *name, const char *key, double min, double max)
@@ -117,7 +145,11 @@ static int bounds_check(const char *name, const char *key, double min, double ma
 static int ranges_check(const struct config *c, int i)
 {
     const struct data_config *d = &c->data[i];
+    char user[CONFIG_TITLE_MAX + 16];
 
+    snprintf(user, sizeof user, "data '%s'", d->name);
+    if (*d->domain)
+        TRY(data_check(c, user, d->domain));
     TRY(bounds_check(d->name, "amplitude", d->amplitude_min, d->amplitude_max));
     TRY(bounds_check(d->name, "phase", d->phase_min, d->phase_max));
     return bounds_check(d->name, "x", d->x_min, d->x_max);

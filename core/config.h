@@ -40,6 +40,7 @@ struct data_config {
     int64_t resize;
     bool invert;
     char *rotations; /* none | draw | classes */
+    char *domain;    /* the target section it is a part of */
     char *style;     /* glyphs */
     int64_t size;    /* glyphs: pixels a side */
     int64_t seed;    /* generators */
@@ -70,6 +71,23 @@ struct stage_config {
     char *schedule;
     double rate_end, step_factor;
     int64_t step_every;
+    /* transfer methods */
+    struct strings target;   /* data sections adapted to */
+    char *start, *anchor;    /* stages; empty: the one before */
+    int64_t batch, target_batch, batches, steps;
+    double weight, weight_end; /* of the method's own term */
+    char *weight_schedule;     /* constant | rise | linear */
+    struct strings layers;     /* names of layers whose features are compared */
+    char *estimator, *bandwidth, *kernels;
+    double temperature, label_weight;
+    bool squared;
+    double body_rate; /* share of the rate */
+    int64_t warm_up;
+    struct strings discriminator; /* hidden widths */
+    double discriminator_rate;
+    char *hint;         /* the teacher's layer */
+    struct strings old;      /* data sections of the old task */
+    struct strings evaluate; /* data sections measured on; empty: evaluate.data */
 };
 
 struct evaluate_config {

@@ -33,7 +33,7 @@ struct config_section {
     const char *doc;
 };
 
-enum { CONFIG_SECTIONS = 8, CONFIG_KEYS_MAX = 96, CONFIG_TITLE_MAX = 63 };
+enum { CONFIG_SECTIONS = 8, CONFIG_KEYS_MAX = 160, CONFIG_TITLE_MAX = 63 };
 
 extern const struct config_section config_sections[]; /* CONFIG_SECTIONS, in printing order     */
 extern const struct config_key config_keys[];         /* by section, in that order; ended by {0} */

@@ -10,7 +10,8 @@
 
 const char *role_name(enum role role)
 {
-    static const char *const names[] = {"body", "head", "stat"};
+    static const char *const names[] = {"body",          "head",      "stat",
+                                        "discriminator", "regressor", "old"};
 
     return names[role];
 }
@@ -52,13 +53,28 @@ uint64_t layout_digest(const struct layout *l)
     return digest;
 }
 
-void layout_init(const struct layout *l, uint64_t seed, real *theta)
+int layout_append(struct layout *l, const char *prefix, const struct layout *more)
+{
+    for (int i = 0; i < more->n_segments; i++) {
+        struct segment s = more->segments[i];
+        int n = snprintf(s.name, sizeof s.name, "%s%s%s", prefix, *prefix ? "." : "",
+                         more->segments[i].name);
+
+        if (n >= (int)sizeof s.name)
+            return err(ERR_CONFIG, "the segment '%s.%s' has too long a name", prefix,
+                       more->segments[i].name);
+        TRY(layout_add(l, s));
+    }
+    return 0;
+}
+
+void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
 {
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
         struct rng r;
 
-        rng_init(&r, seed, RNG_INIT, 0, (uint32_t)i);
+        rng_init(&r, seed, RNG_INIT, (uint32_t)stage, (uint32_t)i);
         for (size_t k = 0; k < s->n; k++)
             theta[s->offset + k] =
                 (real)(s->init == INIT_CONSTANT ? s->scale : rng_uniform(&r, -s->scale, s->scale));

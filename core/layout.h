@@ -13,13 +13,21 @@
 
 #include "core/real.h"
 
-enum role { ROLE_BODY, ROLE_HEAD, ROLE_STAT };
+enum role {
+    ROLE_BODY,
+    ROLE_HEAD,
+    ROLE_STAT,          /* running statistics */
+    ROLE_DISCRIMINATOR, /* tells domains apart */
+    ROLE_REGRESSOR,     /* from a student's features to its teacher's */
+    ROLE_OLD,           /* the head of an earlier task */
+    ROLES,
+};
 const char *role_name(enum role role);
 
 enum init { INIT_CONSTANT, INIT_UNIFORM }; /* the constant `scale`; uniform on [-scale, scale] */
 
 struct segment {
-    char name[48];    /* "conv1.weight"                                                    */
+    char name[64];    /* "conv1.weight"                                                    */
     int n_dims;       /* 1, 2 or 4                                                         */
     size_t dims[4];   /* PyTorch's shape                                                   */
     size_t offset, n; /* place in the vector                                               */
@@ -28,7 +36,7 @@ struct segment {
     double scale;
 };
 
-enum { LAYOUT_MAX = 128 };
+enum { LAYOUT_MAX = 384 };
 
 struct layout {
     int n_segments;
@@ -43,8 +51,11 @@ const struct segment *layout_find(const struct layout *l, const char *name); /* 
 /* XXH64 over names, shapes and roles: equal layouts, equal digests. */
 uint64_t layout_digest(const struct layout *l);
 
-/* Fills theta (P) from the seed: a pure function of (layout, seed). */
-void layout_init(const struct layout *l, uint64_t seed, real *theta);
+/* Appends a copy of every segment of `more`, its name behind "prefix." where prefix is not empty. ERR_CONFIG. */
+int layout_append(struct layout *l, const char *prefix, const struct layout *more);
+
+/* Fills theta (P) from the seed: a pure function of (layout, seed, stage), stage the index of the one that begins. */
+void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 
 /* One segment between memory order (at the vector's theta) and PyTorch's order. */
 void layout_export(const struct segment *s, const real *theta, real *torch);

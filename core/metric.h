@@ -4,7 +4,7 @@
 
 enum { STEPS_MAX = 64 }; /* inner steps */
 
-/* Each is a sum over tasks. Evaluation adds, per inner step k = 0 .. K, four sums from
+/* Each is a sum over tasks; on whole data sets the curve's are sums over samples. Evaluation adds, per inner step k = 0 .. K, four sums from
  * TALLY_CURVE + 4 k on: query loss, its square, query accuracy, its square. */
 enum tally_slot {
     TALLY_DONE,         /* tasks that contributed                                           */
@@ -12,6 +12,11 @@ enum tally_slot {
     TALLY_SUPPORT_LOSS, /* support loss before adaptation                                   */
     TALLY_LOSS,         /* query loss after adaptation                                      */
     TALLY_ACCURACY,     /* query accuracy after adaptation; 0 for regression                */
+    TALLY_SAMPLES,      /* evaluation on whole data sets: samples measured                  */
+    TALLY_DISCREPANCY,  /* between the domains' features, before its weight                 */
+    TALLY_DISCRIMINATOR_LOSS,
+    TALLY_DISCRIMINATOR_SOURCE, /* its accuracy on features of the source, ...                 */
+    TALLY_DISCRIMINATOR_TARGET, /* ... of the target                                           */
     TALLY_CURVE,
     TALLY_N = TALLY_CURVE + 4 * (STEPS_MAX + 1),
 };

@@ -1,10 +1,12 @@
 /* net.c - four loops over the layers. */
 #include "core/net.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/err.h"
+#include "core/vec.h"
 
 void net_layer_name(const struct net *net, int i, char *name, size_t n)
 {
@@ -85,9 +87,32 @@ double net_flops_gradient(const struct net *net, int n)
     return 3 * net_flops_forward(net, n) - 2 * n * net->layers[net->first].multiply_adds;
 }
 
-static size_t act_size(const struct net *net, int i)
+size_t net_act_size(const struct net *net, int act)
 {
-    return shape_size(i ? net->layers[i - 1].out : net->in);
+    return shape_size(act ? net->layers[act - 1].out : net->in);
+}
+
+int net_features(const struct net *net)
+{
+    return net->n_layers - 1;
+}
+
+static bool is_activation(const struct layer *l)
+{
+    return strcmp(l->ops->name, "relu") == 0 || strcmp(l->ops->name, "tanh") == 0 ||
+           strcmp(l->ops->name, "leaky_relu") == 0;
+}
+
+int net_tap(const struct net *net, const char *wanted)
+{
+    for (int i = 0; i < net->n_layers; i++) {
+        char name[48];
+
+        net_layer_name(net, i, name, sizeof name);
+        if (strcmp(name, wanted) == 0)
+            return i + 1 < net->n_layers && is_activation(&net->layers[i + 1]) ? i + 2 : i + 1;
+    }
+    return 0;
 }
 
 static size_t act_largest(const struct net *net)
@@ -95,7 +120,7 @@ static size_t act_largest(const struct net *net)
     size_t most = 0;
 
     for (int i = 1; i <= net->n_layers; i++)
-        most = act_size(net, i) > most ? act_size(net, i) : most;
+        most = net_act_size(net, i) > most ? net_act_size(net, i) : most;
     return most;
 }
 
@@ -122,7 +147,7 @@ static void take_series(const struct net *net, int n, int from, bool each, struc
     for (int i = 0; i < 2 && !each; i++)
         two[i] = arena_reals(arena, largest);
     for (int i = from; i <= net->n_layers; i++)
-        series[i] = each ? arena_reals(arena, (size_t)n * act_size(net, i)) : two[i % 2];
+        series[i] = each ? arena_reals(arena, (size_t)n * net_act_size(net, i)) : two[i % 2];
 }
 
 static real *take_save(const struct layer *l, int n, struct arena *arena)
@@ -202,6 +227,41 @@ void net_backward(const struct net *net, const real *theta, const struct batch *
 
         io.gw.v = gw + net->offset[i];
         net->layers[i].ops->backward(&net->layers[i], &io);
+    }
+}
+
+/* The part of the gradient that enters at this activation. */
+static void enter(const struct net *net, const struct inlet *inlets, int n_inlets, int act, int n,
+                  bool first, real *g)
+{
+    size_t size = (size_t)n * net_act_size(net, act);
+
+    for (int i = 0; i < n_inlets; i++) {
+        if (inlets[i].act != act)
+            continue;
+        if (first)
+            vec_copy(size, inlets[i].g, g);
+        else
+            vec_add(size, inlets[i].g, g);
+        first = false;
+    }
+}
+
+void net_backward_from(const struct net *net, const real *theta, int n, struct tape *t,
+                       const struct inlet *inlets, int n_inlets, real *gw, real *gx)
+{
+    int top = inlets[0].act;
+
+    assert(!gx || net->first == 0);
+    enter(net, inlets, n_inlets, top, n, true, t->grad[top].v);
+    for (int i = top - 1; i >= net->first; i--) {
+        struct io io = io_at(net, i, theta, n, t, NULL);
+
+        io.gx.v = i > net->first ? io.gx.v : gx;
+        io.gw.v = gw + net->offset[i];
+        net->layers[i].ops->backward(&net->layers[i], &io);
+        if (i > net->first)
+            enter(net, inlets, n_inlets, i, n, false, t->grad[i].v);
     }
 }
 

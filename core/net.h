@@ -72,6 +72,25 @@ const real *net_forward(const struct net *net, const real *theta, const struct b
 void net_backward(const struct net *net, const real *theta, const struct batch *b, struct tape *t,
                   real *gw);
 
+/* A gradient that enters a network at an activation: act 1 is the first layer's output, n_layers the
+ * network's. */
+struct inlet {
+    int act;
+    const real *g; /* (n x size of the activation) */
+};
+
+/* After net_forward: gw (P) += the gradient of a loss whose gradients with respect to some activations are those
+ * of the inlets (n_inlets, by descending act). gx: the gradient with respect to the input, overwritten; NULL: not
+ * wanted, else the first layer must have weights. */
+void net_backward_from(const struct net *net, const real *theta, int n, struct tape *t,
+                       const struct inlet *inlets, int n_inlets, real *gw, real *gx);
+
+/* The activation that a layer's name (net_layer_name) stands for: its output, or that of the relu or tanh right behind
+ * it. 0: no layer has that name. */
+int net_tap(const struct net *net, const char *name);
+int net_features(const struct net *net); /* the head's input */
+size_t net_act_size(const struct net *net, int act); /* of one sample */
+
 /* After net_backward on a TAPE_SECOND tape: hv (P) += H v, with H the Hessian of the batch's mean loss at
  * theta. The loss must have grad_tangent. */
 void net_hvp(const struct net *net, const real *theta, const real *v, const struct batch *b,

@@ -43,12 +43,21 @@ double optim_clip(real *g, size_t n, double clip)
     return norm;
 }
 
-static double learnable_norm(const struct layout *l, const real *g)
+/* The share of the rate that a role steps by in round t. */
+static double share(const struct optim_spec *o, enum role role, uint64_t t)
+{
+    if (role == ROLE_STAT)
+        role = ROLE_BODY;
+    return t <= (uint64_t)o->warm_up && role != ROLE_HEAD ? 0 : o->factor[role];
+}
+
+static double learnable_norm(const struct optim_spec *o, const struct layout *l, uint64_t t,
+                             const real *g)
 {
     double sum = 0;
 
     for (int i = 0; i < l->n_segments; i++)
-        if (l->segments[i].role != ROLE_STAT)
+        if (l->segments[i].role != ROLE_STAT && share(o, l->segments[i].role, t) > 0)
             sum += sum_squares(g + l->segments[i].offset, l->segments[i].n);
     return sqrt(sum);
 }
@@ -63,18 +72,21 @@ double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t 
                    real *theta, real *state)
 {
     const struct optim_ops *ops = optim_find(o->name);
-    double norm = learnable_norm(l, g), rate = optim_rate(o, t);
+    double norm = learnable_norm(o, l, t, g), rate = optim_rate(o, t);
 
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
         real *w = theta + s->offset, *gs = g + s->offset;
+        double factor = share(o, s->role, t);
 
+        if (factor == 0)
+            continue;
         if (s->role == ROLE_STAT) {
             stat_step(s->n, gs, w);
             continue;
         }
         clip_to(gs, s->n, norm, o->clip);
-        ops->step(o, rate, t, s->n, gs, w, state + s->offset, l->n);
+        ops->step(o, factor * rate, t, s->n, gs, w, state + s->offset, l->n);
     }
     return norm;
 }

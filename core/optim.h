@@ -20,6 +20,8 @@ struct optim_spec {
     int step_every;      /* step: rounds between ...                                       */
     double step_factor;  /* ... multiplications by this                                    */
     int rounds;          /* of the stage                                                   */
+    double factor[ROLES]; /* of the rate, by role; 0: frozen                                 */
+    int warm_up;          /* rounds in which only the head steps                             */
 };
 
 struct optim_ops {
@@ -42,10 +44,10 @@ double optim_rate(const struct optim_spec *o, uint64_t t);
 /* Scales g (n) to norm `clip` where it is longer (clip > 0); returns the norm before. */
 double optim_clip(real *g, size_t n, double clip);
 
-/* One outer step over the whole layout: segments of role body and head by the named optimizer,
- * clipped and scheduled; segments of role stat by theta -= 0.1 g, which with g = stat - observed
- * is the running average (docs/math.md, section 4). g (P) is overwritten. Returns the gradient's
- * norm before clipping, without the stat segments. */
+/* One outer step over the whole layout: segments by the named optimizer, clipped and scheduled, at their role's share of
+ * the rate; segments of role stat by theta -= 0.1 g, which with g = stat - observed is the running average
+ * (docs/math.md, section 4), where the body is not frozen. g (P) is overwritten. Returns the norm, before clipping, of
+ * the gradient of what steps, without the stat segments. */
 double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,
                    real *theta, real *state);
 

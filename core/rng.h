@@ -10,7 +10,7 @@
 
 enum rng_stream { /* numbers are part of the result: never renumber */
                   RNG_INIT =
-                      1, /* initial parameters            round 0, slot = segment             */
+                      1, /* initial parameters            stage, segment                      */
                   RNG_TASK =
                       2, /* training tasks                round, slot                         */
                   RNG_EVALUATE =

@@ -1,4 +1,4 @@
-/* setup.h - a configuration made ready: data sets open, every stage's network planned.
+/* setup.h - a configuration made ready: data sets open, every stage planned.
  *
  * Coordinator and workers build it from the same configuration text, so indices mean the same on
  * every rank; layout digests are compared when workers report. */
@@ -7,34 +7,58 @@
 
 #include "core/config.h"
 #include "core/data.h"
+#include "core/form.h"
 #include "core/net.h"
 #include "core/optim.h"
 #include "core/task.h"
 
+struct part { /* a network beside the main one */
+    char name[16];
+    struct net net;
+    size_t offset; /* of its weights in the block */
+};
+
+enum { PARTS_MAX = 2 };
+
+/* The parameters of a stage are n_blocks blocks; a block is the network's segments, then each part's. There are several
+ * where each target has a model of its own: the segments of a block are then named "TARGET.conv1.weight". */
 struct stage {
     const struct stage_config *config; /* borrowed */
+    const struct stage_config *shape;  /* whose way, shot, query and inner loop it has */
+    const struct form *form;           /* borrowed */
     int index, data;                   /* of the stage; of its data section */
-    struct task_size train, evaluate;  /* evaluate: the largest query among its data sections */
+    int start, anchor;                 /* stages before it; -1: none */
+    int n_targets, target[CONFIG_DATA_MAX];
+    int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the part "old" */
+    int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
+    bool few_shot;                    /* it is measured on episodes; else on whole data sets */
+    struct task_size train, evaluate; /* the largest */
+    uint32_t batch, target_batch;     /* samples of a step */
     int evaluate_steps;
+    uint32_t n_tasks, n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
     struct net net;
+    int n_parts;
+    struct part parts[PARTS_MAX];
+    struct layout block, layout;
+    int n_blocks;
+    uint32_t steps; /* of a task on its own block; 0: the coordinator steps */
     struct optim_spec optim;
 };
 
 struct setup {
     const struct config *config; /* borrowed */
-    char *root;                  /* owned: the data root */
+    form_find *forms;
+    char *root; /* owned: the data root */
     int n_data;
     struct data data[CONFIG_DATA_MAX];
     int n_stages;
     struct stage *stages; /* owned */
-    int n_evaluate;       /* data sections that evaluation measures on; 0: the stage's own */
-    int evaluate[CONFIG_DATA_MAX];
 };
 
-/* Opens the data sections that stages and evaluation name, plans the networks, and checks that every
- * class can fill shot + query and that way fits. Errors name section and key, class, or path.
- * On error nothing is left open. Not collective. */
-int setup_open(struct setup *s, const struct config *config, const char *root);
+/* Opens the data sections that stages and evaluation name, plans the networks, and checks that what a stage draws is
+ * there: every class can fill shot + query, way fits, batches have samples. Errors name section and key, class, or
+ * path: ERR_CONFIG, also for a method that `forms` does not know. On error nothing is left open. Not collective. */
+int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms);
 void setup_close(struct setup *s);
 
 /* The stage of that name, or the last where name is NULL. ERR_USAGE. */
@@ -43,7 +67,33 @@ int setup_stage(const struct setup *s, const char *name, const struct stage **st
 /* Digest of every stage's layout. */
 uint64_t setup_digest(const struct setup *s);
 
+/* ---- stage.c ---- */
+
+/* Plans stage `index` of an open setup, those before it being planned. */
+int stage_open(struct setup *s, int index);
+
+/* For forms: appends a network to the stage's block, its segments of the given role named "NAME.fc1.weight". Its
+ * statistics stay statistics. ERR_CONFIG. */
+int stage_add(struct stage *stage, const char *name, enum role role,
+              const struct layer_spec *specs, int n_specs, struct shape in, int n_out,
+              const char *loss);
+const struct part *stage_part(const struct stage *stage, const char *name); /* NULL: it has none */
+
+/* The network that data section `data` is measured with: the old task's head for lwf, else the main one. */
+bool stage_measures_old(const struct stage *stage, int data);
+
 /* The query size per class with which data section `data` is evaluated in this stage. */
-uint32_t setup_query(const struct setup *s, const struct stage *stage, int data);
+uint32_t stage_query(const struct setup *s, const struct stage *stage, int data);
+
+/* Tasks of an evaluation of `episodes` episodes of data section `data`: those, or the batches that hold every sample
+ * of a set (of one without end, `episodes` batches). */
+uint32_t stage_evaluate_tasks(const struct setup *s, const struct stage *stage, int data,
+                              int64_t episodes);
+
+/* The block that data section `data` is measured with; -1: none, there are several and it belongs to none. */
+int stage_block(const struct setup *s, const struct stage *stage, int data);
+
+/* The weight of the method's own term in round t, 1 .. rounds. */
+double stage_weight(const struct stage *stage, uint64_t t);
 
 #endif

@@ -79,7 +79,7 @@ static int measure(struct bench *b)
     struct rng r;
 
     rng_init(&r, 1, RNG_INIT, 0, 0);
-    layout_init(&b->solo.stage->net.layout, 1, b->theta);
+    layout_init(&b->solo.stage->net.layout, 1, 0, b->theta);
     for (size_t i = 0; i < SIDE * SIDE; i++)
         b->a[i] = b->b[i] = (real)rng_uniform(&r, -1, 1);
     time_gemm(b);

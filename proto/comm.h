@@ -21,6 +21,7 @@ enum message_kind {      /* from -> to                                          
     MESSAGE_FAILED,      /* worker -> coordinator: which of its tasks were not finite           */
     MESSAGE_SUM,         /* up the tree: the total of a subtree                                 */
     MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                       */
+    MESSAGE_STATE,       /* both ways: a block's parameters and optimizer state, with its task  */
     MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */
 };
 /* clang-format on */
@@ -37,8 +38,10 @@ struct header {     /* in front of every message, in host byte order */
     uint32_t data;    /* evaluation: index of the data section */
     uint64_t size;    /* bytes that follow */
     uint32_t attempt; /* sums, gather: which tree of this round; 0 is the one of its parameters */
+    uint32_t slot;    /* state: of its task */
+    uint32_t anchor;  /* parameters: reals of the anchor that follow them; 0: as before */
     uint32_t spare32;
-    uint64_t spare[2];
+    uint64_t spare;
 };
 #define HEADER_MAGIC 0x31504c4du /* "MLP1" */
 

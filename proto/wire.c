@@ -85,14 +85,22 @@ static void task_fill(const struct task *t, const char *method, Metaloop__Task *
     m->n_turns = t->way, m->turns = t->turns;
     m->n_support = (size_t)t->way * t->shot, m->support = t->support;
     m->n_queries = (size_t)t->way * t->query, m->queries = t->queries;
+    m->target = t->target;
+    m->n_source = t->n_source, m->source = t->source;
+    m->n_targets = t->n_targets, m->targets = t->targets;
     if (method)
         m->method = (char *)method;
 }
 
 static int task_view(const Metaloop__Task *m, struct task *t)
 {
-    *t = (struct task){m->stage, m->data,  m->round,   m->slot,  m->seed,    m->way,
-                       m->shot,  m->query, m->classes, m->turns, m->support, m->queries};
+    *t = (struct task){
+        .stage = m->stage, .data = m->data, .round = m->round, .slot = m->slot,
+        .seed = m->seed, .way = m->way, .shot = m->shot, .query = m->query,
+        .classes = m->classes, .turns = m->turns, .support = m->support, .queries = m->queries,
+        .target = m->target, .n_source = (uint32_t)m->n_source,
+        .n_targets = (uint32_t)m->n_targets, .source = m->source, .targets = m->targets,
+    };
     if (m->n_classes != m->way || m->n_turns != m->way ||
         m->n_support != (uint64_t)m->way * m->shot || m->n_queries != (uint64_t)m->way * m->query)
         return err(ERR_DATA,

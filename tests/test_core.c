@@ -433,20 +433,22 @@ static void test_layout_init(void **state)
     real a[67], b[67], c[28];
 
     (void)state;
-    layout_init(&l, 5, a);
-    layout_init(&l, 5, b);
+    layout_init(&l, 5, 0, a);
+    layout_init(&l, 5, 0, b);
     assert_memory_equal(a, b, sizeof a);
     for (int i = 0; i < 67; i++)
         assert_true(i < 48 ? fabs(a[i]) <= 0.5 : i < 53 ? a[i] == 0.25 : fabs(a[i]) <= 2);
     assert_range(a, 48, 0.5);
     assert_range(a + 53, 14, 2);
-    layout_init(&l, 6, b);
+    layout_init(&l, 6, 0, b);
+    assert_memory_not_equal(a, b, 48 * sizeof *a);
+    layout_init(&l, 5, 1, b); /* another stage, other numbers */
     assert_memory_not_equal(a, b, 48 * sizeof *a);
     /* other segments before it change nothing, its own index does */
     layout_add(&other, first);
     layout_add(&other, l.segments[1]);
     layout_add(&other, l.segments[2]);
-    layout_init(&other, 5, c);
+    layout_init(&other, 5, 0, c);
     assert_memory_equal(c + 14, a + 53, 14 * sizeof *a);
     assert_true(4 * a[0] != a[53]); /* no two segments alike, but for the scale */
 }

@@ -229,7 +229,7 @@ static struct place *place_open(void)
     task_init(&p->task, size, &p->arena);
     l = &p->setup.stages[0].net.layout;
     p->theta = malloc(l->n * sizeof *p->theta);
-    layout_init(l, 1, p->theta);
+    layout_init(l, 1, 0, p->theta);
     p->crew = (struct crew){.setup = &p->setup, .tasks = &p->task};
     p->sink = (struct sink){.ops = &noting, .state = p};
     p->progress.quiet = true;

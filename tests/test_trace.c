@@ -71,7 +71,7 @@ static struct place *place_open(const char *text)
     p->gw = arena_reals(&p->arena, p->n);
     p->hv = arena_reals(&p->arena, p->n);
     p->v = arena_reals(&p->arena, p->n);
-    layout_init(&p->net->layout, 5, p->theta);
+    layout_init(&p->net->layout, 5, 0, p->theta);
     draw(p, false);
     return p;
 }

@@ -8,31 +8,45 @@
 
 struct task_size engine_task_size(const struct stage *stage)
 {
-    struct task_size size = stage->train;
+    return task_size_most(stage->train, stage->evaluate);
+}
 
-    if (stage->evaluate.query > size.query)
-        size.query = stage->evaluate.query;
+size_t engine_state_size(const struct stage *stage)
+{
+    int n_state = optim_find(stage->optim.name)->n_state;
+
+    return stage->steps ? stage->block.n * (size_t)(1 + n_state) : 0;
+}
+
+/* Samples of the episode's buffers: batches are read step by step. */
+static struct task_size buffer_size(const struct stage *stage)
+{
+    struct task_size size = engine_task_size(stage);
+
+    size.source = stage->batch > stage->evaluate.source ? stage->batch : stage->evaluate.source;
+    size.targets = stage->target_batch;
     return size;
 }
 
 static void engine_layout(struct engine *e, const struct stage *stage, struct arena *arena)
 {
-    const struct stage_config *c = stage->config;
+    struct task_size size = engine_task_size(stage);
     struct method_spec spec = {
-        .inner_steps = (int)c->inner_steps,
-        .inner_rate = c->inner_rate,
         .evaluate_steps = stage->evaluate_steps,
-        .n_support = (int)(stage->train.way * stage->train.shot),
+        .n_support = (int)(size.way * size.shot),
         .n_query = (int)(stage->train.way * stage->train.query),
         .n_evaluate = (int)(stage->evaluate.way * stage->evaluate.query),
+        .n_source = (int)stage->batch,
+        .n_target = (int)stage->target_batch,
+        .n_measure = (int)stage->evaluate.source,
         .memory = (size_t)e->setup->config->cluster.memory << 20,
     };
-    size_t n = stage->net.layout.n;
+    size_t n = stage->block.n;
 
-    e->words = arena_take(arena, total_words(n) * sizeof(int64_t));
+    e->words = arena_take(arena, total_words(stage->steps ? 0 : n) * sizeof(int64_t));
     e->gradient = arena_reals(arena, n);
-    episode_init(&e->episode, &e->setup->data[stage->data], engine_task_size(stage), arena);
-    method_init(&e->method, method_find(c->method), &stage->net, &spec, arena);
+    episode_init(&e->episode, &e->setup->data[stage->data], buffer_size(stage), arena);
+    method_init(&e->method, e->setup, stage, &spec, arena);
 }
 
 size_t engine_size(const struct setup *s)
@@ -52,9 +66,6 @@ size_t engine_size(const struct setup *s)
 int engine_open(struct engine *e, const struct setup *s)
 {
     *e = (struct engine){.setup = s};
-    for (int i = 0; i < s->n_stages; i++)
-        if (!method_find(s->stages[i].config->method))
-            return err(ERR_CONFIG, "no method is called '%s'", s->stages[i].config->method);
     return arena_init(&e->arena, engine_size(s));
 }
 
@@ -64,55 +75,140 @@ void engine_close(struct engine *e)
     *e = (struct engine){0};
 }
 
-void engine_begin(struct engine *e, const struct stage *stage, bool evaluate)
+void engine_begin(struct engine *e, const struct stage *stage, bool evaluate, const real *anchor)
 {
     if (e->stage != stage) {
         arena_reset(&e->arena, 0);
         engine_layout(e, stage, &e->arena);
         e->stage = stage;
     }
-    e->total = total_begin(e->words, evaluate ? 0 : stage->net.layout.n);
+    e->method.anchor = anchor;
+    e->total = total_begin(e->words, evaluate || stage->steps ? 0 : stage->block.n);
+}
+
+static const struct data *data_of(const struct engine *e, uint32_t i)
+{
+    return i < (uint32_t)e->setup->n_data && e->setup->data[i].ops ? &e->setup->data[i] : NULL;
+}
+
+static int check_episode(const struct engine *e, const struct task *t, bool evaluate)
+{
+    const struct stage *s = e->stage;
+    struct task_size size = evaluate ? s->evaluate : s->train;
+    uint32_t query = evaluate ? stage_query(e->setup, s, (int)t->data) : size.query;
+
+    if (t->way == size.way && t->shot == size.shot && t->query == query)
+        return 0;
+    return err(ERR_DATA,
+               "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
+               t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way, size.shot,
+               query);
+}
+
+static int check_batch(const struct engine *e, const struct task *t, bool evaluate)
+{
+    const struct stage *s = e->stage;
+    uint32_t least = evaluate ? 1 : s->train.source;
+    uint32_t most = evaluate ? s->evaluate.source : s->train.source;
+    uint32_t targets = evaluate ? 0 : s->train.targets;
+
+    if (targets && !data_of(e, t->target))
+        return err(ERR_DATA, "task %u of round %u names data %u, which is not here", t->slot,
+                   t->round, t->target);
+    if (t->n_source >= least && t->n_source <= most && t->n_targets == targets && t->way == 0)
+        return 0;
+    return err(ERR_DATA, "task %u of round %u has %u and %u samples; stage '%s' has %u and %u",
+               t->slot, t->round, t->n_source, t->n_targets, s->config->name, most, targets);
+}
+
+static bool is_episode(const struct engine *e, const struct task *t, bool evaluate)
+{
+    return evaluate ? e->stage->few_shot : t->slot < e->stage->n_episodes;
 }
 
 static int check_task(const struct engine *e, const struct task *t, bool evaluate)
 {
     const struct stage *s = e->stage;
-    const struct data *d = t->data < (uint32_t)e->setup->n_data ? &e->setup->data[t->data] : NULL;
-    uint32_t query = evaluate && d ? setup_query(e->setup, s, (int)t->data) : s->train.query;
 
-    if (!d || !d->ops || t->stage != (uint32_t)s->index)
+    if (!data_of(e, t->data) || t->stage != (uint32_t)s->index)
         return err(ERR_DATA, "task %u of round %u names stage %u and data %u, which are not here",
                    t->slot, t->round, t->stage, t->data);
-    if (t->way != s->train.way || t->shot != s->train.shot || t->query != query)
-        return err(ERR_DATA,
-                   "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
-                   t->slot, t->round, t->way, t->shot, t->query, s->config->name, s->train.way,
-                   s->train.shot, query);
-    return 0;
+    return is_episode(e, t, evaluate) ? check_episode(e, t, evaluate)
+                                      : check_batch(e, t, evaluate);
+}
+
+static int read_task(struct engine *e, const struct task *t, bool evaluate)
+{
+    const struct data *data = e->setup->data;
+
+    if (is_episode(e, t, evaluate))
+        return episode_read(&e->episode, &data[t->data], t);
+    return episode_read_batch(&e->episode, data, t, 0, t->n_source, t->n_targets);
 }
 
 /* The contribution of the episode at hand. */
-static int engine_compute(struct engine *e, const real *theta, bool evaluate)
+static int engine_compute(struct engine *e, const struct task *t, const real *theta, bool evaluate)
 {
+    struct method *m = &e->method;
+
     e->tally = (struct tally){0};
+    if (evaluate && e->stage->few_shot)
+        return method_evaluate(m, &e->episode, theta, &e->tally, NULL);
     if (evaluate)
-        return method_evaluate(&e->method, &e->episode, theta, &e->tally, NULL);
-    vec_zero(e->method.n, e->gradient);
-    return e->method.ops->grad(&e->method, &e->episode, theta, e->gradient, &e->tally);
+        return method_measure(m, &e->episode, (int)t->data, theta, &e->tally, NULL);
+    vec_zero(m->n, e->gradient);
+    return m->ops->grad(m, &e->episode, theta, e->gradient, &e->tally);
 }
 
-int engine_run(struct engine *e, const struct task *t, const real *theta, bool evaluate)
+/* What a task that was computed adds, or that it adds nothing. */
+static int engine_add(struct engine *e, int code)
 {
-    int code;
-
-    e->failed = false;
-    TRY(check_task(e, t, evaluate));
-    TRY(episode_read(&e->episode, &e->setup->data[t->data], t));
-    code = engine_compute(e, theta, evaluate);
     if (code == ERR_NONFINITE)
         total_fail(&e->total);
     else if (code >= 0)
         code = total_add(&e->total, e->gradient, &e->tally);
     e->failed = code == ERR_NONFINITE;
     return e->failed ? 0 : code;
+}
+
+int engine_run(struct engine *e, const struct task *t, const real *theta, bool evaluate)
+{
+    e->failed = false;
+    TRY(check_task(e, t, evaluate));
+    TRY(read_task(e, t, evaluate));
+    return engine_add(e, engine_compute(e, t, theta, evaluate));
+}
+
+/* Step k of a task on its own block; its tally is added to sum. */
+static int one_step(struct engine *e, const struct task *t, uint32_t k, real *state,
+                    struct tally *sum)
+{
+    const struct stage *s = e->stage;
+    uint64_t nth = (uint64_t)(t->round - 1) * s->steps + k + 1;
+
+    if (e->abandoned && *e->abandoned)
+        return err(ERR_STOPPED, "task %u of round %u is abandoned", t->slot, t->round);
+    TRY(episode_read_batch(&e->episode, e->setup->data, t, k, s->batch, s->target_batch));
+    TRY(engine_compute(e, t, state, false));
+    optim_apply(&s->optim, &s->block, nth, e->gradient, state, state + s->block.n);
+    for (int i = 0; i < TALLY_N; i++)
+        sum->v[i] += e->tally.v[i] / s->steps;
+    return 0;
+}
+
+int engine_run_steps(struct engine *e, const struct task *t, real *state)
+{
+    struct tally sum = {0};
+    int code = 0;
+
+    e->failed = false;
+    TRY(check_task(e, t, false));
+    for (uint32_t k = 0; k < e->stage->steps && code >= 0; k++)
+        code = one_step(e, t, k, state, &sum);
+    if (code == ERR_STOPPED)
+        return code;
+    if (code >= 0 && !vec_finite(engine_state_size(e->stage), state))
+        code = err(ERR_NONFINITE, "the parameters of block %u are not finite", t->slot);
+    e->tally = sum;
+    return engine_add(e, code);
 }

@@ -2,37 +2,48 @@
 #ifndef WORKER_ENGINE_H
 #define WORKER_ENGINE_H
 
+#include <stdatomic.h>
+
 #include "core/setup.h"
 #include "core/total.h"
 #include "worker/method.h"
 
 struct engine {
     const struct setup *setup; /* borrowed */
-    const struct stage *stage; /* the one it is laid out for; NULL before engine_stage */
+    const struct stage *stage; /* the one it is laid out for; NULL before engine_begin */
     struct arena arena;
     struct episode episode;
     struct method method;
     struct total total;
     struct tally tally;
     bool failed;    /* the last task was set aside */
+    const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */
     int64_t *words; /* of total */
-    real *gradient; /* (P) */
+    real *gradient; /* (P of a block) */
 };
 
 /* Bytes of work space that any stage of the configuration needs, per thread. */
 size_t engine_size(const struct setup *s);
 
-/* Allocates it. ERR_MEMORY, ERR_CONFIG for an unknown method. */
+/* Allocates it. ERR_MEMORY. */
 int engine_open(struct engine *e, const struct setup *s);
 void engine_close(struct engine *e);
 
-/* Lays the work space out for a stage and clears the total: once per round, before its tasks. */
-void engine_begin(struct engine *e, const struct stage *stage, bool evaluate);
+/* Lays the work space out for a stage and clears the total: once per round, before its tasks. anchor: the parameters
+ * of the stage's anchor, borrowed; NULL where it has none. */
+void engine_begin(struct engine *e, const struct stage *stage, bool evaluate, const real *anchor);
 
 /* Checks that the task fits the stage and the data, reads its samples, and adds its contribution at
- * theta (training) or its curve (evaluation) to e->total. A task that is not finite or beyond the sum's grid
- * counts as failed, is told by e->failed, and is no error. ERR_DATA for a task that cannot be read. */
+ * theta (training) or its curve (evaluation; theta is one block) to e->total. A task that is not finite or beyond the
+ * sum's grid counts as failed, is told by e->failed, and is no error. ERR_DATA for a task that cannot be read. */
 int engine_run(struct engine *e, const struct task *t, const real *theta, bool evaluate);
+
+/* The same for a task that takes its block's own steps: state is the block (P) and its optimizer's vectors (n_state P),
+ * which are stepped in place; of a task that fails they are undefined. ERR_STOPPED where it was abandoned. The tally is the mean over its steps. */
+int engine_run_steps(struct engine *e, const struct task *t, real *state);
+
+/* Reals of such a state; 0 where the coordinator steps. */
+size_t engine_state_size(const struct stage *stage);
 
 /* The size of the largest task of a stage. */
 struct task_size engine_task_size(const struct stage *stage);

@@ -5,14 +5,15 @@
 
 void episode_init(struct episode *e, const struct data *d, struct task_size size, struct arena *a)
 {
-    size_t n[2] = {(size_t)size.way * size.shot, (size_t)size.way * size.query};
+    size_t n[4] = {(size_t)size.way * size.shot, (size_t)size.way * size.query, size.source,
+                   size.targets};
 
     *e = (struct episode){0};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         e->x[i] = arena_reals(a, n[i] * shape_size(d->shape));
-        if (d->n_target)
-            e->target[i] = arena_reals(a, n[i] * (size_t)d->n_target);
-        else
+        if (d->n_target && i < 2)
+            e->goal[i] = arena_reals(a, n[i] * (size_t)d->n_target);
+        else if (i < 3)
             e->label[i] = arena_take(a, n[i] * sizeof(int));
     }
 }
@@ -21,10 +22,10 @@ void episode_init(struct episode *e, const struct data *d, struct task_size size
 static int episode_part(struct episode *e, const struct data *d, const struct task *t, int part,
                         const uint32_t *ids, uint32_t each, struct batch *b)
 {
-    *b = (struct batch){(int)(t->way * each), e->x[part], e->label[part], e->target[part]};
+    *b = (struct batch){(int)(t->way * each), e->x[part], e->label[part], e->goal[part]};
     for (uint32_t i = 0; i < t->way * each; i++) {
         uint32_t k = i / each;
-        real *target = d->n_target ? e->target[part] + i * (size_t)d->n_target : NULL;
+        real *target = d->n_target ? e->goal[part] + i * (size_t)d->n_target : NULL;
 
         TRY(data_read(d, t->classes[k], ids[i], (int)t->turns[k],
                       e->x[part] + i * shape_size(d->shape), target));
@@ -34,8 +35,47 @@ static int episode_part(struct episode *e, const struct data *d, const struct ta
     return 0;
 }
 
+static void take_place(struct episode *e, const struct task *t, uint32_t pass)
+{
+    e->seed = t->seed, e->round = t->round, e->slot = t->slot, e->pass = pass;
+}
+
 int episode_read(struct episode *e, const struct data *d, const struct task *t)
 {
+    take_place(e, t, 0);
     TRY(episode_part(e, d, t, 0, t->support, t->shot, &e->support));
     return episode_part(e, d, t, 1, t->queries, t->query, &e->query);
+}
+
+static int read_flat(const struct data *d, const uint32_t *ids, uint32_t n, real *x)
+{
+    for (uint32_t i = 0; i < n; i++)
+        TRY(data_read_flat(d, ids[i], x + i * shape_size(d->shape)));
+    return 0;
+}
+
+static int read_labels(const struct data *d, const uint32_t *ids, uint32_t n, int *label)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t class_id;
+
+        TRY(data_label_flat(d, ids[i], &class_id));
+        label[i] = (int)class_id;
+    }
+    return 0;
+}
+
+int episode_read_batch(struct episode *e, const struct data *data, const struct task *t,
+                       uint32_t step, uint32_t n_source, uint32_t n_target)
+{
+    const uint32_t *source = t->source + (size_t)step * n_source;
+
+    take_place(e, t, step);
+    e->source = (struct batch){.n = (int)n_source, .x = e->x[2], .label = e->label[2]};
+    e->target = (struct batch){.n = (int)n_target, .x = e->x[3]};
+    TRY(read_flat(&data[t->data], source, n_source, e->x[2]));
+    TRY(read_labels(&data[t->data], source, n_source, e->label[2]));
+    if (n_target == 0)
+        return 0;
+    return read_flat(&data[t->target], t->targets + (size_t)step * n_target, n_target, e->x[3]);
 }

@@ -8,15 +8,23 @@
 #include "core/task.h"
 
 struct episode {
-    struct batch support, query; /* point into the buffers below */
-    real *x[2], *target[2];      /* support, query */
-    int *label[2];
+    uint64_t seed;
+    uint32_t round, slot, pass;    /* of the task; the step of a task of several */
+    struct batch support, query;   /* a few-shot task's; point into the buffers below */
+    struct batch source, target;   /* a batch task's: target has no labels */
+    real *x[4], *goal[2];          /* support, query, source, target; regression targets */
+    int *label[3];                 /* none for the target */
 };
 
-/* Takes room for tasks up to the given size from the arena. */
+/* Takes room for few-shot tasks up to the given size, and for batches of size.source and size.targets. */
 void episode_init(struct episode *e, const struct data *d, struct task_size size, struct arena *a);
 
-/* Reads every sample the task names; class k of the task has label k. ERR_DATA. Not collective. */
+/* Reads every sample of a few-shot task; class k of the task has label k. ERR_DATA. Not collective. */
 int episode_read(struct episode *e, const struct data *d, const struct task *t);
+
+/* Reads step `step` of a batch task: its next n_source samples with their classes, its next n_target samples, whose
+ * labels are never asked for. data: the data sections, by index. ERR_DATA. Not collective. */
+int episode_read_batch(struct episode *e, const struct data *data, const struct task *t,
+                       uint32_t step, uint32_t n_source, uint32_t n_target);
 
 #endif

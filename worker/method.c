@@ -7,25 +7,65 @@
 #include "core/err.h"
 #include "core/vec.h"
 
-void method_init(struct method *m, const struct method_ops *ops, const struct net *net,
-                 const struct method_spec *spec, struct arena *arena)
+static void init_train(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
+    const struct stage_config *shape = m->stage->shape;
     struct unroll_spec s = {
-        .steps = spec->inner_steps,
-        .rate = spec->inner_rate,
-        .second = ops->second,
+        .steps = (int)shape->inner_steps,
+        .rate = shape->inner_rate,
+        .second = m->ops->second,
         .n_support = spec->n_support,
         .n_query = spec->n_query,
         .memory = spec->memory,
     };
+
+    if (m->ops->form.draws & DRAW_EPISODES)
+        unroll_init(&m->train, m->net, &s, arena);
+    if (m->ops->init)
+        m->ops->init(m, spec, arena);
+}
+
+static void init_evaluate(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    struct unroll_spec s = {
+        .steps = spec->evaluate_steps,
+        .rate = m->stage->shape->inner_rate,
+        .evaluate = true,
+        .n_support = spec->n_support,
+        .n_query = spec->n_evaluate,
+    };
+    const struct part *old = stage_part(m->stage, "old");
+
+    if (m->stage->few_shot) {
+        unroll_init(&m->evaluate, m->net, &s, arena);
+        return;
+    }
+    tape_init(&m->measure, m->net, spec->n_measure, TAPE_GRADIENT,
+              tape_scratch(m->net, spec->n_measure, arena), arena);
+    m->measure.evaluate = true;
+    if (old) {
+        tape_init(&m->measure_old, &old->net, spec->n_measure, TAPE_VALUES,
+                  tape_scratch(&old->net, spec->n_measure, arena), arena);
+        m->measure_old.evaluate = true;
+    }
+}
+
+void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
+                 const struct method_spec *spec, struct arena *arena)
+{
     size_t mark = arena_mark(arena);
 
-    *m = (struct method){.ops = ops, .net = net, .n = net->layout.n};
-    unroll_init(&m->train, net, &s, arena);
+    *m = (struct method){
+        .ops = method_find(stage->config->method),
+        .setup = setup,
+        .stage = stage,
+        .net = &stage->net,
+        .anchor_net = stage->anchor >= 0 ? &setup->stages[stage->anchor].net : NULL,
+        .n = stage->block.n,
+    };
+    init_train(m, spec, arena);
     arena_reset(arena, mark);
-    s.second = false, s.evaluate = true;
-    s.steps = spec->evaluate_steps, s.n_query = spec->n_evaluate;
-    unroll_init(&m->evaluate, net, &s, arena);
+    init_evaluate(m, spec, arena);
 }
 
 /* The query at theta_k: four sums of the curve, and the outputs. */
@@ -62,10 +102,57 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
     return evaluate_step(u, u->spec.steps, &ep->query, tally, outputs);
 }
 
+/* Sums over samples, each by itself. */
+static int measure_samples(const struct net *net, const struct batch *b, const real *y,
+                           struct tally *tally)
+{
+    double *curve = &tally->v[TALLY_CURVE];
+
+    for (int i = 0; i < b->n; i++) {
+        struct batch one = {.n = 1, .label = b->label + i};
+        const real *outputs = y + (size_t)i * (size_t)net->n_out;
+        double loss = net->loss->value(&one, net->n_out, outputs);
+        double right = net->loss->accuracy(&one, net->n_out, outputs);
+
+        if (!isfinite(loss))
+            return err(ERR_NONFINITE, "the loss of a sample is not finite");
+        curve[0] += loss, curve[1] += loss * loss;
+        curve[2] += right, curve[3] += right * right;
+    }
+    tally->v[TALLY_SAMPLES] += b->n;
+    return 0;
+}
+
+/* The old task's outputs from the features of the last forward. */
+static const real *old_outputs(struct method *m, const struct part *old, const real *theta, int n)
+{
+    struct batch features = {.n = n, .x = m->measure.act[net_features(m->net)].v};
+
+    return net_forward(&old->net, theta + old->offset, &features, &m->measure_old);
+}
+
+int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
+                   struct tally *tally, real *outputs)
+{
+    const struct net *net = m->net;
+    const struct part *old = stage_part(m->stage, "old");
+    const real *y = net_forward(net, theta, &ep->source, &m->measure);
+
+    if (old && stage_measures_old(m->stage, data)) {
+        y = old_outputs(m, old, theta, ep->source.n);
+        net = &old->net;
+    }
+    if (outputs)
+        vec_copy((size_t)ep->source.n * (size_t)net->n_out, y, outputs);
+    return measure_samples(net, &ep->source, y, tally);
+}
+
 double method_flops(const struct method *m)
 {
     const struct unroll_spec *s = &m->train.spec;
     double support = net_flops_gradient(m->net, s->n_support);
 
+    if (!(m->ops->form.draws & DRAW_EPISODES))
+        return net_flops_gradient(m->net, (int)(m->stage->batch + m->stage->target_batch));
     return s->steps * support * (s->second ? 3 : 1) + net_flops_gradient(m->net, s->n_query);
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "core/err.h"
 
@@ -29,18 +30,59 @@ static void note_failed(struct pool *p, const struct seat *seat)
     p->failed.count++;
 }
 
-/* Runs the queue's first task outside the lock. */
-static void pool_take(struct pool *p, const struct seat *seat)
+static bool is_stepping(const struct pool *p)
+{
+    return p->stage->steps && !p->evaluate;
+}
+
+static struct carry *carry_of(struct pool *p, uint32_t slot)
+{
+    for (int i = 0; is_stepping(p) && i < p->n_carries; i++)
+        if (p->carries[i].use == CARRY_HELD && p->carries[i].slot == slot)
+            return &p->carries[i];
+    return NULL;
+}
+
+static int run_task(struct pool *p, const struct seat *seat, struct carry *carry)
 {
     int code;
 
+    if (!is_stepping(p))
+        return engine_run(seat->engine, seat->task, p->theta, p->evaluate);
+    if (!carry)
+        return err(ERR_DATA, "task %u of round %u came without its state", seat->task->slot,
+                   seat->task->round);
+    code = engine_run_steps(seat->engine, seat->task, carry->state);
+    return code == ERR_STOPPED ? 0 : code;
+}
+
+/* The state of a task that failed stays with the coordinator, as it was. */
+static void settle_carry(struct pool *p, const struct seat *seat, struct carry *carry)
+{
+    size_t n;
+
+    if (!carry)
+        return;
+    carry->use = seat->engine->failed ? CARRY_FREE : CARRY_READY;
+    n = engine_state_size(p->stage) * sizeof(real);
+    if (carry->use == CARRY_READY)
+        p->carried += XXH64(carry->state, n, carry->slot);
+}
+
+/* Runs the queue's first task outside the lock. */
+static void pool_take(struct pool *p, const struct seat *seat)
+{
+    struct carry *carry;
+
     task_copy(seat->task, &p->queue[p->first], p->most);
+    carry = carry_of(p, seat->task->slot);
     p->first = (p->first + 1) % p->room;
     p->waiting--;
     p->running++;
     pthread_mutex_unlock(&p->mutex);
-    code = engine_run(seat->engine, seat->task, p->theta, p->evaluate);
+    int code = run_task(p, seat, carry);
     pthread_mutex_lock(&p->mutex);
+    settle_carry(p, seat, carry);
     note_error(p, code);
     note_failed(p, seat);
     p->running--;
@@ -69,11 +111,7 @@ static struct task_size largest_task(const struct setup *s)
     struct task_size most = {0};
 
     for (int i = 0; i < s->n_stages; i++) {
-        struct task_size size = engine_task_size(&s->stages[i]);
-
-        most.way = size.way > most.way ? size.way : most.way;
-        most.shot = size.shot > most.shot ? size.shot : most.shot;
-        most.query = size.query > most.query ? size.query : most.query;
+        most = task_size_most(most, engine_task_size(&s->stages[i]));
     }
     return most;
 }
@@ -104,6 +142,35 @@ static int queue_open(struct pool *p)
     return 0;
 }
 
+static void carries_layout(struct pool *p, size_t size, struct arena *arena)
+{
+    for (int i = 0; i < p->n_carries; i++)
+        p->carries[i].state = arena_reals(arena, size);
+}
+
+/* One in work and one waiting per thread, and one more that was stepped. */
+static int carries_open(struct pool *p)
+{
+    struct arena measure = arena_measuring();
+    size_t most = 0;
+
+    for (int i = 0; i < p->setup->n_stages; i++) {
+        size_t size = engine_state_size(&p->setup->stages[i]);
+
+        most = size > most ? size : most;
+    }
+    if (most == 0)
+        return 0;
+    p->n_carries = 2 * p->n_threads + 2;
+    p->carries = calloc((size_t)p->n_carries, sizeof *p->carries);
+    if (!p->carries)
+        return err(ERR_MEMORY, "no memory for the blocks in work");
+    carries_layout(p, most, &measure);
+    TRY(arena_init(&p->states, measure.peak));
+    carries_layout(p, most, &p->states);
+    return 0;
+}
+
 static int thread_start(struct pool *p, int i)
 {
     struct seat *seat = malloc(sizeof *seat);
@@ -126,8 +193,11 @@ static int pool_fill(struct pool *p)
     if (!p->threads || !p->engines)
         return err(ERR_MEMORY, "no memory for %d compute threads", p->n_threads);
     TRY(queue_open(p));
-    for (int i = 0; i < p->n_threads; i++)
+    TRY(carries_open(p));
+    for (int i = 0; i < p->n_threads; i++) {
         TRY(engine_open(&p->engines[i], p->setup));
+        p->engines[i].abandoned = &p->abandoned;
+    }
     for (int i = 0; i < p->n_threads; i++)
         TRY(thread_start(p, i));
     return 0;
@@ -157,6 +227,8 @@ void pool_close(struct pool *p)
     for (int i = 0; p->engines && i < p->n_threads; i++)
         engine_close(&p->engines[i]);
     arena_release(&p->arena);
+    arena_release(&p->states);
+    free(p->carries);
     free(p->queue);
     free(p->engines);
     free(p->threads);
@@ -169,14 +241,17 @@ void pool_close(struct pool *p)
 static void pool_settle(struct pool *p)
 {
     p->waiting = 0;
+    p->abandoned = true;
     while (p->running > 0) {
         pthread_mutex_unlock(&p->mutex);
         sched_yield();
         pthread_mutex_lock(&p->mutex);
     }
+    p->abandoned = false;
 }
 
-void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta)
+void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta,
+                const real *anchor)
 {
     pthread_mutex_lock(&p->mutex);
     pool_settle(p);
@@ -185,8 +260,49 @@ void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const 
     p->stage = stage;
     p->evaluate = evaluate;
     p->theta = theta;
+    p->anchor = anchor;
+    p->carried = 0;
+    for (int i = 0; i < p->n_carries; i++)
+        p->carries[i].use = CARRY_FREE;
     for (int i = 0; i < p->n_threads; i++)
-        engine_begin(&p->engines[i], stage, evaluate);
+        engine_begin(&p->engines[i], stage, evaluate, anchor);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+real *pool_carry(struct pool *p, uint32_t slot)
+{
+    real *state = NULL;
+
+    pthread_mutex_lock(&p->mutex);
+    for (int i = 0; i < p->n_carries && !state; i++) {
+        struct carry *c = &p->carries[i];
+
+        if (c->use != CARRY_FREE)
+            continue;
+        c->use = CARRY_HELD;
+        c->slot = slot;
+        state = c->state;
+    }
+    pthread_mutex_unlock(&p->mutex);
+    return state;
+}
+
+const struct carry *pool_stepped(struct pool *p)
+{
+    const struct carry *found = NULL;
+
+    pthread_mutex_lock(&p->mutex);
+    for (int i = 0; i < p->n_carries && !found; i++)
+        if (p->carries[i].use == CARRY_READY)
+            found = &p->carries[i];
+    pthread_mutex_unlock(&p->mutex);
+    return found;
+}
+
+void pool_carried(struct pool *p, const struct carry *c)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->carries[c - p->carries].use = CARRY_FREE;
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -236,7 +352,7 @@ void pool_collect(struct pool *p, struct total *t)
 
 uint64_t pool_mark(const struct pool *p)
 {
-    uint64_t mark = 0;
+    uint64_t mark = p->carried;
 
     for (int i = 0; i < p->n_threads; i++)
         mark += total_mark(p->engines[i].words, p->engines[i].total.n_words);

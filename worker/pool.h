@@ -6,10 +6,17 @@
 #define WORKER_POOL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "proto/comm.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
+
+struct carry { /* the state of a task that steps its own block */
+    enum { CARRY_FREE, CARRY_HELD, CARRY_READY } use;
+    uint32_t slot;
+    real *state; /* in the arena of states */
+};
 
 struct pool {
     const struct setup *setup; /* borrowed */
@@ -25,9 +32,14 @@ struct pool {
     int room, first, waiting; /* of the queue */
     int running, done;        /* tasks in work; finished in this round */
     struct slots failed;      /* of the finished ones */
+    struct arena states;      /* of the carries */
+    struct carry *carries;    /* owned: as many as a rank can hold at once */
+    int n_carries;
+    atomic_bool abandoned; /* the round: tasks of several steps end early */
+    uint64_t carried;      /* of this round's states: a checksum, linear as total_mark */
     bool evaluate, ending;
     const struct stage *stage;
-    const real *theta;
+    const real *theta, *anchor;
     int code;        /* the first error of a task, 0: none */
     char error[512]; /* its sentence */
 };
@@ -35,9 +47,18 @@ struct pool {
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
 void pool_close(struct pool *p);
 
-/* Opens a round at theta, which stays in place until pool_collect. Tasks still in work from an abandoned
- * round are waited for. */
-void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta);
+/* Opens a round at theta, which stays in place until pool_collect, as the anchor does. Tasks still in work from an
+ * abandoned round are waited for. */
+void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta,
+                const real *anchor);
+
+/* Room for the state of the task in `slot` (engine_state_size), to be filled before the task is pushed. NULL: this rank
+ * holds as many as it can. */
+real *pool_carry(struct pool *p, uint32_t slot);
+
+/* The next state that is stepped, or NULL: read it and give it back with pool_carried. */
+const struct carry *pool_stepped(struct pool *p);
+void pool_carried(struct pool *p, const struct carry *c);
 
 /* Queues a copy. ERR_DATA for a task larger than any of the configuration. */
 int pool_push(struct pool *p, const struct task *t);
@@ -54,7 +75,7 @@ struct slots pool_failed(struct pool *p);
 
 /* Adds the threads' totals to t. Nothing may be waiting or running. */
 void pool_collect(struct pool *p, struct total *t);
-uint64_t pool_mark(const struct pool *p); /* total_mark of their sum */
+uint64_t pool_mark(const struct pool *p); /* total_mark of their sum, and of the states stepped */
 
 /* Compute threads of this rank: the configured number, or the cores it may use, shared with the
  * `beside` - 1 other workers of its host. */

@@ -40,7 +40,8 @@ struct worker {
     double idle_since;   /* clock, while all of them are done; 0: they are not */
     int parent, n_children, n_sums;
     bool summed;    /* the sum of this tree is sent */
-    real *theta;    /* owned (largest P) */
+    real *theta, *anchor; /* owned (largest P), (largest anchor) */
+    int anchored;         /* stage whose anchor that is; -1: none */
     int64_t *words; /* owned: of total */
     struct total total;
     bool ended, lost; /* the coordinator has said bye, after a loss */
@@ -77,32 +78,48 @@ static void hello_fill(const struct worker *w, int code, struct hello *h)
         h->layout = setup_digest(&w->setup), h->arena = engine_size(&w->setup);
 }
 
-static size_t largest_layout(const struct setup *s)
+static size_t larger(size_t a, size_t b)
 {
-    size_t most = 0;
+    return a > b ? a : b;
+}
 
-    for (int i = 0; i < s->n_stages; i++)
-        most = s->stages[i].net.layout.n > most ? s->stages[i].net.layout.n : most;
-    return most;
+static real *take_reals(size_t n)
+{
+    return aligned_alloc(64, (n * sizeof(real) + 63) / 64 * 64);
+}
+
+/* Room for any stage's parameters, its anchor's and its total. */
+static int take_vectors(struct worker *w)
+{
+    const struct setup *s = &w->setup;
+    size_t n = 0, n_anchor = 1;
+
+    for (int i = 0; i < s->n_stages; i++) {
+        n = larger(n, s->stages[i].block.n);
+        if (s->stages[i].anchor >= 0)
+            n_anchor = larger(n_anchor, s->stages[s->stages[i].anchor].net.layout.n);
+    }
+    w->anchored = -1;
+    w->theta = take_reals(n);
+    w->anchor = take_reals(n_anchor);
+    w->words = malloc(total_words(n) * sizeof(int64_t));
+    if (!w->theta || !w->words || !w->anchor)
+        return err(ERR_MEMORY, "no memory for %zu parameters", n);
+    return 0;
 }
 
 static int worker_prepare(struct worker *w, const struct message *m)
 {
     struct welcome welcome = {0};
-    size_t n;
     int code = wire_unpack_welcome(m->body, m->h.size, &welcome);
 
     if (code >= 0)
         code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0);
     if (code >= 0)
-        code = setup_open(&w->setup, &w->config, welcome.data_root);
+        code = setup_open(&w->setup, &w->config, welcome.data_root, method_form);
     welcome_release(&welcome);
     TRY(code);
-    n = largest_layout(&w->setup);
-    w->theta = aligned_alloc(64, (n * sizeof(real) + 63) / 64 * 64);
-    w->words = malloc(total_words(n) * sizeof(int64_t));
-    if (!w->theta || !w->words)
-        return err(ERR_MEMORY, "no memory for %zu parameters", n);
+    TRY(take_vectors(w));
     w->limit = SILENCE * w->config.cluster.lease;
     TRY(pool_open(&w->pool, &w->setup, pool_threads(&w->config.cluster, machine_ranks_beside()),
                   w->comm));
@@ -154,7 +171,30 @@ static int tree_enter(struct worker *w, const struct message *m, const struct tr
                          : 0;
 }
 
-/* PARAMS: the tree, padding to 8 bytes, theta. Opens a round. */
+/* The parameters of a round, and the anchor's where they come along. */
+static int take_params(struct worker *w, const struct message *m, const struct stage *stage,
+                       size_t n, size_t head)
+{
+    const struct stage *anchor = stage->anchor >= 0 ? &w->setup.stages[stage->anchor] : NULL;
+    size_t n_anchor = anchor ? anchor->net.layout.n : 0;
+    const char *body = m->body;
+
+    if (m->h.anchor != 0 && m->h.anchor != n_anchor)
+        return err(ERR_DATA, "an anchor of %u parameters, expected %zu", m->h.anchor, n_anchor);
+    if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
+        return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
+                   head + (n + m->h.anchor) * sizeof(real));
+    if (anchor && m->h.anchor == 0 && w->anchored != stage->index)
+        return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
+    memcpy(w->theta, body + head, n * sizeof(real));
+    if (m->h.anchor != 0) {
+        memcpy(w->anchor, body + head + n * sizeof(real), n_anchor * sizeof(real));
+        w->anchored = stage->index;
+    }
+    return 0;
+}
+
+/* PARAMS: the tree, padding to 8 bytes, theta, the anchor's. Opens a round. */
 static int on_params(struct worker *w, const struct message *m)
 {
     bool evaluate = m->h.purpose == PURPOSE_EVALUATE;
@@ -168,14 +208,11 @@ static int on_params(struct worker *w, const struct message *m)
         return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
     TRY(tree_view(w, m, &tree, &head));
     stage = &w->setup.stages[m->h.stage];
-    n = stage->net.layout.n;
+    n = stage->steps && !evaluate ? 0 : stage->block.n;
     head = (head + 7) / 8 * 8;
-    if (m->h.size != head + n * sizeof(real))
-        return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
-                   head + n * sizeof(real));
     TRY(tree_enter(w, m, &tree));
-    pool_begin(&w->pool, stage, evaluate, w->theta);
-    memcpy(w->theta, (const char *)m->body + head, n * sizeof(real));
+    pool_begin(&w->pool, stage, evaluate, w->theta, w->anchor);
+    TRY(take_params(w, m, stage, n, head));
     w->total = total_begin(w->words, evaluate ? 0 : n);
     w->open = true;
     w->wanted = w->last = false;
@@ -196,6 +233,25 @@ static int take_task(void *context, const struct task *t)
 
     TRY(pool_push(&w->pool, t));
     w->n_tasks++;
+    return 0;
+}
+
+/* The state of a task that will follow. */
+static int on_state(struct worker *w, const struct message *m)
+{
+    size_t n;
+    real *state;
+
+    if (!is_current(w, m))
+        return 0;
+    n = engine_state_size(&w->setup.stages[w->round.stage]);
+    if (n == 0 || m->h.size != n * sizeof(real))
+        return err(ERR_DATA, "a state of %zu bytes, expected %zu", (size_t)m->h.size,
+                   n * sizeof(real));
+    state = pool_carry(&w->pool, m->h.slot);
+    if (!state)
+        return err(ERR_DATA, "more states than this rank can hold");
+    memcpy(state, m->body, n * sizeof(real));
     return 0;
 }
 
@@ -251,6 +307,7 @@ static const struct {
     int (*act)(struct worker *w, const struct message *m);
 } acts[] = {
     {MESSAGE_PARAMS, on_params},
+    {MESSAGE_STATE, on_state},
     {MESSAGE_TASKS, on_tasks},
     {MESSAGE_GATHER, on_gather},
     {MESSAGE_SUM, on_sum},
@@ -302,6 +359,22 @@ static int report_done(struct worker *w)
     return say_buffer(w, MESSAGE_DONE);
 }
 
+/* States that are stepped go straight to the coordinator, before anything that tells of their tasks. */
+static int send_states(struct worker *w)
+{
+    size_t n = engine_state_size(&w->setup.stages[w->round.stage]) * sizeof(real);
+    const struct carry *c;
+
+    while ((c = pool_stepped(&w->pool))) {
+        struct part body = {c->state, n};
+
+        w->round.slot = c->slot;
+        TRY(say(w, 0, MESSAGE_STATE, &body, 1));
+        pool_carried(&w->pool, c);
+    }
+    return 0;
+}
+
 /* Asks for tasks before the threads run dry; sends the sum when nothing is left to do. */
 static int advance(struct worker *w)
 {
@@ -312,6 +385,7 @@ static int advance(struct worker *w)
     s = pool_look(&w->pool);
     if (s.code < 0)
         return err(s.code, "%s", w->pool.error);
+    TRY(send_states(w));
     if (!w->last && !w->wanted && s.waiting < w->pool.n_threads) {
         w->wanted = true;
         return say(w, 0, MESSAGE_WANT, NULL, 0);
@@ -409,6 +483,7 @@ int worker_serve(struct comm *c, const char *version, bool *lost)
     config_release(&w->config);
     buffer_release(&w->out);
     free(w->theta);
+    free(w->anchor);
     free(w->words);
     free(w);
     return code;

@@ -11,12 +11,13 @@ static int fomaml_grad(struct method *m, const struct episode *ep, const real *t
 
     TRY(unroll_forward(u, theta, &ep->support, tally));
     TRY(unroll_query(u, &ep->query, tally));
-    vec_add(m->n, u->adjoint, grad);
+    vec_add(m->net->layout.n, u->adjoint, grad);
     return 0;
 }
 
 const struct method_ops method_fomaml = {
     .name = "fomaml",
     .summary = "first-order MAML (Finn et al. 2017)",
+    .form = {.draws = DRAW_EPISODES},
     .grad = fomaml_grad,
 };

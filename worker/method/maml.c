@@ -12,7 +12,7 @@ static int maml_grad(struct method *m, const struct episode *ep, const real *the
     TRY(unroll_forward(u, theta, &ep->support, tally));
     TRY(unroll_query(u, &ep->query, tally));
     unroll_adjoint(u, &ep->support);
-    vec_add(m->n, u->adjoint, grad);
+    vec_add(m->net->layout.n, u->adjoint, grad);
     return 0;
 }
 
@@ -20,5 +20,6 @@ const struct method_ops method_maml = {
     .name = "maml",
     .summary = "MAML, exact second order (Finn et al. 2017)",
     .second = true,
+    .form = {.draws = DRAW_EPISODES},
     .grad = maml_grad,
 };

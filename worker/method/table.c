@@ -3,9 +3,12 @@
 
 #include "worker/method.h"
 
-extern const struct method_ops method_fomaml, method_maml;
+extern const struct method_ops method_adda, method_coral, method_dan, method_finetune,
+    method_fitnet, method_fomaml, method_joint, method_kd, method_lwf, method_maml, method_pretrain;
 
-const struct method_ops *const method_table[] = {&method_fomaml, &method_maml, NULL};
+const struct method_ops *const method_table[] = {
+    &method_maml,  &method_fomaml, &method_pretrain, &method_finetune, &method_dan, &method_coral,
+    &method_adda,  &method_joint,  &method_lwf,      &method_kd,       &method_fitnet, NULL};
 
 const struct method_ops *method_find(const char *name)
 {
@@ -13,4 +16,11 @@ const struct method_ops *method_find(const char *name)
         if (strcmp((*ops)->name, name) == 0)
             return *ops;
     return NULL;
+}
+
+const struct form *method_form(const char *name)
+{
+    const struct method_ops *ops = method_find(name);
+
+    return ops ? &ops->form : NULL;
 }

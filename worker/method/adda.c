@@ -1,0 +1,32 @@
+/* adda.c - adversarial discriminative domain adaptation (Tzeng et al. 2017, eq. (9)), its second stage: the encoder,
+ * which starts as the source's, learns that a discriminator takes its target features for features of the source;
+ * the source encoder and the classifier stay as they are.                     math.md (7.3), (7.4) */
+#include <math.h>
+
+#include "core/err.h"
+#include "worker/adversary.h"
+
+static int adda_plan(struct stage *s, const struct setup *setup)
+{
+    s->optim.factor[ROLE_HEAD] = 0;
+    return adversary_plan(s, setup);
+}
+
+static int adda_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                     struct tally *tally)
+{
+    double loss = adversary_grad(m, ep, theta, 1, 1, grad, tally);
+
+    if (!isfinite(loss))
+        return err(ERR_NONFINITE, "the encoder's or the discriminator's loss is not finite");
+    tally->v[TALLY_LOSS] += loss;
+    return 0;
+}
+
+const struct method_ops method_adda = {
+    .name = "adda",
+    .summary = "an encoder for the target that a discriminator takes for the source's (Tzeng 2017)",
+    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .anchor = true, .inherits = true, .plan = adda_plan},
+    .init = adversary_init,
+    .grad = adda_grad,
+};

@@ -1,0 +1,39 @@
+/* coral.c - Deep CORAL (Sun and Saenko 2016): the source's labels, and alike covariances of both domains'
+ * features, eq. (1) and (6).                                                          math.md (7.2) */
+#include "worker/align.h"
+
+static struct align coral(void)
+{
+    return (struct align){.ops = discrepancy_find("coral")};
+}
+
+static int coral_plan(struct stage *s, const struct setup *setup)
+{
+    struct align a = coral();
+
+    (void)setup;
+    return align_plan(&a, s);
+}
+
+static void coral_init(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    struct align a = coral();
+
+    align_init(&a, m, spec, arena);
+}
+
+static int coral_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                      struct tally *tally)
+{
+    struct align a = coral();
+
+    return align_grad(&a, m, ep, theta, grad, tally);
+}
+
+const struct method_ops method_coral = {
+    .name = "coral",
+    .summary = "source labels, and alike covariances of both domains' features (Sun 2016)",
+    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = coral_plan},
+    .init = coral_init,
+    .grad = coral_grad,
+};

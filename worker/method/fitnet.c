@@ -1,0 +1,88 @@
+/* fitnet.c - FitNets' first stage (Romero et al. 2015, eq. (3)): a student's guided layer learns, through a regressor,
+ * to predict a teacher's hint layer; `kd` is the second.
+ *     loss = mean |hint(x) - regressor(guided(x))|^2 / 2                               math.md (7.8) */
+#include <math.h>
+
+#include "core/err.h"
+#include "core/loss/distill.h"
+#include "worker/align.h"
+#include "worker/method.h"
+
+static int hint_act(const struct stage *s, const struct net *teacher)
+{
+    const char *hint = s->config->hint;
+    int act = *hint ? net_tap(teacher, hint) : net_features(teacher);
+
+    return act ? act : err(ERR_CONFIG, "stage '%s': the teacher has no layer '%s'",
+                           s->config->name, hint);
+}
+
+/* From features to features a dense layer, from map to map a convolution without padding. */
+static int fitnet_plan(struct stage *s, const struct setup *setup)
+{
+    const struct net *teacher = &setup->stages[s->anchor].net;
+    struct layer_spec spec = {.type = "dense", .head = true, .bias = true};
+    struct shape from, to;
+    struct taps t;
+    int act = hint_act(s, teacher);
+
+    TRY(act);
+    TRY(taps_find(s, &t));
+    if (t.n > 1)
+        return err(ERR_CONFIG, "stage '%s': one layer is guided", s->config->name);
+    from = s->net.layers[t.act[0] - 1].out, to = teacher->layers[act - 1].out;
+    if (from.h < to.h || from.w < to.w || from.h - to.h != from.w - to.w)
+        return err(ERR_CONFIG,
+                   "stage '%s': no convolution takes the guided layer's %d x %d to the hint's "
+                   "%d x %d",
+                   s->config->name, from.h, from.w, to.h, to.w);
+    if (from.h > 1)
+        spec = (struct layer_spec){.type = "conv", .filters = to.c, .kernel = from.h - to.h + 1,
+                                   .stride = 1, .bias = true};
+    return stage_add(s, "regressor", ROLE_REGRESSOR, &spec, 1, from, (int)shape_size(to), "mse");
+}
+
+static void fitnet_init(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    const struct part *p = stage_part(m->stage, "regressor");
+
+    taps_find(m->stage, &m->taps);
+    batch_init(m, spec, arena);
+    batch_init_anchor(m, spec->n_source, arena);
+    batch_init_part(m, p, spec->n_source, arena);
+    m->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(p->net.in));
+}
+
+static int fitnet_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                       struct tally *tally)
+{
+    const struct part *p = stage_part(m->stage, "regressor");
+    int n = ep->source.n, act = m->taps.act[0], width = p->net.n_out;
+    struct batch guided = {.n = n};
+    struct inlet top = {p->net.n_layers, m->g_part}, in = {act, m->g_features};
+    const real *hint, *y;
+    double loss;
+
+    batch_anchor(m, &ep->source);
+    hint = m->anchor_tape.act[hint_act(m->stage, m->anchor_net)].v;
+    batch_forward(m, ep, &ep->source, theta, &m->source_tape);
+    guided.x = m->source_tape.act[act].v;
+    y = net_forward(&p->net, theta + p->offset, &guided, &m->part_tape);
+    loss = hint_value(n, width, y, hint);
+    if (!isfinite(loss))
+        return err(ERR_NONFINITE, "the hint's loss is not finite");
+    hint_grad(n, width, y, hint, m->g_part);
+    net_backward_from(&p->net, theta + p->offset, n, &m->part_tape, &top, 1, grad + p->offset,
+                      m->g_features);
+    net_backward_from(m->net, theta, n, &m->source_tape, &in, 1, grad, NULL);
+    tally->v[TALLY_LOSS] += loss;
+    return 0;
+}
+
+const struct method_ops method_fitnet = {
+    .name = "fitnet",
+    .summary = "a student's guided layer predicts a teacher's hint (Romero 2015); then kd",
+    .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan},
+    .init = fitnet_init,
+    .grad = fitnet_grad,
+};

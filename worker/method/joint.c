@@ -1,0 +1,60 @@
+/* joint.c - MAML on few-shot tasks of the source and ADDA on batches of both domains, in one round: the outer step
+ * is along the mean of the first plus weight times the mean of the second.             math.md (7.5)
+ *
+ * A round's sum is divided by all its tasks, so a task counts by the inverse share of its kind. */
+#include <math.h>
+
+#include "core/err.h"
+#include "core/vec.h"
+#include "worker/adversary.h"
+
+static int joint_episode(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                         struct tally *tally)
+{
+    double share = (double)m->stage->n_tasks / m->stage->n_episodes;
+    struct unroll *u = &m->train;
+
+    TRY(unroll_forward(u, theta, &ep->support, tally));
+    TRY(unroll_query(u, &ep->query, tally));
+    unroll_adjoint(u, &ep->support);
+    for (size_t i = 0; i < m->net->layout.n; i++)
+        grad[i] = (real)(grad[i] + share * u->adjoint[i]);
+    tally->v[TALLY_SUPPORT_LOSS] *= share;
+    tally->v[TALLY_LOSS] *= share;
+    tally->v[TALLY_ACCURACY] *= share;
+    return 0;
+}
+
+static int joint_batch(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                       struct tally *tally)
+{
+    double share = (double)m->stage->n_tasks / (m->stage->n_tasks - m->stage->n_episodes);
+    double weight = stage_weight(m->stage, ep->round);
+    double loss = adversary_grad(m, ep, theta, share * weight, share, grad, tally);
+
+    if (!isfinite(loss))
+        return err(ERR_NONFINITE, "the encoder's or the discriminator's loss is not finite");
+    tally->v[TALLY_DISCREPANCY] += share * loss;
+    tally->v[TALLY_DISCRIMINATOR_LOSS] *= share;
+    tally->v[TALLY_DISCRIMINATOR_SOURCE] *= share;
+    tally->v[TALLY_DISCRIMINATOR_TARGET] *= share;
+    return 0;
+}
+
+static int joint_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                      struct tally *tally)
+{
+    return ep->slot < m->stage->n_episodes ? joint_episode(m, ep, theta, grad, tally)
+                                           : joint_batch(m, ep, theta, grad, tally);
+}
+
+const struct method_ops method_joint = {
+    .name = "joint",
+    .summary = "MAML on the source and ADDA to the target, in one outer step",
+    .second = true,
+    .form = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
+             .anchor = true,
+             .plan = adversary_plan},
+    .init = adversary_init,
+    .grad = joint_grad,
+};

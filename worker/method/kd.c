@@ -1,0 +1,64 @@
+/* kd.c - distillation (Hinton, Vinyals, Dean 2015): a student learns the labels and a teacher's softened outputs.
+ * With stage.squared = false and a weight that falls, it is the second stage of FitNets (Romero et al. 2015, eq. (2)).
+ *     loss = label_weight * L_labels + weight * T^2 * H(softmax(teacher / T), softmax(student / T))    math.md (7.7) */
+#include <math.h>
+
+#include "core/err.h"
+#include "core/loss/distill.h"
+#include "worker/method.h"
+
+static int kd_plan(struct stage *s, const struct setup *setup)
+{
+    const struct stage *teacher = &setup->stages[s->anchor];
+
+    if (teacher->net.n_out != s->net.n_out)
+        return err(ERR_CONFIG, "stage '%s' has %d outputs, its teacher '%s' %d", s->config->name,
+                   s->net.n_out, teacher->config->name, teacher->net.n_out);
+    return 0;
+}
+
+static void kd_init(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    batch_init(m, spec, arena);
+    batch_init_anchor(m, spec->n_source, arena);
+    m->g_part = arena_reals(arena, (size_t)spec->n_source * (size_t)m->net->n_out);
+}
+
+/* g_outputs from the labels' gradient to the whole loss's; returns the teacher's term. */
+static double add_teacher(struct method *m, int n, const real *y, const real *taught, double weight)
+{
+    const struct stage_config *c = m->stage->config;
+    int n_out = m->net->n_out;
+
+    distill_grad(n, n_out, c->temperature, y, taught, m->g_part);
+    for (int i = 0; i < n * n_out; i++)
+        m->g_outputs[i] = (real)(c->label_weight * m->g_outputs[i] + weight * m->g_part[i]);
+    return distill_value(n, n_out, c->temperature, y, taught);
+}
+
+static int kd_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                   struct tally *tally)
+{
+    const struct stage_config *c = m->stage->config;
+    double square = c->squared ? c->temperature * c->temperature : 1;
+    double weight = square * stage_weight(m->stage, ep->round), labels, taught;
+    const real *teacher = batch_anchor(m, &ep->source);
+    const real *y = batch_forward(m, ep, &ep->source, theta, &m->source_tape);
+
+    labels = batch_supervise(m, &ep->source, y, tally);
+    taught = add_teacher(m, ep->source.n, y, teacher, weight);
+    if (!isfinite(labels) || !isfinite(taught))
+        return err(ERR_NONFINITE, "the loss is not finite");
+    tally->v[TALLY_LOSS] += (c->label_weight - 1) * labels + weight * taught;
+    tally->v[TALLY_DISCREPANCY] += taught;
+    batch_backward(m, &ep->source, &m->source_tape, theta, grad);
+    return 0;
+}
+
+const struct method_ops method_kd = {
+    .name = "kd",
+    .summary = "labels and a teacher's softened outputs (Hinton 2015)",
+    .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = kd_plan},
+    .init = kd_init,
+    .grad = kd_grad,
+};

@@ -1,0 +1,77 @@
+/* lwf.c - learning without forgetting (Li and Hoiem 2016): the new task's labels, while the old head's outputs on the
+ * new samples stay those of the old model, which is frozen: recorded outputs, made again where they are needed.
+ *     loss = L_new + weight * H(softmax(old / T), softmax(old head / T))               math.md (7.6) */
+#include <math.h>
+
+#include "core/err.h"
+#include "core/loss/distill.h"
+#include "core/vec.h"
+#include "worker/method.h"
+
+static int lwf_plan(struct stage *s, const struct setup *setup)
+{
+    const struct stage *old = &setup->stages[s->anchor];
+    struct layer_spec head = {.type = "dense", .head = true, .bias = true};
+
+    return stage_add(s, "old", ROLE_OLD, &head, 1, s->net.layers[s->net.n_layers - 1].in,
+                     old->net.n_out, "cross_entropy");
+}
+
+static void lwf_init(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    const struct part *old = stage_part(m->stage, "old");
+
+    batch_init(m, spec, arena);
+    batch_init_anchor(m, spec->n_source, arena);
+    batch_init_part(m, old, spec->n_source, arena);
+    m->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(old->net.in));
+}
+
+static void scale(size_t n, double by, real *x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (real)(x[i] * by);
+}
+
+/* The old outputs' term, its gradient into the old head and m->g_features. */
+static double keep_old(struct method *m, int n, const real *theta, const real *recorded, real *grad)
+{
+    const struct part *p = stage_part(m->stage, "old");
+    const struct net *old = &p->net;
+    double t = m->stage->config->temperature, weight = m->stage->config->weight;
+    struct batch features = {.n = n, .x = m->source_tape.act[net_features(m->net)].v};
+    const real *y = net_forward(old, theta + p->offset, &features, &m->part_tape);
+    struct inlet top = {old->n_layers, m->g_part};
+
+    distill_grad(n, old->n_out, t, y, recorded, m->g_part);
+    scale((size_t)(n * old->n_out), weight, m->g_part);
+    net_backward_from(old, theta + p->offset, n, &m->part_tape, &top, 1, grad + p->offset,
+                      m->g_features);
+    return weight * distill_value(n, old->n_out, t, y, recorded);
+}
+
+static int lwf_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                    struct tally *tally)
+{
+    const real *recorded = batch_anchor(m, &ep->source);
+    double loss = batch_supervise(
+        m, &ep->source, batch_forward(m, ep, &ep->source, theta, &m->source_tape), tally);
+    double kept = keep_old(m, ep->source.n, theta, recorded, grad);
+    struct inlet inlets[] = {{m->net->n_layers, m->g_outputs},
+                             {net_features(m->net), m->g_features}};
+
+    if (!isfinite(loss) || !isfinite(kept))
+        return err(ERR_NONFINITE, "the loss is not finite");
+    tally->v[TALLY_LOSS] += kept;
+    tally->v[TALLY_DISCREPANCY] += kept;
+    net_backward_from(m->net, theta, ep->source.n, &m->source_tape, inlets, 2, grad, NULL);
+    return 0;
+}
+
+const struct method_ops method_lwf = {
+    .name = "lwf",
+    .summary = "a new task, the old one's outputs kept (Li and Hoiem 2016)",
+    .form = {.draws = DRAW_SOURCE, .anchor = true, .new_head = true, .plan = lwf_plan},
+    .init = lwf_init,
+    .grad = lwf_grad,
+};

@@ -1,0 +1,34 @@
+/* pretrain.c - supervised training on labelled batches; the first step of every transfer.  math.md (7.1) */
+#include <math.h>
+
+#include "core/err.h"
+#include "worker/method.h"
+
+static int pretrain_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                         struct tally *tally)
+{
+    const real *y = batch_forward(m, ep, &ep->source, theta, &m->source_tape);
+
+    if (!isfinite(batch_supervise(m, &ep->source, y, tally)))
+        return err(ERR_NONFINITE, "the loss is not finite");
+    batch_backward(m, &ep->source, &m->source_tape, theta, grad);
+    return 0;
+}
+
+const struct method_ops method_pretrain = {
+    .name = "pretrain",
+    .summary = "supervised training on labelled batches",
+    .form = {.draws = DRAW_SOURCE},
+    .init = batch_init,
+    .grad = pretrain_grad,
+};
+
+/* finetune: a network trained elsewhere, its head drawn anew, learns another task; the body at its own rate
+ * (stage.body_rate) or frozen, and after a warm-up of the head alone where asked. */
+const struct method_ops method_finetune = {
+    .name = "finetune",
+    .summary = "a new head on a trained body, which goes on at its own rate or is frozen",
+    .form = {.draws = DRAW_SOURCE, .new_head = true},
+    .init = batch_init,
+    .grad = pretrain_grad,
+};
