@@ -28,8 +28,13 @@ static int rotations_set(struct data *d, const char *rotations)
                    rotations, d->shape.h, d->shape.w);
     d->n_turns = 4;
     d->turned_classes = strcmp(rotations, "classes") == 0;
-    if (d->turned_classes && d->n_classes != DATA_ENDLESS)
-        d->n_classes *= 4;
+    if (!d->turned_classes)
+        return 0;
+    if (d->n_samples != DATA_ENDLESS && d->n_samples > DATA_ENDLESS / 4)
+        return err(ERR_CONFIG, "rotations '%s' of %u images, the limit is %u", rotations,
+                   d->n_samples, DATA_ENDLESS / 4);
+    d->n_classes *= d->n_classes == DATA_ENDLESS ? 1 : 4;
+    d->n_samples *= d->n_samples == DATA_ENDLESS ? 1 : 4;
     return 0;
 }
 
@@ -117,6 +122,12 @@ static int ids_check(const struct data *d, uint32_t class_id, uint32_t sample)
                class_id, size);
 }
 
+static void turn(const struct data *d, int turns, real *x)
+{
+    for (int i = 0; i < turns; i++)
+        turn_quarter(x, d->shape.h, d->shape.c);
+}
+
 int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
               real *target)
 {
@@ -125,7 +136,31 @@ int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turn
         return err(ERR_DATA, "data '%s': a rotation of a set without rotations", d->name);
     TRY(d->ops->read(d, class_base(d, class_id), sample, x, target));
     turns = (turns % 4 + 4 + (d->turned_classes ? (int)(class_id % 4) : 0)) % 4;
-    for (int i = 0; i < turns; i++)
-        turn_quarter(x, d->shape.h, d->shape.c);
+    turn(d, turns, x);
+    return 0;
+}
+
+static int index_check(const struct data *d, uint32_t index)
+{
+    if (!d->ops->read_flat)
+        return err(ERR_CONFIG, "data '%s': format '%s' has no flat samples", d->name, d->ops->name);
+    if (index >= d->n_samples)
+        return err(ERR_DATA, "data '%s': sample %u of %u", d->name, index, d->n_samples);
+    return 0;
+}
+
+int data_read_flat(const struct data *d, uint32_t index, real *x)
+{
+    TRY(index_check(d, index));
+    TRY(d->ops->read_flat(d, d->turned_classes ? index / 4 : index, x));
+    turn(d, d->turned_classes ? (int)(index % 4) : 0, x);
+    return 0;
+}
+
+int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id)
+{
+    TRY(index_check(d, index));
+    *class_id = d->turned_classes ? 4 * d->ops->label_flat(d, index / 4) + index % 4
+                                  : d->ops->label_flat(d, index);
     return 0;
 }

@@ -26,6 +26,7 @@ struct data {
     struct shape shape;         /* of one sample as read: after resize */
     int n_target;               /* 0: classification; else reals per target */
     uint32_t n_classes;         /* as selected by `classes`; DATA_ENDLESS for generators */
+    uint32_t n_samples;         /* of all classes; DATA_ENDLESS for glyphs, 0 for sinusoid */
     uint32_t n_grid;            /* fixed evaluation points of each class, 0 for images */
     int n_turns;         /* 1, or 4 where rotations by quarter turns are drawn or make classes */
     bool turned_classes; /* rotations = "classes": class id = 4 * class + quarter turns */
@@ -41,6 +42,10 @@ struct data_ops {
     void (*class_name)(const struct data *d, uint32_t class_id, char *name, size_t n);
     /* Fills x (shape) and, for regression, target (n_target). class_id and sample are valid. */
     int (*read)(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
+    /* Sample `index` of n_samples (before quarter turns), and its class (likewise); index is valid. NULL:
+     * none. */
+    int (*read_flat)(const struct data *d, uint32_t index, real *x);
+    uint32_t (*label_flat)(const struct data *d, uint32_t index);
     void (*close)(struct data *d);
 };
 
@@ -61,5 +66,13 @@ void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t
  * ERR_DATA for an id beyond the set. Thread-safe. */
 int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
               real *target);
+
+/* Flat access: sample `index` of d->n_samples in the order of the file, whatever its label is. Image sets:
+ * the images (of the selected classes) as the file has them, folders' by path; glyphs: 16 samples of class
+ * 0, then of class 1 ...; with `first` classes sample by sample, index = sample * first + class. With
+ * rotations = "classes" each comes four times in a row, turned by 0, 1, 2 and 3 quarter turns.
+ * ERR_DATA for an index beyond the set; ERR_CONFIG for sets without flat samples. Thread-safe. */
+int data_read_flat(const struct data *d, uint32_t index, real *x);
+int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id);
 
 #endif

@@ -80,3 +80,42 @@ void rng_choose(struct rng *r, uint32_t n, uint32_t k, uint32_t *chosen)
         chosen[i - 1] = swap;
     }
 }
+
+struct feistel {
+    philox4x32_key_t key;
+    uint32_t stream, epoch, n;
+    int half; /* bits */
+};
+
+/* A balanced Feistel network (Luby and Rackoff 1988): a permutation of the numbers of 2 * half bits. */
+static uint32_t feistel_map(const struct feistel *f, uint32_t x)
+{
+    uint32_t mask = (1u << f->half) - 1, left = x >> f->half, right = x & mask;
+
+    for (uint32_t round = 0; round < 8; round++) {
+        philox4x32_ctr_t at = {{round << 16 | right, f->n, f->epoch, f->stream}};
+        uint32_t next = left ^ (philox4x32(at, f->key).v[0] & mask);
+
+        left = right;
+        right = next;
+    }
+    return left << f->half | right;
+}
+
+/* Goes on around its cycle until it is below n again (Black and Rogaway 2002). */
+uint32_t rng_permute(uint64_t seed, uint32_t stream, uint32_t epoch, uint32_t n, uint32_t i)
+{
+    struct feistel f = {.key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}},
+                        .stream = stream,
+                        .epoch = epoch,
+                        .n = n,
+                        .half = 1};
+
+    assert(i < n && n <= 1u << 31);
+    while (f.half < 16 && n > 1u << 2 * f.half)
+        f.half++;
+    do
+        i = feistel_map(&f, i);
+    while (i >= n);
+    return i;
+}

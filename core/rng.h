@@ -21,6 +21,12 @@ enum rng_stream { /* numbers are part of the result: never renumber */
                       5, /* glyphs: one drawing of it     class, sample                       */
                   RNG_SINUSOID =
                       6, /* amplitude, phase, points      class, sample                       */
+                  RNG_BATCH =
+                      11, /* which samples a batch takes   epoch, n (rng_permute)              */
+                  RNG_SUBSET =
+                      12, /* which images a subset takes   0, n (rng_permute)                  */
+                  RNG_SHIFT =
+                      13, /* noise on an image             0, image; glyphs: class, sample     */
 };
 
 struct rng {
@@ -38,5 +44,9 @@ double rng_normal(struct rng *r); /* mean 0, variance 1                   */
 
 /* k distinct numbers of 0 .. n-1 in random order, k <= n. No memory, O(k^2). */
 void rng_choose(struct rng *r, uint32_t n, uint32_t k, uint32_t *chosen);
+
+/* Element i of a random permutation of 0 .. n-1, another one for every seed, stream, epoch and n: the order
+ * of a pass over n samples, as a pure function. 1 <= n <= 2^31, i < n. No memory; about 8 to 32 Philox blocks. */
+uint32_t rng_permute(uint64_t seed, uint32_t stream, uint32_t epoch, uint32_t n, uint32_t i);
 
 #endif

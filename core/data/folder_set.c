@@ -146,12 +146,12 @@ static int index_alloc(struct folder *f, size_t text)
 {
     struct store *s = f->store;
 
-    s->first = calloc((size_t)s->n_classes + 1, sizeof *s->first);
-    s->order = calloc(f->n, sizeof *s->order);
+    s->labels = calloc(f->n, sizeof *s->labels);
+    s->at = calloc(f->n, sizeof *s->at);
     s->names = (struct names){.n = s->n_classes,
                               .items = calloc(s->n_classes, sizeof *s->names.items),
                               .text = calloc(text, 1)};
-    if (!s->first || !s->order || !s->names.items || !s->names.text)
+    if (!s->labels || !s->at || !s->names.items || !s->names.text)
         return err(ERR_MEMORY, "out of memory for the index of %u images", f->n);
     return 0;
 }
@@ -191,13 +191,13 @@ int folder_index(struct folder *f)
     name = s->names.text;
     for (uint32_t i = 0, class_id = 0; i < f->n; i++) {
         if (class_starts(f, i)) {
-            s->first[class_id] = i;
             s->names.items[class_id++] = strcpy(name, f->items[i].path);
             name += strlen(name) + 1;
         }
-        s->order[i] = f->items[i].image;
+        s->labels[i] = class_id - 1;
+        s->at[i] = f->items[i].image;
     }
-    s->first[s->n_classes] = s->n = f->n;
+    s->n = f->n;
     return 0;
 }
 

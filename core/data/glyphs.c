@@ -38,7 +38,7 @@ static int glyphs_open(struct data *d, const struct data_config *c, const char *
                    GLYPH_SIDE_MIN, GLYPH_SIDE_MAX);
     g->seed = (uint64_t)c->seed;
     d->shape = (struct shape){g->size, g->size, 1};
-    d->n_classes = DATA_ENDLESS;
+    d->n_classes = d->n_samples = DATA_ENDLESS;
     return 0;
 }
 
@@ -74,6 +74,19 @@ static int glyphs_read(const struct data *d, uint32_t class_id, uint32_t sample,
     return 0;
 }
 
+enum { FLAT_BITS = 4 }; /* 16 samples of each of endless classes */
+
+static int glyphs_read_flat(const struct data *d, uint32_t index, real *x)
+{
+    return glyphs_read(d, index >> FLAT_BITS, index & ((1 << FLAT_BITS) - 1), x, NULL);
+}
+
+static uint32_t glyphs_label_flat(const struct data *d, uint32_t index)
+{
+    (void)d;
+    return index >> FLAT_BITS;
+}
+
 static void glyphs_close(struct data *d)
 {
     free(d->state);
@@ -86,5 +99,7 @@ const struct data_ops data_glyphs = {
     .class_size = glyphs_class_size,
     .class_name = glyphs_class_name,
     .read = glyphs_read,
+    .read_flat = glyphs_read_flat,
+    .label_flat = glyphs_label_flat,
     .close = glyphs_close,
 };

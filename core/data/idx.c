@@ -38,5 +38,7 @@ const struct data_ops data_idx = {
     .class_size = images_class_size,
     .class_name = images_class_name,
     .read = images_read,
+    .read_flat = images_read_flat,
+    .label_flat = images_label_flat,
     .close = images_close,
 };

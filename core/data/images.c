@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/data/view.h"
 #include "core/err.h"
 
 struct images {
     struct store *store; /* taken */
     struct names names;  /* owned; n = 0 where the store has names */
+    struct view view;    /* owned */
     uint32_t *selected;  /* owned; class of the store by class id; NULL: all as they are */
     bool invert;
 };
@@ -67,33 +69,29 @@ static const struct names *images_names(const struct images *m)
     return m->names.n > 0 ? &m->names : &m->store->names;
 }
 
-/* Names may go beyond the last label that occurs: those classes are empty. */
-static int classes_pad(struct store *s, uint32_t n, uint32_t **padded)
+static int classes_select(struct images *m, const struct strings *lists, const char *root,
+                          uint32_t **selected, uint32_t *n_selected)
 {
-    uint32_t *first = calloc((size_t)n + 1, sizeof *first);
+    const struct names *names = images_names(m);
+    uint32_t *first;
+    int code;
 
-    if (!first)
-        return err(ERR_MEMORY, "out of memory for %u classes", n);
-    for (uint32_t i = 0; i <= n; i++)
-        first[i] = s->first[i < s->n_classes ? i : s->n_classes];
-    *padded = first;
-    return 0;
+    *n_selected = names->n;
+    if (lists->n == 0)
+        return 0;
+    TRY(store_count(m->store, names->n, &first));
+    code = names_select(names, first, lists, root, selected, n_selected);
+    free(first);
+    return code;
 }
 
 static int classes_set(struct images *m, struct data *d, const struct strings *lists,
                        const char *root)
 {
-    const struct names *names = images_names(m);
-    uint32_t *first = NULL;
-    int code;
-
-    d->n_classes = names->n;
-    if (lists->n == 0)
-        return 0;
-    TRY(classes_pad(m->store, names->n, &first));
-    code = names_select(names, first, lists, root, &m->selected, &d->n_classes);
-    free(first);
-    return code;
+    TRY(classes_select(m, lists, root, &m->selected, &d->n_classes));
+    TRY(view_init(&m->view, m->store, m->selected, d->n_classes));
+    d->n_samples = m->view.n;
+    return 0;
 }
 
 static int images_fill(struct data *d, const struct data_config *c, const char *root,
@@ -134,10 +132,9 @@ static uint32_t store_class(const struct data *d, uint32_t class_id)
 
 uint32_t images_class_size(const struct data *d, uint32_t class_id)
 {
-    const struct store *s = ((const struct images *)d->state)->store;
-    uint32_t i = store_class(d, class_id);
+    const struct view *v = &((const struct images *)d->state)->view;
 
-    return i < s->n_classes ? s->first[i + 1] - s->first[i] : 0;
+    return v->first[class_id + 1] - v->first[class_id];
 }
 
 void images_class_name(const struct data *d, uint32_t class_id, char *name, size_t n)
@@ -145,19 +142,33 @@ void images_class_name(const struct data *d, uint32_t class_id, char *name, size
     snprintf(name, n, "%s", images_names(d->state)->items[store_class(d, class_id)]);
 }
 
-int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
+int images_read_flat(const struct data *d, uint32_t index, real *x)
 {
     const struct images *m = d->state;
     const struct store *s = m->store;
-    size_t size = shape_size(s->shape);
-    size_t at = s->order[s->first[store_class(d, class_id)] + sample] * size;
+    uint32_t image = view_image(&m->view, index);
+    size_t size = shape_size(s->shape), at = (s->at ? s->at[image] : image) * size;
 
-    (void)target;
     for (size_t i = 0; i < size; i++)
         x[i] = s->u8 ? (real)s->u8[at + i] / 255 : (real)s->f32[at + i];
     for (size_t i = 0; i < size && m->invert; i++)
         x[i] = 1 - x[i];
     return 0;
+}
+
+int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
+{
+    const struct view *v = &((const struct images *)d->state)->view;
+
+    (void)target;
+    return images_read_flat(d, v->order[v->first[class_id] + sample], x);
+}
+
+uint32_t images_label_flat(const struct data *d, uint32_t index)
+{
+    const struct images *m = d->state;
+
+    return view_class(&m->view, m->store->labels[view_image(&m->view, index)]);
 }
 
 void images_close(struct data *d)
@@ -167,6 +178,7 @@ void images_close(struct data *d)
     if (m->store)
         store_give(m->store);
     names_release(&m->names);
+    view_release(&m->view);
     free(m->selected);
     free(m);
 }

@@ -1,4 +1,4 @@
-/* store.c - the list of open stores, and what is done to each after loading: resize and index. */
+/* store.c - the list of open stores, and what is done to each after loading: resize. */
 #include "core/data/store.h"
 
 #include <errno.h>
@@ -19,8 +19,7 @@ static void store_free(struct store *s)
     blob_release(&s->pixels);
     names_release(&s->names);
     free(s->labels);
-    free(s->first);
-    free(s->order);
+    free(s->at);
     free(s->key);
     free(s);
 }
@@ -41,30 +40,6 @@ static char *store_key(const struct source *src)
                  a.st_mtim.tv_nsec, (uintmax_t)b.st_dev, (uintmax_t)b.st_ino, (uintmax_t)b.st_size,
                  (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
     return n < 0 ? NULL : key;
-}
-
-/* Counting sort of the images by label; within a class they keep their order. */
-static int store_index(struct store *s)
-{
-    uint32_t *next;
-
-    s->first = calloc((size_t)s->n_classes + 1, sizeof *s->first);
-    s->order = calloc(s->n, sizeof *s->order);
-    next = calloc((size_t)s->n_classes + 1, sizeof *next);
-    if (!s->first || !s->order || !next) {
-        free(next);
-        return err(ERR_MEMORY, "out of memory for the index of %u images", s->n);
-    }
-    for (uint32_t i = 0; i < s->n; i++)
-        s->first[s->labels[i] + 1]++;
-    for (uint32_t i = 0; i < s->n_classes; i++)
-        next[i + 1] = s->first[i + 1] += s->first[i];
-    for (uint32_t i = 0; i < s->n; i++)
-        s->order[next[s->labels[i]]++] = i;
-    free(next);
-    free(s->labels);
-    s->labels = NULL;
-    return 0;
 }
 
 static int resize_into(struct blob *to, const struct store *s, int side)
@@ -110,8 +85,7 @@ static int store_resize(struct store *s, int side)
 static int store_fill(struct store *s, const struct source *src, store_load *load)
 {
     TRY(load(s, src));
-    TRY(store_resize(s, src->side));
-    return s->labels ? store_index(s) : 0;
+    return store_resize(s, src->side);
 }
 
 static int store_new(struct store **out, char *key, const struct source *src, store_load *load)

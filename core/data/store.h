@@ -22,10 +22,10 @@ struct store {
     const uint8_t *u8;  /* [n][h][w][c], 0..255: this */
     const float *f32;   /* or this, 0..1 */
     struct blob pixels; /* owned; u8 or f32 points into it */
-    uint32_t *labels;   /* owned; of every image; given up once indexed */
+    uint32_t *labels;   /* owned; [n]: of every image, in file order */
+    uint32_t
+        *at; /* owned; [n]: where the images in file order lie in pixels; NULL: in that order */
     uint32_t n_classes; /* largest label + 1 */
-    uint32_t *first;    /* owned; [n_classes + 1]: class i has images order[first[i]] ... */
-    uint32_t *order;    /* owned; [n] */
     struct names names; /* owned; of folders; else n = 0 */
     char *key;          /* owned; the rest is store.c's */
     int n_users;
@@ -39,7 +39,7 @@ struct source {
     int side;     /* pixels a side to resize to; 0 as is */
 };
 
-/* Fills shape, n, u8 or f32, pixels and labels; or, in place of labels, n_classes, first, order, names. */
+/* Fills shape, n, u8 or f32, pixels, labels and n_classes; and, of folders, at and names. */
 typedef int store_load(struct store *s, const struct source *src);
 
 /* The store of src, loaded now or shared with who loaded it before; give it back with store_give. */

@@ -1,0 +1,98 @@
+/* view.c - choosing images by class, and the index of what was chosen. */
+#include "core/data/view.h"
+
+#include <stdlib.h>
+
+#include "core/err.h"
+
+int store_count(const struct store *s, uint32_t n_classes, uint32_t **first)
+{
+    uint32_t *f = *first = calloc((size_t)n_classes + 1, sizeof *f);
+
+    if (!f)
+        return err(ERR_MEMORY, "out of memory for %u classes", n_classes);
+    for (uint32_t i = 0; i < s->n; i++)
+        f[s->labels[i] + 1]++;
+    for (uint32_t i = 0; i < n_classes; i++)
+        f[i + 1] += f[i];
+    return 0;
+}
+
+static int classes_choose(struct view *v, const struct store *s, const uint32_t *selected,
+                          uint32_t n_classes)
+{
+    if (!selected && n_classes >= s->n_classes)
+        return 0;
+    v->class_of = malloc(s->n_classes * sizeof *v->class_of);
+    if (!v->class_of)
+        return err(ERR_MEMORY, "out of memory for %u classes", s->n_classes);
+    for (uint32_t i = 0; i < s->n_classes; i++)
+        v->class_of[i] = VIEW_NO_CLASS;
+    for (uint32_t i = 0; i < n_classes; i++) {
+        uint32_t from = selected ? selected[i] : i;
+
+        if (from < s->n_classes)
+            v->class_of[from] = i;
+    }
+    return 0;
+}
+
+static int images_choose(struct view *v, const struct store *s)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        v->n += view_class(v, s->labels[i]) != VIEW_NO_CLASS;
+    if (v->n == s->n)
+        return 0;
+    v->member = calloc((size_t)v->n + 1, sizeof *v->member);
+    if (!v->member)
+        return err(ERR_MEMORY, "out of memory for the index of %u images", v->n);
+    for (uint32_t i = 0; i < s->n; i++)
+        if (view_class(v, s->labels[i]) != VIEW_NO_CLASS)
+            v->member[n++] = i;
+    return 0;
+}
+
+static uint32_t class_at(const struct view *v, const struct store *s, uint32_t index)
+{
+    return view_class(v, s->labels[view_image(v, index)]);
+}
+
+/* Counting sort by class; within a class images keep their order. */
+static int view_index(struct view *v, const struct store *s, uint32_t n_classes)
+{
+    uint32_t *next = calloc((size_t)n_classes + 1, sizeof *next);
+
+    v->first = calloc((size_t)n_classes + 1, sizeof *v->first);
+    v->order = calloc((size_t)v->n + 1, sizeof *v->order);
+    if (!v->first || !v->order || !next) {
+        free(next);
+        return err(ERR_MEMORY, "out of memory for the index of %u images", v->n);
+    }
+    for (uint32_t i = 0; i < v->n; i++)
+        v->first[class_at(v, s, i) + 1]++;
+    for (uint32_t i = 0; i < n_classes; i++)
+        next[i + 1] = v->first[i + 1] += v->first[i];
+    for (uint32_t i = 0; i < v->n; i++)
+        v->order[next[class_at(v, s, i)]++] = i;
+    free(next);
+    return 0;
+}
+
+int view_init(struct view *v, const struct store *s, const uint32_t *selected, uint32_t n_classes)
+{
+    *v = (struct view){0};
+    TRY(classes_choose(v, s, selected, n_classes));
+    TRY(images_choose(v, s));
+    return view_index(v, s, n_classes);
+}
+
+void view_release(struct view *v)
+{
+    free(v->member);
+    free(v->class_of);
+    free(v->first);
+    free(v->order);
+    *v = (struct view){0};
+}

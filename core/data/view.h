@@ -1,0 +1,39 @@
+/* view.h - which images of a store a data set has, by flat index and by class. */
+#ifndef CORE_DATA_VIEW_H
+#define CORE_DATA_VIEW_H
+
+#include <stdint.h>
+
+#include "core/data/store.h"
+
+#define VIEW_NO_CLASS UINT32_MAX
+
+struct view {
+    uint32_t n; /* images */
+    uint32_t
+        *member; /* owned; [n]: the store's image by flat index, ascending; NULL: all of them */
+    uint32_t
+        *class_of;   /* owned; class id by class of the store, or VIEW_NO_CLASS; NULL: the same */
+    uint32_t *first; /* owned; [n_classes + 1]: class i has the flat indices order[first[i]] ... */
+    uint32_t *order; /* owned; [n] */
+};
+
+/* The images of the classes selected[0] ... of the store, NULL: 0 ...; n_classes of them, which may go
+ * beyond the store's: those are empty. ERR_MEMORY; release it also then. */
+int view_init(struct view *v, const struct store *s, const uint32_t *selected, uint32_t n_classes);
+void view_release(struct view *v);
+
+/* first[n_classes + 1], owned by the caller: how many images of s come before each of its classes. */
+int store_count(const struct store *s, uint32_t n_classes, uint32_t **first);
+
+static inline uint32_t view_image(const struct view *v, uint32_t index)
+{
+    return v->member ? v->member[index] : index;
+}
+
+static inline uint32_t view_class(const struct view *v, uint32_t label)
+{
+    return v->class_of ? v->class_of[label] : label;
+}
+
+#endif
