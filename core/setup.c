@@ -114,15 +114,17 @@ static int stage_net(const struct setup *s, struct stage *stage)
     const struct stage_config *c = stage->config;
     const struct data *d = &s->data[stage->data];
     const char *loss = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
+    const struct model_config *m = config_find_model(s->config, c->model);
     struct layer_spec specs[NET_MAX];
-    int n = model_specs(&s->config->model, specs, NET_MAX);
 
-    TRY(n);
     if ((strcmp(loss, "mse") == 0) != (d->n_target > 0))
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
                    c->name, loss, d->name, d->n_target ? "targets" : "classes");
-    return net_plan(&stage->net, specs, n, d->shape, d->n_target ? d->n_target : (int)c->way,
-                    loss_find(loss));
+    int code = model_specs(m, specs, NET_MAX);
+    if (code >= 0)
+        code = net_plan(&stage->net, specs, code, d->shape, d->n_target ? d->n_target : (int)c->way,
+                        loss_find(loss));
+    return code < 0 ? err_within(code, "stage '%s', model '%s'", c->name, m->name) : 0;
 }
 
 static void stage_optim(struct stage *stage)
