@@ -73,7 +73,9 @@ static int write_parameters(const struct aside *a, const struct crew *c, const s
     snprintf(info.version, sizeof info.version, "%s", a->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
-    return checkpoint_write(a->parameters, &r->stage->layout, r->theta, NULL, NULL, &info);
+    return checkpoint_write(a->parameters,
+                            r->purpose == PURPOSE_EVALUATE ? &r->stage->block : &r->stage->layout,
+                            r->theta, NULL, NULL, &info);
 }
 
 static int write_task(struct aside *a, struct crew *c, const struct round *r, uint32_t slot,

@@ -22,6 +22,21 @@ static int load_fail(const struct load *l, int line, int code)
     return err_within(code, "%.200s:%d", l->name, line);
 }
 
+/* The instance that --set section.key=value means where no title is given. */
+static int instance_untitled(const struct config_section *s, const struct config *c,
+                             const char *last, const char *value)
+{
+    int n = config_section_count(s, c);
+
+    if (!s->max || (s->untitled && n == 1))
+        return 0;
+    for (int i = 0; s->untitled && i < n; i++)
+        if (strcmp(*(char **)config_section_at(s, c, i), s->untitled) == 0)
+            return i;
+    return err(ERR_CONFIG, "must name the %s, as in %s.NAME.%s=%.60s", s->name, s->name, last,
+               value);
+}
+
 static int instance_find(const struct config_section *s, const struct config *c, const char *title)
 {
     const char *words[CONFIG_INSTANCES + 1] = {0};
@@ -37,11 +52,22 @@ static int instance_find(const struct config_section *s, const struct config *c,
                near ? near : "", near ? "'?" : "");
 }
 
+/* Keys that name a section or a stage. */
+static bool is_reference(const char *key)
+{
+    static const char *const keys[] = {"target", "old", "evaluate", "domain", "start", "anchor"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
 /* place is "section.key" or "section.title.key", and is cut up. */
 static int set_apply(struct load *l, char *place, const char *value, const char *set)
 {
     char *dot = strchr(place, '.'), *last = strrchr(place, '.');
-    int i = 0;
+    int i;
 
     if (!dot)
         return err(ERR_CONFIG, "not of the form section.key=value");
@@ -49,22 +75,18 @@ static int set_apply(struct load *l, char *place, const char *value, const char 
     const struct config_section *s = config_section_find(place);
     if (!s)
         return config_unknown_section(place);
-    if (s->max && dot == last)
-        return err(ERR_CONFIG, "must name the %s, as in %s.NAME.%s=%.60s", place, place, last + 1,
-                   value);
     if (!s->max && dot != last)
         return err(ERR_CONFIG, "section '%s' has no name, write %s.%s=%.60s", place, place,
                    last + 1, value);
-    if (s->max)
-        TRY(i = instance_find(s, l->c, dot + 1));
+    TRY(i = dot != last ? instance_find(s, l->c, dot + 1)
+                        : instance_untitled(s, l->c, last + 1, value));
     const struct config_key *k = config_key_find(place, last + 1);
     if (!k)
         return config_unknown_key(place, last + 1);
     TRY(config_key_set(k, config_section_at(s, l->c, i), value));
-    if (strcmp(k->name, "data") == 0 || strcmp(k->name, "target") == 0 ||
-        strcmp(k->name, "old") == 0 || strcmp(k->name, "evaluate") == 0 ||
-        strcmp(k->name, "domain") == 0 || strcmp(k->name, "start") == 0 ||
-        strcmp(k->name, "anchor") == 0 || strstr(k->name, "_min") || strstr(k->name, "_max"))
+    /* A key called as a section is names one of those. */
+    if (config_section_find(k->name) || is_reference(k->name) || strstr(k->name, "_min") ||
+        strstr(k->name, "_max"))
         l->origins.of[s - config_sections][i].set = set;
     return 0;
 }
@@ -85,16 +107,19 @@ static int load_set(struct load *l, const char *set)
     return code < 0 ? err_within(code, "--set '%.200s'", set) : 0;
 }
 
-static int data_check(const struct config *c, const char *user, const char *name)
+/* what: "data" or "model" */
+static int use_check(const struct config *c, const char *user, const char *what, const char *name)
 {
-    const char *words[CONFIG_DATA_MAX + 1] = {0};
+    const struct config_section *s = config_section_find(what);
+    const char *words[CONFIG_INSTANCES + 1] = {0};
 
-    for (int i = 0; i < c->n_data; i++)
-        words[i] = c->data[i].name;
-    if (config_find_data(c, name))
-        return 0;
+    for (int i = 0; i < config_section_count(s, c); i++) {
+        words[i] = *(char **)config_section_at(s, c, i);
+        if (strcmp(words[i], name) == 0)
+            return 0;
+    }
     const char *near = config_nearest(name, words);
-    return err(ERR_CONFIG, "%s uses data '%.63s', which is not defined%s%s%s", user, name,
+    return err(ERR_CONFIG, "%s uses %s '%.63s', which is not defined%s%s%s", user, what, name,
                near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
@@ -115,6 +140,13 @@ static int earlier_check(const struct config *c, int i, const char *key, const c
                key, name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+static int uses_check(const struct config *c, const char *user, const struct strings *names)
+{
+    for (int i = 0; i < names->n; i++)
+        TRY(use_check(c, user, "data", names->items[i]));
+    return 0;
+}
+
 static int stage_check(const struct config *c, int i)
 {
     const struct stage_config *s = &c->stages[i];
@@ -123,15 +155,13 @@ static int stage_check(const struct config *c, int i)
     if (!s->data)
         return err(ERR_CONFIG, "stage '%s' has no 'data'", s->name);
     snprintf(user, sizeof user, "stage '%s'", s->name);
-    TRY(data_check(c, user, s->data));
-    for (int j = 0; j < s->target.n; j++)
-        TRY(data_check(c, user, s->target.items[j]));
-    for (int j = 0; j < s->evaluate.n; j++)
-        TRY(data_check(c, user, s->evaluate.items[j]));
-    for (int j = 0; j < s->old.n; j++)
-        TRY(data_check(c, user, s->old.items[j]));
+    TRY(use_check(c, user, "data", s->data));
+    TRY(uses_check(c, user, &s->target));
+    TRY(uses_check(c, user, &s->evaluate));
+    TRY(uses_check(c, user, &s->old));
     TRY(earlier_check(c, i, "start", s->start));
-    return earlier_check(c, i, "anchor", s->anchor);
+    TRY(earlier_check(c, i, "anchor", s->anchor));
+    return *s->model ? use_check(c, user, "model", s->model) : 0;
 }
 
 static int bounds_check(const char *name, const char *key, double min, double max)
@@ -149,7 +179,7 @@ static int ranges_check(const struct config *c, int i)
 
     snprintf(user, sizeof user, "data '%s'", d->name);
     if (*d->domain)
-        TRY(data_check(c, user, d->domain));
+        TRY(use_check(c, user, "data", d->domain));
     TRY(bounds_check(d->name, "amplitude", d->amplitude_min, d->amplitude_max));
     TRY(bounds_check(d->name, "phase", d->phase_min, d->phase_max));
     return bounds_check(d->name, "x", d->x_min, d->x_max);
@@ -159,7 +189,7 @@ static int evaluate_check(const struct config *c, int i)
 {
     (void)i;
     for (int j = 0; j < c->evaluate.data.n; j++)
-        TRY(data_check(c, "section 'evaluate'", c->evaluate.data.items[j]));
+        TRY(use_check(c, "section 'evaluate'", "data", c->evaluate.data.items[j]));
     return 0;
 }
 
@@ -211,6 +241,8 @@ static int load_run(struct load *l, const char *text, const char *const *sets, i
     if (strlen(text) > FILE_MAX)
         return err(ERR_CONFIG, "%.200s:1: longer than %d bytes", l->name, FILE_MAX);
     TRY(config_syntax(l->c, text, l->name, &l->origins));
+    if (l->c->n_models == 0)
+        TRY(config_section_add(config_section_find("model"), l->c, "model"));
     for (int i = 0; i < n_sets; i++)
         TRY(load_set(l, sets[i]));
     TRY(load_check(l));
@@ -283,6 +315,14 @@ const struct data_config *config_find_data(const struct config *c, const char *n
     for (int i = 0; i < c->n_data; i++)
         if (strcmp(c->data[i].name, name) == 0)
             return &c->data[i];
+    return NULL;
+}
+
+const struct model_config *config_find_model(const struct config *c, const char *name)
+{
+    for (int i = 0; i < c->n_models; i++)
+        if (!*name || strcmp(c->models[i].name, name) == 0)
+            return &c->models[i];
     return NULL;
 }
 

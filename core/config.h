@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONFIG_DATA_MAX = 32, CONFIG_STAGE_MAX = 32, CONFIG_ITEMS_MAX = 4096 };
+enum { CONFIG_DATA_MAX = 32, CONFIG_MODEL_MAX = 8, CONFIG_STAGE_MAX = 32, CONFIG_ITEMS_MAX = 4096 };
 
 struct strings { /* a list value, of at most CONFIG_ITEMS_MAX */
     int n;
@@ -49,6 +49,7 @@ struct data_config {
 };
 
 struct model_config {
+    char *name;            /* the section's title; "model" of the one without */
     char *type;            /* mlp | conv4 | layers */
     struct strings widths; /* mlp: hidden widths, each a whole number */
     char *activation;      /* mlp: relu | tanh */
@@ -62,7 +63,7 @@ struct model_config {
 
 struct stage_config {
     char *name; /* the section's title */
-    char *method, *data, *loss;
+    char *method, *data, *model, *loss;
     int64_t way, shot, query, tasks, inner_steps;
     double inner_rate;
     int64_t rounds;
@@ -109,7 +110,8 @@ struct config {
     struct cluster_config cluster;
     int n_data;
     struct data_config data[CONFIG_DATA_MAX];
-    struct model_config model;
+    int n_models;
+    struct model_config models[CONFIG_MODEL_MAX];
     int n_stages;
     struct stage_config stages[CONFIG_STAGE_MAX];
     struct evaluate_config evaluate;
@@ -118,9 +120,10 @@ struct config {
 };
 
 /* Reads the file and applies each "section.key=value" ("stage.meta.rounds=100", "run.seed=3";
- * lists as "evaluate.data=a,b") of sets (n_sets) in order. Checks types, ranges, choices and, once
- * the last set is in, that every data set named (a stage's data, evaluate.data) is defined and that
- * there is a stage. Strings are UTF-8; "${...}" in double quotes is refused, not expanded.
+ * lists as "evaluate.data=a,b") of sets (n_sets) in order; "model.KEY=" is of the only model, or of the
+ * one called "model". Where no model is described there is one, "model", of defaults. Checks types,
+ * ranges, choices and, once the last set is in, that every data set and model named (a stage's data and
+ * model, evaluate.data) is defined and that there is a stage. Strings are UTF-8; "${...}" in double quotes is refused, not expanded.
  * Thread-safe. Errors: ERR_NOINPUT; ERR_CONFIG with "FILE:LINE: ..." or "--set '...': ...";
  * ERR_MEMORY. On error *c is empty. */
 int config_read(struct config *c, const char *path, const char *const *sets, int n_sets);
@@ -140,6 +143,8 @@ char *config_text(
 void config_document(FILE *out, bool markdown);
 
 const struct data_config *config_find_data(const struct config *c, const char *name); /* or NULL */
+const struct model_config *config_find_model(const struct config *c,
+                                             const char *name); /* "": the first; or NULL */
 const struct stage_config *config_find_stage(const struct config *c,
                                              const char *name); /* or NULL */
 

@@ -70,8 +70,10 @@ static void key_print(const struct config_key *k, const void *base, FILE *out)
 
 static void section_print(const struct config_section *s, const void *base, FILE *out)
 {
-    if (s->max)
-        fprintf(out, "%s %s {\n", s->name, *(char *const *)base);
+    const char *title = s->max ? *(char *const *)base : NULL;
+
+    if (title && !(s->untitled && strcmp(title, s->untitled) == 0))
+        fprintf(out, "%s %s {\n", s->name, title);
     else
         fprintf(out, "%s {\n", s->name);
     for (const struct config_key *k = config_keys; k->name; k++)
@@ -164,7 +166,7 @@ void config_document(FILE *out, bool markdown)
 {
     for (int i = 0; i < CONFIG_SECTIONS; i++) {
         const struct config_section *s = &config_sections[i];
-        const char *title = s->max ? " NAME" : "";
+        const char *title = s->untitled ? " [NAME]" : s->max ? " NAME" : "";
         if (markdown)
             fprintf(
                 out, "%s### `%s%s`\n\n%s.\n\n%s", i ? "\n" : "", s->name, title, s->doc,

@@ -1,7 +1,8 @@
 /* config_scan.c - a pass over the text before libconfuse (3.3), whose lexer counts one line too many
  * for each comment, refuses comments inside values, drops bytes it does not know, takes the end of
  * the file for the end of a section, expands ${...}, after an error inside a string starts the next
- * file inside that string, and grows a string by 32 bytes at a time. */
+ * file inside that string, grows a string by 32 bytes at a time, and knows no titles that may be left
+ * out. */
 #include <ctype.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ enum { STRING_MAX = 4 * 4096 }; /* bytes between quotes: the longest value, each
 
 struct scan {
     const char *name, *in;
-    char *out;
+    char *out, *statement; /* the latter: after the last brace that closed a section */
     int line, depth;
     int opened; /* line of the innermost open brace's section */
     struct config_lines *lines;
@@ -106,9 +107,33 @@ static int scan_comment(struct scan *s)
     return 0;
 }
 
+static bool word_equal(const char *word, size_t n, const char *name)
+{
+    if (n > 2 && (*word == '"' || *word == '\'') && word[n - 1] == *word)
+        word++, n -= 2;
+    return n == strlen(name) && memcmp(word, name, n) == 0;
+}
+
+/* At a section's brace: where only its name stands before, writes the title it then has. */
+static void scan_title(struct scan *s)
+{
+    const char *word = s->statement, *end = s->out;
+
+    while (word < end && strchr(" \t\r\n", *word))
+        word++;
+    while (word < end && strchr(" \t\r\n", end[-1]))
+        end--;
+    for (int i = 0; i < CONFIG_SECTIONS; i++) {
+        const struct config_section *section = &config_sections[i];
+        if (section->untitled && word_equal(word, (size_t)(end - word), section->name))
+            s->out += sprintf(s->out, " %s", section->untitled);
+    }
+}
+
 static void scan_brace(struct scan *s)
 {
     if (*s->in == '{' && s->depth++ == 0) {
+        scan_title(s);
         s->opened = s->line;
         if (s->lines->n_sections < CONFIG_BRACES)
             s->lines->sections[s->lines->n_sections] = s->line;
@@ -135,12 +160,15 @@ static int scan_plain(struct scan *s)
     }
     scan_brace(s);
     scan_copy(s);
+    if (byte == '}' && s->depth == 0)
+        s->statement = s->out;
     return 0;
 }
 
 int config_scan(const char *text, const char *name, char *plain, struct config_lines *lines)
 {
-    struct scan s = {.name = name, .in = text, .out = plain, .line = 1, .lines = lines};
+    struct scan s = {
+        .name = name, .in = text, .out = plain, .statement = plain, .line = 1, .lines = lines};
 
     lines->n_sections = 0;
     while (*s.in) {

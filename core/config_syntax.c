@@ -48,15 +48,10 @@ static int title_check(const struct config_section *s, const char *title)
 
 static int section_add(struct reader *r, const struct config_section *s, const char *title)
 {
-    int *n = (int *)((char *)r->c + s->n_offset);
-
-    if (*n == s->max)
-        return err(ERR_CONFIG, "more than %d '%s' sections", s->max, s->name);
     TRY(title_check(s, title));
-    r->base = config_section_at(s, r->c, (*n)++);
-    TRY(config_section_init(s, r->base));
-    *(char **)r->base = strdup(title);
-    return *(char **)r->base ? 0 : err(ERR_MEMORY, "out of memory");
+    TRY(config_section_add(s, r->c, title));
+    r->base = config_section_at(s, r->c, config_section_count(s, r->c) - 1);
+    return 0;
 }
 
 /* libconfuse says nothing at a section's start: its first key, or else its end, opens it. */
@@ -142,6 +137,16 @@ static int unknown_name(const char *section, const char *name)
     return config_unknown_section(name);
 }
 
+/* Of a name in quotes: whether a section of that name may do without a title. */
+static bool untitled(const char *subject)
+{
+    for (int i = 0; subject && i < CONFIG_SECTIONS; i++)
+        if (config_sections[i].untitled &&
+            strncmp(config_sections[i].name, subject + 1, strlen(subject) - 2) == 0)
+            return true;
+    return false;
+}
+
 static void on_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[256];
@@ -154,6 +159,8 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list args)
         code = unknown_name(cfg->name, subject + 1);
     } else if (strncmp(text, "found duplicate title", 21) == 0 && subject) {
         code = err(ERR_CONFIG, "a second section with the name %s", subject);
+    } else if (strncmp(text, "missing title", 13) == 0 && untitled(subject)) {
+        code = err(ERR_CONFIG, "missing opening brace for section %s", subject);
     } else {
         code = err(ERR_CONFIG, "%s", text);
     }
@@ -207,7 +214,7 @@ int config_syntax(struct config *c, const char *text, const char *name,
                   struct config_origins *origins)
 {
     struct reader r = {.c = c, .name = name, .origins = origins};
-    char *plain = malloc(strlen(text) + 1);
+    char *plain = malloc(2 * strlen(text) + 1);
 
     if (!plain)
         return err(ERR_MEMORY, "out of memory");

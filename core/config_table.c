@@ -5,20 +5,21 @@
 
 #define ONE(type, field, doc)                                                                      \
     {                                                                                              \
-#field, 0, offsetof(struct config, field), sizeof(struct type), 0, doc                     \
+#field, 0, NULL, offsetof(struct config, field), sizeof(struct type), 0, doc               \
     }
-#define MANY(type, name, field, count, max, doc)                                                   \
+#define MANY(type, name, untitled, field, count, max, doc)                                         \
     {                                                                                              \
-        name, max, offsetof(struct config, field), sizeof(struct type),                            \
+        name, max, untitled, offsetof(struct config, field), sizeof(struct type),                  \
             offsetof(struct config, count), doc                                                    \
     }
 
 const struct config_section config_sections[] = {
     ONE(run_config, run, "the run as a whole"),
     ONE(cluster_config, cluster, "ranks, threads and their limits"),
-    MANY(data_config, "data", data, n_data, CONFIG_DATA_MAX, "a data set, by name"),
-    ONE(model_config, model, "the network"),
-    MANY(stage_config, "stage", stages, n_stages, CONFIG_STAGE_MAX,
+    MANY(data_config, "data", NULL, data, n_data, CONFIG_DATA_MAX, "a data set, by name"),
+    MANY(model_config, "model", "model", models, n_models, CONFIG_MODEL_MAX,
+         "the network; several have names, and stages say which is theirs"),
+    MANY(stage_config, "stage", NULL, stages, n_stages, CONFIG_STAGE_MAX,
          "training stages, run in the order given; at least one"),
     ONE(evaluate_config, evaluate, "few-shot evaluation on fixed episodes"),
     ONE(checkpoint_config, checkpoint, "saving"),
@@ -125,6 +126,8 @@ const struct config_key config_keys[] = {
  "what is learned, and how (metaloop list methods)"},
 {"stage", "data", CONFIG_STRING, NULL, 1, LENGTH, NULL, STAGE(data),
  "the data section to train on"},
+{"stage", "model", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(model),
+ "the model section to train; empty: the first"},
 {"stage", "loss", CONFIG_STRING, "", 0, LENGTH, "|cross_entropy|mse", STAGE(loss),
  "empty: cross_entropy where samples have classes, mse where they have targets"},
 {"stage", "way", CONFIG_INT, "5", 1, 4096, NULL, STAGE(way),

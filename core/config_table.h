@@ -29,6 +29,7 @@ struct config_key {
 struct config_section {
     const char *name;
     int max;                       /* 0: once, without a title; else so many, with titles     */
+    const char *untitled;          /* title of one written without; NULL: each must have one  */
     size_t offset, size, n_offset; /* in struct config: (first) instance, its size, the count */
     const char *doc;
 };
@@ -46,6 +47,9 @@ void *config_section_at(const struct config_section *s, const struct config *c, 
 
 /* Fills every key of a zeroed section with its default. ERR_MEMORY. */
 int config_section_init(const struct config_section *s, void *base);
+
+/* One more of a section with titles, filled with defaults. ERR_CONFIG: more than s->max; ERR_MEMORY. */
+int config_section_add(const struct config_section *s, struct config *c, const char *title);
 void config_section_release(const struct config_section *s, void *base);
 
 /* Puts a value into the key's field; a list takes items separated by commas. Errors say
@@ -62,9 +66,9 @@ int config_unknown_key(const char *section, const char *name);
 int config_unknown_section(const char *name);
 
 /* What libconfuse's lexer gets wrong is settled before it sees the text. Copies text to plain
- * (strlen(text) + 1 bytes) with comments blanked, and refuses bytes outside strings that the lexer
+ * (2 * strlen(text) + 1 bytes) with comments blanked and untitled sections given their titles, and refuses bytes outside strings that the lexer
  * would drop, ${...}, strings, comments and sections that do not end, escapes it chokes on. */
-enum { CONFIG_BRACES = 2 * (CONFIG_DATA_MAX + CONFIG_STAGE_MAX) };
+enum { CONFIG_BRACES = 2 * (CONFIG_DATA_MAX + CONFIG_MODEL_MAX + CONFIG_STAGE_MAX) };
 struct config_lines {
     int n_sections;              /* braces opened outside any other            */
     int sections[CONFIG_BRACES]; /* their lines; those beyond are not recorded */

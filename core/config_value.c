@@ -221,6 +221,18 @@ int config_section_init(const struct config_section *s, void *base)
     return 0;
 }
 
+int config_section_add(const struct config_section *s, struct config *c, const char *title)
+{
+    int *n = (int *)((char *)c + s->n_offset);
+
+    if (*n == s->max)
+        return err(ERR_CONFIG, "more than %d '%s' sections", s->max, s->name);
+    void *base = config_section_at(s, c, (*n)++);
+    TRY(config_section_init(s, base));
+    *(char **)base = strdup(title);
+    return *(char **)base ? 0 : err(ERR_MEMORY, "out of memory");
+}
+
 void config_section_release(const struct config_section *s, void *base)
 {
     for (const struct config_key *k = config_keys; k->name; k++) {

@@ -22,7 +22,7 @@ static int mlp_specs(const struct model_config *m, struct layer_spec *specs, int
     int n = 0;
 
     if (2 * m->widths.n + 2 > max)
-        return err(ERR_CONFIG, "model 'mlp' has more than %d hidden layers", max / 2 - 1);
+        return err(ERR_CONFIG, "'widths' has more than %d hidden layers", max / 2 - 1);
     snprintf(activation.type, sizeof activation.type, "%s", m->activation);
     put(specs, &n, (struct layer_spec){.type = "flatten"});
     for (int i = 0; i < m->widths.n; i++) {
@@ -135,7 +135,7 @@ static int spec_parse(struct layer_spec *s, const char *line)
     snprintf(words, sizeof words, "%s", line);
     word = strtok_r(words, " \t", &save);
     if (!word)
-        return err(ERR_CONFIG, "model.layers has an empty line");
+        return err(ERR_CONFIG, "'layers' has an empty line");
     TRY(spec_type(s, line, word));
     while ((word = strtok_r(NULL, " \t", &save)))
         TRY(spec_word(s, line, word));
@@ -145,9 +145,9 @@ static int spec_parse(struct layer_spec *s, const char *line)
 static int layers_specs(const struct model_config *m, struct layer_spec *specs, int max)
 {
     if (m->layers.n == 0)
-        return err(ERR_CONFIG, "model.type is 'layers', but model.layers is empty");
+        return err(ERR_CONFIG, "'type' is layers, but 'layers' is empty");
     if (m->layers.n > max)
-        return err(ERR_CONFIG, "model.layers has more than %d lines", max);
+        return err(ERR_CONFIG, "'layers' has more than %d lines", max);
     for (int i = 0; i < m->layers.n; i++)
         TRY(spec_parse(&specs[i], m->layers.items[i]));
     return m->layers.n;

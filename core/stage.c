@@ -277,15 +277,20 @@ static int outputs(const struct setup *s, const struct stage *stage)
     return episodes ? (int)stage->shape->way : d->n_classes > 1 << 20 ? -1 : (int)d->n_classes;
 }
 
+static bool same_input(const struct net *a, const struct net *b)
+{
+    return a->in.h == b->in.h && a->in.w == b->in.w && a->in.c == b->in.c;
+}
+
 static int stage_net(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->config;
     const struct data *d = &s->data[stage->data];
     const char *loss = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
+    const struct model_config *model = config_find_model(s->config, c->model);
     struct layer_spec specs[NET_MAX];
-    int n = model_specs(&s->config->model, specs, NET_MAX), n_out = outputs(s, stage);
+    int n_out = outputs(s, stage), code;
 
-    TRY(n);
     if (n_out < 0)
         return err(ERR_CONFIG,
                    "stage '%s': data '%s' has classes without end; method '%s' needs data.first",
@@ -293,7 +298,14 @@ static int stage_net(const struct setup *s, struct stage *stage)
     if ((strcmp(loss, "mse") == 0) != (d->n_target > 0))
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
                    c->name, loss, d->name, d->n_target ? "targets" : "classes");
-    TRY(net_plan(&stage->net, specs, n, d->shape, n_out, loss_find(loss)));
+    code = model_specs(model, specs, NET_MAX);
+    if (code >= 0)
+        code = net_plan(&stage->net, specs, code, d->shape, n_out, loss_find(loss));
+    if (code < 0)
+        return err_within(code, "stage '%s', model '%s'", c->name, model->name);
+    if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))
+        return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of other sizes", c->name,
+                   s->stages[stage->anchor].config->name);
     TRY(layout_append(&stage->block, "", &stage->net.layout));
     return stage->form->plan ? stage->form->plan(stage, s) : 0;
 }

@@ -116,6 +116,24 @@ def test_bad_configuration_on_every_rank(tmp_path):
     refused(CONFIG, "train", path, says=[f"{path}:5:", "'way'"], ranks=3)
 
 
+TWO_MODELS = """model { type = "mlp"  widths = {"5"} }
+model wide { type = "mlp"  widths = {"9"} }
+stage first { method = "maml"  data = "glyphs"  way = 3  query = 2  tasks = 4  rounds = 2 }"""
+
+
+def test_each_stage_trains_its_model(tmp_path):
+    path = changed(tmp_path, 'model { type = "conv4"  filters = 4 }', TWO_MODELS)
+    size = [14 * 14 * n + n + 3 * n + 3 for n in (5, 9)]
+    plan = cli.done("check", path, "--set", "stage.meta.model=wide").out
+    assert re.findall(r"(\d+) parameters", plan) == [str(n) for n in size]
+    plan = cli.done("check", path, "--set", "stage.first.model=wide", "--set", "model.wide.widths=7").out
+    assert re.findall(r"(\d+) parameters", plan) == [str(14 * 14 * 7 + 7 + 3 * 7 + 3), str(size[0])]
+    cli.done("train", path, "--set", "stage.meta.model=wide", ranks=3)
+    refused(CONFIG, "check", path, "--set", "stage.meta.model=wied", says=["'wied'", "'wide'"])
+    refused(CONFIG, "check", path, "--set", "stage.meta.model=wide", "--set", "model.wide.type=layers",
+            says=["stage 'meta', model 'wide'", "'layers' is empty"])
+
+
 @pytest.mark.parametrize("value, says", [("stage.meta.wya=3", "way"), ("stage.mata.way=3", "meta"),
                                          ("stage.meta.way=three", "three"), ("way=3", "way")])
 def test_bad_set(value, says, conf):

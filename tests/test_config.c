@@ -76,8 +76,11 @@ static void test_defaults(void **state)
     assert_int_equal(c.data[0].classes.n, 0);
     assert_false(c.data[0].invert);
     assert_true(c.data[0].phase_max == 3.14159265358979);
-    assert_int_equal(c.model.widths.n, 2);
-    assert_string_equal(c.model.widths.items[1], "40");
+    assert_int_equal(c.models[0].widths.n, 2);
+    assert_int_equal(c.n_models, 1);
+    assert_string_equal(c.models[0].name, "model");
+    assert_string_equal(c.models[0].widths.items[1], "40");
+    assert_string_equal(c.stages[0].model, "");
     assert_int_equal(c.n_stages, 1);
     assert_string_equal(c.stages[0].method, "maml");
     assert_string_equal(c.stages[0].data, "d");
@@ -112,9 +115,9 @@ static void test_comments_and_quotes(void **state)
     assert_string_equal(c.data[0].path, "runs//x/y");
     assert_string_equal(c.data[0].labels, "tcp://h/p");
     assert_string_equal(c.data[0].names, "two\nlines");
-    assert_int_equal(c.model.widths.n, 3);
-    assert_string_equal(c.model.widths.items[2], "3");
-    assert_int_equal(c.model.layers.n, 1);
+    assert_int_equal(c.models[0].widths.n, 3);
+    assert_string_equal(c.models[0].widths.items[2], "3");
+    assert_int_equal(c.models[0].layers.n, 1);
     assert_true(c.stages[0].rate == 1e-3 && c.stages[0].clip == 100 &&
                 c.stages[0].inner_rate == 0.5);
     assert_int_equal(c.evaluate.data.n, 1);
@@ -125,8 +128,76 @@ static void test_comments_and_quotes(void **state)
     assert_int_equal(c.stages[1].way, 2);
     config_release(&c);
     accepted(&c, SMALL "model { widths = {} }");
-    assert_int_equal(c.model.widths.n, 0);
+    assert_int_equal(c.models[0].widths.n, 0);
     config_release(&c);
+}
+
+/* The same where the name is left out, whatever stands between it and the brace. */
+static void test_models(void **state)
+{
+    (void)state;
+    static const char *const untitled[] = {
+        "model {",           "model{",     "model\n# {\n\t{", "'model' {",
+        "/**/model /* {*/{", "\"model\"{", "model model {"};
+    struct config c;
+
+    for (size_t i = 0; i < sizeof untitled / sizeof *untitled; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "data model { path = 'model {' }%s filters = 3 }\nmodel teacher { filters = 7 }\n"
+                 "stage a { data = model } stage b { data = model model = teacher }\n"
+                 "stage model { data = model model = model }",
+                 untitled[i]);
+        accepted(&c, text);
+        assert_int_equal(c.n_models, 2);
+        assert_string_equal(c.models[0].name, "model");
+        assert_int_equal(c.models[0].filters, 3);
+        assert_string_equal(c.models[1].name, "teacher");
+        assert_int_equal(c.models[1].filters, 7);
+        assert_string_equal(c.data[0].path, "model {");
+        assert_ptr_equal(config_find_model(&c, c.stages[0].model), &c.models[0]);
+        assert_ptr_equal(config_find_model(&c, c.stages[1].model), &c.models[1]);
+        assert_ptr_equal(config_find_model(&c, c.stages[2].model), &c.models[0]);
+        assert_null(config_find_model(&c, "none"));
+        config_release(&c);
+    }
+    accepted(&c, "model a { filters = 3 } model { filters = 4 }" SMALL);
+    assert_int_equal(config_find_model(&c, "")->filters, 3);
+    assert_int_equal(config_find_model(&c, "model")->filters, 4);
+    config_release(&c);
+}
+
+static void test_models_refused(void **state)
+{
+    (void)state;
+    char many[512] = "", title[32];
+
+    refused("data train {}\nmodel {}\nmodel teacher {}\n\nstage s {\n data = train\n"
+            " model = techer }",
+            "f.conf:5: stage 's' uses model 'techer', which is not defined, did you mean "
+            "'teacher'?");
+    refused("data d {}\nstage s { data = d model = zzzzzzz }",
+            "f.conf:2: stage 's' uses model 'zzzzzzz', which is not defined");
+    refused("model {}\nmodel\n{ }", "f.conf:3: a second section with the name 'model'");
+    refused("model {}\n\nmodel model { }", "f.conf:3: a second section with the name 'model'");
+    refused("model a {}\nmodel a { }", "f.conf:2: a second section with the name 'a'");
+    refused("model # {\n\n{ /*\n*/ type = mlp\n filters = 0 }",
+            "f.conf:5: 'filters' is 0, must be between 1 and 4096");
+    refused("model{}\nmodel teacher {}\nstage s { way = 0 }",
+            "f.conf:3: 'way' is 0, must be between 1 and 4096");
+    refused("model\n{\n}\nmodle {}", "f.conf:4: unknown section 'modle', did you mean 'model'?");
+    refused("model '' {}",
+            "f.conf:1: the name of a 'model' section has 0 characters, must have 1 to 63");
+    refused("model a.b {}", "f.conf:1: the name 'a.b' of a 'model' section may hold only letters, "
+                            "digits, '_' and '-'");
+    refused("\nmodel = {}", "f.conf:2: missing opening brace for section 'model'");
+    refused("\nmodel a b {}", "f.conf:2: missing opening brace for section 'model'");
+    refused("\nmodel model model {}", "f.conf:2: missing opening brace for section 'model'");
+    for (int i = 0; i <= CONFIG_MODEL_MAX; i++) {
+        snprintf(title, sizeof title, i ? "model m%d {}\n" : "model {}\n", i);
+        strcat(many, title);
+    }
+    refused(many, "f.conf:9: more than 8 'model' sections");
 }
 
 static void test_unknown(void **state)
@@ -273,11 +344,39 @@ static void test_sets(void **state)
     assert_string_equal(c.run.directory, "runs/other");
     assert_string_equal(c.data[0].path, "a=b c");
     assert_int_equal(c.evaluate.data.n, 2);
-    assert_int_equal(c.model.widths.n, 0);
+    assert_int_equal(c.models[0].widths.n, 0);
     assert_true(c.data[0].x_min == 6 && c.data[0].x_max == 7 && c.data[0].invert);
-    assert_int_equal(c.model.layers.n, 2);
-    assert_string_equal(c.model.layers.items[0], "conv a=1");
+    assert_int_equal(c.models[0].layers.n, 2);
+    assert_string_equal(c.models[0].layers.items[0], "conv a=1");
     config_release(&c);
+}
+
+static void test_sets_of_models(void **state)
+{
+    (void)state;
+    const char *named[] = {"model.filters=5", "model.teacher.filters=6", "stage.s.model=teacher"};
+    const char *only[] = {"model.filters=5"};
+    struct config c;
+
+    assert_int_equal(config_parse(&c, SMALL "model teacher {} model {}", "f", named, 3), 0);
+    assert_int_equal(config_find_model(&c, "model")->filters, 5);
+    assert_int_equal(config_find_model(&c, c.stages[0].model)->filters, 6);
+    config_release(&c);
+    assert_int_equal(config_parse(&c, SMALL "model teacher {}", "f", only, 1), 0);
+    assert_int_equal(c.n_models, 1);
+    assert_int_equal(config_find_model(&c, "teacher")->filters, 5);
+    config_release(&c);
+    assert_int_equal(config_parse(&c, SMALL, "f", only, 1), 0);
+    assert_int_equal(config_find_model(&c, "")->filters, 5);
+    config_release(&c);
+    set_refused(SMALL "model a {} model b {}", only[0],
+                "--set 'model.filters=5': must name the model, as in model.NAME.filters=5");
+    set_refused(SMALL "model {} model teacher {}", "model.techer.filters=5",
+                "--set 'model.techer.filters=5': no model 'techer', did you mean 'teacher'?");
+    set_refused(
+        SMALL "model {} model teacher {}", "stage.s.model=techer",
+        "--set 'stage.s.model=techer': stage 's' uses model 'techer', which is not defined, "
+        "did you mean 'teacher'?");
 }
 
 static void test_sets_refused(void **state)
@@ -301,6 +400,9 @@ static void test_sets_refused(void **state)
         {"stage.s.data=", "'data' has 0 bytes, must have 1 to 4096"},
         {"evaluate.data=d,x", "section 'evaluate' uses data 'x', which is not defined"},
         {"model.widths=40,,40", "'widths' is '', must be a whole number"},
+        {"modle.widths=40", "unknown section 'modle', did you mean 'model'?"},
+        {"model.width=40", "unknown key 'width' in section 'model', did you mean 'widths'?"},
+        {"model.teacher.widths=40", "no model 'teacher'"},
         {"data.d.x_min=6", "data 'd' has x_min 6 above x_max 5"},
         {"run.name=\xff", "'name' is not UTF-8 (byte 0xff)"},
     };
@@ -357,6 +459,8 @@ static void test_floods(void **state)
     flood("", "run{", "f.conf:1: the section that starts here does not end");
     flood("", "}", "f.conf:1: unexpected closing brace");
     flood("", "run{}\n", "f.conf:2: a second section 'run'");
+    flood("", "model{}", "f.conf:1: a second section with the name 'model'");
+    flood("", "model{", "f.conf:1: the section that starts here does not end");
     flood("", "a=1\n", "f.conf:1: unknown section 'a'");
     flood("run{}", "\"", "f.conf:1: an empty string as a name");
     flood("data ", "x", "f.conf:1: premature end of file");
@@ -381,7 +485,7 @@ static void test_long_lists(void **state)
     most[2 * CONFIG_ITEMS_MAX - 1] = '\0';
     assert_true(asprintf(&text, SMALL "model { widths = {%s} }", most) > 0);
     accepted(&c, text);
-    assert_int_equal(c.model.widths.n, CONFIG_ITEMS_MAX);
+    assert_int_equal(c.models[0].widths.n, CONFIG_ITEMS_MAX);
     assert_non_null(printed = config_text(&c));
     config_release(&c);
     accepted(&c, printed);
@@ -396,7 +500,7 @@ static void test_long_lists(void **state)
     free(text);
     snprintf(set, sizeof set, "model.widths=%s", most);
     assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1), 0);
-    assert_int_equal(c.model.widths.n, CONFIG_ITEMS_MAX);
+    assert_int_equal(c.models[0].widths.n, CONFIG_ITEMS_MAX);
     config_release(&c);
     strcat(set, ",7");
     assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1), ERR_CONFIG);
@@ -449,14 +553,15 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_comments_and_quotes),
-        cmocka_unit_test(test_unknown),    cmocka_unit_test(test_quoted_path),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_structure),  cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_sets),       cmocka_unit_test(test_sets_refused),
-        cmocka_unit_test(test_files),      cmocka_unit_test(test_floods),
-        cmocka_unit_test(test_long_lists), cmocka_unit_test(test_long_values),
-        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_comments_and_quotes),
+        cmocka_unit_test(test_unknown),        cmocka_unit_test(test_quoted_path),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_structure),      cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_sets),           cmocka_unit_test(test_sets_refused),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_floods),
+        cmocka_unit_test(test_long_lists),     cmocka_unit_test(test_long_values),
+        cmocka_unit_test(test_nearest),        cmocka_unit_test(test_models),
+        cmocka_unit_test(test_models_refused), cmocka_unit_test(test_sets_of_models),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

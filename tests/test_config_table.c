@@ -55,6 +55,8 @@ static void other_value(char *text, const struct config_key *k)
 
     if (strcmp(k->name, "data") == 0)
         sprintf(end, k->type == CONFIG_LIST ? "{d, e}" : "e");
+    else if (strcmp(k->name, "model") == 0)
+        strcpy(end, "e");
     else if (k->type == CONFIG_INT)
         sprintf(end, "%.0f", atof(k->preset) == k->max ? k->min : k->max);
     else if (k->type == CONFIG_REAL)
@@ -76,7 +78,7 @@ static char *full_text(void)
 {
     char *text = calloc(1, 65536);
 
-    strcpy(text, "data d { }\n");
+    strcpy(text, "data d { }\nmodel { filters = 3 }\n");
     for (int i = 0; i < CONFIG_SECTIONS; i++) {
         const struct config_section *s = &config_sections[i];
         sprintf(text + strlen(text), "%s %s {\n", s->name, s->max ? "e" : "");
@@ -121,6 +123,9 @@ static void configs_equal(const struct config *a, const struct config *b)
                 if (strcmp(k->section, s->name) == 0)
                     assert_true(
                         field_equal(k, config_section_at(s, a, j), config_section_at(s, b, j)));
+        for (int j = 0; s->max && j < config_section_count(s, a); j++)
+            assert_string_equal(*(char **)config_section_at(s, a, j),
+                                *(char **)config_section_at(s, b, j));
     }
 }
 
@@ -133,13 +138,15 @@ static void test_round_trip(void **state)
     accepted(&first, text);
     assert_string_equal(first.run.name, nasty);
     char *printed = config_text(&first);
+    assert_non_null(strstr(printed, "}\nmodel {\n"));
+    assert_non_null(strstr(printed, "}\nmodel e {\n"));
     accepted(&again, printed);
     configs_equal(&first, &again);
     assert_string_equal(again.stages[0].name, "e");
     char *reprinted = config_text(&again);
     assert_string_equal(printed, reprinted);
 
-    accepted(&plain, "data d {} data e {} stage e { data = d }");
+    accepted(&plain, "data d {} data e {} model {} model e {} stage e { data = d }");
     for (int i = 0; i < CONFIG_SECTIONS; i++) /* every key was another */
         for (const struct config_key *k = config_keys; k->name; k++)
             if (strcmp(k->section, config_sections[i].name) == 0) {
@@ -220,7 +227,7 @@ static void test_table(void **state)
         if (k->preset && config_key_set(k, base, k->preset) < 0)
             fail_msg("the default of '%s.%s': %s", k->section, k->name, err_text());
     }
-    c.n_data = c.n_stages = 1;
+    c.n_data = c.n_models = c.n_stages = 1;
     config_release(&c);
 }
 
@@ -243,6 +250,7 @@ static void test_document(void **state)
             assert_non_null(strstr(at, k->doc));
         }
         assert_true(!markdown || strstr(text, "### `stage NAME`"));
+        assert_true(!markdown || strstr(text, "### `model [NAME]`"));
         free(text);
     }
 }

@@ -7,6 +7,7 @@ enum { TRIED = 8 };
 static const char base[] = "data source { format = sinusoid }\n"
                            "data other { format = glyphs }\n"
                            "model { type = mlp }\n"
+                           "model teacher { type = conv4 }\n"
                            "stage meta { method = maml data = source }\n";
 
 static int lines_of(char *text, const char **lines)

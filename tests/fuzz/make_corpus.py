@@ -42,11 +42,14 @@ def put_config():
         'stage a-b { method = maml data = source rate = 1e-3 }\nevaluate { data = {source} }\n')
     put("config", "lists", "data a { format = sinusoid classes = {} classes += {x} }\nrun {}\n"
         "stage s { method = fomaml data = a rotations = none }\n")
+    put("config", "models", "model/**/{ filters = 3 }\nmodel # {\nteacher { type = mlp }\ndata model {}\n"
+        "stage s { data = model model = teacher }\n")
 
 
 def put_lines():
     put("sets", "numbers", "run.seed=3\nstage.meta.rounds=100\nstage.meta.rate=1e-3\nmodel.widths=1,2,3")
     put("sets", "texts", "evaluate.data=source,other\ndata.other.rotations=draw\nrun.name=a\"b\\$\x01\ncluster.lease=2.5")
+    put("sets", "models", "model.filters=3\nmodel.teacher.widths=4\nstage.meta.model=teacher")
     put("sets", "wrong", "stage.mata.rounds=1")
     put("options", "train", "cluster.conf\n--set\nrun.seed=3\n--set=a.b=c\n--resume\n--run\nruns/x\n--quiet")
     put("options", "evaluate", "c.conf\n--checkpoint=f\n--episodes\n1000\n--domain=target\n--json")
