@@ -60,7 +60,7 @@ static void add_kept(struct checkpoint_info *info, const struct stage *s, const 
 {
     struct kept *k = &info->kept[info->n_kept++];
 
-    snprintf(k->name, sizeof k->name, "%s", s->config->name);
+    snprintf(k->name, sizeof k->name, "%02d", s->index);
     k->layout = &s->layout;
     k->theta = theta;
 }

@@ -151,10 +151,13 @@ static int read_kept(struct train *t, const char *path)
 
         if (s->index != t->stage->anchor && !train_needs(t->setup, j, i + 1))
             continue;
+        char name[KEPT_NAME];
+
+        snprintf(name, sizeof name, "%02d", j);
         t->kept[j] = malloc(s->layout.n * sizeof(real));
         if (!t->kept[j])
             return err(ERR_MEMORY, "no memory to keep %zu parameters", s->layout.n);
-        TRY(checkpoint_read_kept(path, s->config->name, &s->layout, t->kept[j]));
+        TRY(checkpoint_read_kept(path, name, &s->layout, t->kept[j]));
     }
     return 0;
 }

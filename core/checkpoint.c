@@ -66,14 +66,14 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
     return safetensors_write(path, tensors, n, texts, sizeof texts / sizeof *texts);
 }
 
-static void state_prefix(const char *state, char where[CHECKPOINT_TEXT])
+static void state_prefix(const char *state, char where[KEPT_NAME + 8])
 {
-    snprintf(where, CHECKPOINT_TEXT, "optimizer.%s.", state);
+    snprintf(where, KEPT_NAME + 8, "optimizer.%s.", state);
 }
 
-static void kept_prefix(const char *name, char where[CHECKPOINT_TEXT])
+static void kept_prefix(const char *name, char where[KEPT_NAME + 8])
 {
-    snprintf(where, CHECKPOINT_TEXT, "kept.%s.", name);
+    snprintf(where, KEPT_NAME + 8, "kept.%s.", name);
 }
 
 /* Tensors of a checkpoint; *room: their reals. */
@@ -106,7 +106,7 @@ int checkpoint_write(const char *path, const struct layout *l, const real *theta
     size_t room = 0;
     struct tensor *tensors = calloc((size_t)count_tensors(l, n_state, info, &room), sizeof *tensors);
     real *bulk = malloc(room * sizeof *bulk), *at = bulk;
-    char where[CHECKPOINT_TEXT];
+    char where[KEPT_NAME + 8];
 
     if (!tensors || !bulk) {
         free(tensors);
@@ -286,7 +286,7 @@ static int read_all(const struct safetensors *f, const char *path, const struct 
     TRY(read_vector(f, path, l, "", theta));
     for (int i = 0; state && i < ops->n_state; i++) {
         real *vector = state + (size_t)i * l->n;
-        char where[CHECKPOINT_TEXT];
+        char where[KEPT_NAME + 8];
 
         memset(vector, 0, l->n * sizeof *vector);
         state_prefix(ops->state_names[i], where);
@@ -311,7 +311,7 @@ int checkpoint_read(const char *path, const struct layout *l, real *theta,
 
 int checkpoint_read_kept(const char *path, const char *name, const struct layout *l, real *theta)
 {
-    char where[CHECKPOINT_TEXT];
+    char where[KEPT_NAME + 8];
     struct safetensors f;
     int code;
 

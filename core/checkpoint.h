@@ -13,11 +13,11 @@
 #include "core/real.h"
 #include "core/safetensors.h"
 
-enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 8 };
+enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 8, KEPT_NAME = 32 };
 
 /* Parameters that a later stage starts from or is anchored to: tensors "kept.NAME.conv1.weight". */
 struct kept {
-    char name[CHECKPOINT_TEXT / 2];
+    char name[KEPT_NAME];
     const struct layout *layout; /* borrowed */
     const real *theta;           /* borrowed (P of it) */
 };

@@ -27,7 +27,7 @@ const char *role_name(enum role role);
 enum init { INIT_CONSTANT, INIT_UNIFORM }; /* the constant `scale`; uniform on [-scale, scale] */
 
 struct segment {
-    char name[64];    /* "conv1.weight"                                                    */
+    char name[56];    /* "conv1.weight"                                                    */
     int n_dims;       /* 1, 2 or 4                                                         */
     size_t dims[4];   /* PyTorch's shape                                                   */
     size_t offset, n; /* place in the vector                                               */

@@ -12,7 +12,7 @@
 #include "core/optim.h"
 #include "core/task.h"
 
-struct part { /* a network beside the main one */
+struct aux { /* a network beside the main one */
     char name[16];
     struct net net;
     size_t offset; /* of its weights in the block */
@@ -38,7 +38,7 @@ struct stage {
     uint32_t n_tasks, n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
     struct net net;
     int n_parts;
-    struct part parts[PARTS_MAX];
+    struct aux parts[PARTS_MAX];
     struct layout block, layout;
     int n_blocks;
     uint32_t steps; /* of a task on its own block; 0: the coordinator steps */
@@ -77,7 +77,7 @@ int stage_open(struct setup *s, int index);
 int stage_add(struct stage *stage, const char *name, enum role role,
               const struct layer_spec *specs, int n_specs, struct shape in, int n_out,
               const char *loss);
-const struct part *stage_part(const struct stage *stage, const char *name); /* NULL: it has none */
+const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
 
 /* The network that data section `data` is measured with: the old task's head for lwf, else the main one. */
 bool stage_measures_old(const struct stage *stage, int data);

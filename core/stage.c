@@ -123,7 +123,7 @@ static int check_shape(const struct setup *s, const struct stage *stage, const c
 
 static int outputs_for(const struct setup *s, const struct stage *stage, int data)
 {
-    const struct part *old = stage_part(stage, "old");
+    const struct aux *old = stage_aux(stage, "old");
 
     (void)s;
     return old && stage_measures_old(stage, data) ? old->net.n_out : stage->net.n_out;
@@ -233,7 +233,7 @@ static int stage_draws(const struct setup *s, struct stage *stage)
 
 /* ---- its vector ---- */
 
-const struct part *stage_part(const struct stage *stage, const char *name)
+const struct aux *stage_aux(const struct stage *stage, const char *name)
 {
     for (int i = 0; i < stage->n_parts; i++)
         if (strcmp(stage->parts[i].name, name) == 0)
@@ -252,7 +252,7 @@ int stage_add(struct stage *stage, const char *name, enum role role,
               const struct layer_spec *specs, int n_specs, struct shape in, int n_out,
               const char *loss)
 {
-    struct part *p = &stage->parts[stage->n_parts];
+    struct aux *p = &stage->parts[stage->n_parts];
 
     if (stage->n_parts == PARTS_MAX)
         return err(ERR_CONFIG, "stage '%s' has more than %d networks", stage->config->name,

@@ -45,7 +45,7 @@ static int outer(struct proof *p, const real *theta, double *loss, real *grad)
 /* A direction of length 1 without the statistics, which are no function's variables. */
 static void draw_direction(struct proof *p, uint32_t which)
 {
-    const struct layout *l = &p->solo->stage->net.layout;
+    const struct layout *l = &p->solo->stage->layout;
     struct rng r;
     double sum = 0;
 
@@ -89,7 +89,7 @@ static int prove(struct proof *p)
     double loss, scale, worst = 0, limit = 20 * pow(REAL_EPS, 2.0 / 3);
 
     sampler_draw(&sampler, 0, &p->task);
-    layout_init(&p->solo->stage->net.layout, (uint64_t)p->solo->config.run.seed, p->theta);
+    layout_init(&p->solo->stage->layout, (uint64_t)p->solo->config.run.seed, p->theta);
     TRY(outer(p, p->theta, &loss, p->grad));
     scale = optim_clip(p->grad, p->n, 0);
     for (uint32_t i = 0; i < DIRECTIONS; i++)
@@ -105,7 +105,7 @@ static int prove(struct proof *p)
 
 int prove_gradients(const struct solo *s)
 {
-    struct proof p = {.solo = s, .n = s->stage->net.layout.n};
+    struct proof p = {.solo = s, .n = s->stage->layout.n};
     struct arena measure = arena_measuring();
     int code;
 

@@ -32,7 +32,7 @@ static int solo_finish(struct solo *s, const struct options *o)
 
     blas_single_thread();
     if (code >= 0)
-        code = setup_open(&s->setup, &s->config, options_data_root(o));
+        code = setup_open(&s->setup, &s->config, options_data_root(o), method_form);
     if (code >= 0)
         code = setup_stage(&s->setup, o->stage, &s->stage);
     if (code < 0)

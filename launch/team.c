@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
+#include "worker/method.h"
 #include "worker/serve.h"
 
 volatile sig_atomic_t team_stop;
@@ -49,7 +50,7 @@ static int team_open(struct team *t, struct comm *comm)
     if (!t->configuration)
         return err(ERR_MEMORY, "no memory for the configuration's text");
     TRY(crew_invite(&t->crew, comm, t->configuration, options_data_root(o)));
-    TRY(setup_open(&t->setup, &t->config, options_data_root(o)));
+    TRY(setup_open(&t->setup, &t->config, options_data_root(o), method_form));
     return crew_gather(&t->crew, &t->setup);
 }
 

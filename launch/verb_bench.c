@@ -29,7 +29,7 @@ struct bench {
 static void lay_out(struct bench *b, struct arena *a)
 {
     task_init(&b->task, b->solo.stage->train, a);
-    b->theta = arena_reals(a, b->solo.stage->net.layout.n);
+    b->theta = arena_reals(a, b->solo.stage->layout.n);
     b->a = arena_reals(a, SIDE * SIDE);
     b->b = arena_reals(a, SIDE * SIDE);
     b->c = arena_reals(a, SIDE * SIDE);
@@ -79,7 +79,7 @@ static int measure(struct bench *b)
     struct rng r;
 
     rng_init(&r, 1, RNG_INIT, 0, 0);
-    layout_init(&b->solo.stage->net.layout, 1, 0, b->theta);
+    layout_init(&b->solo.stage->layout, 1, 0, b->theta);
     for (size_t i = 0; i < SIDE * SIDE; i++)
         b->a[i] = b->b[i] = (real)rng_uniform(&r, -1, 1);
     time_gemm(b);

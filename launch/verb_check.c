@@ -72,10 +72,10 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     printf("  %ld inner steps at %g, then %s at %g, %s\n", (long)c->inner_steps, c->inner_rate,
            c->optimizer, c->rate, c->schedule);
     print_layers(&stage->net);
-    print_segments(&stage->net.layout);
+    print_segments(&stage->layout);
     printf("  %zu parameters, loss %s, %.4g MFLOP a task, digest of the layout %016lx\n",
-           stage->net.layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,
-           (unsigned long)layout_digest(&stage->net.layout));
+           stage->layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,
+           (unsigned long)layout_digest(&stage->layout));
     printf("  activations of inner steps: %s\n",
            e.method.train.n_tapes == c->inner_steps ? "kept" : "recomputed (cluster.memory)");
     engine_close(&e);

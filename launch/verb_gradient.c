@@ -106,9 +106,9 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
 
     TRY(read_part(f, path, s, "support", a, &g->part[0]));
     TRY(read_part(f, path, s, "query", a, &g->part[1]));
-    g->theta = arena_reals(a, s->net.layout.n);
-    g->grad = arena_reals(a, s->net.layout.n);
-    g->bulk = arena_reals(a, s->net.layout.n);
+    g->theta = arena_reals(a, s->layout.n);
+    g->grad = arena_reals(a, s->layout.n);
+    g->bulk = arena_reals(a, s->layout.n);
     g->outputs = arena_reals(a, (size_t)(spec.inner_steps + 1) * (size_t)g->part[1].n *
                                     (size_t)s->net.n_out);
     spec.n_support = g->part[0].n;

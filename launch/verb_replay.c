@@ -34,7 +34,7 @@ static int choose_stage(struct replay *r, const struct task *t)
 
 static int load_theta(struct replay *r)
 {
-    const struct layout *l = &r->solo.stage->net.layout;
+    const struct layout *l = &r->solo.stage->layout;
     struct checkpoint_info info;
 
     r->theta = malloc(l->n * sizeof *r->theta);

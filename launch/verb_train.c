@@ -171,10 +171,10 @@ static int lead_evaluate(struct team *t, void *context)
 
     (void)context;
     TRY(setup_stage(&t->setup, t->options->stage, &stage));
-    theta = malloc(stage->net.layout.n * sizeof *theta);
+    theta = malloc(stage->layout.n * sizeof *theta);
     if (!theta)
-        return err(ERR_MEMORY, "no memory for %zu parameters", stage->net.layout.n);
-    code = checkpoint_read(t->options->checkpoint, &stage->net.layout, theta, NULL, NULL, &info);
+        return err(ERR_MEMORY, "no memory for %zu parameters", stage->layout.n);
+    code = checkpoint_read(t->options->checkpoint, &stage->layout, theta, NULL, NULL, &info);
     if (code >= 0)
         code = evaluate_all(t, stage, theta);
     free(theta);

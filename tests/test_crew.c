@@ -192,9 +192,9 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
     }
     assert_int_equal(config_parse(&s->config, text, "text", NULL, 0), 0);
     assert_int_equal(crew_invite(&s->crew, &s->ends[0], text, ""), 0);
-    assert_int_equal(setup_open(&s->setup, &s->config, ""), 0);
-    s->theta = malloc(s->setup.stages[0].net.layout.n * sizeof *s->theta);
-    layout_init(&s->setup.stages[0].net.layout, 1, 0, s->theta);
+    assert_int_equal(setup_open(&s->setup, &s->config, "", method_form), 0);
+    s->theta = malloc(s->setup.stages[0].layout.n * sizeof *s->theta);
+    layout_init(&s->setup.stages[0].layout, 1, 0, s->theta);
 }
 
 static void scene_close(struct scene *s)

@@ -224,10 +224,10 @@ static struct place *place_open(void)
     snprintf(p->directory, sizeof p->directory, "/tmp/aside-XXXXXX");
     assert_non_null(mkdtemp(p->directory));
     assert_int_equal(config_parse(&p->config, text, "text", NULL, 0), 0);
-    assert_int_equal(setup_open(&p->setup, &p->config, "."), 0);
+    assert_int_equal(setup_open(&p->setup, &p->config, ".", method_form), 0);
     assert_int_equal(arena_init(&p->arena, 4096), 0);
     task_init(&p->task, size, &p->arena);
-    l = &p->setup.stages[0].net.layout;
+    l = &p->setup.stages[0].layout;
     p->theta = malloc(l->n * sizeof *p->theta);
     layout_init(l, 1, 0, p->theta);
     p->crew = (struct crew){.setup = &p->setup, .tasks = &p->task};
@@ -259,7 +259,7 @@ static struct round round_of(const struct place *p, enum purpose purpose, uint64
 
 static void record(struct place *p, const struct round *r, struct slots s)
 {
-    const struct layout *l = &p->setup.stages[0].net.layout;
+    const struct layout *l = &p->setup.stages[0].layout;
     real *scratch = malloc(l->n * sizeof *scratch);
 
     p->crew.failed.slots = s;
@@ -307,7 +307,7 @@ static void test_files(void **state)
     struct place *p = place_open();
     struct round r = round_of(p, PURPOSE_TRAIN, 6), e = round_of(p, PURPOSE_EVALUATE, 6);
     struct checkpoint_info info;
-    real *theta = malloc(p->setup.stages[0].net.layout.n * sizeof *theta);
+    real *theta = malloc(p->setup.stages[0].layout.n * sizeof *theta);
 
     (void)state;
     record(p, &r, list_of(0, 1, 0));
@@ -318,10 +318,10 @@ static void test_files(void **state)
     assert_int_equal(task_in(p, p->file), 6003);
     assert_string_equal(strrchr(p->file, '/'), "/task-00-000000006-000003.bin");
     assert_true(is_there(p, "aside-00-000000005.safetensors")); /* theta after 5 rounds */
-    assert_int_equal(checkpoint_read(p->aside.parameters, &p->setup.stages[0].net.layout, theta,
+    assert_int_equal(checkpoint_read(p->aside.parameters, &p->setup.stages[0].layout, theta,
                                      NULL, NULL, &info),
                      0);
-    assert_memory_equal(theta, p->theta, p->setup.stages[0].net.layout.n * sizeof *theta);
+    assert_memory_equal(theta, p->theta, p->setup.stages[0].layout.n * sizeof *theta);
     assert_int_equal(info.round, 5);
     record(p, &e, list_of(1, 4, 1));
     assert_true(is_there(p, "aside-00-000000006.safetensors"));

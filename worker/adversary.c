@@ -52,7 +52,7 @@ int adversary_plan(struct stage *s, const struct setup *setup)
 
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
-    const struct part *d = stage_part(m->stage, "discriminator");
+    const struct aux *d = stage_aux(m->stage, "discriminator");
     int n = spec->n_source > spec->n_target ? spec->n_source : spec->n_target;
 
     taps_find(m->stage, &m->taps);
@@ -84,7 +84,7 @@ static struct batch all_of(struct method *m, int domain, int n, const real *feat
 static double call_them(struct method *m, const struct batch *b, const real *w, double by, real *gw,
                         real *gx)
 {
-    const struct net *d = &stage_part(m->stage, "discriminator")->net;
+    const struct net *d = &stage_aux(m->stage, "discriminator")->net;
     const real *y = net_outputs(d, &m->part_tape);
     struct inlet top = {d->n_layers, m->g_part};
 
@@ -97,7 +97,7 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta,
                       double encoder, double discriminator, real *grad, struct tally *tally)
 {
-    const struct part *p = stage_part(m->stage, "discriminator");
+    const struct aux *p = stage_aux(m->stage, "discriminator");
     const struct net *d = &p->net;
     const real *w = theta + p->offset;
     int act = m->taps.act[0];

@@ -27,7 +27,7 @@ void batch_init_anchor(struct method *m, int n, struct arena *arena)
     m->anchor_tape.evaluate = true;
 }
 
-void batch_init_part(struct method *m, const struct part *p, int n, struct arena *arena)
+void batch_init_part(struct method *m, const struct aux *p, int n, struct arena *arena)
 {
     real *scratch = tape_scratch(&p->net, n, arena);
 

@@ -34,7 +34,7 @@ static void init_evaluate(struct method *m, const struct method_spec *spec, stru
         .n_support = spec->n_support,
         .n_query = spec->n_evaluate,
     };
-    const struct part *old = stage_part(m->stage, "old");
+    const struct aux *old = stage_aux(m->stage, "old");
 
     if (m->stage->few_shot) {
         unroll_init(&m->evaluate, m->net, &s, arena);
@@ -124,7 +124,7 @@ static int measure_samples(const struct net *net, const struct batch *b, const r
 }
 
 /* The old task's outputs from the features of the last forward. */
-static const real *old_outputs(struct method *m, const struct part *old, const real *theta, int n)
+static const real *old_outputs(struct method *m, const struct aux *old, const real *theta, int n)
 {
     struct batch features = {.n = n, .x = m->measure.act[net_features(m->net)].v};
 
@@ -135,7 +135,7 @@ int method_measure(struct method *m, const struct episode *ep, int data, const r
                    struct tally *tally, real *outputs)
 {
     const struct net *net = m->net;
-    const struct part *old = stage_part(m->stage, "old");
+    const struct aux *old = stage_aux(m->stage, "old");
     const real *y = net_forward(net, theta, &ep->source, &m->measure);
 
     if (old && stage_measures_old(m->stage, data)) {

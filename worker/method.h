@@ -83,7 +83,7 @@ void batch_init(struct method *m, const struct method_spec *spec, struct arena *
 void batch_init_anchor(struct method *m, int n, struct arena *arena);
 
 /* A tape of one of the stage's parts. */
-void batch_init_part(struct method *m, const struct part *p, int n, struct arena *arena);
+void batch_init_part(struct method *m, const struct aux *p, int n, struct arena *arena);
 
 /* Forward over a batch; returns the outputs. */
 const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,

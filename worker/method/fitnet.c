@@ -44,7 +44,7 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
 
 static void fitnet_init(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
-    const struct part *p = stage_part(m->stage, "regressor");
+    const struct aux *p = stage_aux(m->stage, "regressor");
 
     taps_find(m->stage, &m->taps);
     batch_init(m, spec, arena);
@@ -56,7 +56,7 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
 static int fitnet_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
                        struct tally *tally)
 {
-    const struct part *p = stage_part(m->stage, "regressor");
+    const struct aux *p = stage_aux(m->stage, "regressor");
     int n = ep->source.n, act = m->taps.act[0], width = p->net.n_out;
     struct batch guided = {.n = n};
     struct inlet top = {p->net.n_layers, m->g_part}, in = {act, m->g_features};

@@ -19,7 +19,7 @@ static int lwf_plan(struct stage *s, const struct setup *setup)
 
 static void lwf_init(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
-    const struct part *old = stage_part(m->stage, "old");
+    const struct aux *old = stage_aux(m->stage, "old");
 
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
@@ -36,7 +36,7 @@ static void scale(size_t n, double by, real *x)
 /* The old outputs' term, its gradient into the old head and m->g_features. */
 static double keep_old(struct method *m, int n, const real *theta, const real *recorded, real *grad)
 {
-    const struct part *p = stage_part(m->stage, "old");
+    const struct aux *p = stage_aux(m->stage, "old");
     const struct net *old = &p->net;
     double t = m->stage->config->temperature, weight = m->stage->config->weight;
     struct batch features = {.n = n, .x = m->source_tape.act[net_features(m->net)].v};
