@@ -22,6 +22,7 @@ void kernels_init(struct kernels *k, enum mmd_family family, double sigma)
     double base = sigma < 1e-200 ? 1e-200 : sigma; /* NaN stays */
 
     *k = (struct kernels){.n = families[family].n, .per_octave = families[family].per_octave};
+    k->flat = sigma < 1e-200;
     for (int i = 0; i < k->n; i++)
         k->over[i] = exp2(-families[family].first - (double)i / k->per_octave) / base;
 }
@@ -37,6 +38,6 @@ double kernels_at(const struct kernels *k, double d, double *slope)
         value += e[i];
         sum += e[i] * k->over[i];
     }
-    *slope = -sum / k->n;
+    *slope = k->flat ? 0 : -sum / k->n;
     return value / k->n;
 }

@@ -2,6 +2,8 @@
 #ifndef CORE_DISCREPANCY_KERNELS_H
 #define CORE_DISCREPANCY_KERNELS_H
 
+#include <stdbool.h>
+
 #include "core/discrepancy.h"
 
 enum { KERNELS_MAX = 33 };
@@ -9,10 +11,11 @@ enum { KERNELS_MAX = 33 };
 /* `per_octave`: kernel i is kernel i + per_octave squared. */
 struct kernels {
     int n, per_octave;
+    bool flat;                /* no bandwidth: the slope is 0 everywhere */
     double over[KERNELS_MAX]; /* 1 / (sigma 2^u), u rising */
 };
 
-/* A bandwidth of zero is taken as 1e-200: then exp is 1 for equal rows and 0 for others. */
+/* A bandwidth below 1e-200 is no bandwidth: then k is 1 for equal rows, 0 for others, and flat. */
 void kernels_init(struct kernels *k, enum mmd_family family, double sigma);
 
 /* The mean at d; *slope is its derivative with respect to d. */
