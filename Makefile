@@ -85,7 +85,8 @@ test:
 	@launch/install-deps test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
-	    build64/tests/conform_layer build64/tests/conform_loss build64/tests/conform_optim
+	    build64/tests/conform_discrepancy build64/tests/conform_layer build64/tests/conform_loss \
+	    build64/tests/conform_optim
 	@$(PYTHON) tests/run
 
 lint:

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/loss.h"
+#include "core/loss/distill.h"
 #include "tests/conform.h"
 
 enum { Y, YT, TARGET, GY, GYT, N_BUFFERS, N_MAX = 5, C_MAX = 20 };
@@ -423,13 +424,164 @@ static void test_mse(void **state)
     assert_int_equal(near("grad", 4, g, want, 0), 0);
 }
 
+/* ---- losses against a teacher, held to the same suite: the target is the teacher's ---- */
+
+#define DISTILL(name_, temperature_)                                                               \
+    static double name_##_value(const struct batch *b, int c, const real *y)                       \
+    {                                                                                              \
+        return distill_value(b->n, c, temperature_, y, b->target);                                 \
+    }                                                                                              \
+    static void name_##_grad(const struct batch *b, int c, const real *y, real *gy)                \
+    {                                                                                              \
+        distill_grad(b->n, c, temperature_, y, b->target, gy);                                     \
+    }
+
+DISTILL(cold, 0.5)
+DISTILL(plain, 1)
+DISTILL(warm, 4)
+
+static double hinted_value(const struct batch *b, int c, const real *y)
+{
+    return hint_value(b->n, c, y, b->target);
+}
+
+static void hinted_grad(const struct batch *b, int c, const real *y, real *gy)
+{
+    hint_grad(b->n, c, y, b->target, gy);
+}
+
+/* the gradient without 1 / temperature, and with temperature^2 */
+static void scaled_grad(const struct batch *b, int c, const real *y, real factor, real *gy)
+{
+    warm_grad(b, c, y, gy);
+    for (int i = 0; i < b->n * c; i++)
+        gy[i] *= factor;
+}
+
+static void no_temperature_grad(const struct batch *b, int c, const real *y, real *gy)
+{
+    scaled_grad(b, c, y, 4, gy);
+}
+
+static void hinton_grad(const struct batch *b, int c, const real *y, real *gy)
+{
+    scaled_grad(b, c, y, 16, gy);
+}
+
+static void teacher_grad(const struct batch *b, int c, const real *y, real *gy)
+{
+    distill_grad(b->n, c, 4, b->target, y, gy);
+}
+
+static void mse_like_grad(const struct batch *b, int c, const real *y, real *gy)
+{
+    hint_grad(b->n * c, 1, y, b->target, gy);
+}
+
+static const struct {
+    struct loss_ops ops;
+    const char *expected;
+} against_teacher[] = {
+    {{"distill, 1/2", "", cold_value, cold_grad, NULL, NULL}, NULL},
+    {{"distill, 1", "", plain_value, plain_grad, NULL, NULL}, NULL},
+    {{"distill, 4", "", warm_value, warm_grad, NULL, NULL}, NULL},
+    {{"hint", "", hinted_value, hinted_grad, NULL, NULL}, NULL},
+    {{"no 1/temperature", "", warm_value, no_temperature_grad, NULL, NULL}, "grad misses"},
+    {{"temperature^2 inside", "", warm_value, hinton_grad, NULL, NULL}, "grad misses"},
+    {{"the teacher's gradient", "", warm_value, teacher_grad, NULL, NULL}, "grad misses"},
+    {{"mean over outputs", "", hinted_value, mse_like_grad, NULL, NULL}, "grad misses"},
+};
+
+static void test_against_teacher(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof against_teacher / sizeof *against_teacher; i++) {
+        const char *expected = against_teacher[i].expected;
+        int code = loss_check(&against_teacher[i].ops);
+
+        if (expected && !can_difference)
+            continue;
+        if (!expected && code)
+            fail_msg("rejects the right loss: %s", err_text());
+        if (expected && (!code || !strstr(err_text(), expected)))
+            fail_msg("'%s': %s", against_teacher[i].ops.name, code ? err_text() : "accepted");
+    }
+}
+
+/* Temperature 2. Teacher 2 (0, log 2, log 5): p = (1, 2, 5)/8; student 2 (log 2, log 2, log 4): q =
+ * (1, 1, 2)/4. Value log 4 - 5/8 log 2; gradient (q - p)/2 for each of one. Then a second sample where
+ * both are p: its value is the entropy of p, its gradient 0. */
+static void test_distill(void **state)
+{
+    double l2 = log(2), l5 = log(5), entropy = (l2 * 3 + 2 * l2 * 2 + 5 * (3 * l2 - l5)) / 8;
+    real teacher[6] = {0, (real)(2 * l2),     (real)(2 * l5),
+                       7, (real)(7 + 2 * l2), (real)(7 + 2 * l5)};
+    real student[6] = {(real)(2 * l2), (real)(2 * l2), (real)(4 * l2), 0,
+                       (real)(2 * l2), (real)(2 * l5)};
+    real g[6], want[6] = {1.0 / 16, 0, -1.0 / 16}, half[6] = {1.0 / 32, 0, -1.0 / 32, 0, 0, 0};
+
+    (void)state;
+    assert_true(fabs(distill_value(1, 3, 2, student, teacher) - (2 * l2 - 5 * l2 / 8)) <
+                4 * REAL_EPS);
+    distill_grad(1, 3, 2, student, teacher, g);
+    assert_int_equal(near("one", 3, g, want, 4 * REAL_EPS), 0);
+    assert_true(fabs(distill_value(1, 3, 2, student + 3, teacher + 3) - entropy) < 8 * REAL_EPS);
+    distill_grad(2, 3, 2, student, teacher, g);
+    assert_int_equal(near("two", 6, g, half, 8 * REAL_EPS), 0);
+}
+
+/* A teacher that is sure, at temperature 1, is a label. */
+static void test_distill_label(void **state)
+{
+    real y[6] = {1, -2, 0.5, 3, 0, -1}, sure[6] = {0, 2000, 0, 0, 0, 2000}, g[6], want[6];
+    int label[2] = {1, 2};
+    struct batch b = {.n = 2, .label = label};
+
+    (void)state;
+    assert_true(fabs(distill_value(2, 3, 1, y, sure) - cross_entropy()->value(&b, 3, y)) < 1e-14);
+    distill_grad(2, 3, 1, y, sure, g);
+    cross_entropy()->grad(&b, 3, y, want);
+    assert_int_equal(near("grad", 6, g, want, 2 * REAL_EPS), 0);
+}
+
+/* Logits of any size: 10000 apart. */
+static void test_distill_large(void **state)
+{
+    real y[3] = {10000, -10000, 0}, teacher[3] = {-10000, 10000, 0}, g[3], want[3] = {0.5, -0.5, 0};
+
+    (void)state;
+    assert_true(fabs(distill_value(1, 3, 2, y, teacher) - 10000) < 1e-9);
+    distill_grad(1, 3, 2, y, teacher, g);
+    assert_int_equal(near("grad", 3, g, want, 0), 0);
+}
+
+static void test_hint(void **state)
+{
+    real y[4] = {1, 2, 3, 4}, hint[4] = {0, 4, 3, 1}, g[4], want[4] = {0.5, -1, 0, 1.5};
+
+    (void)state;
+    assert_true(hint_value(2, 2, y, hint) == 14.0 / 4);
+    assert_true(hint_value(1, 4, y, hint) == 7);
+    hint_grad(2, 2, y, hint, g);
+    assert_int_equal(near("grad", 4, g, want, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),    cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_broken),   cmocka_unit_test(test_uniform_logits),
-        cmocka_unit_test(test_softmax),  cmocka_unit_test(test_large_logits),
-        cmocka_unit_test(test_accuracy), cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_uniform_logits),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_large_logits),
+        cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_against_teacher),
+        cmocka_unit_test(test_distill),
+        cmocka_unit_test(test_distill_label),
+        cmocka_unit_test(test_distill_large),
+        cmocka_unit_test(test_hint),
     };
 
     return cmocka_run_group_tests_name("conform_loss", tests, NULL, NULL);

@@ -1,42 +1,22 @@
 /* crossentropy.c - softmax cross-entropy: mean over samples of log sum exp(y) - y_label.
  *                                                                            math.md (3.1)
  *     g = (softmax(y) - onehot) / n,   g.t = softmax * (y.t - <softmax, y.t>) / n            */
-#include <math.h>
-
 #include "core/loss.h"
-
-static double largest(int c, const real *y)
-{
-    double top = y[0];
-
-    for (int i = 1; i < c; i++)
-        top = y[i] > top ? y[i] : top;
-    return top;
-}
-
-/* log of the sum of exp(y), safe for any finite y */
-static double log_sum_exp(int c, const real *y)
-{
-    double top = largest(c, y), sum = 0;
-
-    for (int i = 0; i < c; i++)
-        sum += exp(y[i] - top);
-    return top + log(sum);
-}
+#include "core/loss/softmax.h"
 
 static double crossentropy_value(const struct batch *b, int c, const real *y)
 {
     double sum = 0;
 
     for (int k = 0; k < b->n; k++, y += c)
-        sum += log_sum_exp(c, y) - y[b->label[k]];
+        sum += softmax_log_sum(c, y, 1) - y[b->label[k]];
     return sum / b->n;
 }
 
 static void crossentropy_grad(const struct batch *b, int c, const real *y, real *gy)
 {
     for (int k = 0; k < b->n; k++, y += c, gy += c) {
-        double log_sum = log_sum_exp(c, y);
+        double log_sum = softmax_log_sum(c, y, 1);
 
         for (int i = 0; i < c; i++)
             gy[i] = (real)((exp(y[i] - log_sum) - (i == b->label[k])) / b->n);
@@ -47,7 +27,7 @@ static void crossentropy_grad_tangent(const struct batch *b, int c, const real *
                                       real *gyt)
 {
     for (int k = 0; k < b->n; k++, y += c, yt += c, gyt += c) {
-        double log_sum = log_sum_exp(c, y), mean = 0;
+        double log_sum = softmax_log_sum(c, y, 1), mean = 0;
 
         for (int i = 0; i < c; i++)
             mean += exp(y[i] - log_sum) * yt[i];
