@@ -80,7 +80,7 @@ int round_send_params(struct transaction *p)
     p->n_children = tree_children(&tree, 0, child);
     p->h.kind = MESSAGE_PARAMS;
     for (int i = 0; i < p->n_children; i++)
-        TRY(comm_send(c->comm, child[i], &p->h, parts, 5));
+        TRY(comm_send(c->comm, child[i], &p->h, parts, p->h.anchor ? 5 : 4));
     return 0;
 }
 

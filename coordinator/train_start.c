@@ -22,7 +22,7 @@ enum { LAST_ATTEMPTS = 5 };
 
 static void take_vectors(struct train *t, const struct stage *s, struct arena *arena)
 {
-    size_t n = s->net.layout.n;
+    size_t n = s->layout.n;
 
     t->theta = arena_reals(arena, n);
     t->grad = arena_reals(arena, s->block.n);

@@ -80,6 +80,7 @@ struct stage_config {
     char *weight_schedule;     /* constant | rise | linear */
     struct strings layers;     /* names of layers whose features are compared */
     char *estimator, *bandwidth, *kernels;
+    double sigma;
     double temperature, label_weight;
     bool squared;
     double body_rate; /* share of the rate */

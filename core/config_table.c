@@ -196,6 +196,8 @@ const struct config_key config_keys[] = {
  "dan: of the squared maximum mean discrepancy"},
 {"stage", "bandwidth", CONFIG_STRING, "mean", 0, LENGTH, "mean|median", STAGE(bandwidth),
  "dan: of the squared distances in a batch, the middle kernel's width"},
+{"stage", "sigma", CONFIG_REAL, "0", 0, 1e12, NULL, STAGE(sigma),
+ "dan: the middle kernel's width itself; 0: as bandwidth says"},
 {"stage", "kernels", CONFIG_STRING, "five", 0, LENGTH, "five|paper", STAGE(kernels),
  "dan: five Gaussians a factor 2 apart, or the 33 of the paper"},
 {"stage", "temperature", CONFIG_REAL, "2", 0.01, 1000, NULL, STAGE(temperature),

@@ -35,6 +35,8 @@ static const struct option {
     {"stage", "NAME", TEXT, offsetof(struct options, stage),
      "which stage; the last one where not given"},
     {"params", "FILE", TEXT, offsetof(struct options, params), "parameters, safetensors"},
+    {"anchor", "FILE", TEXT, offsetof(struct options, anchor),
+     "parameters of the stage that this one is anchored to, safetensors"},
     {"task", "FILE", TEXT, offsetof(struct options, task),
      "support.x, support.y, query.x, query.y, safetensors"},
     {"out", "PATH", TEXT, offsetof(struct options, out), "where the result goes"},

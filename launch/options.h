@@ -12,7 +12,7 @@ struct options {
     int n_places;
     const char *sets[SETS_MAX];
     int n_sets;
-    const char *run, *data_root, *checkpoint, *domain, *stage, *params, *task, *out;
+    const char *run, *data_root, *checkpoint, *domain, *stage, *params, *anchor, *task, *out;
     int64_t episodes, tasks;
     double time_limit; /* seconds, 0: none */
     bool json, resume, overwrite, gradients, print_config, quiet, markdown;

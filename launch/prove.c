@@ -1,8 +1,10 @@
-/* prove.c - the outer gradient against differences of the outer loss, along random directions. */
+/* prove.c - the outer gradient against differences of the loss it is the gradient of, along random directions. An
+ * adversary has two: the encoder's, and the discriminator's. */
 #include "launch/prove.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "coordinator/sampler.h"
 #include "core/err.h"
@@ -16,43 +18,55 @@ struct proof {
     struct engine engine;
     struct arena arena;
     struct task task;
-    real *theta, *moved, *direction, *grad;
+    real *theta, *moved, *direction, *grad, *anchor;
     size_t n;
+    bool discriminator; /* its loss and its segments; else all the others and theirs */
 };
 
 static void lay_out(struct proof *p, struct arena *a)
 {
-    task_init(&p->task, p->solo->stage->train, a);
+    const struct stage *s = p->solo->stage;
+
+    task_init(&p->task, s->train, a);
+    if (s->anchor >= 0)
+        p->anchor = arena_reals(a, p->solo->setup.stages[s->anchor].layout.n);
     p->theta = arena_reals(a, p->n);
     p->moved = arena_reals(a, p->n);
     p->direction = arena_reals(a, p->n);
     p->grad = arena_reals(a, p->n);
 }
 
-/* The query loss after adaptation from theta, and its gradient where grad is not NULL. */
+/* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad is not NULL. */
 static int outer(struct proof *p, const real *theta, double *loss, real *grad)
 {
-    engine_begin(&p->engine, p->solo->stage, false);
+    engine_begin(&p->engine, p->solo->stage, false, p->anchor);
     TRY(engine_run(&p->engine, &p->task, theta, false));
     if (total_sum(&p->engine.total, TALLY_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
-    *loss = total_sum(&p->engine.total, TALLY_LOSS);
+    *loss = total_sum(&p->engine.total,
+                      p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
     if (grad)
         total_mean_gradient(&p->engine.total, grad);
     return 0;
 }
 
-/* A direction of length 1 without the statistics, which are no function's variables. */
+static bool is_variable(const struct proof *p, enum role role)
+{
+    return role != ROLE_STAT && (role == ROLE_DISCRIMINATOR) == p->discriminator;
+}
+
+/* A direction of length 1 without the statistics, which are no function's variables, and without those of the other
+ * loss. */
 static void draw_direction(struct proof *p, uint32_t which)
 {
-    const struct layout *l = &p->solo->stage->layout;
+    const struct layout *l = &p->solo->stage->block;
     struct rng r;
     double sum = 0;
 
     rng_init(&r, 1, RNG_INIT, 1, which);
     for (int i = 0; i < l->n_segments; i++)
         for (size_t k = l->segments[i].offset; k < l->segments[i].offset + l->segments[i].n; k++) {
-            p->direction[k] = l->segments[i].role == ROLE_STAT ? 0 : (real)rng_normal(&r);
+            p->direction[k] = is_variable(p, l->segments[i].role) ? (real)rng_normal(&r) : 0;
             sum += (double)p->direction[k] * p->direction[k];
         }
     for (size_t k = 0; k < p->n; k++)
@@ -83,19 +97,29 @@ static int prove_direction(struct proof *p, uint32_t which, double scale, double
     return 0;
 }
 
-static int prove(struct proof *p)
+/* The norm of the gradient of the loss at hand. */
+static double norm_of(const struct proof *p)
 {
-    struct sampler sampler = {&p->solo->setup, p->solo->stage, p->solo->stage->data, false, 1};
+    const struct layout *l = &p->solo->stage->block;
+    double sum = 0;
+
+    for (int i = 0; i < l->n_segments; i++)
+        for (size_t k = l->segments[i].offset; k < l->segments[i].offset + l->segments[i].n; k++)
+            if (is_variable(p, l->segments[i].role))
+                sum += (double)p->grad[k] * p->grad[k];
+    return sqrt(sum);
+}
+
+static int prove_loss(struct proof *p, const char *what)
+{
     double loss, scale, worst = 0, limit = 20 * pow(REAL_EPS, 2.0 / 3);
 
-    sampler_draw(&sampler, 0, &p->task);
-    layout_init(&p->solo->stage->layout, (uint64_t)p->solo->config.run.seed, p->theta);
     TRY(outer(p, p->theta, &loss, p->grad));
-    scale = optim_clip(p->grad, p->n, 0);
+    scale = norm_of(p);
     for (uint32_t i = 0; i < DIRECTIONS; i++)
         TRY(prove_direction(p, i, scale, &worst));
-    printf("method '%s', %s: largest error %.1e of the gradient's norm %.3e, limit %.1e: %s\n",
-           p->solo->stage->config->method, REAL_NAME, worst, scale, limit,
+    printf("method '%s', %s%s: largest error %.1e of the gradient's norm %.3e, limit %.1e: %s\n",
+           p->solo->stage->config->method, what, REAL_NAME, worst, scale, limit,
            worst < limit ? "proved" : "NOT proved");
     if (worst < limit)
         return 0;
@@ -103,15 +127,63 @@ static int prove(struct proof *p)
                p->solo->stage->config->method);
 }
 
+static int prove_task(struct proof *p, uint32_t slot, bool batch)
+{
+    const struct stage *s = p->solo->stage;
+    uint32_t round = 1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
+    struct sampler sampler = {&p->solo->setup, s, s->data, false, round};
+
+    sampler_draw(&sampler, slot, &p->task);
+    p->discriminator = false;
+    TRY(prove_loss(p, ""));
+    p->discriminator = true;
+    return batch && stage_aux(s, "discriminator") ? prove_loss(p, "discriminator, ") : 0;
+}
+
+static void start(struct proof *p)
+{
+    const struct stage *s = p->solo->stage;
+    uint64_t seed = (uint64_t)p->solo->config.run.seed;
+
+    layout_init(&s->block, seed, s->index, p->theta);
+    if (p->anchor)
+        layout_init(&p->solo->setup.stages[s->anchor].layout, seed, s->anchor, p->anchor);
+}
+
+/* A few-shot task where there are such, and a batch where there are. */
+static int prove(struct proof *p)
+{
+    const struct stage *s = p->solo->stage;
+
+    start(p);
+    if (s->n_episodes > 0)
+        TRY(prove_task(p, 0, false));
+    return s->n_episodes < s->n_tasks ? prove_task(p, s->n_episodes, true) : 0;
+}
+
+static int check_provable(const struct stage *s)
+{
+    const struct method_ops *ops = method_find(s->config->method);
+
+    if (s->steps)
+        return err(ERR_USAGE, "stage '%s' adapts to several targets: name one, "
+                   "--set stage.%s.target=NAME", s->config->name, s->config->name);
+    if ((ops->form.draws & DRAW_EPISODES) && !ops->second)
+        printf("method '%s' is first order by definition: it is expected to fail this\n",
+               s->config->method);
+    if (strcmp(s->config->method, "dan") == 0 && s->config->sigma == 0)
+        printf("method 'dan' holds the bandwidth fixed that it finds in a batch: with "
+               "stage.%s.sigma = 0 it is expected to fail this\n", s->config->name);
+    return 0;
+}
+
 int prove_gradients(const struct solo *s)
 {
-    struct proof p = {.solo = s, .n = s->stage->layout.n};
+    struct proof p = {.solo = s, .n = s->stage->block.n};
     struct arena measure = arena_measuring();
     int code;
 
-    if (!method_find(s->stage->config->method)->second)
-        printf("method '%s' is first order by definition: it is expected to fail this\n",
-               s->stage->config->method);
+    TRY(check_provable(s->stage));
     lay_out(&p, &measure);
     TRY(arena_init(&p.arena, measure.peak));
     lay_out(&p, &p.arena);

@@ -22,14 +22,18 @@ struct bench {
     struct engine engine;
     struct arena arena;
     struct task task;
-    real *theta, *a, *b, *c; /* parameters; SIDE x SIDE */
+    real *theta, *anchor, *a, *b, *c; /* parameters; SIDE x SIDE */
     double task_seconds[REPEATS], gemm_seconds[REPEATS];
 };
 
 static void lay_out(struct bench *b, struct arena *a)
 {
-    task_init(&b->task, b->solo.stage->train, a);
-    b->theta = arena_reals(a, b->solo.stage->layout.n);
+    const struct stage *s = b->solo.stage;
+
+    task_init(&b->task, s->train, a);
+    if (s->anchor >= 0)
+        b->anchor = arena_reals(a, b->solo.setup.stages[s->anchor].layout.n);
+    b->theta = arena_reals(a, s->block.n);
     b->a = arena_reals(a, SIDE * SIDE);
     b->b = arena_reals(a, SIDE * SIDE);
     b->c = arena_reals(a, SIDE * SIDE);
@@ -50,7 +54,7 @@ static int time_tasks(struct bench *b, double *seconds)
     double start = clock_seconds();
     uint32_t n = 0;
 
-    engine_begin(&b->engine, b->solo.stage, false);
+    engine_begin(&b->engine, b->solo.stage, false, b->anchor);
     do {
         sampler_draw(&s, n++, &b->task);
         TRY(engine_run(&b->engine, &b->task, b->theta, false));
@@ -75,11 +79,14 @@ static double median(double *x)
 /* Products and tasks in turn, so that a machine that changes its speed changes it for both. */
 static int measure(struct bench *b)
 {
+    const struct stage *s = b->solo.stage;
     double ignored;
     struct rng r;
 
     rng_init(&r, 1, RNG_INIT, 0, 0);
-    layout_init(&b->solo.stage->layout, 1, 0, b->theta);
+    layout_init(&s->block, 1, 0, b->theta);
+    if (b->anchor)
+        layout_init(&b->solo.setup.stages[s->anchor].layout, 1, 0, b->anchor);
     for (size_t i = 0; i < SIDE * SIDE; i++)
         b->a[i] = b->b[i] = (real)rng_uniform(&r, -1, 1);
     time_gemm(b);

@@ -65,7 +65,7 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     struct engine e;
 
     TRY(engine_open(&e, s));
-    engine_begin(&e, stage, false);
+    engine_begin(&e, stage, false, NULL);
     printf("stage '%s': %s on '%s', %u-way %u-shot, %u query a class, %ld tasks x %ld rounds\n",
            c->name, c->method, s->data[stage->data].name, stage->train.way, stage->train.shot,
            stage->train.query, (long)c->tasks, (long)c->rounds);

@@ -15,8 +15,9 @@ struct gradient_run {
     struct solo solo;
     struct arena arena;
     struct method method;
-    struct batch part[2]; /* support, query: in the arena */
-    real *theta, *grad, *bulk, *outputs;
+    struct episode episode; /* batches in the arena */
+    bool few_shot;          /* the file has a few-shot task; else batches */
+    real *theta, *grad, *bulk, *outputs, *anchor;
     struct tally tally, curve;
 };
 
@@ -64,33 +65,74 @@ static int read_y(const struct tensor *t, const struct net *net, const char *pat
     return 0;
 }
 
-/* Fills one batch from the file; the arena may be measuring, then only sizes are taken. */
-static int read_part(const struct safetensors *f, const char *path, const struct stage *stage,
-                     const char *part, struct arena *a, struct batch *b)
+/* Fills one batch's samples; the arena may be measuring, then only sizes are taken. */
+static int read_samples(const struct safetensors *f, const char *path, const struct net *net,
+                        const char *part, struct arena *a, struct batch *b)
 {
-    const struct net *net = &stage->net;
-    bool regression = net->loss->accuracy == NULL;
-    const struct tensor *x, *y;
-    real *reals, *target = NULL;
-    int *label = NULL;
+    const struct tensor *x;
+    real *reals;
 
     TRY(find(f, path, part, "x", &x));
-    TRY(find(f, path, part, "y", &y));
     if (x->n_dims < 2 || x->dims[0] == 0 || x->dims[0] > 1 << 20 ||
         x->n != x->dims[0] * shape_size(net->in))
         return err(ERR_DATA, "'%s': tensor '%s' does not hold samples of %d x %d x %d", path,
                    x->name, net->in.c, net->in.h, net->in.w);
-    b->n = (int)x->dims[0];
-    reals = arena_reals(a, x->n);
-    if (regression)
+    *b = (struct batch){.n = (int)x->dims[0]};
+    b->x = reals = arena_reals(a, x->n);
+    if (a->base)
+        read_x(x, net->in, b->n, reals);
+    return 0;
+}
+
+/* And its labels or regression targets. */
+static int read_part(const struct safetensors *f, const char *path, const struct net *net,
+                     const char *part, struct arena *a, struct batch *b)
+{
+    const struct tensor *y;
+    real *target = NULL;
+    int *label = NULL;
+
+    TRY(read_samples(f, path, net, part, a, b));
+    TRY(find(f, path, part, "y", &y));
+    if (!net->loss->accuracy)
         target = arena_reals(a, (size_t)b->n * (size_t)net->n_out);
     else
         label = arena_take(a, (size_t)b->n * sizeof *label);
-    b->x = reals, b->label = label, b->target = target;
-    if (!a->base)
-        return 0;
-    read_x(x, net->in, b->n, reals);
-    return read_y(y, net, path, b->n, label, target);
+    b->label = label, b->target = target;
+    return a->base ? read_y(y, net, path, b->n, label, target) : 0;
+}
+
+static int read_parts(struct gradient_run *g, const struct safetensors *f, const char *path,
+                      struct arena *a)
+{
+    const struct stage *s = g->solo.stage;
+    struct episode *ep = &g->episode;
+
+    g->few_shot = (s->form->draws & DRAW_EPISODES) &&
+                  (!(s->form->draws & DRAW_SOURCE) || safetensors_find(f, "support.x"));
+    ep->slot = g->few_shot ? 0 : s->n_episodes;
+    if (g->few_shot) {
+        TRY(read_part(f, path, &s->net, "support", a, &ep->support));
+        return read_part(f, path, &s->net, "query", a, &ep->query);
+    }
+    TRY(read_part(f, path, &s->net, "source", a, &ep->source));
+    return s->form->draws & DRAW_TARGET
+               ? read_samples(f, path, &s->net, "target", a, &ep->target)
+               : 0;
+}
+
+/* Where the task stands in its stage: 1 unless a tensor `round` says otherwise. */
+static int read_round(struct gradient_run *g, const struct safetensors *f, const char *path)
+{
+    const struct tensor *t = safetensors_find(f, "round");
+    double round = t && t->n == 1 ? tensor_get(t, 0) : 1;
+
+    if (!(round >= 1 && round <= (double)g->solo.stage->config->rounds) || round != (int)round)
+        return err(ERR_DATA, "'%s': round %g of %ld", path, round,
+                   (long)g->solo.stage->config->rounds);
+    g->episode.round = (uint32_t)round;
+    g->episode.seed = (uint64_t)g->solo.config.run.seed;
+    return 0;
 }
 
 static int lay_out(struct gradient_run *g, const struct safetensors *f, const char *path,
@@ -98,22 +140,24 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
 {
     const struct stage *s = g->solo.stage;
     struct method_spec spec = {
-        .inner_steps = (int)s->config->inner_steps,
-        .inner_rate = s->config->inner_rate,
-        .evaluate_steps = (int)s->config->inner_steps,
+        .evaluate_steps = (int)s->shape->inner_steps,
         .memory = (size_t)g->solo.config.cluster.memory << 20,
     };
 
-    TRY(read_part(f, path, s, "support", a, &g->part[0]));
-    TRY(read_part(f, path, s, "query", a, &g->part[1]));
-    g->theta = arena_reals(a, s->layout.n);
-    g->grad = arena_reals(a, s->layout.n);
-    g->bulk = arena_reals(a, s->layout.n);
-    g->outputs = arena_reals(a, (size_t)(spec.inner_steps + 1) * (size_t)g->part[1].n *
+    TRY(read_round(g, f, path));
+    TRY(read_parts(g, f, path, a));
+    spec.n_support = g->episode.support.n;
+    spec.n_query = spec.n_evaluate = g->episode.query.n;
+    spec.n_source = spec.n_measure = g->episode.source.n;
+    spec.n_target = g->episode.target.n;
+    g->theta = arena_reals(a, s->block.n);
+    g->grad = arena_reals(a, s->block.n);
+    g->bulk = arena_reals(a, s->block.n);
+    g->outputs = arena_reals(a, (size_t)(spec.evaluate_steps + 1) * (size_t)spec.n_query *
                                     (size_t)s->net.n_out);
-    spec.n_support = g->part[0].n;
-    spec.n_query = spec.n_evaluate = g->part[1].n;
-    method_init(&g->method, method_find(s->config->method), &s->net, &spec, a);
+    if (s->anchor >= 0)
+        g->anchor = arena_reals(a, g->solo.setup.stages[s->anchor].layout.n);
+    method_init(&g->method, &g->solo.setup, s, &spec, a);
     return 0;
 }
 
@@ -133,14 +177,30 @@ static int read_task(struct gradient_run *g, const char *path)
     return code;
 }
 
+static int read_anchor(struct gradient_run *g, const struct options *o)
+{
+    const struct stage *s = g->solo.stage;
+    struct checkpoint_info info;
+
+    if (s->anchor < 0)
+        return o->anchor ? err(ERR_USAGE, "method '%s' has no anchor", s->config->method) : 0;
+    if (!o->anchor)
+        return err(ERR_USAGE, "stage '%s' is anchored to '%s': --anchor FILE has its parameters",
+                   s->config->name, g->solo.setup.stages[s->anchor].config->name);
+    TRY(checkpoint_read(o->anchor, &g->solo.setup.stages[s->anchor].layout, g->anchor, NULL, NULL,
+                        &info));
+    g->method.anchor = g->anchor;
+    return 0;
+}
+
 static int compute(struct gradient_run *g)
 {
-    struct episode ep = {.support = g->part[0], .query = g->part[1]};
     struct method *m = &g->method;
 
-    TRY(method_evaluate(m, &ep, g->theta, &g->curve, g->outputs));
+    if (g->few_shot && m->stage->few_shot)
+        TRY(method_evaluate(m, &g->episode, g->theta, &g->curve, g->outputs));
     vec_zero(m->n, g->grad);
-    return m->ops->grad(m, &ep, g->theta, g->grad, &g->tally);
+    return m->ops->grad(m, &g->episode, g->theta, g->grad, &g->tally);
 }
 
 static struct tensor reals_tensor(const char *name, const real *data, int n_dims, size_t a,
@@ -164,28 +224,47 @@ static struct tensor double_tensor(const char *name, const double *data)
     return t;
 }
 
-static int write_result(struct gradient_run *g, const char *path)
+static int gradient_tensors(struct gradient_run *g, struct tensor *tensors)
 {
-    const struct layout *l = &g->method.net->layout;
-    size_t rows = (size_t)g->part[1].n, c = (size_t)g->method.net->n_out;
-    struct tensor tensors[LAYOUT_MAX + 6];
-    int n = 0;
+    const struct layout *l = &g->solo.stage->block;
 
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
 
         layout_export(s, g->grad, g->bulk + s->offset);
-        tensors[n] = reals_tensor(s->name, g->bulk + s->offset, s->n_dims, 0, 0);
-        memcpy(tensors[n].dims, s->dims, sizeof s->dims);
-        tensors[n++].n = s->n;
+        tensors[i] = reals_tensor(s->name, g->bulk + s->offset, s->n_dims, 0, 0);
+        memcpy(tensors[i].dims, s->dims, sizeof s->dims);
+        tensors[i].n = s->n;
     }
+    return l->n_segments;
+}
+
+static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
+{
+    size_t rows = (size_t)g->episode.query.n, c = (size_t)g->method.net->n_out;
+    size_t last = (size_t)g->method.evaluate.spec.steps * rows * c;
+
+    tensors[0] = double_tensor("loss_before", &g->curve.v[TALLY_CURVE]);
+    tensors[1] = double_tensor("accuracy_before", &g->curve.v[TALLY_CURVE + 2]);
+    tensors[2] = reals_tensor("logits_before", g->outputs, 2, rows, c);
+    tensors[3] = reals_tensor("logits", g->outputs + last, 2, rows, c);
+    return 4;
+}
+
+static int write_result(struct gradient_run *g, const char *path)
+{
+    struct tensor tensors[LAYOUT_MAX + 8];
+    int n = gradient_tensors(g, tensors);
+
     tensors[n++] = double_tensor("loss", &g->tally.v[TALLY_LOSS]);
-    tensors[n++] = double_tensor("loss_before", &g->curve.v[TALLY_CURVE]);
     tensors[n++] = double_tensor("accuracy", &g->tally.v[TALLY_ACCURACY]);
-    tensors[n++] = double_tensor("accuracy_before", &g->curve.v[TALLY_CURVE + 2]);
-    tensors[n++] = reals_tensor("logits_before", g->outputs, 2, rows, c);
-    tensors[n++] = reals_tensor(
-        "logits", g->outputs + (size_t)g->method.evaluate.spec.steps * rows * c, 2, rows, c);
+    if (g->few_shot)
+        n += curve_tensors(g, tensors + n);
+    else
+        tensors[n++] = double_tensor("discrepancy", &g->tally.v[TALLY_DISCREPANCY]);
+    if (stage_aux(g->solo.stage, "discriminator"))
+        tensors[n++] =
+            double_tensor("discriminator_loss", &g->tally.v[TALLY_DISCRIMINATOR_LOSS]);
     return safetensors_write(path, tensors, n, NULL, 0);
 }
 
@@ -194,11 +273,14 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     struct checkpoint_info info;
 
     TRY(read_task(g, o->task));
-    TRY(checkpoint_read(o->params, &g->method.net->layout, g->theta, NULL, NULL, &info));
+    TRY(checkpoint_read(o->params, &g->solo.stage->block, g->theta, NULL, NULL, &info));
+    TRY(read_anchor(g, o));
     TRY(compute(g));
     TRY(write_result(g, o->out));
-    printf("loss %.9g before, %.9g after %d inner steps  gradient '%s'\n", g->curve.v[TALLY_CURVE],
-           g->tally.v[TALLY_LOSS], (int)g->solo.stage->config->inner_steps, o->out);
+    if (g->few_shot)
+        printf("loss %.9g before, ", g->curve.v[TALLY_CURVE]);
+    printf("loss %.9g%s  gradient '%s'\n", g->tally.v[TALLY_LOSS],
+           g->few_shot ? " after adaptation" : "", o->out);
     return 0;
 }
 
@@ -227,10 +309,10 @@ const struct verb verb_gradient = {
     .places = "CONFIGURATION",
     .min_places = 1,
     .max_places = 1,
-    .options = "stage params task out set data-root",
+    .options = "stage params anchor task out set data-root",
     .summary = "one task's outer gradient from and to safetensors files",
-    .text = "The result holds the gradient under the parameters' names; loss and accuracy of the "
-            "query\n"
-            "set, before and after adaptation; and its outputs, logits_before and logits.",
+    .text = "The task holds support.x, support.y, query.x, query.y, or for methods on batches source.x, source.y\n"
+            "and target.x, and round (1). The result holds the gradient under the parameters' names and the loss; of\n"
+            "a few-shot task also loss and accuracy of the query set before and after adaptation, and its outputs.",
     .run = gradient,
 };

@@ -16,7 +16,7 @@ struct replay {
     const struct options *options;
     struct solo solo;
     struct engine engine;
-    real *theta;        /* owned */
+    real *theta, *anchor; /* owned */
     bool evaluate;      /* an episode of an evaluation */
     struct trace trace; /* of a task that is set aside */
 };
@@ -129,7 +129,7 @@ static int replay_task(void *context, const struct task *t)
     TRY(choose_stage(r, t));
     TRY(load_theta(r));
     TRY(engine_open(&r->engine, &r->solo.setup));
-    engine_begin(&r->engine, r->solo.stage, r->evaluate);
+    engine_begin(&r->engine, r->solo.stage, r->evaluate, r->anchor);
     TRY(engine_run(&r->engine, t, r->theta, r->evaluate));
     if (r->engine.failed)
         TRY(trace_task(&r->engine, t, r->theta, r->evaluate, &r->trace));
@@ -162,6 +162,7 @@ static int replay(const struct options *o)
     code = replay_file(&r, o->places[0]);
     engine_close(&r.engine);
     free(r.theta);
+    free(r.anchor);
     solo_close(&r.solo);
     return code;
 }

@@ -149,13 +149,15 @@ static int evaluate_all(struct team *t, const struct stage *stage, const real *t
 {
     const struct options *o = t->options;
     int64_t episodes = o->episodes ? o->episodes : t->config.evaluate.episodes;
-    int n = t->setup.n_evaluate ? t->setup.n_evaluate : 1;
 
-    for (int i = 0; i < n; i++) {
-        int data = t->setup.n_evaluate ? t->setup.evaluate[i] : stage->data;
+    for (int i = 0; i < stage->n_evaluate; i++) {
+        int data = stage->evaluate_data[i];
         struct evaluation e;
+        struct round r;
 
-        TRY(evaluate(&t->crew, stage, data, 0, (uint32_t)episodes, theta, &e));
+        if (!evaluate_round(&t->setup, stage, data, episodes, 0, theta, NULL, &r))
+            continue;
+        TRY(evaluate(&t->crew, &r, &e));
         print_evaluation(t, &e, data, o->json);
         fflush(stdout);
     }

@@ -184,7 +184,7 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
         return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
                    head + (n + m->h.anchor) * sizeof(real));
-    if (anchor && m->h.anchor == 0 && w->anchored != stage->index)
+    if (anchor && m->h.purpose == PURPOSE_TRAIN && m->h.anchor == 0 && w->anchored != stage->index)
         return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
     memcpy(w->theta, body + head, n * sizeof(real));
     if (m->h.anchor != 0) {

@@ -22,6 +22,7 @@ static struct align dan(const struct stage *s)
         .spec = {
             .estimator = (enum mmd_estimator)name_index(mmd_estimator_names, c->estimator),
             .bandwidth = (enum mmd_bandwidth)name_index(mmd_bandwidth_names, c->bandwidth),
+            .sigma = c->sigma,
             .family = (enum mmd_family)name_index(mmd_family_names, c->kernels),
         }};
 }

@@ -34,6 +34,7 @@ static int joint_batch(struct method *m, const struct episode *ep, const real *t
 
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the encoder's or the discriminator's loss is not finite");
+    tally->v[TALLY_LOSS] += share * weight * loss;
     tally->v[TALLY_DISCREPANCY] += share * loss;
     tally->v[TALLY_DISCRIMINATOR_LOSS] *= share;
     tally->v[TALLY_DISCRIMINATOR_SOURCE] *= share;
