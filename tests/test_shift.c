@@ -323,6 +323,29 @@ static void damage_stays(void **state)
     }
 }
 
+/* Noise darkens a few pixels of a dark ground: there, too, an infinity does not become 1. */
+static void damage_stays_under_texture(void **state)
+{
+    enum { WIDE = 40 * 40 };
+    struct data_config c = npy;
+    float infinite[WIDE];
+    struct shape s;
+
+    (void)state;
+    for (int i = 0; i < WIDE; i++)
+        infinite[i] = INFINITY;
+    put_npy("images.npy", "<f4", "1, 40, 40", infinite, sizeof infinite);
+    put_npy("labels.npy", "|u1", "1,", "", 1);
+    c.texture = 1;
+    for (c.seed = 0; c.seed < 40; c.seed++) {
+        real *x = read_new(&c, 0, &s);
+
+        for (int i = 0; i < WIDE; i++)
+            assert_false(isfinite(x[i]));
+        free(x);
+    }
+}
+
 /* FNV-1a of shifted images, to a fifteenth: on any machine and in either precision. */
 static void shifts_never_change(void **state)
 {
@@ -536,6 +559,7 @@ int main(void)
         TEST(texture_is_on_the_background),
         TEST(texture_belongs_to_the_image),
         TEST(damage_stays),
+        TEST(damage_stays_under_texture),
         TEST(shifts_never_change),
         TEST(first_classes),
         TEST(first_glyphs),
