@@ -75,7 +75,7 @@ const struct config_key config_keys[] = {
  "file of the class names, one a line, where the format holds none"},
 {"data", "classes", CONFIG_LIST, "", 0, 0, NULL, DATA(classes),
  "files of class names, one a line, that select classes; empty: all of them"},
-{"data", "first", CONFIG_INT, "0", 0, 1 << 28, NULL, DATA(first),
+{"data", "first", CONFIG_INT, "0", 0, 1 << 20, NULL, DATA(first),
  "only so many classes, the first ones; 0: all of them"},
 {"data", "subset", CONFIG_INT, "0", 0, INT32_MAX, NULL, DATA(subset),
  "only so many images, drawn at random by seed, whatever their labels; 0: all of them"},

@@ -520,7 +520,7 @@ static void keys_refused(void **state)
     REFUSED(c, rotate, INFINITY, "rotate 'inf' is not within -360 and 360");
     REFUSED(c, texture, 1.5, "texture '1.5' is not within 0 and 1");
     REFUSED(g, texture, NAN, "texture 'nan'");
-    REFUSED(g, first, 1 << 29, "first '536870912' is not within 0 and 268435456");
+    REFUSED(g, first, 1 << 21, "first '2097152' is not within 0 and 1048576");
     REFUSED(g, subset, 1, "format 'glyphs' has no use for the key 'subset'");
     REFUSED(g, margin, 1, "format 'glyphs' has no use for the key 'margin'");
     REFUSED(s, first, 1, "format 'sinusoid' has no use for the key 'first'");

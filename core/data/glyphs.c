@@ -10,9 +10,7 @@
 #include "core/data/shift.h"
 #include "core/err.h"
 
-enum {
-    FIRST_MAX = 1 << 28
-}; /* classes; four times as many, turned, are still below DATA_ENDLESS */
+enum { FIRST_MAX = 1 << 20 }; /* classes */
 
 struct glyphs {
     uint64_t seed;
