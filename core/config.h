@@ -37,13 +37,17 @@ struct data_config {
     char *name; /* the section's title */
     char *format, *path, *labels, *names;
     struct strings classes;
-    int64_t resize;
+    int64_t first;  /* classes; 0: all */
+    int64_t subset; /* images; 0: all */
+    int64_t resize, margin;
+    double thicken, rotate; /* pixels, degrees */
     bool invert;
+    double texture;
     char *rotations; /* none | draw | classes */
     char *domain;    /* the target section it is a part of */
     char *style;     /* glyphs */
     int64_t size;    /* glyphs: pixels a side */
-    int64_t seed;    /* generators */
+    int64_t seed;    /* generators, subset, texture */
     double amplitude_min, amplitude_max, phase_min, phase_max, x_min, x_max; /* sinusoid */
     int64_t grid; /* sinusoid: even points on which evaluation measures */
 };

@@ -1,6 +1,7 @@
 /* test_data_real.c - the published sets, as $METALOOP_DATA holds them (omniglot/, mnist/, usps/). */
 #include "tests/data_files.h"
 
+#include <math.h>
 #include <time.h>
 
 static const char *published;
@@ -181,13 +182,79 @@ static void usps_counts(void **state)
     expect_counts(&c, 28, test);
 }
 
+static const struct data_config usps = {.name = "usps",
+                                        .format = "npy",
+                                        .path = "usps/usps_train_images.npy",
+                                        .labels = "usps/usps_train_labels.npy"};
+
+/* The share of ink outside the middle 20 x 20 pixels, over 500 images. */
+static double ink_outside(const struct data_config *c)
+{
+    double all = 0, middle = 0;
+    struct data d;
+    real x[784];
+
+    open_published(&d, c);
+    assert_int_equal(d.shape.h, 28);
+    for (uint32_t n = 0; n < 500; n++) {
+        assert_int_equal(data_read_flat(&d, n, x), 0);
+        for (int i = 0; i < 784; i++) {
+            bool inside = i / 28 >= 4 && i / 28 < 24 && i % 28 >= 4 && i % 28 < 24;
+
+            all += x[i];
+            middle += inside ? x[i] : 0;
+        }
+    }
+    data_close(&d);
+    return 1 - middle / all;
+}
+
+static void usps_in_the_frame_of_mnist(void **state)
+{
+    struct data_config c = usps, mnist = {.name = "mnist",
+                                          .format = "idx",
+                                          .path = "mnist/train-images-idx3-ubyte.gz",
+                                          .labels = "mnist/train-labels-idx1-ubyte.gz"};
+
+    (void)state;
+    assert_true(ink_outside(&mnist) < 0.05);
+    c.resize = 28;
+    assert_true(ink_outside(&c) > 0.25);
+    c.resize = 20;
+    c.margin = 4;
+    assert_true(ink_outside(&c) < 1e-9);
+}
+
+/* 1,800 images at random: every class has its share of them, within four deviations. */
+static void usps_at_random(void **state)
+{
+    struct data_config c = usps;
+    struct data all, part;
+
+    (void)state;
+    c.subset = 1800;
+    c.seed = 1;
+    open_published(&all, &usps);
+    open_published(&part, &c);
+    assert_int_equal(all.n_samples, 7291);
+    assert_int_equal(part.n_samples, 1800);
+    for (uint32_t i = 0; i < 10; i++) {
+        double share = 1800.0 / 7291 * data_class_size(&all, i);
+
+        assert_true(fabs(data_class_size(&part, i) - share) < 4 * sqrt(share));
+    }
+    data_close(&all);
+    data_close(&part);
+}
+
 #define TEST(f) cmocka_unit_test(f)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(omniglot_opens_fast), TEST(omniglot_arrays), TEST(omniglot_splits),
-        TEST(omniglot_originals),  TEST(mnist_counts),    TEST(usps_counts),
+        TEST(omniglot_opens_fast),        TEST(omniglot_arrays), TEST(omniglot_splits),
+        TEST(omniglot_originals),         TEST(mnist_counts),    TEST(usps_counts),
+        TEST(usps_in_the_frame_of_mnist), TEST(usps_at_random),
     };
 
     return cmocka_run_group_tests(tests, find_published, NULL);

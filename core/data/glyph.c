@@ -260,12 +260,38 @@ static void curve_stamp(const struct curve *c, int size, double reach, real *x)
     }
 }
 
-void glyph_distance(const struct glyph *g, int size, double reach, real *x)
+/* A curve as dots, `gap` pixels apart along 30 chords. */
+static void curve_dot(const struct curve *c, int size, double reach, double gap, real *x)
+{
+    struct point a = {c->p[0].x * size, c->p[0].y * size};
+    double ahead = 0; /* to the next dot */
+
+    for (int k = 1; k <= 30; k++) {
+        struct point b = curve_at(c, k / 30.0);
+        double length;
+
+        b.x *= size;
+        b.y *= size;
+        length = sqrt((b.x - a.x) * (b.x - a.x) + (b.y - a.y) * (b.y - a.y));
+        for (; ahead < length; ahead += gap) {
+            struct point dot = mix(a, b, ahead / length);
+
+            segment_stamp(dot, dot, size, reach, x);
+        }
+        ahead -= length;
+        a = b;
+    }
+}
+
+void glyph_distance(const struct glyph *g, int size, double reach, double gap, real *x)
 {
     for (int i = 0; i < size * size; i++)
         x[i] = (real)(reach * reach);
     for (int i = 0; i < g->n; i++)
-        curve_stamp(&g->curves[i], size, reach, x);
+        if (gap > 0)
+            curve_dot(&g->curves[i], size, reach, gap, x);
+        else
+            curve_stamp(&g->curves[i], size, reach, x);
     for (int i = 0; i < size * size; i++)
         x[i] = (real)sqrt((double)x[i]);
 }

@@ -36,8 +36,8 @@ struct hand {       /* how one writer draws */
 void glyph_write(struct glyph *g, const struct hand *hand, struct rng *r);
 
 /* x: size * size reals, overwritten with every pixel's distance to the curves in pixels, where it is
- * below reach; else with reach. */
-void glyph_distance(const struct glyph *g, int size, double reach, real *x);
+ * below reach; else with reach. gap > 0: to dots on them, that many pixels apart. */
+void glyph_distance(const struct glyph *g, int size, double reach, double gap, real *x);
 
 struct glyph_style {
     const char *name;
@@ -45,6 +45,7 @@ struct glyph_style {
     double reach; /* distance that matters, in pixels of a 28 x 28 image */
     /* From distances to grey values, in place; radius: half the pen's width in pixels. */
     void (*paint)(real *x, int size, double radius, struct rng *r);
+    double gap; /* between dots, in pixels of a 28 x 28 image; 0: lines */
 };
 
 extern const struct glyph_style glyph_styles[]; /* ended by an entry without a name */

@@ -1,24 +1,24 @@
 /* glyph_paint.c - styles: from the distance to the strokes to grey values. */
 #include "core/data/glyph.h"
-
-enum { COARSE = 7 }; /* cells a side of the smooth noise */
-
-static real clamp(double v)
-{
-    return (real)(v < 0 ? 0 : v > 1 ? 1 : v);
-}
-
-/* The k-th ten bits of a random word as a number of -1 .. 1. */
-static double noise_of(uint32_t word, int k)
-{
-    return (word >> 10 * k & 0x3ff) * 0x1p-9 - 1;
-}
+#include "core/data/texture.h"
 
 static void ink_paint(real *x, int size, double radius, struct rng *r)
 {
     (void)r;
     for (int i = 0; i < size * size; i++)
         x[i] = clamp(radius + 0.5 - x[i]);
+}
+
+/* A broad pen. */
+static void thick_paint(real *x, int size, double radius, struct rng *r)
+{
+    ink_paint(x, size, 1.25 * radius + 0.8 * size / 28, r);
+}
+
+/* Round dots of nearly one size, whatever the pen. */
+static void dotted_paint(real *x, int size, double radius, struct rng *r)
+{
+    ink_paint(x, size, 0.4 * radius + 0.6 * size / 28, r);
 }
 
 /* Only the contour of the strokes, which are drawn broader for it. */
@@ -34,27 +34,6 @@ static void outline_paint(real *x, int size, double radius, struct rng *r)
     }
 }
 
-struct texture { /* smooth noise: random values on a coarse grid, linear between them */
-    double grid[COARSE + 1][COARSE + 1];
-};
-
-static void texture_init(struct texture *t, struct rng *r)
-{
-    for (int i = 0; i <= COARSE; i++)
-        for (int j = 0; j <= COARSE; j++)
-            t->grid[i][j] = noise_of(rng_u32(r), 0);
-}
-
-static double texture_at(const struct texture *t, int i, int j, int size)
-{
-    double y = (double)i * COARSE / size, x = (double)j * COARSE / size;
-    int a = (int)y, b = (int)x;
-    double top = t->grid[a][b] + (x - b) * (t->grid[a][b + 1] - t->grid[a][b]);
-    double low = t->grid[a + 1][b] + (x - b) * (t->grid[a + 1][b + 1] - t->grid[a + 1][b]);
-
-    return top + (y - a) * (low - top);
-}
-
 /* Bright and crumbling on a grey, dusty board. */
 static void chalk_paint(real *x, int size, double radius, struct rng *r)
 {
@@ -63,7 +42,7 @@ static void chalk_paint(real *x, int size, double radius, struct rng *r)
     texture_init(&dust, r);
     for (int i = 0; i < size * size; i++) {
         uint32_t grain = rng_u32(r);
-        double board = 0.3 + 0.13 * texture_at(&dust, i / size, i % size, size);
+        double board = 0.3 + 0.13 * texture_at(&dust, i / size, i % size, size, size);
         double mark = clamp(1.2 * radius + 0.6 - x[i] + 0.5 * noise_of(grain, 0));
 
         board += 0.06 * noise_of(grain, 1);
@@ -78,7 +57,7 @@ static void inverted_paint(real *x, int size, double radius, struct rng *r)
 
     texture_init(&paper, r);
     for (int i = 0; i < size * size; i++) {
-        double sheet = 0.8 + 0.12 * texture_at(&paper, i / size, i % size, size);
+        double sheet = 0.8 + 0.12 * texture_at(&paper, i / size, i % size, size, size);
 
         sheet += 0.04 * noise_of(rng_u32(r), 0);
         x[i] = clamp(sheet * (1 - clamp(radius + 0.5 - x[i])));
@@ -126,5 +105,8 @@ const struct glyph_style glyph_styles[] = {
     {"rotated", {0.03, 0.176, {0, 1, -1, 0}}, 2.5, ink_paint}, /* 90 degrees, and up to 20 more */
     {"blurred", UPRIGHT, 2.5, blurred_paint},
     {"inverted", UPRIGHT, 2.5, inverted_paint},
+    {"thick", UPRIGHT, 3.5, thick_paint},
+    {"dotted", UPRIGHT, 2.5, dotted_paint, 3},
+    {"slanted", {0.03, 0.05, {0.7, -0.65, 0, 0.92}}, 2.5, ink_paint},
     {0},
 };

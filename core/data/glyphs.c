@@ -7,21 +7,47 @@
 #include "core/config.h"
 #include "core/data.h"
 #include "core/data/glyph.h"
+#include "core/data/shift.h"
 #include "core/err.h"
+
+enum { FIRST_MAX = 1 << 20 }; /* classes */
 
 struct glyphs {
     uint64_t seed;
     int size;
     const struct glyph_style *style; /* borrowed */
+    uint32_t n_classes;              /* 0: endless */
+    struct shift shift;
 };
 
 static int style_find(const struct glyph_style **style, const char *name)
 {
+    char known[256] = "";
+
     for (*style = glyph_styles; (*style)->name; (*style)++)
         if (strcmp((*style)->name, name) == 0)
             return 0;
-    return err(ERR_CONFIG, "style '%s' is none of ink, chalk, outline, rotated, blurred, inverted",
-               name);
+    for (const struct glyph_style *s = glyph_styles; s->name; s++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                 s == glyph_styles ? "" : ", ", s->name);
+    return err(ERR_CONFIG, "style '%s' is none of %s", name, known);
+}
+
+static int glyphs_set(struct glyphs *g, const struct data_config *c)
+{
+    TRY(style_find(&g->style, c->style && *c->style ? c->style : "ink"));
+    g->size = c->size == 0 ? 28 : (int)c->size;
+    if (c->size != 0 && (c->size < GLYPH_SIDE_MIN || c->size > GLYPH_SIDE_MAX))
+        return err(ERR_CONFIG, "size '%jd' is not within %d and %d", (intmax_t)c->size,
+                   GLYPH_SIDE_MIN, GLYPH_SIDE_MAX);
+    if (c->first < 0 || c->first > FIRST_MAX)
+        return err(ERR_CONFIG, "first '%jd' is not within 0 and %d", (intmax_t)c->first, FIRST_MAX);
+    if (c->subset || c->margin)
+        return err(ERR_CONFIG, "format 'glyphs' has no use for the key '%s'",
+                   c->subset ? "subset" : "margin");
+    g->n_classes = (uint32_t)c->first;
+    g->seed = (uint64_t)c->seed;
+    return shift_set(&g->shift, c);
 }
 
 static int glyphs_open(struct data *d, const struct data_config *c, const char *root)
@@ -31,14 +57,10 @@ static int glyphs_open(struct data *d, const struct data_config *c, const char *
     (void)root;
     if (!g)
         return err(ERR_MEMORY, "out of memory for a data set");
-    TRY(style_find(&g->style, c->style && *c->style ? c->style : "ink"));
-    g->size = c->size == 0 ? 28 : (int)c->size;
-    if (c->size != 0 && (c->size < GLYPH_SIDE_MIN || c->size > GLYPH_SIDE_MAX))
-        return err(ERR_CONFIG, "size '%jd' is not within %d and %d", (intmax_t)c->size,
-                   GLYPH_SIDE_MIN, GLYPH_SIDE_MAX);
-    g->seed = (uint64_t)c->seed;
+    TRY(glyphs_set(g, c));
     d->shape = (struct shape){g->size, g->size, 1};
-    d->n_classes = d->n_samples = DATA_ENDLESS;
+    d->n_classes = g->n_classes > 0 ? g->n_classes : DATA_ENDLESS;
+    d->n_samples = DATA_ENDLESS;
     return 0;
 }
 
@@ -55,36 +77,53 @@ static void glyphs_class_name(const struct data *d, uint32_t class_id, char *nam
     snprintf(name, n, "glyph%u", class_id);
 }
 
-static int glyphs_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x,
-                       real *target)
+static void glyph_draw(const struct glyphs *s, uint32_t class_id, uint32_t sample, real *x)
 {
-    const struct glyphs *s = d->state;
     double scale = s->size / 28.0, radius;
     struct glyph g;
     struct rng r;
 
-    (void)target;
     rng_init(&r, s->seed, RNG_GLYPH, class_id, 0);
     glyph_invent(&g, &r);
     rng_init(&r, s->seed, RNG_WRITER, class_id, sample);
     glyph_write(&g, &s->style->hand, &r);
     radius = scale * rng_uniform(&r, 0.4, 0.9);
-    glyph_distance(&g, s->size, scale * s->style->reach, x);
+    glyph_distance(&g, s->size, scale * s->style->reach, scale * s->style->gap, x);
     s->style->paint(x, s->size, radius, &r);
+}
+
+static int glyphs_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x,
+                       real *target)
+{
+    const struct glyphs *s = d->state;
+    real apart[GLYPH_SIDE_MAX * GLYPH_SIDE_MAX], *drawn = shift_moves(&s->shift) ? apart : x;
+
+    (void)target;
+    glyph_draw(s, class_id, sample, drawn);
+    shift_read(&s->shift, &(struct raster){.values = drawn, .inner = d->shape}, class_id, sample,
+               x);
     return 0;
 }
 
-enum { FLAT_BITS = 4 }; /* 16 samples of each of endless classes */
+/* Class and sample of a flat index: classes in turn, or 16 samples of each of endless ones. */
+static uint32_t flat_class(const struct glyphs *s, uint32_t index)
+{
+    return s->n_classes > 0 ? index % s->n_classes : index >> 4;
+}
+
+static uint32_t flat_sample(const struct glyphs *s, uint32_t index)
+{
+    return s->n_classes > 0 ? index / s->n_classes : index & 15;
+}
 
 static int glyphs_read_flat(const struct data *d, uint32_t index, real *x)
 {
-    return glyphs_read(d, index >> FLAT_BITS, index & ((1 << FLAT_BITS) - 1), x, NULL);
+    return glyphs_read(d, flat_class(d->state, index), flat_sample(d->state, index), x, NULL);
 }
 
 static uint32_t glyphs_label_flat(const struct data *d, uint32_t index)
 {
-    (void)d;
-    return index >> FLAT_BITS;
+    return flat_class(d->state, index);
 }
 
 static void glyphs_close(struct data *d)

@@ -1,4 +1,4 @@
-/* images.c - one data set's view of a store: which classes, under which names, inverted or not. */
+/* images.c - one data set's view of a store: which images, under which names, shifted how. */
 #include "core/data/images.h"
 
 #include <stdio.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/data/shift.h"
 #include "core/data/view.h"
 #include "core/err.h"
 
@@ -14,7 +15,8 @@ struct images {
     struct names names;  /* owned; n = 0 where the store has names */
     struct view view;    /* owned */
     uint32_t *selected;  /* owned; class of the store by class id; NULL: all as they are */
-    bool invert;
+    int margin;
+    struct shift shift;
 };
 
 static bool is_given(const char *text)
@@ -85,12 +87,35 @@ static int classes_select(struct images *m, const struct strings *lists, const c
     return code;
 }
 
-static int classes_set(struct images *m, struct data *d, const struct strings *lists,
+static int classes_set(struct images *m, struct data *d, const struct data_config *c,
                        const char *root)
 {
-    TRY(classes_select(m, lists, root, &m->selected, &d->n_classes));
-    TRY(view_init(&m->view, m->store, m->selected, d->n_classes));
+    struct choice choice = {.subset = (uint32_t)c->subset, .seed = (uint64_t)c->seed};
+
+    TRY(classes_select(m, &c->classes, root, &m->selected, &d->n_classes));
+    if (c->first < 0 || c->first > d->n_classes)
+        return err(ERR_CONFIG, "first '%jd' of %u classes", (intmax_t)c->first, d->n_classes);
+    if (c->subset < 0 || c->subset > m->store->n)
+        return err(ERR_CONFIG, "subset '%jd' of %u images", (intmax_t)c->subset, m->store->n);
+    d->n_classes = c->first > 0 ? (uint32_t)c->first : d->n_classes;
+    choice.selected = m->selected;
+    choice.n_classes = d->n_classes;
+    TRY(view_init(&m->view, m->store, &choice));
     d->n_samples = m->view.n;
+    return 0;
+}
+
+static int frame_set(struct images *m, struct data *d, int64_t margin)
+{
+    struct shape s = m->store->shape;
+
+    if (margin < 0 || margin > SIDE_MAX / 2 || s.h + 2 * margin > SIDE_MAX ||
+        s.w + 2 * margin > SIDE_MAX)
+        return err(ERR_CONFIG,
+                   "margin '%jd' around images of %d x %d pixels, the limit is %d a side",
+                   (intmax_t)margin, s.h, s.w, SIDE_MAX);
+    m->margin = (int)margin;
+    d->shape = raster_shape(&(struct raster){.inner = s, .margin = m->margin});
     return 0;
 }
 
@@ -99,11 +124,11 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
 {
     struct images *m = d->state;
 
+    TRY(shift_set(&m->shift, c));
     TRY(store_take(&m->store, src, load));
-    m->invert = c->invert;
-    d->shape = m->store->shape;
+    TRY(frame_set(m, d, c->margin));
     TRY(names_set(m, c->names, root));
-    return classes_set(m, d, &c->classes, root);
+    return classes_set(m, d, c, root);
 }
 
 int images_open(struct data *d, const struct data_config *c, const char *root,
@@ -147,12 +172,13 @@ int images_read_flat(const struct data *d, uint32_t index, real *x)
     const struct images *m = d->state;
     const struct store *s = m->store;
     uint32_t image = view_image(&m->view, index);
-    size_t size = shape_size(s->shape), at = (s->at ? s->at[image] : image) * size;
+    size_t at = (s->at ? s->at[image] : image) * shape_size(s->shape);
+    struct raster r = {.u8 = s->u8 ? s->u8 + at : NULL,
+                       .f32 = s->u8 ? NULL : s->f32 + at,
+                       .inner = s->shape,
+                       .margin = m->margin};
 
-    for (size_t i = 0; i < size; i++)
-        x[i] = s->u8 ? (real)s->u8[at + i] / 255 : (real)s->f32[at + i];
-    for (size_t i = 0; i < size && m->invert; i++)
-        x[i] = 1 - x[i];
+    shift_read(&m->shift, &r, 0, image, x);
     return 0;
 }
 

@@ -174,7 +174,7 @@ static int packing_init(struct packing *p, const struct data *d, const char *des
     size_t size = shape_size(d->shape), n = strlen(dest);
 
     *p = (struct packing){.d = d};
-    if (d->n_classes == DATA_ENDLESS || d->n_target > 0)
+    if (d->n_samples == DATA_ENDLESS || d->n_target > 0)
         return err(ERR_USAGE, "data '%s' is endless, only image files can be packed", d->name);
     if (n < 5 || strcmp(dest + n - 4, ".npy") != 0 || dest[n - 5] == '/')
         return err(ERR_USAGE, "'%s' does not end in .npy", dest);

@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "core/data.h"
+#include "core/data/shift.h"
 #include "core/err.h"
 #include "core/rng.h"
 
@@ -44,6 +45,7 @@ static int sinusoid_open(struct data *d, const struct data_config *c, const char
     (void)root;
     if (!s)
         return err(ERR_MEMORY, "out of memory for a data set");
+    TRY(shift_refuse(c));
     TRY(sinusoid_set(s, c));
     d->shape = (struct shape){1, 1, 1};
     d->n_target = 1;

@@ -1,9 +1,11 @@
 /* view.c - choosing images by class, and the index of what was chosen. */
 #include "core/data/view.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/rng.h"
 
 int store_count(const struct store *s, uint32_t n_classes, uint32_t **first)
 {
@@ -18,18 +20,17 @@ int store_count(const struct store *s, uint32_t n_classes, uint32_t **first)
     return 0;
 }
 
-static int classes_choose(struct view *v, const struct store *s, const uint32_t *selected,
-                          uint32_t n_classes)
+static int classes_choose(struct view *v, const struct store *s, const struct choice *c)
 {
-    if (!selected && n_classes >= s->n_classes)
+    if (!c->selected && c->n_classes >= s->n_classes)
         return 0;
     v->class_of = malloc(s->n_classes * sizeof *v->class_of);
     if (!v->class_of)
         return err(ERR_MEMORY, "out of memory for %u classes", s->n_classes);
     for (uint32_t i = 0; i < s->n_classes; i++)
         v->class_of[i] = VIEW_NO_CLASS;
-    for (uint32_t i = 0; i < n_classes; i++) {
-        uint32_t from = selected ? selected[i] : i;
+    for (uint32_t i = 0; i < c->n_classes; i++) {
+        uint32_t from = c->selected ? c->selected[i] : i;
 
         if (from < s->n_classes)
             v->class_of[from] = i;
@@ -51,6 +52,29 @@ static int images_choose(struct view *v, const struct store *s)
     for (uint32_t i = 0; i < s->n; i++)
         if (view_class(v, s->labels[i]) != VIEW_NO_CLASS)
             v->member[n++] = i;
+    return 0;
+}
+
+/* A random permutation says which of the images; they stay in file order. */
+static int subset_choose(struct view *v, const struct choice *c)
+{
+    uint32_t *member = calloc(c->subset, sizeof *member), n = 0;
+    bool *taken = calloc(v->n, sizeof *taken);
+
+    if (!member || !taken) {
+        free(member);
+        free(taken);
+        return err(ERR_MEMORY, "out of memory for a subset of %u images", c->subset);
+    }
+    for (uint32_t i = 0; i < c->subset; i++)
+        taken[rng_permute(c->seed, RNG_SUBSET, 0, v->n, i)] = true;
+    for (uint32_t i = 0; i < v->n; i++)
+        if (taken[i])
+            member[n++] = view_image(v, i);
+    free(taken);
+    free(v->member);
+    v->member = member;
+    v->n = n;
     return 0;
 }
 
@@ -80,12 +104,16 @@ static int view_index(struct view *v, const struct store *s, uint32_t n_classes)
     return 0;
 }
 
-int view_init(struct view *v, const struct store *s, const uint32_t *selected, uint32_t n_classes)
+int view_init(struct view *v, const struct store *s, const struct choice *c)
 {
     *v = (struct view){0};
-    TRY(classes_choose(v, s, selected, n_classes));
+    TRY(classes_choose(v, s, c));
     TRY(images_choose(v, s));
-    return view_index(v, s, n_classes);
+    if (c->subset > v->n)
+        return err(ERR_CONFIG, "subset '%u' of %u images", c->subset, v->n);
+    if (c->subset > 0)
+        TRY(subset_choose(v, c));
+    return view_index(v, s, c->n_classes);
 }
 
 void view_release(struct view *v)

@@ -18,9 +18,15 @@ struct view {
     uint32_t *order; /* owned; [n] */
 };
 
-/* The images of the classes selected[0] ... of the store, NULL: 0 ...; n_classes of them, which may go
- * beyond the store's: those are empty. ERR_MEMORY; release it also then. */
-int view_init(struct view *v, const struct store *s, const uint32_t *selected, uint32_t n_classes);
+struct choice {
+    const uint32_t *selected; /* borrowed; classes of the store, by class id; NULL: 0, 1, ... */
+    uint32_t n_classes;       /* may go beyond the store's: those are empty */
+    uint32_t subset;          /* images drawn at random from those; 0: all of them */
+    uint64_t seed;            /* of the subset */
+};
+
+/* ERR_MEMORY; ERR_CONFIG for a subset of more images than there are. Release it also then. */
+int view_init(struct view *v, const struct store *s, const struct choice *c);
 void view_release(struct view *v);
 
 /* first[n_classes + 1], owned by the caller: how many images of s come before each of its classes. */

@@ -1,0 +1,46 @@
+/* shift.h - another domain from the same images: thicker strokes, another angle, inverted, on a texture.
+ *
+ * A pure function of the image and of (data.seed, image), by + - * / and sqrt alone; the sine and cosine
+ * are taken once, rounded to multiples of 2^-24, so that every machine has the same. */
+#ifndef CORE_DATA_SHIFT_H
+#define CORE_DATA_SHIFT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/data/raster.h"
+
+struct data_config;
+
+enum { THICKEN_MAX = 8 }; /* pixels */
+
+struct shift {
+    int reach;                                     /* of thicken, whole pixels; 0: none */
+    real weight[THICKEN_MAX + 1][THICKEN_MAX + 1]; /* of a pixel that many rows, columns away */
+    bool turned;
+    double cosine, sine;
+    bool invert;
+    double texture; /* 0: none */
+    uint64_t seed;
+};
+
+/* From the keys thicken, rotate, invert, texture and seed. ERR_CONFIG for values out of range. */
+int shift_set(struct shift *s, const struct data_config *c);
+
+/* Where one of those keys but invert, or margin, subset or first is set: ERR_CONFIG, for formats that
+ * have no use for it. */
+int shift_refuse(const struct data_config *c);
+
+/* Whether pixels move; where they do not, shift_read's r->values may be x itself. */
+static inline bool shift_moves(const struct shift *s)
+{
+    return s->turned || s->reach > 0;
+}
+
+/* x, of raster_shape(r), is overwritten with the shifted image. (round, slot) names it, for its noise. What
+ * is not finite in the image is not finite in x, unless it turned out of the picture. Takes 26 KiB of the
+ * stack, whatever the image's size. */
+void shift_read(const struct shift *s, const struct raster *r, uint32_t round, uint32_t slot,
+                real *x);
+
+#endif
