@@ -12,7 +12,7 @@ static void init_train(struct method *m, const struct method_spec *spec, struct 
     const struct stage_config *shape = m->stage->shape;
     struct unroll_spec s = {
         .steps = (int)shape->inner_steps,
-        .rate = shape->inner_rate,
+        .rate = m->rate,
         .second = m->ops->second,
         .n_support = spec->n_support,
         .n_query = spec->n_query,
@@ -29,7 +29,7 @@ static void init_evaluate(struct method *m, const struct method_spec *spec, stru
 {
     struct unroll_spec s = {
         .steps = spec->evaluate_steps,
-        .rate = m->stage->shape->inner_rate,
+        .rate = m->rate,
         .evaluate = true,
         .n_support = spec->n_support,
         .n_query = spec->n_evaluate,
@@ -53,7 +53,7 @@ static void init_evaluate(struct method *m, const struct method_spec *spec, stru
 void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
                  const struct method_spec *spec, struct arena *arena)
 {
-    size_t mark = arena_mark(arena);
+    size_t mark;
 
     *m = (struct method){
         .ops = method_find(stage->config->method),
@@ -63,6 +63,8 @@ void method_init(struct method *m, const struct setup *setup, const struct stage
         .anchor_net = stage->anchor >= 0 ? &setup->stages[stage->anchor].net : NULL,
         .n = stage->block.n,
     };
+    m->rate = unroll_rates(m->net, stage->shape->inner_rate, arena);
+    mark = arena_mark(arena);
     init_train(m, spec, arena);
     arena_reset(arena, mark);
     init_evaluate(m, spec, arena);

@@ -30,6 +30,7 @@ struct method {
     const struct net *anchor_net;  /* borrowed: that of the stage it is anchored to; NULL: none */
     const real *anchor;            /* borrowed: its parameters; set before grad */
     size_t n;                      /* P of a block */
+    real *rate;                    /* (P of the network) inner rates */
     struct unroll train, evaluate; /* few-shot tasks; in the arena, they overlay each other */
     struct tape measure, measure_old; /* evaluation on whole sets; overlay as well */
     /* A method's own, as its init takes them: passes of the network over the batches, of the anchor's, of the part's. */

@@ -6,15 +6,16 @@
 #include "core/err.h"
 #include "core/vec.h"
 
-static void take_rates(struct unroll *u, struct arena *arena)
+real *unroll_rates(const struct net *net, double rate, struct arena *arena)
 {
-    const struct layout *l = &u->net->layout;
+    const struct layout *l = &net->layout;
+    real *rates = arena_reals(arena, l->n);
 
-    u->rate = arena_reals(arena, l->n);
-    for (int i = 0; i < l->n_segments && u->rate; i++)
+    for (int i = 0; i < l->n_segments && rates; i++)
         for (size_t k = 0; k < l->segments[i].n; k++)
-            u->rate[l->segments[i].offset + k] =
-                l->segments[i].role == ROLE_STAT ? 0 : (real)u->spec.rate;
+            rates[l->segments[i].offset + k] =
+                l->segments[i].role == ROLE_STAT ? 0 : (real)rate;
+    return rates;
 }
 
 /* theta_1 .. theta_K: all of them for an adjoint, else two that alternate. */
@@ -54,8 +55,7 @@ void unroll_init(struct unroll *u, const struct net *net, const struct unroll_sp
     real *scratch = tape_scratch(net, n_most, arena);
     size_t mark;
 
-    *u = (struct unroll){.net = net, .spec = *spec};
-    take_rates(u, arena);
+    *u = (struct unroll){.net = net, .spec = *spec, .rate = spec->rate};
     take_thetas(u, arena);
     u->gradient = arena_reals(arena, net->layout.n);
     u->adjoint = arena_reals(arena, net->layout.n);

@@ -14,7 +14,7 @@
 
 struct unroll_spec {
     int steps;     /* K >= 0 */
-    double rate;   /* of every learnable parameter; statistics have 0 */
+    real *rate;    /* (P) borrowed: unroll_rates */
     bool second;   /* an adjoint will be asked for */
     bool evaluate; /* network in evaluation mode (running statistics) */
     int n_support, n_query;
@@ -32,7 +32,11 @@ struct unroll {
     real *gradient, *adjoint, *direction; /* (P) each */
 };
 
-/* Takes everything from the arena: nothing is allocated later. */
+/* The inner rate of every parameter: `rate` for the learnable, 0 for statistics. Unlike the rest of an unroll it
+ * is filled now: nothing may overlay it. */
+real *unroll_rates(const struct net *net, double rate, struct arena *arena);
+
+/* Takes everything else from the arena: nothing is allocated later. */
 void unroll_init(struct unroll *u, const struct net *net, const struct unroll_spec *spec,
                  struct arena *arena);
 
