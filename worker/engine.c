@@ -92,11 +92,14 @@ static int check_task(const struct engine *e, const struct task *t, bool evaluat
 }
 
 /* The contribution of the episode at hand. */
-static int engine_compute(struct engine *e, const real *theta, bool evaluate)
+static int engine_compute(struct engine *e, const struct task *t, const real *theta, bool evaluate)
 {
+    struct noise noise = {t->seed, t->round, t->slot, 0};
+
     e->tally = (struct tally){0};
     if (evaluate)
         return method_evaluate(&e->method, &e->episode, theta, &e->tally, NULL);
+    unroll_noise(&e->method.train, noise);
     vec_zero(e->method.n, e->gradient);
     return e->method.ops->grad(&e->method, &e->episode, theta, e->gradient, &e->tally);
 }
@@ -108,7 +111,7 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, bool e
     e->failed = false;
     TRY(check_task(e, t, evaluate));
     TRY(episode_read(&e->episode, &e->setup->data[t->data], t));
-    code = engine_compute(e, theta, evaluate);
+    code = engine_compute(e, t, theta, evaluate);
     if (code == ERR_NONFINITE)
         total_fail(&e->total);
     else if (code >= 0)
