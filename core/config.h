@@ -54,10 +54,12 @@ struct data_config {
 
 struct model_config {
     char *name;            /* the section's title; "model" of the one without */
-    char *type;            /* mlp | conv4 | layers */
+    char *type;            /* mlp | conv4 | lenet | resnet12 | layers */
     struct strings widths; /* mlp: hidden widths, each a whole number */
     char *activation;      /* mlp: relu | tanh */
-    int64_t filters;       /* conv4 */
+    int64_t dropout;       /* mlp: per cent of hidden units */
+    int64_t input_dropout; /* mlp: per cent of inputs */
+    int64_t filters;       /* conv4; resnet12: of the first block */
     char *reduction;       /* conv4: stride | maxpool */
     char *pool;            /* conv4, before the head: mean | flatten */
     char *statistics;      /* batchnorm: batch | running */

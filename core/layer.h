@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/layout.h"
 #include "core/real.h"
@@ -25,8 +26,9 @@ struct layer_spec {
     char type[16]; /* a name in the layer table                                        */
     int filters;   /* conv: output channels; dense: output features                    */
     int kernel, stride, pad;
+    int percent; /* dropout: elements dropped; leaky_relu: slope below zero               */
     bool bias;
-    bool running; /* batchnorm: keep running statistics and evaluate with them         */
+    bool running; /* batchnorm, residual: keep running statistics and evaluate with them */
     bool head;    /* dense: named "head", its size is the number of outputs            */
 };
 
@@ -34,12 +36,21 @@ struct pair {
     real *v, *t; /* value, tangent; t is NULL outside a tangent pass */
 };
 
+/* What a pass's randomness is a function of, besides the layer's index, the sample's and the element's.
+ * pass < 65536 tells the passes of one task apart: inner step k, the query, a second network. */
+struct noise {
+    uint64_t seed;
+    uint32_t round, slot, pass;
+};
+
 /* One call's operands for n samples. Tangents are those of values along a direction (w.t, x.t).
  *   x.t == NULL in forward_tangent/backward_tangent means zero (the network's input).
  *   gx.v == NULL (gx.t == NULL) means nobody wants the input's gradient (its tangent).      */
 struct io {
-    int n;         /* samples                                                           */
-    bool evaluate; /* batchnorm with running statistics normalises by them              */
+    int n;              /* samples                                                           */
+    bool evaluate;      /* batchnorm with running statistics normalises by them; no dropout  */
+    struct noise noise; /* the same in all four passes of a tape                         */
+    uint32_t index;     /* of the layer in its network, < 256                            */
     struct pair w, x, y;
     struct pair save; /* v: forward leaves, backward reads; t: the same of the tangents     */
     struct pair gy;   /* read                                                              */
@@ -57,6 +68,7 @@ struct layer {
     size_t save, save_each;       /* reals of save.v (and save.t): fixed, per sample   */
     size_t scratch, scratch_each; /* reals of scratch: fixed, per sample               */
     double multiply_adds;         /* of one sample's forward: matrix products only     */
+    double input_adds;            /* of these, the products with x: what gx costs      */
 };
 
 /* The passes; each is pure in its operands.

@@ -1,4 +1,4 @@
-/* model.c - mlp, conv4, and layers as listed. */
+/* model.c - mlp, conv4, lenet, resnet12, and layers as listed. */
 #include "core/model.h"
 
 #include <assert.h>
@@ -15,24 +15,38 @@ static void put(struct layer_spec *specs, int *n, struct layer_spec s)
 
 static const struct layer_spec head = {.type = "dense", .head = true, .bias = true};
 
-/* Hidden layers of the given widths, each with its activation. */
+/* A dropout layer, where there is something to drop. */
+static void put_dropout(struct layer_spec *specs, int *n, int64_t percent)
+{
+    if (percent)
+        put(specs, n, (struct layer_spec){.type = "dropout", .percent = (int)percent});
+}
+
+/* Hidden layers of the given widths, each with its activation and dropout behind that. */
 static int mlp_specs(const struct model_config *m, struct layer_spec *specs, int max)
 {
     struct layer_spec activation = {0};
-    int n = 0;
+    int n = 0, each = m->dropout ? 3 : 2, rest = m->input_dropout ? 3 : 2;
 
-    if (2 * m->widths.n + 2 > max)
-        return err(ERR_CONFIG, "'widths' has more than %d hidden layers", max / 2 - 1);
+    if (each * m->widths.n + rest > max)
+        return err(ERR_CONFIG, "'widths' has more than %d hidden layers", (max - rest) / each);
     snprintf(activation.type, sizeof activation.type, "%s", m->activation);
     put(specs, &n, (struct layer_spec){.type = "flatten"});
+    put_dropout(specs, &n, m->input_dropout);
     for (int i = 0; i < m->widths.n; i++) {
         put(specs, &n,
             (struct layer_spec){
                 .type = "dense", .filters = atoi(m->widths.items[i]), .bias = true});
         put(specs, &n, activation);
+        put_dropout(specs, &n, m->dropout);
     }
     put(specs, &n, head);
     return n;
+}
+
+static bool is_running(const struct model_config *m)
+{
+    return strcmp(m->statistics, "running") == 0;
 }
 
 /* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017) or by
@@ -40,7 +54,6 @@ static int mlp_specs(const struct model_config *m, struct layer_spec *specs, int
 static int conv4_specs(const struct model_config *m, struct layer_spec *specs, int max)
 {
     bool stride = strcmp(m->reduction, "stride") == 0;
-    bool running = strcmp(m->statistics, "running") == 0;
     int n = 0;
 
     assert(max >= 18);
@@ -51,7 +64,7 @@ static int conv4_specs(const struct model_config *m, struct layer_spec *specs, i
                                 .kernel = 3,
                                 .stride = stride ? 2 : 1,
                                 .pad = 1});
-        put(specs, &n, (struct layer_spec){.type = "batchnorm", .running = running});
+        put(specs, &n, (struct layer_spec){.type = "batchnorm", .running = is_running(m)});
         put(specs, &n, (struct layer_spec){.type = "relu"});
         if (!stride)
             put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2, .stride = 2});
@@ -64,16 +77,55 @@ static int conv4_specs(const struct model_config *m, struct layer_spec *specs, i
     return n;
 }
 
+/* LeNet as in ADDA (Tzeng et al. 2017): 20 and 50 filters of 5x5 without padding, each with relu and
+ * then 2x2 max-pooling (in the other order it would be the same function), 500 features. As it starts,
+ * with biases 0, a blank part of an image sits on relu's kink: differences prove no gradient there. */
+static int lenet_specs(const struct model_config *m, struct layer_spec *specs, int max)
+{
+    int n = 0;
+
+    (void)m;
+    assert(max >= 10);
+    for (int filters = 20; filters <= 50; filters += 30) {
+        put(specs, &n,
+            (struct layer_spec){.type = "conv", .filters = filters, .kernel = 5, .bias = true});
+        put(specs, &n, (struct layer_spec){.type = "relu"});
+        put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2});
+    }
+    put(specs, &n, (struct layer_spec){.type = "flatten"});
+    put(specs, &n, (struct layer_spec){.type = "dense", .filters = 500, .bias = true});
+    put(specs, &n, (struct layer_spec){.type = "relu"});
+    put(specs, &n, head);
+    return n;
+}
+
+/* ResNet-12 of few-shot learning (Oreshkin et al. 2018; Lee et al. 2019): four residual blocks of 1, 2.5, 5
+ * and 10 times the filters, each behind the last's 2x2 max-pooling; the mean of the map; the head. */
+static int resnet12_specs(const struct model_config *m, struct layer_spec *specs, int max)
+{
+    static const int halves[] = {2, 5, 10, 20};
+    int n = 0;
+
+    assert(max >= 10);
+    for (int i = 0; i < 4; i++) {
+        put(specs, &n,
+            (struct layer_spec){.type = "residual",
+                                .filters = (int)m->filters * halves[i] / 2,
+                                .running = is_running(m)});
+        put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2});
+    }
+    put(specs, &n, (struct layer_spec){.type = "meanpool"});
+    put(specs, &n, head);
+    return n;
+}
+
 static int spec_set(struct layer_spec *s, const char *key, int value)
 {
     struct {
         const char *key;
         int *place;
-    } fields[] = {{"filters", &s->filters},
-                  {"features", &s->filters},
-                  {"kernel", &s->kernel},
-                  {"stride", &s->stride},
-                  {"pad", &s->pad}};
+    } fields[] = {{"filters", &s->filters}, {"features", &s->filters}, {"kernel", &s->kernel},
+                  {"stride", &s->stride},   {"pad", &s->pad},          {"percent", &s->percent}};
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(fields[i].key, key) == 0) {
@@ -101,7 +153,7 @@ static int spec_word(struct layer_spec *s, const char *line, const char *word)
         return err(
             ERR_CONFIG,
             "layer '%s': unknown key '%s', must be one of filters, features, kernel, stride, "
-            "pad, bias, running",
+            "pad, percent, bias, running",
             line, key);
     return 0;
 }
@@ -153,13 +205,18 @@ static int layers_specs(const struct model_config *m, struct layer_spec *specs, 
     return m->layers.n;
 }
 
-static const struct model_ops mlp = {"mlp", "fully connected: widths, activation", mlp_specs};
+static const struct model_ops mlp = {
+    "mlp", "fully connected: widths, activation, dropout, input_dropout", mlp_specs};
 static const struct model_ops conv4 = {
     "conv4", "four convolutions: filters, reduction, pool, statistics", conv4_specs};
+static const struct model_ops lenet = {"lenet", "two convolutions and a hidden layer, as in ADDA",
+                                       lenet_specs};
+static const struct model_ops resnet12 = {
+    "resnet12", "four residual blocks: filters of the first, statistics", resnet12_specs};
 static const struct model_ops layers = {"layers", "the lines of model.layers, from input to head",
                                         layers_specs};
 
-const struct model_ops *const model_table[] = {&mlp, &conv4, &layers, NULL};
+const struct model_ops *const model_table[] = {&mlp, &conv4, &lenet, &resnet12, &layers, NULL};
 
 const struct model_ops *model_find(const char *name)
 {

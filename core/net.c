@@ -84,7 +84,7 @@ double net_flops_forward(const struct net *net, int n)
 
 double net_flops_gradient(const struct net *net, int n)
 {
-    return 3 * net_flops_forward(net, n) - 2 * n * net->layers[net->first].multiply_adds;
+    return 3 * net_flops_forward(net, n) - 2 * n * net->layers[net->first].input_adds;
 }
 
 size_t net_act_size(const struct net *net, int act)
@@ -191,7 +191,11 @@ void tape_init_tangents(struct tape *t, const struct net *net, int n, struct are
 static struct io io_at(const struct net *net, int i, const real *theta, int n, const struct tape *t,
                        const struct tape *d)
 {
-    struct io io = {.n = n, .evaluate = t->evaluate, .scratch = t->scratch};
+    struct io io = {.n = n,
+                    .evaluate = t->evaluate,
+                    .noise = t->noise,
+                    .index = (uint32_t)i,
+                    .scratch = t->scratch};
 
     io.w.v = (real *)theta + net->offset[i];
     io.x.v = t->act[i].v, io.y.v = t->act[i + 1].v, io.save.v = t->save[i].v;

@@ -43,6 +43,7 @@ double net_flops_gradient(const struct net *net, int n);
 struct tape {
     int n;
     bool evaluate;                /* see struct io */
+    struct noise noise;           /* set before net_forward; dropout's masks follow from it */
     struct pair act[NET_MAX + 1]; /* act[i]: input of layer i; act[0].v is the batch's x */
     struct pair save[NET_MAX];
     struct pair grad[NET_MAX + 1]; /* of the loss with respect to act[i] */

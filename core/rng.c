@@ -20,6 +20,23 @@ static void rng_fill(struct rng *r)
         r->block[i] = block.v[i];
 }
 
+void rng_words(const struct rng *r, uint32_t first, size_t n, uint32_t *words)
+{
+    philox4x32_key_t key = {{(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}};
+    uint32_t slot = r->slot, round = r->round, stream = r->stream;
+
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        philox4x32_ctr_t counter = {{first + (uint32_t)i, slot, round, stream}};
+        philox4x32_ctr_t block = philox4x32(counter, key);
+
+        words[4 * i] = block.v[0];
+        words[4 * i + 1] = block.v[1];
+        words[4 * i + 2] = block.v[2];
+        words[4 * i + 3] = block.v[3];
+    }
+}
+
 uint32_t rng_u32(struct rng *r)
 {
     if (r->index % 4 == 0)

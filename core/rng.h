@@ -27,6 +27,8 @@ enum rng_stream { /* numbers are part of the result: never renumber */
                       12, /* which images a subset takes   0, n (rng_permute)                  */
                   RNG_SHIFT =
                       13, /* noise on an image             0, image; glyphs: class, sample     */
+                  RNG_DROPOUT =
+                      7, /* + 256 pass + 2^24 layer       round, slot                         */
 };
 
 struct rng {
@@ -37,6 +39,8 @@ struct rng {
 
 void rng_init(struct rng *r, uint64_t seed, uint32_t stream, uint32_t round, uint32_t slot);
 uint32_t rng_u32(struct rng *r);
+/* The words at index 4 first .. 4 (first + n) - 1, many at a time; the cursor stays. words (4 n) */
+void rng_words(const struct rng *r, uint32_t first, size_t n, uint32_t *words);
 uint32_t rng_below(struct rng *r, uint32_t n); /* uniform on 0 .. n-1, n > 0, unbiased */
 double rng_uniform(struct rng *r, double low,
                    double high);  /* [low, high), 53 bits                 */

@@ -37,13 +37,15 @@ static void print_layers(const struct net *net)
     printf("  %-16s %-14s %s\n", "layer", "output", "parameters");
     for (int i = 0; i < net->n_layers; i++) {
         const struct layer *l = &net->layers[i];
+        bool normalises =
+            strncmp(l->ops->name, "batchnorm", 9) == 0 || strcmp(l->ops->name, "residual") == 0;
         char shape[32];
 
         snprintf(shape, sizeof shape, "%d x %d x %d", l->out.h, l->out.w, l->out.c);
         printf("  %-16s %-14s %zu%s\n", l->ops->name, shape, l->n_w,
-               strncmp(l->ops->name, "batchnorm", 9) != 0 ? ""
-               : l->spec.running                          ? "  (running statistics in evaluation)"
-                                                          : "  (batch statistics: transductive)");
+               !normalises       ? ""
+               : l->spec.running ? "  (running statistics in evaluation)"
+                                 : "  (batch statistics: transductive)");
     }
 }
 

@@ -1,7 +1,9 @@
 /* broken.c - each layer here has one flaw; the suite must reject it for that.
  *
  *     bend   y = w_c x^2, per channel c: everything up to third derivatives is there
- *     norm   batch normalisation with running statistics, in the plainest way */
+ *     norm   batch normalisation with running statistics, in the plainest way
+ *     drop   dropout of one half, each pass drawing its mask again
+ *     block  the table's residual block, its shortcut's gradient left out */
 #include "tests/broken.h"
 
 #include <math.h>
@@ -33,7 +35,7 @@ static int bend_plan(struct layer *l, struct shape in, const char *name, struct 
     l->save = l->save_each = l->scratch_each = 0;
     if (!has(l, FLAW_PLAN))
         l->scratch = 1;
-    l->multiply_adds = 0;
+    l->multiply_adds = l->input_adds = 0;
     return layout_add(layout, s);
 }
 
@@ -133,7 +135,7 @@ static int norm_plan(struct layer *l, struct shape in, const char *name, struct 
     l->in = l->out = in;
     l->n_w = 4 * (size_t)in.c;
     l->save = l->save_each = l->scratch = l->scratch_each = 0;
-    l->multiply_adds = 0;
+    l->multiply_adds = l->input_adds = 0;
     for (int i = 0; i < 4; i++) {
         struct segment s = {.n_dims = 1, .dims = {(size_t)in.c}};
 
@@ -286,6 +288,105 @@ static void norm_backward_tangent(const struct layer *l, const struct io *io)
     }
 }
 
+/* ---- drop ---- */
+
+static int drop_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
+{
+    (void)name, (void)layout;
+    l->in = l->out = in;
+    l->n_w = l->save = l->save_each = l->scratch = l->scratch_each = 0;
+    l->multiply_adds = l->input_adds = 0;
+    return 0;
+}
+
+/* to = mask from; where `other`, the mask is that of another pass */
+static void drop_apply(const struct layer *l, const struct io *io, bool other, const real *from,
+                       real *to)
+{
+    uint64_t seed = io->noise.seed + io->noise.pass + other;
+
+    for (size_t i = 0; i < reals_of(l, io) && to; i++)
+        to[i] = draw_u64(&seed) % 2 && from ? 2 * from[i] : 0;
+}
+
+static void drop_forward(const struct layer *l, const struct io *io)
+{
+    drop_apply(l, io, false, io->x.v, io->y.v);
+}
+
+static void drop_backward(const struct layer *l, const struct io *io)
+{
+    drop_apply(l, io, has(l, FLAW_OTHER_MASK), io->gy.v, io->gx.v);
+}
+
+static void drop_forward_tangent(const struct layer *l, const struct io *io)
+{
+    drop_apply(l, io, false, io->x.t, io->y.t);
+}
+
+static void drop_backward_tangent(const struct layer *l, const struct io *io)
+{
+    drop_apply(l, io, has(l, FLAW_OTHER_MASK_TANGENT), io->gy.t, io->gx.t);
+}
+
+/* ---- block ---- */
+
+extern const struct layer_ops layer_residual;
+
+static int block_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
+{
+    l->spec.filters = 3;
+    return layer_residual.plan(l, in, name, layout);
+}
+
+static void block_forward(const struct layer *l, const struct io *io)
+{
+    layer_residual.forward(l, io);
+}
+
+static void block_forward_tangent(const struct layer *l, const struct io *io)
+{
+    layer_residual.forward_tangent(l, io);
+}
+
+/* The pass with gamma of the shortcut's batchnorm, which comes last, at zero: nothing passes it. */
+static void block_without(const struct layer *l, const struct io *io,
+                          void (*pass)(const struct layer *l, const struct io *io))
+{
+    enum { MOST = 1024 };
+    real v[MOST], t[MOST];
+    struct io without = *io;
+    size_t gamma = l->n_w - 4 * (size_t)l->spec.filters;
+
+    if (l->n_w > MOST)
+        abort();
+    memcpy(v, io->w.v, l->n_w * sizeof *v);
+    memset(v + gamma, 0, (size_t)l->spec.filters * sizeof *v);
+    without.w.v = v;
+    if (io->w.t) {
+        memcpy(t, io->w.t, l->n_w * sizeof *t);
+        memset(t + gamma, 0, (size_t)l->spec.filters * sizeof *t);
+        without.w.t = t;
+    }
+    pass(l, &without);
+}
+
+static void block_backward(const struct layer *l, const struct io *io)
+{
+    if (has(l, FLAW_NO_SHORTCUT))
+        block_without(l, io, layer_residual.backward);
+    else
+        layer_residual.backward(l, io);
+}
+
+static void block_backward_tangent(const struct layer *l, const struct io *io)
+{
+    if (has(l, FLAW_NO_SHORTCUT_TANGENT))
+        block_without(l, io, layer_residual.backward_tangent);
+    else
+        layer_residual.backward_tangent(l, io);
+}
+
 #define LAYER(prefix_, name_, flaw_, expected_, only_)                                             \
     {                                                                                              \
         {.name = name_,                                                                            \
@@ -303,6 +404,8 @@ static void norm_backward_tangent(const struct layer *l, const struct io *io)
 const struct broken broken_layers[] = {
     LAYER(bend, "bend", FLAW_NONE, NULL, false),
     LAYER(norm, "norm", FLAW_NONE, NULL, false),
+    LAYER(drop, "drop", FLAW_NONE, NULL, false),
+    LAYER(block, "block", FLAW_NONE, NULL, false),
 
     BEND("writes beyond y", Y_BEYOND, "forward writes beyond y.v"),
     BEND("reads beyond x", X_BEYOND, "forward leaves y.v not finite"),
@@ -343,5 +446,10 @@ const struct broken broken_layers[] = {
     LAYER(norm, "forgets xhat.t", FLAW_SECOND_NO_XHAT, "backward_tangent misses gx.t", true),
     NORM("biased variance", STAT_BIASED, "running_var' is"),
     NORM("observed - stat", STAT_FLIPPED, "running_mean' is"),
+
+    LAYER(drop, "another mask in backward", FLAW_OTHER_MASK, "along x", false),
+    LAYER(drop, "another mask in backward_tangent", FLAW_OTHER_MASK_TANGENT, "<u, H v>", false),
+    LAYER(block, "no gradient by the shortcut", FLAW_NO_SHORTCUT, "along x", false),
+    LAYER(block, "no tangent by the shortcut", FLAW_NO_SHORTCUT_TANGENT, "<u, H v>", false),
     {.ops.name = NULL},
 };

@@ -1,4 +1,4 @@
-/* broken.h - layers that are wrong on purpose, and the two right ones they are made from. */
+/* broken.h - layers that are wrong on purpose, and the right ones they are made from. */
 #ifndef TESTS_BROKEN_H
 #define TESTS_BROKEN_H
 
@@ -48,6 +48,12 @@ enum flaw {
     FLAW_SECOND_NO_XHAT,
     FLAW_STAT_BIASED,
     FLAW_STAT_FLIPPED,
+    /* drop */
+    FLAW_OTHER_MASK,
+    FLAW_OTHER_MASK_TANGENT,
+    /* block */
+    FLAW_NO_SHORTCUT,
+    FLAW_NO_SHORTCUT_TANGENT,
 };
 
 struct broken {

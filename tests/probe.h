@@ -35,6 +35,7 @@ struct probe {
     struct layout layout;
     int n;
     bool evaluate;
+    struct noise noise;
     struct buffer b[N_OPERANDS]; /* owned */
 };
 
@@ -78,7 +79,7 @@ static inline int probe_plan(struct probe *p, const struct layer_ops *ops,
 static inline int probe_init(struct probe *p, const struct layer_ops *ops,
                              const struct layer_case *c, int n)
 {
-    *p = (struct probe){.n = n, .evaluate = c->evaluate};
+    *p = (struct probe){.n = n, .evaluate = c->evaluate, .noise = {5, 6, 7, 8}};
     TRY(probe_plan(p, ops, c));
     for (int o = 0; o < N_OPERANDS; o++)
         buffer_init(&p->b[o], o, operand_size(p, (enum operand)o), operand_size(p, W) && o == W);
@@ -123,6 +124,8 @@ static inline struct io probe_io(const struct probe *p, int run, bool tangents)
     const struct buffer *b = p->b;
     struct io io = {.n = p->n,
                     .evaluate = p->evaluate,
+                    .noise = p->noise,
+                    .index = 3,
                     .w = {b[W].v, NULL},
                     .x = {b[X].v, NULL},
                     .y = {b[Y].v, NULL},

@@ -258,8 +258,9 @@ static void test_choices(void **state)
     (void)state;
     refused("stage m {\n\n optimizer = sdg }",
             "f.conf:3: 'optimizer' is 'sdg', must be one of sgd, adam; did you mean 'sgd'?");
-    refused("model { type = transformer }",
-            "f.conf:1: 'type' is 'transformer', must be one of mlp, conv4, layers");
+    refused(
+        "model { type = transformer }",
+        "f.conf:1: 'type' is 'transformer', must be one of mlp, conv4, lenet, resnet12, layers");
     refused(
         "stage m { loss = mes }",
         "f.conf:1: 'loss' is 'mes', must be one of '', cross_entropy, mse; did you mean 'mse'?");

@@ -52,6 +52,23 @@ static void test_rng_pure(void **state)
     }
 }
 
+/* Many words at a time are those of the cursor, from any block on. */
+static void test_rng_words(void **state)
+{
+    uint32_t words[4 * 37];
+    struct rng r;
+
+    (void)state;
+    rng_init(&r, 1ull << 40 | 9, RNG_DROPOUT | 5 << 8, 3, 5);
+    rng_words(&r, 11, 37, words);
+    r.index = 44;
+    for (int i = 0; i < 4 * 37; i++)
+        assert_int_equal(rng_u32(&r), words[i]);
+    rng_words(&r, UINT32_MAX / 4, 1, words);
+    r.index = UINT32_MAX - 3;
+    assert_int_equal(rng_u32(&r), words[0]);
+}
+
 /* Every part of the key and the counter makes other numbers. */
 static void test_rng_distinct(void **state)
 {
@@ -495,14 +512,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rng_known),     cmocka_unit_test(test_rng_pure),
-        cmocka_unit_test(test_rng_distinct),  cmocka_unit_test(test_rng_below),
-        cmocka_unit_test(test_rng_choose),    cmocka_unit_test(test_rng_uniform),
-        cmocka_unit_test(test_rng_normal),    cmocka_unit_test(test_arena_plan),
-        cmocka_unit_test(test_arena_memory),  cmocka_unit_test(test_arena_refused),
-        cmocka_unit_test(test_err_text),      cmocka_unit_test(test_err_status),
-        cmocka_unit_test(test_err_try),       cmocka_unit_test(test_layout_add),
-        cmocka_unit_test(test_layout_digest), cmocka_unit_test(test_layout_init),
-        cmocka_unit_test(test_layout_export), cmocka_unit_test(test_layout_hash),
+        cmocka_unit_test(test_rng_words),     cmocka_unit_test(test_rng_distinct),
+        cmocka_unit_test(test_rng_below),     cmocka_unit_test(test_rng_choose),
+        cmocka_unit_test(test_rng_uniform),   cmocka_unit_test(test_rng_normal),
+        cmocka_unit_test(test_arena_plan),    cmocka_unit_test(test_arena_memory),
+        cmocka_unit_test(test_arena_refused), cmocka_unit_test(test_err_text),
+        cmocka_unit_test(test_err_status),    cmocka_unit_test(test_err_try),
+        cmocka_unit_test(test_layout_add),    cmocka_unit_test(test_layout_digest),
+        cmocka_unit_test(test_layout_init),   cmocka_unit_test(test_layout_export),
+        cmocka_unit_test(test_layout_hash),
     };
 
     return cmocka_run_group_tests_name("core", tests, NULL, NULL);

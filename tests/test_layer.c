@@ -86,6 +86,102 @@ static double tanh_oracle(const struct probe *p, int s, int oy, int ox, int oc)
     return tanh(*at(p->b[X].v, p->l.in, s, oy, ox, oc));
 }
 
+/* Without a percent nothing is dropped; the masks have tests of their own. */
+static double dropout_oracle(const struct probe *p, int s, int oy, int ox, int oc)
+{
+    return *at(p->b[X].v, p->l.in, s, oy, ox, oc);
+}
+
+static double leaky_relu_oracle(const struct probe *p, int s, int oy, int ox, int oc)
+{
+    double x = *at(p->b[X].v, p->l.in, s, oy, ox, oc);
+
+    return fmax(x, 0.01 * (p->l.spec.percent ? p->l.spec.percent : 10) * x);
+}
+
+/* ---- the residual block, in double ---- */
+
+/* y = conv k x k of x, c to f channels, padded; w [f][k][k][c] */
+static void block_conv(struct shape in, int n, int f, int k, const real *w, const double *x,
+                       double *y)
+{
+    for (int i = 0; i < n * in.h * in.w * f; i++) {
+        int o = i % f, ox = i / f % in.w, oy = i / f / in.w % in.h, s = i / f / in.w / in.h;
+
+        y[i] = 0;
+        for (int j = 0; j < k * k * in.c; j++) {
+            int c = j % in.c, ix = ox + j / in.c % k - k / 2, iy = oy + j / in.c / k - k / 2;
+
+            if (iy >= 0 && iy < in.h && ix >= 0 && ix < in.w)
+                y[i] += w[o * k * k * in.c + j] * x[((s * in.h + iy) * in.w + ix) * in.c + c];
+        }
+    }
+}
+
+/* y = gamma xhat + beta over m rows of f channels; w = gamma, beta, mean, var; keeps what it saw */
+static void block_norm(int m, int f, const real *w, bool fixed, double *y, double *seen)
+{
+    for (int c = 0; c < f; c++) {
+        double mean = 0, var = 0, scale;
+
+        for (int i = 0; i < m; i++)
+            mean += y[i * f + c] / m;
+        for (int i = 0; i < m; i++)
+            var += (y[i * f + c] - mean) * (y[i * f + c] - mean) / m;
+        seen[c] = mean, seen[f + c] = var * m / (m - 1);
+        mean = fixed ? w[2 * f + c] : mean, var = fixed ? w[3 * f + c] : var;
+        scale = w[c] / sqrt(var + 1e-5);
+        for (int i = 0; i < m; i++)
+            y[i * f + c] = (y[i * f + c] - mean) * scale + w[f + c];
+    }
+}
+
+static void block_act(int n, double *y)
+{
+    for (int i = 0; i < n; i++)
+        y[i] = fmax(y[i], 0.1 * y[i]);
+}
+
+enum { BLOCK_MOST = 1024 };
+
+/* y = the block of p's x; seen = mean and variance that each of its four batch norms observed. */
+static void block_oracle(const struct probe *p, double *y, double *seen)
+{
+    double x[BLOCK_MOST], z[BLOCK_MOST];
+    struct shape in = p->l.in, inner = p->l.out;
+    int f = inner.c, m = p->n * in.h * in.w, norm = (p->l.spec.running ? 4 : 2) * f;
+    bool fixed = p->evaluate && p->l.spec.running;
+    const real *w = p->b[W].v;
+
+    assert_true(m * f <= BLOCK_MOST && p->b[X].n <= BLOCK_MOST);
+    for (size_t i = 0; i < p->b[X].n; i++)
+        z[i] = p->b[X].v[i];
+    for (int k = 0; k < 3; k++) {
+        block_conv(k ? inner : in, p->n, f, 3, w, z, y);
+        w += 9 * (k ? f : in.c) * f;
+        block_norm(m, f, w, fixed, y, seen + 2 * f * k);
+        w += norm;
+        memcpy(z, y, (size_t)(m * f) * sizeof *z);
+        block_act(k < 2 ? m * f : 0, z);
+    }
+    for (size_t i = 0; i < p->b[X].n; i++)
+        x[i] = p->b[X].v[i];
+    block_conv(in, p->n, f, 1, w, x, y);
+    block_norm(m, f, w + in.c * f, fixed, y, seen + 6 * f);
+    for (int i = 0; i < m * f; i++)
+        y[i] += z[i];
+    block_act(m * f, y);
+}
+
+static double residual_oracle(const struct probe *p, int s, int oy, int ox, int oc)
+{
+    double y[BLOCK_MOST], seen[BLOCK_MOST];
+    struct shape out = p->l.out;
+
+    block_oracle(p, y, seen);
+    return y[((s * out.h + oy) * out.w + ox) * out.c + oc];
+}
+
 static double maxpool_oracle(const struct probe *p, int s, int oy, int ox, int oc)
 {
     int k = p->l.spec.kernel, stride = p->l.spec.stride;
@@ -146,6 +242,15 @@ static const struct {
     {{{.type = "batchnorm"}, {4, 3, 3}, true}, batchnorm_oracle, {4, 3, 3}},
     {{{.type = "batchnorm_relu"}, {9, 8, 5}}, batchnorm_relu_oracle, {9, 8, 5}},
     {{{.type = "relu"}, {4, 3, 5}}, relu_oracle, {4, 3, 5}},
+    {{{.type = "dropout"}, {4, 3, 5}}, dropout_oracle, {4, 3, 5}},
+    {{{.type = "dropout", .percent = 50}, {4, 3, 5}, true}, dropout_oracle, {4, 3, 5}},
+    {{{.type = "leaky_relu"}, {4, 3, 5}}, leaky_relu_oracle, {4, 3, 5}},
+    {{{.type = "leaky_relu", .percent = 1}, {4, 3, 5}}, leaky_relu_oracle, {4, 3, 5}},
+    {{{.type = "residual", .filters = 4}, {3, 5, 2}}, residual_oracle, {3, 5, 4}},
+    {{{.type = "residual", .filters = 2, .running = true}, {5, 4, 3}}, residual_oracle, {5, 4, 2}},
+    {{{.type = "residual", .filters = 2, .running = true}, {5, 4, 3}, true},
+     residual_oracle,
+     {5, 4, 2}},
     {{{.type = "tanh"}, {4, 3, 5}}, tanh_oracle, {4, 3, 5}},
     {{{.type = "maxpool", .kernel = 2, .stride = 2}, {7, 5, 3}}, maxpool_oracle, {3, 2, 3}},
     {{{.type = "maxpool", .kernel = 3, .stride = 2}, {8, 9, 2}}, maxpool_oracle, {3, 4, 2}},
@@ -210,12 +315,14 @@ static void test_all_covered(void **state)
 /* A NaN that goes in comes out, wherever it was: the round must see it, to refuse the task. */
 static void test_nan_passes(void **state)
 {
-    static const char *const types[] = {"relu", "tanh", "maxpool", "batchnorm", "batchnorm_relu"};
+    static const char *const types[] = {"relu",           "tanh",    "maxpool",    "batchnorm",
+                                        "batchnorm_relu", "dropout", "leaky_relu", "residual"};
 
     (void)state;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t i = 0; i < 16; i++) {
-            struct layer_case c = {{.kernel = 2, .stride = 2}, {4, 4, 1}, false};
+            struct layer_case c = {
+                {.filters = 2, .kernel = 2, .stride = 2, .percent = 50}, {4, 4, 1}, false};
             struct probe p;
             struct io io;
             bool seen = false;
@@ -275,6 +382,35 @@ static void test_batchnorm_far(void **state)
     probe_release(&p);
 }
 
+/* What a block's four batch norms observe goes to gw: stat - observed, mean and variance. */
+static void test_residual_statistics(void **state)
+{
+    struct layer_case c = {{.filters = 3, .running = true}, {4, 5, 2}, false};
+    double y[BLOCK_MOST], seen[BLOCK_MOST];
+    struct probe p;
+    int found = 0;
+
+    (void)state;
+    assert_int_equal(probe_init(&p, layer_find("residual"), &c, 3), 0);
+    probe_point(&p, 8);
+    if (probe_run(&p, RUN_VALUES | RUN_STATS))
+        fail_msg("%s", err_text());
+    block_oracle(&p, y, seen);
+    for (int i = 0; i < p.layout.n_segments; i++) {
+        const struct segment *s = &p.layout.segments[i];
+
+        for (size_t k = 0; s->role == ROLE_STAT && k < s->n; k++, found++) {
+            double stat = p.b[W].v[s->offset + k], got = p.b[GW].v[s->offset + k];
+
+            /* sums of m = 60 terms of sums of 27, of numbers up to 30 squared */
+            if (!(fabs(got - (stat - seen[found])) <= 60 * 27 * 900 * REAL_EPS))
+                fail_msg("'%s' %zu: %g, not %g", s->name, k, got, stat - seen[found]);
+        }
+    }
+    assert_int_equal(found, 4 * 2 * 3);
+    probe_release(&p);
+}
+
 /* ---- plan ---- */
 
 static void test_plan_segments(void **state)
@@ -314,6 +450,30 @@ static void test_plan_segments(void **state)
     assert_true(p.l.multiply_adds == 40);
 }
 
+/* PyTorch's names and order; the counts of MetaOptNet's first block. */
+static void test_plan_residual(void **state)
+{
+    struct layer_case c = {{.filters = 64}, {84, 84, 3}, false};
+    static const char *const names[] = {
+        "conv1.weight",         "bn1.weight",         "bn1.bias",
+        "conv2.weight",         "bn2.weight",         "bn2.bias",
+        "conv3.weight",         "bn3.weight",         "bn3.bias",
+        "shortcut.conv.weight", "shortcut.bn.weight", "shortcut.bn.bias"};
+    struct probe p = {.n = 1};
+
+    (void)state;
+    assert_int_equal(probe_plan(&p, layer_find("residual"), &c), 0);
+    assert_int_equal(p.layout.n_segments, 12);
+    for (int i = 0; i < 12; i++) {
+        assert_memory_equal(p.layout.segments[i].name, "probe1.", 7);
+        assert_string_equal(p.layout.segments[i].name + 7, names[i]);
+        assert_int_equal(p.layout.segments[i].role, ROLE_BODY);
+    }
+    assert_int_equal(p.l.n_w, 27 * 64 + 2 * 9 * 64 * 64 + 3 * 64 + 4 * 2 * 64);
+    assert_true(p.l.multiply_adds == 84 * 84 * (27 * 64 + 2 * 9 * 64 * 64 + 3 * 64));
+    assert_true(p.l.input_adds == 84 * 84 * (27 * 64 + 3 * 64));
+}
+
 /* Zero is "not given": conv kernel 3, stride 1; maxpool kernel 2; a pool's stride is its kernel. */
 static void test_plan_defaults(void **state)
 {
@@ -348,6 +508,11 @@ static void test_plan_refuses(void **state)
         {{.type = "conv", .filters = 2, .kernel = 6, .stride = 1}, {8, 5, 1}, false},
         {{.type = "dense", .filters = 3}, {2, 1, 4}, false},
         {{.type = "dense", .filters = 0}, {1, 1, 4}, false},
+        {{.type = "dropout", .percent = 100}, {1, 1, 4}, false},
+        {{.type = "dropout", .percent = -1}, {1, 1, 4}, false},
+        {{.type = "leaky_relu", .percent = 101}, {1, 1, 4}, false},
+        {{.type = "leaky_relu", .percent = -1}, {1, 1, 4}, false},
+        {{.type = "residual"}, {8, 8, 1}, false},
         {{.type = "maxpool", .kernel = 2, .stride = 2}, {1, 8, 1}, false},
         {{.type = "maxpool", .kernel = 2, .stride = -1}, {8, 8, 1}, false},
         {{.type = "maxpool", .kernel = -1, .stride = 1}, {8, 8, 1}, false},
@@ -373,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_nan_passes),    cmocka_unit_test(test_maxpool_ties),
         cmocka_unit_test(test_batchnorm_far), cmocka_unit_test(test_plan_segments),
         cmocka_unit_test(test_plan_defaults), cmocka_unit_test(test_plan_refuses),
+        cmocka_unit_test(test_plan_residual), cmocka_unit_test(test_residual_statistics),
     };
 
     blas_single_thread();

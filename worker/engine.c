@@ -150,12 +150,15 @@ static int read_task(struct engine *e, const struct task *t, bool evaluate)
 static int engine_compute(struct engine *e, const struct task *t, const real *theta, bool evaluate)
 {
     struct method *m = &e->method;
+    struct noise noise = {t->seed, t->round, t->slot, 0};
 
     e->tally = (struct tally){0};
     if (evaluate && e->stage->few_shot)
         return method_evaluate(m, &e->episode, theta, &e->tally, NULL);
     if (evaluate)
         return method_measure(m, &e->episode, (int)t->data, theta, &e->tally, NULL);
+    if (is_episode(e, t, false))
+        unroll_noise(&m->train, noise);
     vec_zero(m->n, e->gradient);
     return m->ops->grad(m, &e->episode, theta, e->gradient, &e->tally);
 }

@@ -85,6 +85,7 @@ static bool values(struct tracer *r, int k, const struct batch *b, struct tape *
 {
     int layer;
 
+    t->noise = (struct noise){r->task->seed, r->task->round, r->task->slot, (uint32_t)k};
     *loss = r->net->loss->value(b, r->net->n_out, net_forward(r->net, r->theta[k], b, t));
     layer = net_trace_forward(r->net, t, b->n);
     if (layer != TRACE_CLEAN)

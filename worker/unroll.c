@@ -75,13 +75,22 @@ static struct tape *tape_of(struct unroll *u, int k)
     return &u->support[k < u->n_tapes ? k : 0];
 }
 
+void unroll_noise(struct unroll *u, struct noise noise)
+{
+    for (int k = 0; k < u->n_tapes; k++)
+        u->support[k].noise = noise;
+    u->query.noise = noise;
+}
+
 /* The support gradient at theta_k into u->gradient, on step k's tape; returns the loss. */
 static double step_gradient(struct unroll *u, int k, const struct batch *support)
 {
     const struct net *net = u->net;
     struct tape *t = tape_of(u, k);
-    double loss = net->loss->value(support, net->n_out, net_forward(net, u->theta[k], support, t));
+    double loss;
 
+    t->noise.pass = (uint32_t)k;
+    loss = net->loss->value(support, net->n_out, net_forward(net, u->theta[k], support, t));
     vec_zero(net->layout.n, u->gradient);
     net_backward(net, u->theta[k], support, t, u->gradient);
     return loss;
@@ -114,9 +123,12 @@ int unroll_forward(struct unroll *u, const real *theta, const struct batch *supp
 int unroll_query(struct unroll *u, const struct batch *query, struct tally *tally)
 {
     const struct net *net = u->net;
-    const real *theta = u->theta[u->spec.steps], *y = net_forward(net, theta, query, &u->query);
-    double loss = net->loss->value(query, net->n_out, y);
+    const real *theta = u->theta[u->spec.steps], *y;
+    double loss;
 
+    u->query.noise.pass = (uint32_t)u->spec.steps;
+    y = net_forward(net, theta, query, &u->query);
+    loss = net->loss->value(query, net->n_out, y);
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the query loss is not finite");
     tally->v[TALLY_LOSS] += loss;

@@ -40,6 +40,9 @@ real *unroll_rates(const struct net *net, double rate, struct arena *arena);
 void unroll_init(struct unroll *u, const struct net *net, const struct unroll_spec *spec,
                  struct arena *arena);
 
+/* What dropout's masks follow from until the next call: noise.pass is k at inner step k, K at the query. */
+void unroll_noise(struct unroll *u, struct noise noise);
+
 /* One step from theta[k] to theta[k + 1]; returns the support loss before it. */
 double unroll_step(struct unroll *u, int k, const struct batch *support);
 

@@ -45,7 +45,7 @@ static int conv_plan(struct layer *l, struct shape in, const char *name, struct 
                    in.h, in.w);
     plan_plain(l, in, (struct shape){span_h / stride + 1, span_w / stride + 1, s->filters});
     l->scratch = 2 * conv_piece(l) * (conv_depth(l) + (size_t)s->filters);
-    l->multiply_adds = (double)shape_size(l->out) * (double)fan_in;
+    l->multiply_adds = l->input_adds = (double)shape_size(l->out) * (double)fan_in;
     return plan_weights(l, layout, name, 4,
                         (size_t[]){(size_t)s->filters, (size_t)in.c, (size_t)k, (size_t)k}, fan_in,
                         fan_out);

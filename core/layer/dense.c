@@ -17,7 +17,7 @@ static int dense_plan(struct layer *l, struct shape in, const char *name, struct
     if (l->spec.filters < 1)
         return err(ERR_CONFIG, "layer '%s' needs at least one feature", name);
     plan_plain(l, in, (struct shape){1, 1, l->spec.filters});
-    l->multiply_adds = (double)features * (double)outputs;
+    l->multiply_adds = l->input_adds = (double)features * (double)outputs;
     return plan_weights(l, layout, name, 2, (size_t[]){outputs, features}, features, outputs);
 }
 
