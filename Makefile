@@ -86,7 +86,7 @@ test:
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
 	    build64/tests/conform_discrepancy build64/tests/conform_layer build64/tests/conform_loss \
-	    build64/tests/conform_optim
+	    build64/tests/conform_optim build64/tests/test_discrepancy
 	@$(PYTHON) tests/run
 
 lint:

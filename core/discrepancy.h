@@ -25,8 +25,9 @@ struct discrepancy_spec {
 };
 
 /* xs (ns x d), xt (nt x d): features, rows contiguous, read only; d >= 1, ns and nt at least n_min(s),
- * which is asserted. Features that are not finite give values that are not. No allocation; the same
- * bits for the same input. */
+ * which is asserted. Rows that are not finite have gradients that are not (linear: those it pairs).
+ * No allocation: scratch is the caller's, best at a multiple of 64 bytes. The same bits for the same
+ * input. */
 struct discrepancy_ops {
     const char *name;
     const char *summary;
