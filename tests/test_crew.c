@@ -28,7 +28,8 @@ enum { RANKS = 5, ROUNDS = 3, NEVER = 1 << 30 };
     "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"       \
     "             inner_steps = 1 inner_rate = 0.01 rounds = 3 }\n"
 
-static const char *text = TEXT("0.15");
+/* Who falls silent is missed soon; where nobody does, nobody is missed however busy the machine. */
+static const char quick[] = TEXT("0.15"), patient[] = TEXT("10");
 
 enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
 
@@ -128,8 +129,8 @@ static int faulty_poll(struct comm *c, struct message *m)
     }
     if (f->fault == BABBLE && gathering)
         babble(f);
-    if (f->fault == LEAVE && f->left == -1) {
-        pass(f);
+    if (f->fault == LEAVE && f->left < 0 && f->left > -NEVER) {
+        f->left = -NEVER; /* once */
         return err(ERR_DATA, "a torn file");
     }
     return f->dead ? err(ERR_FAILED, "dead") : found;
@@ -162,9 +163,9 @@ static void *worker(void *argument)
 }
 
 struct scene {
-    struct comm ends[RANKS];
-    struct faulty workers[RANKS]; /* [0] unused */
-    int n;                        /* ranks */
+    struct comm *ends;      /* (n) owned, as what the threads of a failed test go on using */
+    struct faulty *workers; /* (n) owned; [0] unused */
+    int n, n_failed;        /* ranks; those whose worker_serve returned an error */
     struct config config;
     struct setup setup;
     struct crew crew;
@@ -177,7 +178,12 @@ static struct { /* dies as well */
 
 static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
 {
+    bool silent = at > 0 && (fault == DIE || fault == STALL || fault == BABBLE);
+    const char *text = silent ? quick : patient;
+
     *s = (struct scene){.n = n};
+    s->ends = calloc((size_t)n, sizeof *s->ends);
+    s->workers = calloc((size_t)n, sizeof *s->workers);
     assert_int_equal(comm_open_local(s->ends, n), 0);
     for (int i = 1; i < n; i++) {
         struct faulty *f = &s->workers[i];
@@ -201,13 +207,15 @@ static void scene_close(struct scene *s)
 {
     crew_dismiss(&s->crew, 0, "done");
     for (int i = 1; i < s->n; i++)
-        pthread_join(s->workers[i].thread, NULL);
+        pthread_join(s->workers[i].thread, NULL), s->n_failed += s->workers[i].code != 0;
     for (int i = 0; i < s->n; i++)
         comm_close(&s->ends[i]);
     crew_release(&s->crew);
     setup_close(&s->setup);
     config_release(&s->config);
     free(s->theta);
+    free(s->workers);
+    free(s->ends);
 }
 
 /* Round k of the scene: training, and one evaluation. */
@@ -239,19 +247,18 @@ static void undisturbed(void **state)
         }
         scene_close(&s);
         assert_int_equal(crew_lost(&s.crew), 0);
-        for (int i = 1; i < n; i++)
-            assert_int_equal(s.workers[i].code, 0);
+        assert_int_equal(s.n_failed, 0);
     }
 }
 
-/* Rounds go on until the rank takes part again. */
-static void returned(struct scene *s, int rank)
+/* Rounds go on until the rank takes part again, or has said that it cannot. */
+static void awaited(struct scene *s, int rank, enum fault fault)
 {
     const struct mate *mate = &s->crew.mates[rank];
     struct total total;
     int tries = 0;
 
-    for (; tries < 5000 && !mate->given; tries++) {
+    for (; tries < 5000 && !(fault == LEAVE ? mate->left : mate->given > 0); tries++) {
         assert_int_equal(play(s, 0, &total), 0);
         assert_true(expected[0] == total_mark(total.words, total.n_words));
         nap(1e-3);
@@ -275,9 +282,11 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
         if (expected[k] != total_mark(total.words, total.n_words))
             fail_msg("rank %d of %d, message %d: another total in round %d", rank, n, at, k);
     }
+    if (fault == LEAVE)
+        awaited(&s, rank, fault);
     struck = s.workers[rank].left < 0;
     for (int i = 1; struck && fault == STALL && i < n; i++)
-        returned(&s, i);
+        awaited(&s, i, fault);
     *after = s.crew;
     scene_close(&s);
     return struck;
@@ -381,6 +390,8 @@ static void death_at_start(void **state)
     (void)state;
     scene_open(&s, 3, 2, DIE, 0);
     s.config.cluster.start_limit = 0.3;
+    while (s.workers[1].left > NEVER - 2) /* until the other has said hello */
+        nap(1e-3);
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     assert_int_equal(play(&s, 0, &total), 0);
     assert_true(expected[0] == total_mark(total.words, total.n_words));
@@ -424,7 +435,6 @@ static void wrong_rank(void **state)
     int code = 0, k = 0;
 
     (void)state;
-    text = TEXT("10");
     scene_open(&s, RANKS, 3, WRONG, 16);
     mate = &s.crew.mates[3];
     s.workers[3].holds = true;
@@ -446,7 +456,6 @@ static void wrong_rank(void **state)
         fail_msg("after %d rounds: %d, %s", k, code, err_text());
     assert_non_null(strstr(err_text(), "computes wrongly"));
     scene_close(&s);
-    text = TEXT("0.15");
 }
 
 int main(void)
