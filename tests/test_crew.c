@@ -17,6 +17,7 @@
 #include "coordinator/crew.h"
 #include "core/blas.h"
 #include "core/err.h"
+#include "worker/method.h"
 #include "worker/serve.h"
 
 enum { RANKS = 5, ROUNDS = 3, NEVER = 1 << 30 };
