@@ -246,8 +246,8 @@ static void undisturbed(void **state)
                 expected[k] = total_mark(total.words, total.n_words);
             assert_true(expected[k] == total_mark(total.words, total.n_words));
         }
-        scene_close(&s);
         assert_int_equal(crew_lost(&s.crew), 0);
+        scene_close(&s);
         assert_int_equal(s.n_failed, 0);
     }
 }
