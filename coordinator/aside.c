@@ -81,8 +81,8 @@ static int write_parameters(const struct aside *a, const struct crew *c, const s
 static int write_task(struct aside *a, struct crew *c, const struct round *r, uint32_t slot,
                       const char *path)
 {
-    bool evaluate = r->purpose == PURPOSE_EVALUATE;
-    struct sampler s = {c->setup, r->stage, r->data, evaluate, evaluate ? 0 : (uint32_t)r->round};
+    bool train = r->purpose == PURPOSE_TRAIN;
+    struct sampler s = {c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0};
 
     sampler_draw(&s, slot, &c->tasks[0]);
     TRY(wire_pack_task(&c->tasks[0], r->stage->config->method, &a->out));

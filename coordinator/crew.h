@@ -68,7 +68,7 @@ struct crew {
     uint32_t n_owner;     /* its room */
     struct failed failed; /* the last round's tasks that were set aside */
     int stage;            /* of the figures below */
-    double task_seconds[2]; /* by purpose: of a thread per task, waiting too; 0: not known */
+    double task_seconds[3]; /* by purpose: of a thread per task, waiting too; 0: not known */
     uint64_t n_stale;       /* messages of older epochs and attempts refused */
     uint64_t n_again;       /* tasks given out again */
     uint64_t n_confirmed;   /* ranks whose late result was equal to that of others */

@@ -19,6 +19,30 @@ void report_start(struct train *t)
     sink_emit(&t->rundir.metrics, "stage", fields);
 }
 
+/* What methods on batches of two domains add to a round. */
+static void report_adaptation(struct train *t, const struct total *total, double done)
+{
+    const struct stage *s = t->stage;
+    bool adversary = stage_aux(s, "discriminator") != NULL;
+    struct field fields[] = {
+        TEXT("stage", s->config->name),
+        INTEGER("stage_index", s->index),
+        INTEGER("round", t->round),
+        NUMBER("weight", stage_weight(s, t->round)),
+        NUMBER("discrepancy", total_sum(total, TALLY_DISCREPANCY) / done),
+        NUMBER("discriminator_loss",
+               adversary ? total_sum(total, TALLY_DISCRIMINATOR_LOSS) / done : NAN),
+        NUMBER("right_source",
+               adversary ? total_sum(total, TALLY_DISCRIMINATOR_SOURCE) / done : NAN),
+        NUMBER("right_target",
+               adversary ? total_sum(total, TALLY_DISCRIMINATOR_TARGET) / done : NAN),
+        {0},
+    };
+
+    if (s->form->anchor || (s->form->draws & DRAW_TARGET))
+        sink_emit(&t->rundir.metrics, "adaptation", fields);
+}
+
 void report_round(struct train *t, const struct total *total, double norm, double seconds)
 {
     double done = total_sum(total, TALLY_DONE);
@@ -41,6 +65,7 @@ void report_round(struct train *t, const struct total *total, double norm, doubl
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
     sink_emit(&t->rundir.metrics, "round", fields);
+    report_adaptation(t, total, done);
 }
 
 void report_progress(struct train *t)
@@ -61,7 +86,7 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
             INTEGER("round", t->round),
             TEXT("data", t->setup->data[data].name),
             INTEGER("step", k),
-            INTEGER("episodes", e->episodes),
+            INTEGER(e->few_shot ? "episodes" : "samples", e->episodes),
             INTEGER("failed", e->failed),
             NUMBER("loss", e->loss[k].mean),
             NUMBER("loss_ci95", e->loss[k].ci95),
@@ -77,16 +102,17 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
 static void say_evaluation(struct train *t, const struct evaluation *e, int data)
 {
     const struct estimate *loss = &e->loss[e->steps], *accuracy = &e->accuracy[e->steps];
-    char figure[64] = "";
+    char figure[64] = "", how[48] = "samples";
 
+    if (e->few_shot)
+        snprintf(how, sizeof how, "episodes, %d inner steps", e->steps);
     if (e->has_accuracy)
         snprintf(figure, sizeof figure, "accuracy %.2f +- %.2f %%  ", 100 * accuracy->mean,
                  100 * accuracy->ci95);
     progress_say(t->progress,
-                 "%s  round %" PRIu64 "  data '%s'  %sloss %.4f +- %.4f  (%" PRIu64
-                 " episodes, %d inner steps)",
+                 "%s  round %" PRIu64 "  data '%s'  %sloss %.4f +- %.4f  (%" PRIu64 " %s)",
                  t->stage->config->name, t->round, t->setup->data[data].name, figure, loss->mean,
-                 loss->ci95, e->episodes, e->steps);
+                 loss->ci95, e->episodes, how);
 }
 
 void report_evaluation(struct train *t, const struct evaluation *e, int data)
@@ -123,4 +149,50 @@ void report_end(struct train *t)
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
     sink_emit(&t->rundir.metrics, "end", fields);
+}
+
+void report_inputs(struct train *t, int target, double source_low, double source_high,
+                   double source_mean, double low, double high, double mean)
+{
+    struct field fields[] = {
+        TEXT("stage", t->stage->config->name),
+        TEXT("source", t->setup->data[t->stage->data].name),
+        TEXT("target", t->setup->data[target].name),
+        NUMBER("source_low", source_low),
+        NUMBER("source_high", source_high),
+        NUMBER("source_mean", source_mean),
+        NUMBER("target_low", low),
+        NUMBER("target_high", high),
+        NUMBER("target_mean", mean),
+        {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "inputs", fields);
+}
+
+void report_look(struct train *t, int block, const struct look *l)
+{
+    const struct look *source = &t->guard.source_only[block];
+    struct field fields[] = {
+        TEXT("stage", t->stage->config->name),
+        INTEGER("stage_index", t->stage->index),
+        INTEGER("round", t->round),
+        TEXT("target", t->setup->data[t->stage->target[block]].name),
+        NUMBER("score", l->score),
+        NUMBER("score_source_only", source->score),
+        NUMBER("score_best", t->guard.best_score[block]),
+        NUMBER("entropy", l->entropy),
+        NUMBER("spread", l->spread),
+        NUMBER("prior", l->prior),
+        NUMBER("agreement", l->agreement),
+        NUMBER("discrepancy", l->discrepancy),
+        NUMBER("right_source", l->right_source),
+        NUMBER("right_target", l->right_target),
+        INTEGER("collapsed", (l->alarms & ALARM_COLLAPSE) != 0),
+        INTEGER("swapped", (l->alarms & ALARM_SWAP) != 0),
+        INTEGER("discriminator", (l->alarms & ALARM_DISCRIMINATOR) != 0),
+        {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "watch", fields);
 }

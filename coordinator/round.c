@@ -35,7 +35,7 @@ static size_t anchor_size(const struct crew *c, const struct stage *s)
 
 void round_begin(struct crew *c, const struct round *r, struct transaction *p)
 {
-    bool evaluate = r->purpose == PURPOSE_EVALUATE;
+    bool train = r->purpose == PURPOSE_TRAIN;
 
     c->epoch++;
     failed_begin(&c->failed);
@@ -45,7 +45,7 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                            .purpose = r->purpose,
                            .data = (uint32_t)r->data};
     p->sampler =
-        (struct sampler){c->setup, r->stage, r->data, evaluate, evaluate ? 0 : (uint32_t)r->round};
+        (struct sampler){c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0};
     p->begun = p->moved = clock_seconds();
     memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
     for (int i = 1; i < c->comm->size; i++)
@@ -59,7 +59,7 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
         p->n_threads += (int)mate->hello.threads;
     }
     blocks_begin(p);
-    *p->total = total_begin(c->words, evaluate || r->blocks ? 0 : r->stage->block.n);
+    *p->total = total_begin(c->words, train && !r->blocks ? r->stage->block.n : 0);
 }
 
 /* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */

@@ -65,7 +65,7 @@ static bool is_interrupted(void *context, enum purpose purpose)
 {
     const struct train *t = context;
 
-    return (purpose == PURPOSE_EVALUATE && *t->stop) ||
+    return (purpose != PURPOSE_TRAIN && *t->stop) ||
            deadline_before_save(&t->deadline, saver_cost(&t->saver));
 }
 
@@ -125,6 +125,12 @@ static int check_stop(const struct train *t)
     return *t->stop || deadline_before_round(&t->deadline, saver_cost(&t->saver)) ? ERR_STOPPED : 0;
 }
 
+static int look_and_measure(struct train *t)
+{
+    TRY(guard_look(t));
+    return measure(t);
+}
+
 static int stage_rounds(struct train *t)
 {
     const struct config *c = t->setup->config;
@@ -135,7 +141,7 @@ static int stage_rounds(struct train *t)
         TRY(check_stop(t));
         if (t->round > 0 &&
             due(c->evaluate.every, t->round)) /* also the first thing after a resume */
-            TRY(measure(t));
+            TRY(look_and_measure(t));
         TRY(one_round(t));
         train_note_saved(t);
         if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round)))
@@ -150,7 +156,11 @@ static int run_stage(struct train *t)
 
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
     report_start(t);
-    code = stage_rounds(t);
+    code = guard_open(t);
+    if (code >= 0)
+        code = stage_rounds(t);
+    if (code >= 0)
+        code = guard_finish(t);
     if (code >= 0)
         code = measure(t);
     if (code == ERR_STOPPED)
@@ -198,6 +208,7 @@ void train_release(struct train *t)
     aside_release(&t->aside);
     rundir_close(&t->rundir);
     arena_release(&t->arena);
+    guard_close(&t->guard);
     for (int i = 0; i < CONFIG_STAGE_MAX; i++)
         free(t->kept[i]);
 }

@@ -8,6 +8,7 @@
 #include "coordinator/crew.h"
 #include "coordinator/deadline.h"
 #include "coordinator/evaluate.h"
+#include "coordinator/guard.h"
 #include "coordinator/progress.h"
 #include "coordinator/rundir.h"
 #include "coordinator/saver.h"
@@ -30,6 +31,7 @@ struct train {
     struct arena arena;                   /* of the vectors below */
     real *theta, *grad, *state, *scratch; /* P, P of a block, n_state x P, P of the stage at hand */
     struct blocks blocks;                 /* where its tasks step a block each */
+    struct guard guard;
     real *kept[CONFIG_STAGE_MAX];         /* owned: results that later stages need */
     const struct stage *stage;
     uint64_t round; /* done in this stage */

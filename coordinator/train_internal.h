@@ -34,6 +34,10 @@ int train_give_up(struct train *t, int code);
 
 /* ---- report.c ---- */
 
+void report_inputs(struct train *t, int target, double source_low, double source_high,
+                   double source_mean, double low, double high, double mean);
+void report_look(struct train *t, int block, const struct look *l);
+
 void report_start(struct train *t);
 void report_round(struct train *t, const struct total *total, double norm, double seconds);
 void report_progress(struct train *t);

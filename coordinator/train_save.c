@@ -25,6 +25,8 @@ size_t train_snapshot_room(const struct setup *s)
 
         for (int j = 0; j < i; j++)
             n += s->stages[j].layout.n;
+        if (guard_wanted(&s->stages[i]))
+            n += s->stages[i].layout.n;
         room = n > room ? n : room;
     }
     return room;
@@ -56,11 +58,12 @@ void train_note_saved(struct train *t)
         progress_warn(t->progress, "%s", sentence);
 }
 
-static void add_kept(struct checkpoint_info *info, const struct stage *s, const real *theta)
+static void add_kept(struct checkpoint_info *info, const struct stage *s, const char *name,
+                     const real *theta)
 {
     struct kept *k = &info->kept[info->n_kept++];
 
-    snprintf(k->name, sizeof k->name, "%02d", s->index);
+    snprintf(k->name, sizeof k->name, "%s", name);
     k->layout = &s->layout;
     k->theta = theta;
 }
@@ -79,9 +82,15 @@ int train_save(struct train *t)
     snprintf(info.version, sizeof info.version, "%s", t->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
-    for (int j = 0; j < t->stage->index; j++)
+    for (int j = 0; j < t->stage->index; j++) {
+        char name[KEPT_NAME];
+
+        snprintf(name, sizeof name, "%02d", j);
         if (t->kept[j])
-            add_kept(&info, &t->setup->stages[j], t->kept[j]);
+            add_kept(&info, &t->setup->stages[j], name, t->kept[j]);
+    }
+    if (t->guard.active)
+        add_kept(&info, t->stage, "best", t->guard.best);
     return saver_save(&t->saver, &t->stage->layout, t->theta, train_optim(t->stage), t->state,
                       &info);
 }

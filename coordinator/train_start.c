@@ -107,6 +107,7 @@ int train_stage(struct train *t, const struct stage *s)
 
     if (t->stage)
         TRY(keep_result(t));
+    guard_close(&t->guard);
     arena_release(&t->arena);
     take_vectors(t, s, &measure);
     TRY(arena_init(&t->arena, measure.peak));
@@ -183,6 +184,10 @@ int train_resume(struct train *t, int *first)
     TRY(train_stage(t, s));
     TRY(checkpoint_read(path, &s->layout, t->theta, train_optim(s), t->state, &info));
     TRY(read_kept(t, path));
+    if (guard_wanted(s)) {
+        TRY(guard_take(t));
+        TRY(checkpoint_read_kept(path, "best", &s->layout, t->guard.best));
+    }
     if (info.seed != (uint64_t)t->setup->config->run.seed)
         return err(ERR_CONFIG,
                    "'%s' was trained with seed %" PRIu64 ", the configuration says %" PRId64, path,

@@ -13,7 +13,7 @@
 #include "core/real.h"
 #include "core/safetensors.h"
 
-enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 8, KEPT_NAME = 32 };
+enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 33, KEPT_NAME = 32 };
 
 /* Parameters that a later stage starts from or is anchored to: tensors "kept.NAME.conv1.weight". */
 struct kept {

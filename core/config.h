@@ -93,6 +93,7 @@ struct stage_config {
     int64_t warm_up;
     struct strings discriminator; /* hidden widths */
     double discriminator_rate;
+    char *guard; /* best | last | off */
     char *hint;         /* the teacher's layer */
     struct strings old;      /* data sections of the old task */
     struct strings evaluate; /* data sections measured on; empty: evaluate.data */

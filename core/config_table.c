@@ -231,6 +231,8 @@ const struct config_key config_keys[] = {
  "adda, joint: features of its hidden layers"},
 {"stage", "discriminator_rate", CONFIG_REAL, "0", 0, 100, NULL, STAGE(discriminator_rate),
  "adda, joint: its step size; 0: as rate"},
+{"stage", "guard", CONFIG_STRING, "best", 0, LENGTH, "best|last|off", STAGE(guard),
+ "adda: ends with the encoder that scores best without labels, or with the last unless it is unsafe or scores below source-only"},
 {"stage", "evaluate", CONFIG_LIST, "", 0, 0, NULL, STAGE(evaluate),
  "data sections that this stage is measured on; empty: evaluate.data, else its targets, else its data"},
 {"stage", "old", CONFIG_LIST, "", 0, 0, NULL, STAGE(old),

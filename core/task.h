@@ -7,6 +7,12 @@
 
 #include "core/arena.h"
 
+enum purpose {
+    PURPOSE_TRAIN,
+    PURPOSE_EVALUATE,
+    PURPOSE_WATCH, /* adaptation without the target's labels is looked after: core/metric.h */
+};
+
 /* A few-shot task has classes with support and query samples. A batch task has way 0 and samples of two data
  * sections by their place in file order, which tells nothing of their classes. */
 struct task {

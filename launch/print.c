@@ -14,7 +14,7 @@ void print_json(json_t *o)
 
 void print_curve(const char *data, const struct evaluation *e)
 {
-    printf("data '%s': %" PRIu64 " episodes%s\n", data, e->episodes,
+    printf("data '%s': %" PRIu64 " %s%s\n", data, e->episodes, e->few_shot ? "episodes" : "samples",
            e->failed ? ", some were not finite:" : "");
     if (e->failed)
         printf("  %" PRIu64 " set aside\n", e->failed);

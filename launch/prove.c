@@ -39,8 +39,8 @@ static void lay_out(struct proof *p, struct arena *a)
 /* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad is not NULL. */
 static int outer(struct proof *p, const real *theta, double *loss, real *grad)
 {
-    engine_begin(&p->engine, p->solo->stage, false, p->anchor);
-    TRY(engine_run(&p->engine, &p->task, theta, false));
+    engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
+    TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
     if (total_sum(&p->engine.total, TALLY_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
     *loss = total_sum(&p->engine.total,
@@ -131,7 +131,7 @@ static int prove_task(struct proof *p, uint32_t slot, bool batch)
 {
     const struct stage *s = p->solo->stage;
     uint32_t round = 1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
-    struct sampler sampler = {&p->solo->setup, s, s->data, false, round};
+    struct sampler sampler = {&p->solo->setup, s, s->data, PURPOSE_TRAIN, round};
 
     sampler_draw(&sampler, slot, &p->task);
     p->discriminator = false;

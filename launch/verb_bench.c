@@ -50,14 +50,14 @@ static double time_gemm(struct bench *b)
 /* Draws, reads, adapts, adds: all a worker does for a task. Seconds per task over one slice. */
 static int time_tasks(struct bench *b, double *seconds)
 {
-    struct sampler s = {&b->solo.setup, b->solo.stage, b->solo.stage->data, false, 1};
+    struct sampler s = {&b->solo.setup, b->solo.stage, b->solo.stage->data, PURPOSE_TRAIN, 1};
     double start = clock_seconds();
     uint32_t n = 0;
 
-    engine_begin(&b->engine, b->solo.stage, false, b->anchor);
+    engine_begin(&b->engine, b->solo.stage, PURPOSE_TRAIN, b->anchor);
     do {
         sampler_draw(&s, n++, &b->task);
-        TRY(engine_run(&b->engine, &b->task, b->theta, false));
+        TRY(engine_run(&b->engine, &b->task, b->theta, PURPOSE_TRAIN));
     } while (clock_seconds() - start < SLICE);
     *seconds = (clock_seconds() - start) / n;
     return 0;

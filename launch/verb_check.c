@@ -67,7 +67,7 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     struct engine e;
 
     TRY(engine_open(&e, s));
-    engine_begin(&e, stage, false, NULL);
+    engine_begin(&e, stage, PURPOSE_TRAIN, NULL);
     printf("stage '%s': %s on '%s', %u-way %u-shot, %u query a class, %ld tasks x %ld rounds\n",
            c->name, c->method, s->data[stage->data].name, stage->train.way, stage->train.shot,
            stage->train.query, (long)c->tasks, (long)c->rounds);
@@ -135,7 +135,7 @@ static void print_task(const struct setup *s, const struct task *t)
 
 static int each_task(const struct solo *s, const struct options *o, struct task *t)
 {
-    struct sampler sampler = {&s->setup, s->stage, s->stage->data, false, 0};
+    struct sampler sampler = {&s->setup, s->stage, s->stage->data, PURPOSE_TRAIN, 0};
 
     for (int64_t i = 0; i < o->tasks * s->stage->config->tasks; i++) {
         sampler.round = (uint32_t)(1 + i / s->stage->config->tasks);

@@ -125,12 +125,14 @@ static int print_replay(struct replay *r, const struct task *t)
 static int replay_task(void *context, const struct task *t)
 {
     struct replay *r = context;
+    enum purpose purpose;
 
     TRY(choose_stage(r, t));
     TRY(load_theta(r));
     TRY(engine_open(&r->engine, &r->solo.setup));
-    engine_begin(&r->engine, r->solo.stage, r->evaluate, r->anchor);
-    TRY(engine_run(&r->engine, t, r->theta, r->evaluate));
+    purpose = r->evaluate ? PURPOSE_EVALUATE : PURPOSE_TRAIN;
+    engine_begin(&r->engine, r->solo.stage, purpose, r->anchor);
+    TRY(engine_run(&r->engine, t, r->theta, purpose));
     if (r->engine.failed)
         TRY(trace_task(&r->engine, t, r->theta, r->evaluate, &r->trace));
     return print_replay(r, t);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/task.h"
+
 /* clang-format off */
 enum message_kind {      /* from -> to                                                          */
     MESSAGE_WELCOME = 1, /* coordinator -> worker: configuration                                */
@@ -25,8 +27,6 @@ enum message_kind {      /* from -> to                                          
     MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */
 };
 /* clang-format on */
-
-enum purpose { PURPOSE_TRAIN, PURPOSE_EVALUATE };
 
 struct header {     /* in front of every message, in host byte order */
     uint32_t magic; /* HEADER_MAGIC */

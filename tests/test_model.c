@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/model.h"
 #include "core/vec.h"
+#include "worker/method.h"
 #include "worker/engine.h"
 
 /* ---- layers, names, counts ---- */
@@ -33,7 +34,7 @@ static struct net *net_of(const char *model, struct shape in, int n_out)
     snprintf(text, sizeof text, "model { %s }\n%s", model, rest);
     if (config_parse(&c, text, "text", NULL, 0))
         fail_msg("%s", err_text());
-    n = model_specs(&c.model, specs, NET_MAX);
+    n = model_specs(&c.models[0], specs, NET_MAX);
     if (n < 0 || net_plan(net, specs, n, in, n_out, loss_find("cross_entropy")))
         fail_msg("%s", err_text());
     config_release(&c);
@@ -175,14 +176,14 @@ static struct place *place_open(const char *model, const char *memory)
              "model { %s }\nstage s { data = \"d\" way = 3 shot = 2 query = 2 inner_steps = 3 "
              "inner_rate = 0.1 }\n",
              memory, model);
-    if (config_parse(&p->config, text, "text", NULL, 0) || setup_open(&p->setup, &p->config, ".") ||
+    if (config_parse(&p->config, text, "text", NULL, 0) || setup_open(&p->setup, &p->config, ".", method_form) ||
         engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 64 << 20))
         fail_msg("%s", err_text());
-    p->n = p->setup.stages[0].net.layout.n;
+    p->n = p->setup.stages[0].layout.n;
     task_init(&p->task, engine_task_size(&p->setup.stages[0]), &p->arena);
     p->theta = arena_reals(&p->arena, p->n);
     p->gradient = arena_reals(&p->arena, p->n);
-    layout_init(&p->setup.stages[0].net.layout, 5, p->theta);
+    layout_init(&p->setup.stages[0].layout, 5, 0, p->theta);
     s = (struct sampler){&p->setup, &p->setup.stages[0], 0, false, 1};
     sampler_draw(&s, 0, &p->task);
     return p;
@@ -201,7 +202,7 @@ static void place_close(struct place *p)
 static void outer(struct place *p, uint32_t round, uint32_t slot)
 {
     p->task.round = round, p->task.slot = slot;
-    engine_begin(&p->engine, &p->setup.stages[0], false);
+    engine_begin(&p->engine, &p->setup.stages[0], false, NULL);
     if (engine_run(&p->engine, &p->task, p->theta, false) || p->engine.failed)
         fail_msg("the task fails: %s", err_text());
     memcpy(p->gradient, p->engine.gradient, p->n * sizeof *p->gradient);
@@ -281,7 +282,7 @@ static void test_recomputed(void **state)
 /* The query loss after the inner loop, of this round and slot. */
 static double outer_loss(struct place *p, const real *theta)
 {
-    engine_begin(&p->engine, &p->setup.stages[0], false);
+    engine_begin(&p->engine, &p->setup.stages[0], false, NULL);
     assert_int_equal(engine_run(&p->engine, &p->task, theta, false), 0);
     return p->engine.tally.v[TALLY_LOSS];
 }

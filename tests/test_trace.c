@@ -15,6 +15,7 @@
 #include "core/exact.h"
 #include "core/net_trace.h"
 #include "core/vec.h"
+#include "worker/method.h"
 #include "worker/trace.h"
 
 static const char conv4[] = "data glyphs { format = \"glyphs\" size = 28 }\n"
@@ -63,7 +64,7 @@ static struct place *place_open(const char *text)
     p->net = &p->stage->net;
     p->n = p->net->layout.n;
     assert_int_equal(engine_open(&p->engine, &p->setup), 0);
-    engine_begin(&p->engine, p->stage, false);
+    engine_begin(&p->engine, p->stage, false, NULL);
     assert_int_equal(arena_init(&p->arena, 64 << 20), 0);
     size = engine_task_size(p->stage);
     task_init(&p->task, size, &p->arena);
@@ -260,7 +261,7 @@ static struct trace traced(struct place *p, bool evaluate, bool fails)
 {
     struct trace f;
 
-    engine_begin(&p->engine, p->stage, evaluate);
+    engine_begin(&p->engine, p->stage, evaluate, NULL);
     assert_int_equal(engine_run(&p->engine, &p->task, p->theta, evaluate), 0);
     assert_int_equal(p->engine.failed, fails);
     assert_true(total_sum(&p->engine.total, TALLY_FAILED) == fails);

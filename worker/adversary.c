@@ -54,6 +54,7 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
 {
     const struct aux *d = stage_aux(m->stage, "discriminator");
     int n = spec->n_source > spec->n_target ? spec->n_source : spec->n_target;
+    size_t watch, labels;
 
     taps_find(m->stage, &m->taps);
     tape_init(&m->target_tape, m->net, spec->n_target, TAPE_GRADIENT,
@@ -62,7 +63,9 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
     batch_init_part(m, d, n, arena);
     m->g_features = arena_reals(arena, (size_t)spec->n_target * shape_size(d->net.in));
     m->spare = arena_reals(arena, d->net.layout.n);
-    m->scratch = arena_take(arena, (size_t)n * sizeof(int)); /* labels of a domain */
+    watch = adversary_watch_scratch(m, spec);
+    labels = (size_t)n * sizeof(int); /* of a domain */
+    m->scratch = arena_take(arena, watch > labels ? watch : labels);
 }
 
 static void scale(size_t n, double by, real *x)

@@ -16,4 +16,12 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta,
                       double encoder, double discriminator, real *grad, struct tally *tally);
 
+/* ---- watch.c ---- */
+
+/* What has become of the target, beside the anchor's view of it and of the source: enum watch_slot. Takes as many
+ * samples of each domain as the smaller batch has. */
+int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
+                    struct tally *tally);
+size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec); /* bytes */
+
 #endif

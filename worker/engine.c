@@ -75,7 +75,7 @@ void engine_close(struct engine *e)
     *e = (struct engine){0};
 }
 
-void engine_begin(struct engine *e, const struct stage *stage, bool evaluate, const real *anchor)
+void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose, const real *anchor)
 {
     if (e->stage != stage) {
         arena_reset(&e->arena, 0);
@@ -83,7 +83,7 @@ void engine_begin(struct engine *e, const struct stage *stage, bool evaluate, co
         e->stage = stage;
     }
     e->method.anchor = anchor;
-    e->total = total_begin(e->words, evaluate || stage->steps ? 0 : stage->block.n);
+    e->total = total_begin(e->words, purpose != PURPOSE_TRAIN || stage->steps ? 0 : stage->block.n);
 }
 
 static const struct data *data_of(const struct engine *e, uint32_t i)
@@ -91,9 +91,10 @@ static const struct data *data_of(const struct engine *e, uint32_t i)
     return i < (uint32_t)e->setup->n_data && e->setup->data[i].ops ? &e->setup->data[i] : NULL;
 }
 
-static int check_episode(const struct engine *e, const struct task *t, bool evaluate)
+static int check_episode(const struct engine *e, const struct task *t, enum purpose purpose)
 {
     const struct stage *s = e->stage;
+    bool evaluate = purpose == PURPOSE_EVALUATE;
     struct task_size size = evaluate ? s->evaluate : s->train;
     uint32_t query = evaluate ? stage_query(e->setup, s, (int)t->data) : size.query;
 
@@ -105,59 +106,80 @@ static int check_episode(const struct engine *e, const struct task *t, bool eval
                query);
 }
 
-static int check_batch(const struct engine *e, const struct task *t, bool evaluate)
+/* The samples that a batch task may have: of the source at most, of the target exactly. */
+static struct task_size batch_size(const struct stage *s, enum purpose purpose)
 {
-    const struct stage *s = e->stage;
-    uint32_t least = evaluate ? 1 : s->train.source;
-    uint32_t most = evaluate ? s->evaluate.source : s->train.source;
-    uint32_t targets = evaluate ? 0 : s->train.targets;
+    if (purpose == PURPOSE_WATCH)
+        return (struct task_size){.source = s->batch, .targets = s->target_batch};
+    return purpose == PURPOSE_EVALUATE ? (struct task_size){.source = s->evaluate.source}
+                                       : s->train;
+}
 
-    if (targets && !data_of(e, t->target))
+static int check_batch(const struct engine *e, const struct task *t, enum purpose purpose)
+{
+    struct task_size size = batch_size(e->stage, purpose);
+    uint32_t least = purpose == PURPOSE_EVALUATE ? 1 : size.source;
+
+    if (size.targets && !data_of(e, t->target))
         return err(ERR_DATA, "task %u of round %u names data %u, which is not here", t->slot,
                    t->round, t->target);
-    if (t->n_source >= least && t->n_source <= most && t->n_targets == targets && t->way == 0)
+    if (t->n_source >= least && t->n_source <= size.source && t->n_targets == size.targets &&
+        t->way == 0)
         return 0;
     return err(ERR_DATA, "task %u of round %u has %u and %u samples; stage '%s' has %u and %u",
-               t->slot, t->round, t->n_source, t->n_targets, s->config->name, most, targets);
+               t->slot, t->round, t->n_source, t->n_targets, e->stage->config->name, size.source,
+               size.targets);
 }
 
-static bool is_episode(const struct engine *e, const struct task *t, bool evaluate)
+static bool is_episode(const struct engine *e, const struct task *t, enum purpose purpose)
 {
-    return evaluate ? e->stage->few_shot : t->slot < e->stage->n_episodes;
+    if (purpose == PURPOSE_EVALUATE)
+        return e->stage->few_shot;
+    return purpose == PURPOSE_TRAIN && t->slot < e->stage->n_episodes;
 }
 
-static int check_task(const struct engine *e, const struct task *t, bool evaluate)
+static int check_task(const struct engine *e, const struct task *t, enum purpose purpose)
 {
     const struct stage *s = e->stage;
 
-    if (!data_of(e, t->data) || t->stage != (uint32_t)s->index)
+    if (!data_of(e, t->data) || t->stage != (uint32_t)s->index ||
+        (purpose == PURPOSE_WATCH && !e->method.ops->watch))
         return err(ERR_DATA, "task %u of round %u names stage %u and data %u, which are not here",
                    t->slot, t->round, t->stage, t->data);
-    return is_episode(e, t, evaluate) ? check_episode(e, t, evaluate)
-                                      : check_batch(e, t, evaluate);
+    return is_episode(e, t, purpose) ? check_episode(e, t, purpose) : check_batch(e, t, purpose);
 }
 
-static int read_task(struct engine *e, const struct task *t, bool evaluate)
+static int read_task(struct engine *e, const struct task *t, enum purpose purpose)
 {
     const struct data *data = e->setup->data;
 
-    if (is_episode(e, t, evaluate))
+    if (is_episode(e, t, purpose))
         return episode_read(&e->episode, &data[t->data], t);
     return episode_read_batch(&e->episode, data, t, 0, t->n_source, t->n_targets);
 }
 
+static int measure(struct engine *e, const struct task *t, const real *theta, enum purpose purpose)
+{
+    struct method *m = &e->method;
+
+    if (purpose == PURPOSE_WATCH)
+        return m->ops->watch(m, &e->episode, theta, &e->tally);
+    if (e->stage->few_shot)
+        return method_evaluate(m, &e->episode, theta, &e->tally, NULL);
+    return method_measure(m, &e->episode, (int)t->data, theta, &e->tally, NULL);
+}
+
 /* The contribution of the episode at hand. */
-static int engine_compute(struct engine *e, const struct task *t, const real *theta, bool evaluate)
+static int engine_compute(struct engine *e, const struct task *t, const real *theta,
+                          enum purpose purpose)
 {
     struct method *m = &e->method;
     struct noise noise = {t->seed, t->round, t->slot, 0};
 
     e->tally = (struct tally){0};
-    if (evaluate && e->stage->few_shot)
-        return method_evaluate(m, &e->episode, theta, &e->tally, NULL);
-    if (evaluate)
-        return method_measure(m, &e->episode, (int)t->data, theta, &e->tally, NULL);
-    if (is_episode(e, t, false))
+    if (purpose != PURPOSE_TRAIN)
+        return measure(e, t, theta, purpose);
+    if (is_episode(e, t, purpose))
         unroll_noise(&m->train, noise);
     vec_zero(m->n, e->gradient);
     return m->ops->grad(m, &e->episode, theta, e->gradient, &e->tally);
@@ -174,12 +196,12 @@ static int engine_add(struct engine *e, int code)
     return e->failed ? 0 : code;
 }
 
-int engine_run(struct engine *e, const struct task *t, const real *theta, bool evaluate)
+int engine_run(struct engine *e, const struct task *t, const real *theta, enum purpose purpose)
 {
     e->failed = false;
-    TRY(check_task(e, t, evaluate));
-    TRY(read_task(e, t, evaluate));
-    return engine_add(e, engine_compute(e, t, theta, evaluate));
+    TRY(check_task(e, t, purpose));
+    TRY(read_task(e, t, purpose));
+    return engine_add(e, engine_compute(e, t, theta, purpose));
 }
 
 /* Step k of a task on its own block; its tally is added to sum. */
@@ -192,7 +214,7 @@ static int one_step(struct engine *e, const struct task *t, uint32_t k, real *st
     if (e->abandoned && *e->abandoned)
         return err(ERR_STOPPED, "task %u of round %u is abandoned", t->slot, t->round);
     TRY(episode_read_batch(&e->episode, e->setup->data, t, k, s->batch, s->target_batch));
-    TRY(engine_compute(e, t, state, false));
+    TRY(engine_compute(e, t, state, PURPOSE_TRAIN));
     optim_apply(&s->optim, &s->block, nth, e->gradient, state, state + s->block.n);
     for (int i = 0; i < TALLY_N; i++)
         sum->v[i] += e->tally.v[i] / s->steps;
@@ -205,7 +227,7 @@ int engine_run_steps(struct engine *e, const struct task *t, real *state)
     int code = 0;
 
     e->failed = false;
-    TRY(check_task(e, t, false));
+    TRY(check_task(e, t, PURPOSE_TRAIN));
     for (uint32_t k = 0; k < e->stage->steps && code >= 0; k++)
         code = one_step(e, t, k, state, &sum);
     if (code == ERR_STOPPED)

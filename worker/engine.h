@@ -31,12 +31,12 @@ void engine_close(struct engine *e);
 
 /* Lays the work space out for a stage and clears the total: once per round, before its tasks. anchor: the parameters
  * of the stage's anchor, borrowed; NULL where it has none. */
-void engine_begin(struct engine *e, const struct stage *stage, bool evaluate, const real *anchor);
+void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose, const real *anchor);
 
 /* Checks that the task fits the stage and the data, reads its samples, and adds its contribution at
- * theta (training) or its curve (evaluation; theta is one block) to e->total. A task that is not finite or beyond the
+ * theta (training) or what it measures (theta is one block) to e->total. A task that is not finite or beyond the
  * sum's grid counts as failed, is told by e->failed, and is no error. ERR_DATA for a task that cannot be read. */
-int engine_run(struct engine *e, const struct task *t, const real *theta, bool evaluate);
+int engine_run(struct engine *e, const struct task *t, const real *theta, enum purpose purpose);
 
 /* The same for a task that takes its block's own steps: state is the block (P) and its optimizer's vectors (n_state P),
  * which are stepped in place; of a task that fails they are undefined. ERR_STOPPED where it was abandoned. The tally is the mean over its steps. */

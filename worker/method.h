@@ -54,6 +54,10 @@ struct method_ops {
      * Errors: ERR_NONFINITE. Not collective. */
     int (*grad)(struct method *m, const struct episode *ep, const real *theta, real *grad,
                 struct tally *tally);
+    /* Looks, without labels, at what has become of the target: enum watch_slot into tally. NULL: nothing to look at.
+     * ERR_NONFINITE. */
+    int (*watch)(struct method *m, const struct episode *ep, const real *theta,
+                 struct tally *tally);
 };
 
 extern const struct method_ops *const method_table[]; /* ended by NULL */

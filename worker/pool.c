@@ -32,7 +32,7 @@ static void note_failed(struct pool *p, const struct seat *seat)
 
 static bool is_stepping(const struct pool *p)
 {
-    return p->stage->steps && !p->evaluate;
+    return p->stage->steps && p->purpose == PURPOSE_TRAIN;
 }
 
 static struct carry *carry_of(struct pool *p, uint32_t slot)
@@ -48,7 +48,7 @@ static int run_task(struct pool *p, const struct seat *seat, struct carry *carry
     int code;
 
     if (!is_stepping(p))
-        return engine_run(seat->engine, seat->task, p->theta, p->evaluate);
+        return engine_run(seat->engine, seat->task, p->theta, p->purpose);
     if (!carry)
         return err(ERR_DATA, "task %u of round %u came without its state", seat->task->slot,
                    seat->task->round);
@@ -250,7 +250,7 @@ static void pool_settle(struct pool *p)
     p->abandoned = false;
 }
 
-void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta,
+void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
                 const real *anchor)
 {
     pthread_mutex_lock(&p->mutex);
@@ -258,14 +258,14 @@ void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const 
     p->first = p->done = 0;
     slots_clear(&p->failed);
     p->stage = stage;
-    p->evaluate = evaluate;
+    p->purpose = purpose;
     p->theta = theta;
     p->anchor = anchor;
     p->carried = 0;
     for (int i = 0; i < p->n_carries; i++)
         p->carries[i].use = CARRY_FREE;
     for (int i = 0; i < p->n_threads; i++)
-        engine_begin(&p->engines[i], stage, evaluate, anchor);
+        engine_begin(&p->engines[i], stage, purpose, anchor);
     pthread_mutex_unlock(&p->mutex);
 }
 

@@ -37,7 +37,8 @@ struct pool {
     int n_carries;
     atomic_bool abandoned; /* the round: tasks of several steps end early */
     uint64_t carried;      /* of this round's states: a checksum, linear as total_mark */
-    bool evaluate, ending;
+    enum purpose purpose;
+    bool ending;
     const struct stage *stage;
     const real *theta, *anchor;
     int code;        /* the first error of a task, 0: none */
@@ -49,7 +50,7 @@ void pool_close(struct pool *p);
 
 /* Opens a round at theta, which stays in place until pool_collect, as the anchor does. Tasks still in work from an
  * abandoned round are waited for. */
-void pool_begin(struct pool *p, const struct stage *stage, bool evaluate, const real *theta,
+void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
                 const real *anchor);
 
 /* Room for the state of the task in `slot` (engine_state_size), to be filled before the task is pushed. NULL: this rank

@@ -184,7 +184,7 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
         return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
                    head + (n + m->h.anchor) * sizeof(real));
-    if (anchor && m->h.purpose == PURPOSE_TRAIN && m->h.anchor == 0 && w->anchored != stage->index)
+    if (anchor && m->h.purpose != PURPOSE_EVALUATE && m->h.anchor == 0 && w->anchored != stage->index)
         return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
     memcpy(w->theta, body + head, n * sizeof(real));
     if (m->h.anchor != 0) {
@@ -197,23 +197,25 @@ static int take_params(struct worker *w, const struct message *m, const struct s
 /* PARAMS: the tree, padding to 8 bytes, theta, the anchor's. Opens a round. */
 static int on_params(struct worker *w, const struct message *m)
 {
-    bool evaluate = m->h.purpose == PURPOSE_EVALUATE;
+    bool train = m->h.purpose == PURPOSE_TRAIN;
     struct tree tree = {0};
     struct stage *stage;
     size_t head = 0, n;
 
     if (w->open && m->h.epoch <= w->round.epoch)
         return 0; /* an older round's, held up on its way */
+    if (m->h.purpose > PURPOSE_WATCH)
+        return err(ERR_DATA, "parameters for purpose %u", m->h.purpose);
     if (m->h.stage >= (uint32_t)w->setup.n_stages)
         return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
     TRY(tree_view(w, m, &tree, &head));
     stage = &w->setup.stages[m->h.stage];
-    n = stage->steps && !evaluate ? 0 : stage->block.n;
+    n = stage->steps && train ? 0 : stage->block.n;
     head = (head + 7) / 8 * 8;
     TRY(tree_enter(w, m, &tree));
-    pool_begin(&w->pool, stage, evaluate, w->theta, w->anchor);
+    pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
     TRY(take_params(w, m, stage, n, head));
-    w->total = total_begin(w->words, evaluate ? 0 : n);
+    w->total = total_begin(w->words, train ? n : 0);
     w->open = true;
     w->wanted = w->last = false;
     w->n_tasks = 0;

@@ -55,7 +55,9 @@ const struct method_ops method_joint = {
     .second = true,
     .form = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
              .anchor = true,
+             .adapts = true,
              .plan = adversary_plan},
     .init = adversary_init,
     .grad = joint_grad,
+    .watch = adversary_watch,
 };
