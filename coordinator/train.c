@@ -157,6 +157,8 @@ static int run_stage(struct train *t)
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
     report_start(t);
     code = guard_open(t);
+    if (code >= 0 && t->stage->form->adapts && t->round == 0) /* what adaptation begins with */
+        code = measure(t);
     if (code >= 0)
         code = stage_rounds(t);
     if (code >= 0)
