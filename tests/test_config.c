@@ -240,7 +240,7 @@ static void test_values(void **state)
     refused("stage m { rate = 0x1p3 }", "f.conf:1: 'rate' is '0x1p3', must be a number");
     refused("stage m { rate = ' 1' }", "f.conf:1: 'rate' is ' 1', must be a number");
     refused("stage m { rate = 1e999 }", "f.conf:1: 'rate' is 1e999, must be between 0 and 100");
-    refused("stage m { beta1 = 1 }", "f.conf:1: 'beta1' is 1, must be between 0 and 0.9999999");
+    refused("stage m { beta1 = 1 }", "f.conf:1: 'beta1' is 1, must be between -1 and 0.9999999");
     refused("run { seed = 9007199254740993 }",
             "f.conf:1: 'seed' is 9007199254740993, must be between 0 and 9007199254740992");
     refused("data x { invert = yes }", "f.conf:1: 'invert' is 'yes', must be true or false");

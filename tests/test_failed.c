@@ -16,6 +16,7 @@
 #include "core/checkpoint_files.h"
 #include "core/data/blob.h"
 #include "core/err.h"
+#include "worker/method.h"
 
 static void test_slots(void **state)
 {
