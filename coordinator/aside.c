@@ -58,6 +58,15 @@ void aside_release(struct aside *a)
     buffer_release(&a->out);
 }
 
+static void keep_anchor(const struct setup *s, const struct round *r, struct checkpoint_info *info)
+{
+    struct kept *k = &info->kept[info->n_kept++];
+
+    snprintf(k->name, sizeof k->name, "%02d", r->stage->anchor);
+    k->layout = &s->stages[r->stage->anchor].layout;
+    k->theta = r->anchor;
+}
+
 static int write_parameters(const struct aside *a, const struct crew *c, const struct round *r,
                             uint64_t hash)
 {
@@ -69,13 +78,16 @@ static int write_parameters(const struct aside *a, const struct crew *c, const s
         .configuration = a->configuration,
     };
 
+    if (r->anchor)
+        keep_anchor(c->setup, r, &info);
     snprintf(info.stage_name, sizeof info.stage_name, "%s", r->stage->config->name);
     snprintf(info.version, sizeof info.version, "%s", a->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
     return checkpoint_write(a->parameters,
                             r->purpose == PURPOSE_EVALUATE ? &r->stage->block : &r->stage->layout,
-                            r->theta, NULL, NULL, &info);
+                            r->theta, r->blocks ? optim_find(r->stage->optim.name) : NULL,
+                            r->blocks ? r->blocks->state : NULL, &info);
 }
 
 static int write_task(struct aside *a, struct crew *c, const struct round *r, uint32_t slot,

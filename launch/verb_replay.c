@@ -1,6 +1,7 @@
 /* verb_replay.c - `metaloop replay`: one recorded task again, alone. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/checkpoint.h"
 #include "core/data/blob.h"
@@ -16,7 +17,7 @@ struct replay {
     const struct options *options;
     struct solo solo;
     struct engine engine;
-    real *theta, *anchor; /* owned */
+    real *theta, *anchor, *state; /* owned */
     bool evaluate;      /* an episode of an evaluation */
     struct trace trace; /* of a task that is set aside */
 };
@@ -32,15 +33,56 @@ static int choose_stage(struct replay *r, const struct task *t)
     return 0;
 }
 
+static bool is_stepping(const struct replay *r)
+{
+    return r->solo.stage->steps && !r->evaluate;
+}
+
+static int load_anchor(struct replay *r)
+{
+    const struct stage *s = r->solo.stage;
+    const struct layout *l = s->anchor >= 0 ? &r->solo.setup.stages[s->anchor].layout : NULL;
+    char name[KEPT_NAME];
+
+    if (!l || r->evaluate)
+        return 0;
+    snprintf(name, sizeof name, "%02d", s->anchor);
+    r->anchor = malloc(l->n * sizeof *r->anchor);
+    if (!r->anchor)
+        return err(ERR_MEMORY, "no memory for %zu parameters", l->n);
+    return checkpoint_read_kept(r->options->checkpoint, name, l, r->anchor);
+}
+
+/* Parameters, and where tasks step a block, the optimizer's vectors behind them. */
 static int load_theta(struct replay *r)
 {
-    const struct layout *l = &r->solo.stage->layout;
+    const struct stage *s = r->solo.stage;
+    const struct layout *l = s->n_blocks > 1 && r->evaluate ? &s->block : &s->layout;
+    const struct optim_ops *ops = is_stepping(r) ? optim_find(s->optim.name) : NULL;
     struct checkpoint_info info;
 
-    r->theta = malloc(l->n * sizeof *r->theta);
+    r->theta = malloc(l->n * (size_t)(1 + (ops ? ops->n_state : 0)) * sizeof *r->theta);
     if (!r->theta)
         return err(ERR_MEMORY, "no memory for %zu parameters", l->n);
-    return checkpoint_read(r->options->checkpoint, l, r->theta, NULL, NULL, &info);
+    TRY(checkpoint_read(r->options->checkpoint, l, r->theta, ops, ops ? r->theta + l->n : NULL,
+                        &info));
+    return load_anchor(r);
+}
+
+/* The state that travels with the task: its block, and the block's part of every vector. */
+static int take_state(struct replay *r, const struct task *t)
+{
+    const struct stage *s = r->solo.stage;
+    size_t n = s->block.n, vectors = engine_state_size(s) / n;
+
+    if (t->slot >= (uint32_t)s->n_blocks)
+        return err(ERR_DATA, "the task is of block %u of %d", t->slot, s->n_blocks);
+    r->state = malloc(vectors * n * sizeof *r->state);
+    if (!r->state)
+        return err(ERR_MEMORY, "no memory for %zu parameters", vectors * n);
+    for (size_t i = 0; i < vectors; i++)
+        memcpy(r->state + i * n, r->theta + i * s->layout.n + t->slot * n, n * sizeof *r->state);
+    return 0;
 }
 
 static double norm_of(const struct engine *e, real *grad)
@@ -55,7 +97,7 @@ static void add_numbers(json_t *o, struct replay *r, const struct total *total)
         json_object_set_new(o, "support_loss", json_real(total_sum(total, TALLY_SUPPORT_LOSS)));
     json_object_set_new(o, "loss", json_real(total_sum(total, TALLY_LOSS)));
     json_object_set_new(o, "accuracy", json_real(total_sum(total, TALLY_ACCURACY)));
-    if (!r->evaluate)
+    if (!r->evaluate && !is_stepping(r))
         json_object_set_new(o, "gradient_norm", json_real(norm_of(&r->engine, r->theta)));
 }
 
@@ -63,6 +105,9 @@ static json_t *sample_json(const struct trace_sample *s, const struct data *d)
 {
     char name[128];
 
+    if (s->batch)
+        return json_pack("{s:s, s:i, s:s, s:I}", "set", s->batch, "position", s->position, "data",
+                         d->name, "number", (json_int_t)s->id);
     data_class_name(d, s->class_id, name, sizeof name);
     return json_pack("{s:s, s:i, s:s, s:I, s:s, s:I, s:i}", "set", s->support ? "support" : "query",
                      "position", s->position, "data", d->name, "class", (json_int_t)s->class_id,
@@ -100,6 +145,14 @@ static json_t *trace_json(const struct trace *f, const struct data *d)
     return o;
 }
 
+/* The section that the trace's sample is of. */
+static const struct data *data_of(const struct replay *r, const struct task *t)
+{
+    const char *batch = r->trace.sample.batch;
+
+    return &r->solo.setup.data[batch && strcmp(batch, "target") == 0 ? t->target : t->data];
+}
+
 static int print_replay(struct replay *r, const struct task *t)
 {
     const struct total *total = &r->engine.total;
@@ -109,7 +162,7 @@ static int print_replay(struct replay *r, const struct task *t)
                   (json_int_t)t->slot, "finite", !r->engine.failed);
 
     if (r->engine.failed)
-        json_object_set_new(o, "trace", trace_json(&r->trace, &r->solo.setup.data[t->data]));
+        json_object_set_new(o, "trace", trace_json(&r->trace, data_of(r, t)));
     else
         add_numbers(o, r, total);
     if (r->options->json) {
@@ -122,19 +175,40 @@ static int print_replay(struct replay *r, const struct task *t)
     return 0;
 }
 
+static bool is_batch(const struct replay *r, const struct task *t)
+{
+    return t->way == 0 && r->solo.stage->train.source + r->solo.stage->evaluate.source > 0;
+}
+
+static int run_task(struct replay *r, const struct task *t, enum purpose purpose)
+{
+    if (!is_stepping(r))
+        return engine_run(&r->engine, t, r->theta, purpose);
+    TRY(take_state(r, t));
+    return engine_run_steps(&r->engine, t, r->state);
+}
+
+static int trace_it(struct replay *r, const struct task *t, enum purpose purpose)
+{
+    if (!is_batch(r, t))
+        return trace_task(&r->engine, t, r->theta, r->evaluate, &r->trace);
+    trace_batch(&r->engine, t, r->state ? r->state : r->theta, purpose, &r->trace);
+    return 0;
+}
+
 static int replay_task(void *context, const struct task *t)
 {
     struct replay *r = context;
     enum purpose purpose;
 
     TRY(choose_stage(r, t));
+    purpose = r->evaluate ? PURPOSE_EVALUATE : PURPOSE_TRAIN;
     TRY(load_theta(r));
     TRY(engine_open(&r->engine, &r->solo.setup));
-    purpose = r->evaluate ? PURPOSE_EVALUATE : PURPOSE_TRAIN;
     engine_begin(&r->engine, r->solo.stage, purpose, r->anchor);
-    TRY(engine_run(&r->engine, t, r->theta, purpose));
+    TRY(run_task(r, t, purpose));
     if (r->engine.failed)
-        TRY(trace_task(&r->engine, t, r->theta, r->evaluate, &r->trace));
+        TRY(trace_it(r, t, purpose));
     return print_replay(r, t);
 }
 
@@ -165,6 +239,7 @@ static int replay(const struct options *o)
     engine_close(&r.engine);
     free(r.theta);
     free(r.anchor);
+    free(r.state);
     solo_close(&r.solo);
     return code;
 }

@@ -220,8 +220,11 @@ static bool sample_bad(struct tracer *r, const struct batch *b, bool support, in
         (!b->target || vec_finite(targets, b->target + (size_t)i * targets)))
         return false;
     r->out->kind = TRACE_SAMPLE;
-    r->out->sample = (struct trace_sample){support, i, t->classes[k],
-                                           support ? t->support[i] : t->queries[i], t->turns[k]};
+    r->out->sample = (struct trace_sample){.support = support,
+                                           .position = i,
+                                           .class_id = t->classes[k],
+                                           .id = support ? t->support[i] : t->queries[i],
+                                           .turns = t->turns[k]};
     return true;
 }
 

@@ -17,7 +17,8 @@ enum trace_kind {
 };
 
 struct trace_sample {
-    bool support; /* else query */
+    const char *batch; /* "source", "target": id is its place in file order; NULL: of a few-shot task */
+    bool support;      /* else query */
     int position; /* class k of the task, its i-th sample: k * each + i */
     uint32_t class_id, id, turns;
 };
@@ -33,7 +34,7 @@ struct trace {
     int layer;            /* index; -1: none */
     char name[48];        /* the layer's: "conv2" */
     const char *type;     /* "conv2d" */
-    char segment[48];     /* of theta or of the gradient */
+    char segment[56];     /* of theta or of the gradient */
     const char *quantity; /* TRACE_SUM without a segment: "the query loss" */
     double value;         /* TRACE_SUM */
 };
@@ -44,5 +45,12 @@ int trace_task(struct engine *e, const struct task *t, const real *theta, bool e
 
 /* One sentence. d: the task's data, for the class's name. */
 void trace_describe(const struct trace *f, const struct data *d, char *text, size_t n);
+
+/* ---- trace_batch.c ---- */
+
+/* The same of a task on batches, from what engine_run or engine_run_steps has left behind; theta: the block (P) that it ran
+ * at, of several steps the one that failed. */
+void trace_batch(const struct engine *e, const struct task *t, const real *theta,
+                 enum purpose purpose, struct trace *out);
 
 #endif

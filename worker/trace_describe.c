@@ -24,15 +24,30 @@ static void add_sample(const struct trace *f, const struct data *d, char *text, 
     const struct trace_sample *s = &f->sample;
     char name[128];
 
+    if (s->batch) {
+        add(text, n, "%s sample %d, which is number %u of data '%s', is not finite", s->batch,
+            s->position, s->id, d->name);
+        return;
+    }
     data_class_name(d, s->class_id, name, sizeof name);
     add(text, n, "%s sample %d, which is sample %u of class '%s' (%u) of data '%s', is not finite",
         s->support ? "support" : "query", s->position, s->id, name, s->class_id, d->name);
 }
 
+/* "step 3, batch of the target" */
+static void add_batch(const struct trace *f, char *text, size_t n)
+{
+    if (f->step >= 0)
+        add(text, n, "step %d, ", f->step);
+    add(text, n, "batch of the %s", f->set);
+}
+
 /* "inner step 1, support set, pass 'backward', layer conv3 (conv2d, number 6)" */
 static void add_place(const struct trace *f, char *text, size_t n)
 {
-    if (strcmp(f->set, "query") == 0)
+    if (strcmp(f->set, "query") != 0 && strcmp(f->set, "support") != 0)
+        add_batch(f, text, n);
+    else if (strcmp(f->set, "query") == 0)
         add(text, n, "query set after %d inner steps", f->step);
     else
         add(text, n, "inner step %d, support set", f->step);
