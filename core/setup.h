@@ -18,7 +18,7 @@ struct aux { /* a network beside the main one */
     size_t offset; /* of its weights in the block */
 };
 
-enum { PARTS_MAX = 2 };
+enum { AUX_MAX = 2 };
 
 /* The parameters of a stage are n_blocks blocks; a block is the network's segments, then each part's. There are several
  * where each target has a model of its own: the segments of a block are then named "TARGET.conv1.weight". */
@@ -37,8 +37,8 @@ struct stage {
     int evaluate_steps;
     uint32_t n_tasks, n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
     struct net net;
-    int n_parts;
-    struct aux parts[PARTS_MAX];
+    int n_aux;
+    struct aux aux[AUX_MAX];
     struct layout block, layout;
     int n_blocks;
     uint32_t steps; /* of a task on its own block; 0: the coordinator steps */

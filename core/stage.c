@@ -235,9 +235,9 @@ static int stage_draws(const struct setup *s, struct stage *stage)
 
 const struct aux *stage_aux(const struct stage *stage, const char *name)
 {
-    for (int i = 0; i < stage->n_parts; i++)
-        if (strcmp(stage->parts[i].name, name) == 0)
-            return &stage->parts[i];
+    for (int i = 0; i < stage->n_aux; i++)
+        if (strcmp(stage->aux[i].name, name) == 0)
+            return &stage->aux[i];
     return NULL;
 }
 
@@ -252,16 +252,16 @@ int stage_add(struct stage *stage, const char *name, enum role role,
               const struct layer_spec *specs, int n_specs, struct shape in, int n_out,
               const char *loss)
 {
-    struct aux *p = &stage->parts[stage->n_parts];
+    struct aux *p = &stage->aux[stage->n_aux];
 
-    if (stage->n_parts == PARTS_MAX)
+    if (stage->n_aux == AUX_MAX)
         return err(ERR_CONFIG, "stage '%s' has more than %d networks", stage->config->name,
-                   1 + PARTS_MAX);
+                   1 + AUX_MAX);
     snprintf(p->name, sizeof p->name, "%s", name);
     TRY(net_plan(&p->net, specs, n_specs, in, n_out, loss_find(loss)));
     take_role(&p->net.layout, role);
     p->offset = stage->block.n;
-    stage->n_parts++;
+    stage->n_aux++;
     return layout_append(&stage->block, name, &p->net.layout);
 }
 

@@ -7,98 +7,11 @@
 
 #include "coordinator/sampler.h"
 #include "core/err.h"
+#include "launch/plan.h"
 #include "launch/prove.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
-#include "worker/engine.h"
-
-static void print_data(const struct setup *s)
-{
-    for (int i = 0; i < s->n_data; i++) {
-        const struct data *d = &s->data[i];
-
-        if (!d->ops)
-            continue;
-        printf("data '%s': %s, ", d->name, d->ops->name);
-        if (d->n_classes == DATA_ENDLESS)
-            printf("endless classes");
-        else
-            printf("%u classes", d->n_classes);
-        printf(" of %d x %d x %d%s\n", d->shape.h, d->shape.w, d->shape.c,
-               d->turned_classes ? ", rotations as classes"
-               : d->n_turns > 1  ? ", rotations drawn per class and task"
-                                 : "");
-    }
-}
-
-static void print_layers(const struct net *net)
-{
-    printf("  %-16s %-14s %s\n", "layer", "output", "parameters");
-    for (int i = 0; i < net->n_layers; i++) {
-        const struct layer *l = &net->layers[i];
-        bool normalises =
-            strncmp(l->ops->name, "batchnorm", 9) == 0 || strcmp(l->ops->name, "residual") == 0;
-        char shape[32];
-
-        snprintf(shape, sizeof shape, "%d x %d x %d", l->out.h, l->out.w, l->out.c);
-        printf("  %-16s %-14s %zu%s\n", l->ops->name, shape, l->n_w,
-               !normalises       ? ""
-               : l->spec.running ? "  (running statistics in evaluation)"
-                                 : "  (batch statistics: transductive)");
-    }
-}
-
-static void print_segments(const struct layout *l)
-{
-    for (int i = 0; i < l->n_segments; i++) {
-        const struct segment *s = &l->segments[i];
-
-        printf("  %-20s %s [", s->name, role_name(s->role));
-        for (int k = 0; k < s->n_dims; k++)
-            printf("%s%zu", k ? ", " : "", s->dims[k]);
-        printf("]\n");
-    }
-}
-
-static int print_stage(const struct setup *s, const struct stage *stage)
-{
-    const struct stage_config *c = stage->config;
-    struct engine e;
-
-    TRY(engine_open(&e, s));
-    engine_begin(&e, stage, PURPOSE_TRAIN, NULL);
-    printf("stage '%s': %s on '%s', %u-way %u-shot, %u query a class, %ld tasks x %ld rounds\n",
-           c->name, c->method, s->data[stage->data].name, stage->train.way, stage->train.shot,
-           stage->train.query, (long)c->tasks, (long)c->rounds);
-    printf("  %ld inner steps at %g, then %s at %g, %s\n", (long)c->inner_steps, c->inner_rate,
-           c->optimizer, c->rate, c->schedule);
-    print_layers(&stage->net);
-    print_segments(&stage->layout);
-    printf("  %zu parameters, loss %s, %.4g MFLOP a task, digest of the layout %016lx\n",
-           stage->layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,
-           (unsigned long)layout_digest(&stage->layout));
-    printf("  activations of inner steps: %s\n",
-           e.method.train.n_tapes == c->inner_steps ? "kept" : "recomputed (cluster.memory)");
-    engine_close(&e);
-    return 0;
-}
-
-static int print_plan(const struct solo *s)
-{
-    const struct config *c = &s->config;
-
-    print_data(&s->setup);
-    for (int i = 0; i < s->setup.n_stages; i++)
-        TRY(print_stage(&s->setup, &s->setup.stages[i]));
-    printf("memory: %.1f MiB of work space per compute thread\n",
-           (double)engine_size(&s->setup) / 1048576);
-    printf("ranks: 1 (coordinator and worker in one process) or 1 coordinator + workers; up to %ld "
-           "workers have a task each\n",
-           (long)s->stage->config->tasks);
-    printf("run directory '%s'\n", c->run.directory);
-    return 0;
-}
 
 static int write_task(const struct task *t, const char *method, const char *directory)
 {
@@ -119,9 +32,27 @@ static int write_task(const struct task *t, const char *method, const char *dire
                : 0;
 }
 
+/* Samples by their place in file order; a long batch's first. */
+static void print_ids(const struct data *d, const uint32_t *ids, uint32_t n)
+{
+    printf(" %u of '%s':", n, d->name);
+    for (uint32_t i = 0; i < n && i < 8; i++)
+        printf(" %u", ids[i]);
+    printf(n > 8 ? " ..." : "");
+}
+
+static void print_batch(const struct setup *s, const struct task *t)
+{
+    print_ids(&s->data[t->data], t->source, t->n_source);
+    if (t->n_targets)
+        print_ids(&s->data[t->target], t->targets, t->n_targets);
+}
+
 static void print_task(const struct setup *s, const struct task *t)
 {
     printf("round %u slot %u:", t->round, t->slot);
+    if (t->n_source)
+        print_batch(s, t);
     for (uint32_t k = 0; k < t->way; k++) {
         char name[128];
 
@@ -137,9 +68,9 @@ static int each_task(const struct solo *s, const struct options *o, struct task 
 {
     struct sampler sampler = {&s->setup, s->stage, s->stage->data, PURPOSE_TRAIN, 0};
 
-    for (int64_t i = 0; i < o->tasks * s->stage->config->tasks; i++) {
-        sampler.round = (uint32_t)(1 + i / s->stage->config->tasks);
-        sampler_draw(&sampler, (uint32_t)(i % s->stage->config->tasks), t);
+    for (int64_t i = 0; i < o->tasks * s->stage->n_tasks; i++) {
+        sampler.round = (uint32_t)(1 + i / s->stage->n_tasks);
+        sampler_draw(&sampler, (uint32_t)(i % s->stage->n_tasks), t);
         if (o->out)
             TRY(write_task(t, s->stage->config->method, o->out));
         else
@@ -173,7 +104,7 @@ static int check(const struct options *o)
     TRY(solo_open(&s, o));
     if (o->print_config)
         config_print(&s.config, stdout);
-    code = o->print_config ? 0 : o->tasks ? tasks(&s, o) : print_plan(&s);
+    code = o->print_config ? 0 : o->tasks ? tasks(&s, o) : plan_print(&s);
     if (code >= 0 && o->gradients)
         code = prove_gradients(&s);
     solo_close(&s);

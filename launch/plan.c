@@ -1,0 +1,236 @@
+/* plan.c - the plan of a run, stage by stage. */
+#include "launch/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "worker/engine.h"
+
+static void print_data(const struct setup *s)
+{
+    for (int i = 0; i < s->n_data; i++) {
+        const struct data *d = &s->data[i];
+
+        if (!d->ops)
+            continue;
+        printf("data '%s': %s, ", d->name, d->ops->name);
+        if (d->n_classes == DATA_ENDLESS)
+            printf("endless classes");
+        else
+            printf("%u classes", d->n_classes);
+        if (d->n_samples && d->n_samples != DATA_ENDLESS)
+            printf(", %u samples", d->n_samples);
+        printf(" of %d x %d x %d%s\n", d->shape.h, d->shape.w, d->shape.c,
+               d->turned_classes ? ", rotations as classes"
+               : d->n_turns > 1  ? ", rotations drawn per class and task"
+                                 : "");
+    }
+}
+
+static void print_layers(const char *title, const struct net *net)
+{
+    printf("  %-16s %-14s %s\n", title, "output", "parameters");
+    for (int i = 0; i < net->n_layers; i++) {
+        const struct layer *l = &net->layers[i];
+        char name[48], shape[40];
+
+        net_layer_name(net, i, name, sizeof name);
+        snprintf(shape, sizeof shape, "%d x %d x %d", l->out.h, l->out.w, l->out.c);
+        printf("  %-16s %-14s %zu%s%s%s\n", l->ops->name, shape, l->n_w,
+               l->ops->prefix ? "  " : "", l->ops->prefix ? name : "",
+               strncmp(l->ops->name, "batchnorm", 9) != 0 ? ""
+               : l->spec.running                          ? "  (running statistics in evaluation)"
+                                                          : "  (batch statistics: transductive)");
+    }
+}
+
+static void print_segments(const struct layout *l)
+{
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+
+        printf("  %-28s %s [", s->name, role_name(s->role));
+        for (int k = 0; k < s->n_dims; k++)
+            printf("%s%zu", k ? ", " : "", s->dims[k]);
+        printf("]\n");
+    }
+}
+
+static void print_targets(const struct setup *s, const struct stage *stage)
+{
+    for (int i = 0; i < stage->n_targets; i++)
+        printf("%s'%s'", i ? ", " : " to ", s->data[stage->target[i]].name);
+}
+
+static void print_draws(const struct setup *s, const struct stage *stage)
+{
+    const struct stage_config *c = stage->config;
+
+    printf("stage '%s': %s on '%s'", c->name, c->method, s->data[stage->data].name);
+    print_targets(s, stage);
+    if (stage->n_episodes)
+        printf(", %u-way %u-shot, %u query a class, %u tasks", stage->train.way, stage->train.shot,
+               stage->train.query, stage->n_episodes);
+    if (stage->steps)
+        printf(", %d models that take %u steps each", stage->n_blocks, stage->steps);
+    else if (stage->n_episodes < stage->n_tasks)
+        printf(", %u batches", stage->n_tasks - stage->n_episodes);
+    if (stage->batch)
+        printf(" of %u", stage->batch);
+    if (stage->target_batch)
+        printf(" + %u samples (the target's without labels)", stage->target_batch);
+    printf(" x %ld rounds\n", (long)c->rounds);
+}
+
+/* "body, discriminator at 0.5": the roles that step, or those that do not. */
+static void print_roles(const struct stage *stage, const char *title, bool frozen)
+{
+    bool seen[ROLES] = {false}, any = false;
+
+    for (int i = 0; i < stage->block.n_segments; i++)
+        seen[stage->block.segments[i].role] = true;
+    for (int role = 0; role < ROLES; role++) {
+        double factor = stage->optim.factor[role == ROLE_STAT ? ROLE_BODY : role];
+
+        if (!seen[role] || (factor == 0) != frozen)
+            continue;
+        printf("%s%s", any ? ", " : title, role_name((enum role)role));
+        if (!frozen && factor != 1 && role != ROLE_STAT)
+            printf(" (at %g)", factor * stage->optim.rate);
+        any = true;
+    }
+}
+
+static void print_steps(const struct stage *stage)
+{
+    const struct stage_config *c = stage->config;
+
+    if (stage->few_shot)
+        printf("  %ld inner steps at %g\n", (long)stage->shape->inner_steps,
+               stage->shape->inner_rate);
+    printf("  %s at %g, %s", c->optimizer, c->rate, c->schedule);
+    print_roles(stage, "; learns: ", false);
+    print_roles(stage, "; frozen: ", true);
+    if (c->warm_up)
+        printf("; %ld rounds the head alone", (long)c->warm_up);
+    putchar('\n');
+}
+
+static bool is_taken(const struct setup *s, const struct stage *stage, const struct segment *segment)
+{
+    const char *name = segment->name;
+
+    if (segment->role == ROLE_HEAD && stage->form->new_head)
+        return false;
+    if (segment->role == ROLE_OLD)
+        name = strchr(name, '.') + 1;
+    return layout_find(&s->stages[stage->start].layout, name) != NULL;
+}
+
+static void print_start(const struct setup *s, const struct stage *stage)
+{
+    const struct layout *l = &stage->block;
+    bool any = false;
+
+    if (stage->start < 0)
+        return;
+    printf("  starts from stage '%s'", s->stages[stage->start].config->name);
+    for (int i = 0; i < l->n_segments; i++) {
+        if (is_taken(s, stage, &l->segments[i]))
+            continue;
+        printf("%s%s", any ? ", " : "; drawn anew: ", l->segments[i].name);
+        any = true;
+    }
+    putchar('\n');
+}
+
+static void print_anchor(const struct setup *s, const struct stage *stage)
+{
+    if (stage->anchor >= 0)
+        printf("  beside it, frozen: the result of stage '%s' (%zu parameters)\n",
+               s->stages[stage->anchor].config->name, s->stages[stage->anchor].net.layout.n);
+}
+
+static void print_heirs(const struct setup *s, const struct stage *stage)
+{
+    bool any = false;
+
+    for (int i = stage->index + 1; i < s->n_stages; i++) {
+        const struct stage *later = &s->stages[i];
+        bool start = later->start == stage->index, anchor = later->anchor == stage->index;
+
+        if (!start && !anchor)
+            continue;
+        printf("%s'%s' (%s)", any ? ", " : "  hands over to: ", later->config->name,
+               start && anchor ? "start and anchor" : start ? "start" : "anchor");
+        any = true;
+    }
+    if (any)
+        putchar('\n');
+}
+
+static void print_evaluated(const struct setup *s, const struct stage *stage)
+{
+    printf("  measured on");
+    for (int i = 0; i < stage->n_evaluate; i++) {
+        int data = stage->evaluate_data[i], block = stage_block(s, stage, data);
+
+        printf("%s '%s'%s", i ? "," : "", s->data[data].name,
+               block < 0                            ? " (not: no target's)"
+               : stage_measures_old(stage, data)    ? " (old head)"
+                                                    : "");
+    }
+    printf(stage->few_shot ? ", %d inner steps\n" : ", every sample\n", stage->evaluate_steps);
+}
+
+static void print_networks(const struct stage *stage)
+{
+    print_layers("layer", &stage->net);
+    for (int i = 0; i < stage->n_aux; i++)
+        print_layers(stage->aux[i].name, &stage->aux[i].net);
+    if (stage->n_blocks > 1)
+        printf("  of each of %d models, its names behind its target's:\n", stage->n_blocks);
+    print_segments(&stage->block);
+}
+
+static int print_stage(const struct setup *s, const struct stage *stage)
+{
+    struct engine e;
+
+    TRY(engine_open(&e, s));
+    engine_begin(&e, stage, PURPOSE_TRAIN, NULL);
+    print_draws(s, stage);
+    print_start(s, stage);
+    print_anchor(s, stage);
+    print_steps(stage);
+    print_networks(stage);
+    printf("  %zu parameters, loss %s, %.4g MFLOP a %s, digest of the layout %016lx\n",
+           stage->layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,
+           stage->steps ? "step" : "task", (unsigned long)layout_digest(&stage->layout));
+    if (stage->n_episodes && e.method.ops->second)
+        printf("  activations of inner steps: %s\n",
+               e.method.train.n_tapes == stage->shape->inner_steps
+                   ? "kept"
+                   : "recomputed (cluster.memory)");
+    print_evaluated(s, stage);
+    print_heirs(s, stage);
+    engine_close(&e);
+    return 0;
+}
+
+int plan_print(const struct solo *s)
+{
+    const struct config *c = &s->config;
+
+    print_data(&s->setup);
+    for (int i = 0; i < s->setup.n_stages; i++)
+        TRY(print_stage(&s->setup, &s->setup.stages[i]));
+    printf("memory: %.1f MiB of work space per compute thread\n",
+           (double)engine_size(&s->setup) / 1048576);
+    printf("ranks: 1 (coordinator and worker in one process) or 1 coordinator + workers; up to %u "
+           "workers have a task each\n",
+           s->stage->n_tasks);
+    printf("run directory '%s'\n", c->run.directory);
+    return 0;
+}

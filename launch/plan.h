@@ -1,0 +1,9 @@
+/* plan.h - what `metaloop check` prints of a configuration: data, stages, what they take over and leave behind. */
+#ifndef LAUNCH_PLAN_H
+#define LAUNCH_PLAN_H
+
+#include "launch/solo.h"
+
+int plan_print(const struct solo *s); /* to standard output. ERR_MEMORY */
+
+#endif
