@@ -48,3 +48,9 @@ int vec_finite(size_t n, const real *x)
         sum += x[i] - x[i];
     return sum == 0;
 }
+
+void vec_scale(size_t n, double by, real *x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (real)(x[i] * by);
+}

@@ -68,12 +68,6 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
     m->scratch = arena_take(arena, watch > labels ? watch : labels);
 }
 
-static void scale(size_t n, double by, real *x)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = (real)(x[i] * by);
-}
-
 static struct batch all_of(struct method *m, int domain, int n, const real *features)
 {
     int *label = (int *)(void *)m->scratch;
@@ -92,7 +86,7 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
     struct inlet top = {d->n_layers, m->g_part};
 
     d->loss->grad(b, d->n_out, y, m->g_part);
-    scale((size_t)(b->n * d->n_out), by, m->g_part);
+    vec_scale((size_t)(b->n * d->n_out), by, m->g_part);
     net_backward_from(d, w, b->n, &m->part_tape, &top, 1, gw, gx);
     return d->loss->value(b, d->n_out, y);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/err.h"
+#include "core/vec.h"
 
 static void tap_insert(struct taps *t, int act)
 {
@@ -63,12 +64,6 @@ void align_init(const struct align *a, struct method *m, const struct method_spe
     m->scratch = arena_take(arena, most * sizeof(double));
 }
 
-static void scale(size_t n, double by, real *x)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = (real)(x[i] * by);
-}
-
 /* The sum of the discrepancies; the taps' gradients times weight. */
 static double compare(const struct align *a, struct method *m, const struct episode *ep,
                       double weight)
@@ -83,8 +78,8 @@ static double compare(const struct align *a, struct method *m, const struct epis
         sum += a->ops->value_grad(&a->spec, ns, nt, (int)d, m->source_tape.act[act].v,
                                   m->target_tape.act[act].v, m->taps.source[i],
                                   m->taps.target[i], m->scratch);
-        scale((size_t)ns * d, weight, m->taps.source[i]);
-        scale((size_t)nt * d, weight, m->taps.target[i]);
+        vec_scale((size_t)ns * d, weight, m->taps.source[i]);
+        vec_scale((size_t)nt * d, weight, m->taps.target[i]);
     }
     return sum;
 }

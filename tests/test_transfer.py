@@ -1,0 +1,179 @@
+"""Stages that hand over, as a user meets them: what check prints, what is refused, what replay names."""
+import glob
+import json
+import os
+
+import numpy as np
+import pytest
+
+import cli
+
+STAGES = """
+run {{ name = "t"  seed = 5  directory = "{directory}" }}
+cluster {{ threads = 1 }}
+data ink {{ format = "glyphs"  style = "ink"  first = 4  size = 12 }}
+data chalk {{ format = "glyphs"  style = "chalk"  first = 4  size = 12 }}
+data thick {{ format = "glyphs"  style = "thick"  first = 4  size = 12 }}
+data few {{ format = "glyphs"  style = "ink"  first = 3  size = 12 }}
+model small {{ type = "mlp"  widths = {{10}} }}
+model large {{ type = "mlp"  widths = {{20, 20}} }}
+stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
+stage teacher {{ method = "pretrain"  model = "large"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
+stage adapt {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk}}  batch = 8  tasks = 2
+              rounds = 2  discriminator = {{6}}  rate = 0.001  discriminator_rate = 0.002 }}
+stage many {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk, thick}}  batch = 8  steps = 2
+             rounds = 2  discriminator = {{6}}  rate = 0.001 }}
+stage student {{ method = "kd"  start = "source"  anchor = "teacher"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
+stage next {{ method = "lwf"  data = "few"  batch = 8  tasks = 2  rounds = 2  warm_up = 1  old = {{ink}}  evaluate = {{few, ink}} }}
+evaluate {{ episodes = 4 }}
+"""
+
+
+@pytest.fixture
+def conf(tmp_path):
+    return cli.small(tmp_path, STAGES)
+
+
+def section(out, stage):
+    """The lines of `check` about one stage."""
+    start = out.index(f"stage '{stage}':")
+    end = out.find("\nstage '", start)
+    return out[start:end if end >= 0 else None]
+
+
+def test_check_tells_what_hands_over_to_what(conf):
+    out = cli.done("check", conf).out
+    source = section(out, "source")
+    assert "hands over to:" in source
+    for heir in ("'adapt' (start and anchor)", "'many' (start and anchor)", "'student' (start)"):
+        assert heir in source
+    assert "'student' (anchor)" in section(out, "teacher")
+    assert "'next' (start and anchor)" in section(out, "student")
+    assert "hands over" not in section(out, "next")
+
+
+def test_check_tells_what_is_frozen(conf):
+    out = cli.done("check", conf).out
+    adapt = section(out, "adapt")
+    assert "frozen: the result of stage 'source'" in adapt and "frozen: head" in adapt
+    assert "drawn anew: discriminator" in adapt and "discriminator (at 0.002)" in adapt
+    assert "2 models that take 2 steps each" in section(out, "many")
+    assert "frozen: the result of stage 'teacher'" in section(out, "student")
+    after = section(out, "next")
+    assert "drawn anew: head.weight, head.bias" in after and "1 rounds the head alone" in after
+    assert "'ink' (old head)" in after
+
+
+def test_stages_run_and_go_on(conf, tmp_path):
+    """All of them in one run; cut anywhere and resumed, the same digest."""
+    whole = cli.done("train", conf, "--json").json()["digest"]
+    cut = tmp_path / "cut"
+    cli.done("train", conf, "--json", "--run", cut, "--set", "checkpoint.every=1", "--set", "checkpoint.keep=100")
+    files = sorted(glob.glob(str(cut / "checkpoint-*.safetensors")))
+    assert len(files) >= 6  # one per stage; a save never waits for the one before it
+    for keep in range(len(files) - 1, 0, -2):
+        for gone in files[keep:]:
+            if os.path.exists(gone):
+                os.remove(gone)
+        again = tmp_path / f"again{keep}"
+        os.makedirs(again)
+        for path in files[:keep]:
+            with open(path, "rb") as f, open(again / os.path.basename(path), "wb") as g:
+                g.write(f.read())
+        assert cli.done("train", conf, "--json", "--run", again, "--resume").json()["digest"] == whole
+
+
+@pytest.mark.parametrize("change,says", [
+    (("target = {chalk}", ""), ["stage 'adapt'", "needs a target"]),
+    (('stage student { method = "kd"', 'stage student { method = "kd"  target = {chalk}'), ["no use for a target"]),
+    (('anchor = "teacher"', 'anchor = "teacherr"'), ["teacherr", "did you mean 'teacher'"]),
+    (('anchor = "teacher"', 'anchor = "many"'), ["a model per target"]),
+    (('start = "source"  anchor = "source"  data = "ink"  target = {chalk}', 'start = "source"  anchor = "teacher"  data = "ink"  target = {chalk}'),
+     ["its model is not that of stage 'teacher'"]),
+    (("evaluate = {few, ink}", "evaluate = {few, chalk}"), ["chalk", "4 classes", "3 apart"]),
+    (('data few { format = "glyphs"  style = "ink"  first = 3', 'data few { format = "glyphs"  style = "ink"  first = 0'),
+     ["classes without end"]),
+    (("target = {chalk}  batch", "target = {shalk}  batch"), ["shalk", "did you mean 'chalk'"]),
+    (('method = "pretrain"  data = "ink"', 'method = "kd"  data = "ink"'), ["needs a stage before it"]),
+    (("discriminator = {6}  rate = 0.001  disc", 'layers = {fc9}  discriminator = {6}  rate = 0.001  disc'),
+     ["no layer 'fc9'"]),
+])
+def test_refused(change, says, tmp_path):
+    path = cli.small(tmp_path, STAGES)
+    text = open(path).read()
+    assert change[0] in text
+    open(path, "w").write(text.replace(*change))
+    result = cli.run("check", path)
+    assert result.rc == 78, result
+    for word in says:
+        assert word in result.err, result.err
+
+
+def arrays(folder, bad):
+    """Two sets of three classes; one pixel of one target image is `bad`."""
+    x = np.random.default_rng(1).random((2, 60, 12, 12)).astype(np.float32)
+    x[1, 17, 3, 3] = bad
+    for i, name in enumerate(("s", "t")):
+        np.save(folder / f"{name}.npy", x[i])
+        np.save(folder / f"{name}-labels.npy", (np.arange(60) % 3).astype(np.uint8))
+
+
+NAN = """
+run {{ name = "nan"  seed = 1  directory = "{directory}" }}
+cluster {{ threads = 1  max_failed = 1 }}
+data s {{ format = "npy"  path = "s.npy"  labels = "s-labels.npy" }}
+data t {{ format = "npy"  path = "t.npy"  labels = "t-labels.npy" }}
+data u {{ format = "npy"  path = "s.npy"  labels = "s-labels.npy"  thicken = 1 }}
+model {{ type = "mlp"  widths = {{8}} }}
+stage source {{ method = "pretrain"  data = "s"  batch = 16  tasks = 3  rounds = 3  evaluate = {{s}} }}
+stage many {{ method = "adda"  data = "s"  target = {{t, u}}  batch = 8  steps = 3  rounds = 3  discriminator = {{6}}
+             evaluate = {{s}} }}
+stage dan {{ method = "dan"  start = "source"  data = "s"  target = {{t}}  batch = 8  tasks = 8  rounds = 2  evaluate = {{s}} }}
+"""
+
+
+@pytest.mark.parametrize("ranks", [None, 3])
+def test_a_bad_target_sample_is_named(ranks, tmp_path):
+    arrays(tmp_path, np.nan)
+    conf, run = cli.small(tmp_path, NAN), tmp_path / "run"
+    cli.done("train", conf, "--data-root", tmp_path, "--run", run, ranks=ranks)
+    found = sorted(glob.glob(str(run / "task-*.bin")))
+    assert {os.path.basename(p)[5:7] for p in found} == {"01", "02"}
+    for path in found:
+        stage, number = os.path.basename(path).split("-")[1:3]
+        at = run / f"aside-{stage}-{int(number) - 1:09d}.safetensors"
+        said = cli.done("replay", path, "--checkpoint", at, "--data-root", tmp_path, "--json").json()
+        assert not said["finite"] and said["trace"]["kind"] == "sample"
+        assert said["trace"]["sample"]["set"] == "target" and said["trace"]["sample"]["number"] == 17
+        assert said["trace"]["pass"] == "forward" and said["trace"]["set"] == "target"
+
+
+def test_the_other_targets_go_on(tmp_path):
+    """A block whose task is set aside stays as it was; the others are as if nothing had happened."""
+    def theta(bad):
+        folder = tmp_path / str(bad)
+        os.makedirs(folder)
+        arrays(folder, bad)
+        conf = cli.small(folder, NAN)
+        cli.done("train", conf, "--data-root", folder, "--run", folder / "run")
+        import sys
+        sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
+        import safetensors_io
+        return safetensors_io.load(sorted(glob.glob(str(folder / "run" / "checkpoint-01-*.safetensors")))[-1])
+    well, ill = theta(0.5), theta(np.nan)
+    for name in well:
+        if name.startswith("u."):
+            assert well[name].tobytes() == ill[name].tobytes(), name
+
+
+def test_metrics_of_an_adaptation(conf, tmp_path):
+    cli.done("train", conf, "--run", tmp_path / "run")
+    events = [json.loads(line) for line in open(tmp_path / "run" / "metrics.jsonl")]
+    watch = [e for e in events if e["kind"] == "watch" and e["stage"] == "adapt"]
+    assert len(watch) == 1 and watch[0]["target"] == "chalk" and 0 <= watch[0]["agreement"] <= 1
+    inputs = [e for e in events if e["kind"] == "inputs"]
+    assert [(e["source"], e["target"]) for e in inputs] == [("ink", "chalk"), ("ink", "chalk"), ("ink", "thick")]
+    rounds = [e for e in events if e["kind"] == "adaptation" and e["stage"] == "adapt"]
+    assert [e["round"] for e in rounds] == [1, 2] and all(0 <= e["right_source"] <= 1 for e in rounds)
+    before = [e for e in events if e["kind"] == "evaluation" and e["stage"] == "many" and e["round"] == 0]
+    assert {e["data"] for e in before} == {"chalk", "thick"}
