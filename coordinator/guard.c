@@ -15,7 +15,7 @@ enum { BATCHES = 8, INPUTS = 256 };
 #define COLLAPSED 0.5     /* of the source's spread of classes */
 #define SWAP_SHARE 0.02   /* of the sure samples, for a class to be judged by */
 #define WINS 0.98         /* share of the discriminator's right answers */
-#define RANGE_APART 0.25  /* of the domains' mean input, which is within 0..1 */
+#define RANGE_APART 0.4   /* of the domains' mean input, which is within 0..1 */
 
 /* ---- inputs ---- */
 

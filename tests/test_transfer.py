@@ -2,11 +2,15 @@
 import glob
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
 
 import cli
+
+sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
+import safetensors_io
 
 STAGES = """
 run {{ name = "t"  seed = 5  directory = "{directory}" }}
@@ -17,12 +21,12 @@ data thick {{ format = "glyphs"  style = "thick"  first = 4  size = 12 }}
 data few {{ format = "glyphs"  style = "ink"  first = 3  size = 12 }}
 model small {{ type = "mlp"  widths = {{10}} }}
 model large {{ type = "mlp"  widths = {{20, 20}} }}
-stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
+stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 2  rounds = 40  rate = 0.01  evaluate = {{ink}} }}
 stage teacher {{ method = "pretrain"  model = "large"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
 stage adapt {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk}}  batch = 8  tasks = 2
               rounds = 2  discriminator = {{6}}  rate = 0.001  discriminator_rate = 0.002 }}
 stage many {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk, thick}}  batch = 8  steps = 2
-             rounds = 2  discriminator = {{6}}  rate = 0.001 }}
+             rounds = 2  discriminator = {{6}}  rate = 0.3 }}
 stage student {{ method = "kd"  start = "source"  anchor = "teacher"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
 stage next {{ method = "lwf"  data = "few"  batch = 8  tasks = 2  rounds = 2  warm_up = 1  old = {{ink}}  evaluate = {{few, ink}} }}
 evaluate {{ episodes = 4 }}
@@ -109,6 +113,11 @@ def test_refused(change, says, tmp_path):
         assert word in result.err, result.err
 
 
+def last(run, stage):
+    """The newest checkpoint of a stage."""
+    return safetensors_io.load(sorted(glob.glob(str(run / f"checkpoint-{stage:02d}-*.safetensors")))[-1])
+
+
 def arrays(folder, bad):
     """Two sets of three classes; one pixel of one target image is `bad`."""
     x = np.random.default_rng(1).random((2, 60, 12, 12)).astype(np.float32)
@@ -157,13 +166,23 @@ def test_the_other_targets_go_on(tmp_path):
         conf = cli.small(folder, NAN)
         cli.done("train", conf, "--data-root", folder, "--run", folder / "run")
         import sys
-        sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
-        import safetensors_io
-        return safetensors_io.load(sorted(glob.glob(str(folder / "run" / "checkpoint-01-*.safetensors")))[-1])
+        return last(folder / "run", 1)
     well, ill = theta(0.5), theta(np.nan)
     for name in well:
         if name.startswith("u."):
             assert well[name].tobytes() == ill[name].tobytes(), name
+    assert ill["t.head.weight"].tobytes() == ill["kept.00.head.weight"].tobytes()
+
+
+def test_an_absurd_rate_ends_with_the_source_encoder(conf, tmp_path):
+    """Stage 'many' steps by 0.3: its score without labels is below the source encoder's, which is what it ends with."""
+    cli.done("train", conf, "--run", tmp_path / "run", "--set", "checkpoint.keep=100")
+    source, many = last(tmp_path / "run", 0), last(tmp_path / "run", 3)
+    for target in ("chalk", "thick"):
+        for name in ("fc1.weight", "fc1.bias", "head.weight", "head.bias"):
+            assert many[f"{target}.{name}"].tobytes() == source[name].tobytes(), name
+    adapted = last(tmp_path / "run", 2)
+    assert adapted["head.weight"].tobytes() == source["head.weight"].tobytes()
 
 
 def test_metrics_of_an_adaptation(conf, tmp_path):
