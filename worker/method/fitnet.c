@@ -13,8 +13,9 @@ static int hint_act(const struct stage *s, const struct net *teacher)
     const char *hint = s->config->hint;
     int act = *hint ? net_tap(teacher, hint) : net_features(teacher);
 
-    return act ? act : err(ERR_CONFIG, "stage '%s': the teacher has no layer '%s'",
-                           s->config->name, hint);
+    return act ? act
+               : err(ERR_CONFIG, "stage '%s': the teacher has no layer '%s'", s->config->name,
+                     hint);
 }
 
 /* From features to features a dense layer, from map to map a convolution without padding. */
@@ -27,7 +28,7 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
     int act = hint_act(s, teacher);
 
     TRY(act);
-    TRY(taps_find(s, &t));
+    TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
         return err(ERR_CONFIG, "stage '%s': one layer is guided", s->config->name);
     from = s->net.layers[t.act[0] - 1].out, to = teacher->layers[act - 1].out;
@@ -37,8 +38,11 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
                    "%d x %d",
                    s->config->name, from.h, from.w, to.h, to.w);
     if (from.h > 1)
-        spec = (struct layer_spec){.type = "conv", .filters = to.c, .kernel = from.h - to.h + 1,
-                                   .stride = 1, .bias = true};
+        spec = (struct layer_spec){.type = "conv",
+                                   .filters = to.c,
+                                   .kernel = from.h - to.h + 1,
+                                   .stride = 1,
+                                   .bias = true};
     return stage_add(s, "regressor", ROLE_REGRESSOR, &spec, 1, from, (int)shape_size(to), "mse");
 }
 
@@ -46,7 +50,7 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
 
-    taps_find(m->stage, &m->taps);
+    taps_find(m->stage, m->net, &m->taps);
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_part(m, p, spec->n_source, arena);
