@@ -48,7 +48,7 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
     int act = hint_act(s, teacher);
 
     TRY(act);
-    TRY(taps_find(s, &t));
+    TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
         return err(ERR_CONFIG, "stage '%s': one layer is guided", s->config->name);
     from = s->net.layers[t.act[0] - 1].out, to = teacher->layers[act - 1].out;
@@ -73,7 +73,7 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
 
-    taps_find(m->stage, &m->taps);
+    taps_find(m->stage, m->net, &m->taps);
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_part(m, p, spec->n_source, arena);
