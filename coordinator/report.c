@@ -156,6 +156,8 @@ void report_inputs(struct train *t, int target, double source_low, double source
 {
     struct field fields[] = {
         TEXT("stage", t->stage->config->name),
+        INTEGER("stage_index", t->stage->index),
+        INTEGER("round", t->round),
         TEXT("source", t->setup->data[t->stage->data].name),
         TEXT("target", t->setup->data[target].name),
         NUMBER("source_low", source_low),
