@@ -168,6 +168,18 @@ def test_an_absurd_rate_ends_with_the_source_encoder(conf, tmp_path):
     assert adapted["head.weight"].tobytes() == source["head.weight"].tobytes()
 
 
+def test_evaluate_a_stage_of_many_models(conf, tmp_path):
+    cli.done("train", conf, "--run", tmp_path / "run", "--set", "checkpoint.keep=100")
+    path = sorted(glob.glob(str(tmp_path / "run" / "checkpoint-03-*.safetensors")))[-1]
+    for ranks in (None, 2):
+        said = cli.done("evaluate", conf, "--stage", "many", "--checkpoint", path, "--domain", "thick", "--json", ranks=ranks).json()
+        assert said["data"] == "thick" and said["samples"] == 32 and 0 <= said["accuracy"] <= 1
+    both = cli.done("evaluate", conf, "--stage", "many", "--checkpoint", path).out
+    assert "'chalk': 32 samples" in both and "'thick': 32 samples" in both
+    other = cli.run("evaluate", conf, "--stage", "many", "--checkpoint", path, "--domain", "ink")
+    assert other.rc == 64 and "not measured on 'ink'" in other.err
+
+
 def test_metrics_of_an_adaptation(conf, tmp_path):
     cli.done("train", conf, "--run", tmp_path / "run")
     events = [json.loads(line) for line in open(tmp_path / "run" / "metrics.jsonl")]
