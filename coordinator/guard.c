@@ -202,8 +202,8 @@ static void tell_alarms(struct train *t, int b, const struct look *l)
             continue;
         t->guard.told |= alarm;
         progress_warn(t->progress, "warning: stage '%s', round %" PRIu64 ", target '%s': %s",
-                      t->stage->config->name, t->round,
-                      t->setup->data[t->stage->target[b]].name, texts[i]);
+                      t->stage->config->name, t->round, t->setup->data[t->stage->target[b]].name,
+                      texts[i]);
     }
 }
 
@@ -218,6 +218,13 @@ int guard_take(struct train *t)
     return g->best && g->block ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", s->layout.n);
 }
 
+/* The source encoder is the first best of every block, before anything that a signal may interrupt. */
+static void begin_blocks(struct train *t)
+{
+    for (int b = 0; b < t->stage->n_blocks; b++)
+        keep_block(t, b, source_encoder(t, b), -INFINITY);
+}
+
 /* Scores follow from parameters alone, so what a checkpoint kept is scored again. */
 static int open_block(struct train *t, int b, bool restored)
 {
@@ -225,10 +232,8 @@ static int open_block(struct train *t, int b, bool restored)
     struct look l;
 
     TRY(look_at(t, b, source_encoder(t, b), &g->source_only[b]));
-    if (!restored) {
-        keep_block(t, b, g->block, g->source_only[b].score);
-        return compare_inputs(t, t->stage->target[b]);
-    }
+    if (!restored)
+        TRY(compare_inputs(t, t->stage->target[b]));
     TRY(look_at(t, b, block_of(t, g->best, b), &l));
     g->best_score[b] = l.score;
     return 0;
@@ -245,8 +250,10 @@ int guard_open(struct train *t)
 
     if (!guard_wanted(t->stage))
         return 0;
-    if (!restored)
+    if (!restored) {
         TRY(guard_take(t));
+        begin_blocks(t);
+    }
     for (int b = 0; b < t->stage->n_blocks; b++)
         TRY(open_block(t, b, restored));
     return 0;

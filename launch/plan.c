@@ -120,12 +120,14 @@ static void print_steps(const struct stage *stage)
 static bool is_taken(const struct setup *s, const struct stage *stage, const struct segment *segment)
 {
     const char *name = segment->name;
+    const struct segment *before;
 
     if (segment->role == ROLE_HEAD && stage->form->new_head)
         return false;
     if (segment->role == ROLE_OLD)
         name = strchr(name, '.') + 1;
-    return layout_find(&s->stages[stage->start].layout, name) != NULL;
+    before = layout_find(&s->stages[stage->start].layout, name);
+    return before && memcmp(before->dims, segment->dims, sizeof segment->dims) == 0;
 }
 
 static void print_start(const struct setup *s, const struct stage *stage)

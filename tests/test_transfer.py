@@ -12,25 +12,8 @@ import cli
 sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
 import safetensors_io
 
-STAGES = """
-run {{ name = "t"  seed = 5  directory = "{directory}" }}
-cluster {{ threads = 1 }}
-data ink {{ format = "glyphs"  style = "ink"  first = 4  size = 12 }}
-data chalk {{ format = "glyphs"  style = "chalk"  first = 4  size = 12 }}
-data thick {{ format = "glyphs"  style = "thick"  first = 4  size = 12 }}
-data few {{ format = "glyphs"  style = "ink"  first = 3  size = 12 }}
-model small {{ type = "mlp"  widths = {{10}} }}
-model large {{ type = "mlp"  widths = {{20, 20}} }}
-stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 2  rounds = 40  rate = 0.01  evaluate = {{ink}} }}
-stage teacher {{ method = "pretrain"  model = "large"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
-stage adapt {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk}}  batch = 8  tasks = 2
-              rounds = 2  discriminator = {{6}}  rate = 0.001  discriminator_rate = 0.002  guard = "off" }}
-stage many {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk, thick}}  batch = 8  steps = 2
-             rounds = 2  discriminator = {{6}}  rate = 0.3 }}
-stage student {{ method = "kd"  start = "source"  anchor = "teacher"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
-stage next {{ method = "lwf"  data = "few"  batch = 8  tasks = 2  rounds = 2  warm_up = 1  old = {{ink}}  evaluate = {{few, ink}} }}
-evaluate {{ episodes = 4 }}
-"""
+with open(os.path.join(cli.ROOT, "tests", "transfer.conf")) as f:
+    STAGES = f.read().replace("{", "{{").replace("}", "}}").replace("runs/transfer", "{directory}")
 
 
 @pytest.fixture
@@ -183,6 +166,18 @@ def test_an_absurd_rate_ends_with_the_source_encoder(conf, tmp_path):
             assert many[f"{target}.{name}"].tobytes() == source[name].tobytes(), name
     adapted = last(tmp_path / "run", 2)
     assert adapted["head.weight"].tobytes() == source["head.weight"].tobytes()
+
+
+def test_evaluate_a_stage_of_many_models(conf, tmp_path):
+    cli.done("train", conf, "--run", tmp_path / "run", "--set", "checkpoint.keep=100")
+    path = sorted(glob.glob(str(tmp_path / "run" / "checkpoint-03-*.safetensors")))[-1]
+    for ranks in (None, 2):
+        said = cli.done("evaluate", conf, "--stage", "many", "--checkpoint", path, "--domain", "thick", "--json", ranks=ranks).json()
+        assert said["data"] == "thick" and said["samples"] == 32 and 0 <= said["accuracy"] <= 1
+    both = cli.done("evaluate", conf, "--stage", "many", "--checkpoint", path).out
+    assert "'chalk': 32 samples" in both and "'thick': 32 samples" in both
+    other = cli.run("evaluate", conf, "--stage", "many", "--checkpoint", path, "--domain", "ink")
+    assert other.rc == 64 and "not measured on 'ink'" in other.err
 
 
 def test_metrics_of_an_adaptation(conf, tmp_path):

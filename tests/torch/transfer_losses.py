@@ -348,12 +348,12 @@ METHODS = {"pretrain": pretrain, "finetune": pretrain, "dan": align, "coral": al
 
 
 def gradient(c, net, teacher, part, theta, anchor, task, wrong=None):
-    """({name: gradient}, {name: measure}). A statistic's "gradient" is the sum over training passes of statistic -
-    observed."""
+    """({name: gradient}, {name: measure}, names on which a loss depends). A statistic's "gradient" is the sum over
+    training passes of statistic - observed."""
     p = {k: v if ".running_" in k else v.clone().requires_grad_() for k, v in theta.items()}
     r = Run(c, net, teacher, part, p, anchor, task, wrong)
     found = METHODS[c["method"]](r)
-    g = {k: torch.zeros_like(v) for k, v in theta.items()}
+    g = {}
     for objective, of_discriminator in (("objective", False), ("discriminator", True)):
         names = [k for k in p if ".running_" not in k and k.startswith("discriminator.") == of_discriminator]
         if objective in found:
@@ -362,4 +362,5 @@ def gradient(c, net, teacher, part, theta, anchor, task, wrong=None):
             g.update({k: s for k, s in zip(names, slopes) if s is not None})
     for k, batches in r.observed.items():
         g[k] = sum(theta[k] - b for b in batches)
-    return g, {k: v.detach() for k, v in found.items() if k not in ("objective", "discriminator")}
+    measures = {k: v.detach() for k, v in found.items() if k not in ("objective", "discriminator")}
+    return {k: g.get(k, torch.zeros_like(v)) for k, v in theta.items()}, measures, list(g)
