@@ -20,16 +20,17 @@
 #include "proto/stream_serve.h"
 
 enum {
-    QUEUE = 4096,      /* events between emit and the thread */
-    BATCH = 256,       /* taken at once */
-    TURN = 20,         /* milliseconds between two looks at the queue */
-    BEHIND = 1000,     /* events that wait for one slow observer; more are not sent to it */
-    MESSAGE_MAX = 256, /* bytes of what a peer may say: a subscription, a request */
-    HANDSHAKE = 3000,  /* milliseconds for a peer to say who it is */
-    SIGN = 5000,       /* milliseconds between signs of life asked of a peer */
-    SILENCE = 15000,   /* milliseconds without one, after which its connection is closed */
-    LAST_WORDS = 250,  /* milliseconds at the end for observers to take what waits for them */
-    FILES = 65536,     /* open files this process asks for: each observer holds two */
+    QUEUE = 4096,  /* events between emit and the thread */
+    BATCH = 256,   /* taken at once */
+    TURN = 20,     /* milliseconds between two looks at the queue */
+    BEHIND = 1000, /* events that wait for one slow observer; more are not sent to it */
+    MESSAGE_MAX =
+        1024, /* bytes of what a peer may say: a subscription, a request, proof of its key */
+    HANDSHAKE = 3000, /* milliseconds for a peer to say who it is */
+    SIGN = 5000,      /* milliseconds between signs of life asked of a peer */
+    SILENCE = 15000,  /* milliseconds without one, after which its connection is closed */
+    LAST_WORDS = 250, /* milliseconds at the end for observers to take what waits for them */
+    FILES = 65536,    /* open files this process asks for: each observer holds two */
 };
 
 struct stream {
