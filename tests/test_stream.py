@@ -10,6 +10,7 @@ import pytest
 
 import cli
 import stream
+import supervised
 
 
 def document():
@@ -236,3 +237,31 @@ def test_the_end_of_a_run_that_fails(tmp_path, observers):
         result = run.wait()
     assert observer.of("end")[0].status == 1
     assert observer.of("end")[0].reason in result.err
+
+
+def test_the_coordinator_is_killed(tmp_path, observers):
+    """launch/run starts it again, and an observer goes on by itself, with every round."""
+    port = stream.free_port()
+    path = tmp_path / "watched.conf"
+    path.write_text(stream.TEXT.format(directory=tmp_path / "run", rounds=1000000, port=port, more=""))
+    with supervised.Supervised(str(tmp_path), "-n", "3", "train", path) as run:
+        observer = observers(port)
+        observer.watch(lambda: observer.complete and len(observer.of("round")) > 20)
+        observer.watch(lambda: observer.of("checkpoint"))
+        first, (pid, job) = observer.incarnation, run.rank0()
+        name = next(iter(observer.seen.values())).run_id
+        os.kill(pid, 9)
+        run.rank0(after=job)
+        observer.watch(lambda: observer.incarnation != first and observer.complete and observer.of("round"))
+        before = observer.of("round")[-1].round
+        observer.watch(lambda: observer.of("round")[-1].round > before + 20)
+        assert {e.run_id for e in observer.seen.values()} == {name}
+        run.process.terminate()
+        observer.watch(lambda: observer.of("end"))
+        assert observer.of("end")[-1].status == 75
+        assert run.result().rc == 75
+    rows = [row for row in stream.json_of(tmp_path / "run" / "metrics.jsonl") if row["kind"] == "round"]
+    have = {e.round: e for e in observer.of("round")}
+    assert min(have) == 1
+    for row in stream.thinned(rows):
+        assert stream.same(have[row["round"]], row)
