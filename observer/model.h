@@ -138,6 +138,9 @@ void series_name(const struct series *s, char *text, size_t n);
 /* The last value, NAN where there is none (s may be NULL). */
 double series_last(const struct series *s);
 
+/* Whether a value other than 0 was told: a method that has no such number tells 0. */
+bool series_tells(const struct series *s);
+
 const char *run_state_name(const struct run *r);
 
 /* Seconds to the end of the present stage, NAN where nobody knows. */

@@ -159,3 +159,11 @@ double series_last(const struct series *s)
 {
     return s && s->n > 0 ? s->points[s->n - 1].value : NAN;
 }
+
+bool series_tells(const struct series *s)
+{
+    for (int i = 0; s && i < s->n; i++)
+        if (s->points[i].value != 0)
+            return true;
+    return false;
+}

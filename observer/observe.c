@@ -85,9 +85,13 @@ static int screen_open(struct observe *o)
     const struct arguments *a = &o->arguments;
     bool other = a->http || a->tensorboard || a->jsonl || a->csv || a->png;
 
-    if (a->lines || (!other && !isatty(STDOUT_FILENO)))
+    if (a->lines || (!other && !(isatty(STDOUT_FILENO) && isatty(STDIN_FILENO))))
         return opened(o, view_lines(view_next(o), a->every));
-    return 0;
+    if (other)
+        return 0;
+    for (int i = 0; i < o->runs.n; i++)
+        o->sources[i].silent = true;
+    return opened(o, view_terminal(view_next(o)));
 }
 
 static int views_open(struct observe *o)

@@ -116,7 +116,12 @@ static void refuse(struct source *s)
     char why[SENTENCE]; /* may quote the line */
 
     text_clean(why, sizeof why, err_text());
-    if (++s->refused <= TOLD)
+    if (++s->refused > TOLD)
+        return;
+    if (s->silent)
+        model_note(&s->run, NOTE_FAULT, 0, "line %llu: %s; left out", (unsigned long long)p->number,
+                   why);
+    else
         fprintf(stderr, "metaloop-observe: '%s' line %llu: %s; left out\n", p->path,
                 (unsigned long long)p->number, why);
 }
@@ -158,7 +163,7 @@ static int replay_end(struct source *s)
     s->finished = true;
     if (s->run.state != RUN_ENDED)
         s->run.state = RUN_WHOLE;
-    if (s->refused > TOLD)
+    if (s->refused > TOLD && !s->silent)
         fprintf(stderr, "metaloop-observe: '%s': %llu more lines left out\n", p->path,
                 (unsigned long long)(s->refused - TOLD));
     if (ferror(p->file))

@@ -32,6 +32,7 @@ struct source {
     void *state; /* owned */
     struct run run;
     bool finished;    /* nothing more will come */
+    bool silent;      /* standard error is part of a screen: refusals are notes only */
     uint64_t refused; /* lines or messages that were not what they should be */
 };
 
