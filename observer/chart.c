@@ -101,12 +101,11 @@ double range_place(const struct range *g, uint64_t round)
 static void range_take(struct range *g, const struct series *s)
 {
     for (int i = 0; i < s->n; i++) {
-        double v = range_value(g, s->points[i].value);
+        const struct point *p = &s->points[i];
+        double spread = isfinite(p->spread) ? p->spread : 0;
 
-        if (v < g->low)
-            g->low = v;
-        if (v > g->high)
-            g->high = v;
+        g->low = fmin(g->low, range_value(g, p->value - spread)); /* fmin and fmax leave NAN out */
+        g->high = fmax(g->high, range_value(g, p->value + spread));
     }
     if (s->points[0].round < g->first)
         g->first = s->points[0].round;
@@ -126,12 +125,13 @@ static bool all_positive(const struct chart *c)
 /* A little room, but not below 0, nor above 1 for a share, where no value is. */
 static void range_widen(struct range *g, bool share)
 {
+    double top = g->log ? 0 : 1;
     double margin = g->high > g->low    ? 0.02 * (g->high - g->low)
                     : fabs(g->high) > 0 ? 0.1 * fabs(g->high)
                                         : 1;
 
     g->low = !g->log && g->low >= 0 && g->low < margin ? 0 : g->low - margin;
-    g->high = share && !g->log && g->high <= 1 && g->high + margin > 1 ? 1 : g->high + margin;
+    g->high = share && g->high <= top && g->high + margin > top ? top : g->high + margin;
 }
 
 struct range chart_range(const struct chart *c, bool log)

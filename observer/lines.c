@@ -166,6 +166,8 @@ static int lines_tick(struct view *v, double now)
                 (struct seen){.generation = r->generation, .notes = r->n_notes, .stage = -1};
         say_notes(v, r, &l->seen[i]);
         if (r->state == RUN_WHOLE && l->seen[i].state != RUN_WHOLE) {
+            if (r->stage >= 0)
+                say_progress(v, r, r->time);
             prefix(v, r);
             puts("the file ends here: the run has not ended, or was killed");
         }

@@ -102,6 +102,10 @@ static int views_open(struct observe *o)
         TRY(opened(o, view_jsonl(view_next(o), a->jsonl)));
     if (a->csv)
         TRY(opened(o, view_csv(view_next(o), a->csv)));
+    if (a->tensorboard)
+        TRY(opened(o, view_tensorboard(view_next(o), a->tensorboard)));
+    if (a->png)
+        TRY(opened(o, view_png(view_next(o), a->png)));
     return screen_open(o);
 }
 

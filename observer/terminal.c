@@ -64,23 +64,24 @@ static void draw_title(const struct view *v, const struct terminal *t, const str
     draw_state(r);
 }
 
-static void draw_stage(const struct run *r)
+static void draw_stage(const struct run *r, int stage)
 {
-    const struct stage_seen *s = &r->stages[r->stage];
+    const struct stage_seen *s = &r->stages[stage];
+    double done = stage == r->stage ? stage_done(r) : 1;
     char left[32], tail[64];
     int x = screen_text(1, 0, COLS / 2, "%s (%s)  %d/%d  round %" PRIu64 "/%" PRIu64 " ", s->name,
-                        s->method, r->stage + 1, r->n_stages, s->round, s->rounds);
+                        s->method, stage + 1, r->n_stages, s->round, s->rounds);
 
     text_duration(left, sizeof left, run_left(r, now_seconds()));
-    snprintf(tail, sizeof tail, " %3.0f %%  %s left", 100 * stage_done(r), left);
-    if (r->state == RUN_ENDED || r->state == RUN_WHOLE)
-        snprintf(tail, sizeof tail, " %3.0f %%", 100 * stage_done(r));
-    screen_bar(1, x, COLS - x - (int)strlen(tail), stage_done(r));
+    snprintf(tail, sizeof tail, " %3.0f %%  %s left", 100 * done, left);
+    if (stage != r->stage || r->state == RUN_ENDED || r->state == RUN_WHOLE)
+        snprintf(tail, sizeof tail, " %3.0f %%", 100 * done);
+    screen_bar(1, x, COLS - x - (int)strlen(tail), done);
     screen_text(1, COLS - (int)strlen(tail), COLS, "%s", tail);
 }
 
 /* Figures of the last round that are told, as many as fit. */
-static void draw_figures(const struct run *r)
+static void draw_figures(const struct run *r, int stage)
 {
     static const struct {
         const char *field, *name, *format;
@@ -97,7 +98,7 @@ static void draw_figures(const struct run *r)
     int x = 0;
 
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        const struct series *s = model_series(r, r->stage, "round", "", -1, figures[i].field);
+        const struct series *s = model_series(r, stage, "round", "", -1, figures[i].field);
         double value = series_last(s);
         char text[48];
 
@@ -280,8 +281,8 @@ static void draw(const struct view *v, struct terminal *t)
         t->back = r->stage > 0 ? r->stage : 0;
     draw_title(v, t, r);
     if (r->stage >= 0) {
-        draw_stage(r);
-        draw_figures(r);
+        draw_stage(r, r->stage - t->back);
+        draw_figures(r, r->stage - t->back);
     }
     draw_body(t, r);
     draw_foot(v, t, r);
