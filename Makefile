@@ -36,7 +36,8 @@ OBSERVE_SOURCES = $(wildcard observer/*.c) proto/sink.c proto/sink_jsonl.c core/
 OBSERVE_PROTO = $(BUILD)/proto/metaloop.pb-c.c $(BUILD)/proto/tensorboard.pb-c.c
 OBSERVE_OBJECTS = $(OBSERVE_SOURCES:%.c=$(BUILD)/observe/%.o) $(OBSERVE_PROTO:$(BUILD)/%.c=$(BUILD)/observe/%.o)
 OBSERVE_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errno $(WARNINGS) $(SANITIZE) \
-                 $(DEFINES) -I. -I$(BUILD) $(eval OBSERVE_PKG := $(shell pkg-config --cflags $(OBSERVE_PACKAGES)))$(OBSERVE_PKG)
+                 $(DEFINES) -DDYGRAPHS='"$(DYGRAPHS)"' -I. -I$(BUILD) $(eval OBSERVE_PKG := $(shell pkg-config --cflags $(OBSERVE_PACKAGES)))$(OBSERVE_PKG)
+DYGRAPHS ?= /usr/share/javascript/dygraphs
 OBSERVE_LIBS = $(shell pkg-config --libs $(OBSERVE_PACKAGES)) -lm -pthread
 
 all: $(BUILD)/metaloop $(BUILD)/metaloop-observe
@@ -53,6 +54,8 @@ $(BUILD)/observe/%.o: %.c | $(OBSERVE_PROTO)
 	@mkdir -p $(@D)
 	@echo '  CC $< (observer)'
 	@$(CC) $(OBSERVE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/observe/observer/page.o: $(wildcard observer/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
 
 $(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
 	@mkdir -p $(@D)

@@ -7,23 +7,23 @@
 
 static const struct {
     const char *title;
-    bool share;
+    bool share, noisy;
     const char *group;
     const char *fields[4], *names[3];
 } table[] = {
-    {"loss", false, "round", {"loss", "support_loss"}, {"after", "before"}},
-    {"accuracy", true, "round", {"accuracy"}, {"after"}},
-    {"discriminator", false, "adaptation", {"discriminator_loss"}, {"loss"}},
+    {"loss", false, true, "round", {"loss", "support_loss"}, {"after", "before"}},
+    {"accuracy", true, true, "round", {"accuracy"}, {"after"}},
+    {"discriminator", false, true, "adaptation", {"discriminator_loss"}, {"loss"}},
     {"discriminator right",
      true,
      "adaptation",
      {"right_source", "right_target"},
      {"source", "target"}},
-    {"discrepancy", false, "adaptation", {"discrepancy"}, {"discrepancy"}},
-    {"target score", false, "watch", {"score", "score_best"}, {"score", "best"}},
-    {"gradient norm", false, "round", {"gradient_norm"}, {"norm"}},
-    {"tasks a second", false, "round", {"tasks_per_second"}, {"tasks/s"}},
-    {"learning rate", false, "round", {"rate"}, {"rate"}},
+    {"discrepancy", false, true, "adaptation", {"discrepancy"}, {"discrepancy"}},
+    {"target score", false, false, "watch", {"score", "score_best"}, {"score", "best"}},
+    {"gradient norm", false, true, "round", {"gradient_norm"}, {"norm"}},
+    {"tasks a second", false, true, "round", {"tasks_per_second"}, {"tasks/s"}},
+    {"learning rate", false, false, "round", {"rate"}, {"rate"}},
 };
 
 static void chart_add(struct chart *c, const struct series *s, const char *name)
@@ -76,7 +76,8 @@ int charts_of(const struct run *r, int stage, struct chart *charts)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct chart *c = &charts[n];
 
-        *c = (struct chart){.title = table[i].title, .share = table[i].share};
+        *c = (struct chart){
+            .title = table[i].title, .share = table[i].share, .noisy = table[i].noisy};
         for (int k = 0; k < 3 && table[i].fields[k]; k++)
             chart_fill(r, stage, table[i].group, table[i].fields[k], table[i].names[k], c);
         n += c->n > 0;

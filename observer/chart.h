@@ -9,6 +9,7 @@ enum { CHARTS_MAX = 12, CHART_CURVES = 8 };
 struct chart {
     const char *title;
     bool share; /* 0 to 1, shown as per cent */
+    bool noisy; /* each round is another draw: worth smoothing */
     int n;
     const struct series *curves[CHART_CURVES]; /* borrowed */
     const char *names[CHART_CURVES];

@@ -104,6 +104,8 @@ static int views_open(struct observe *o)
         TRY(opened(o, view_csv(view_next(o), a->csv)));
     if (a->tensorboard)
         TRY(opened(o, view_tensorboard(view_next(o), a->tensorboard)));
+    if (a->http)
+        TRY(opened(o, view_http(view_next(o), &(struct http_options){a->http, a->token})));
     if (a->png)
         TRY(opened(o, view_png(view_next(o), a->png)));
     return screen_open(o);
