@@ -8,7 +8,7 @@ DEFINES ?=
 CC = gcc
 PYTHON = /usr/bin/python3
 
-PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash
+PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash libzmq
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers -Werror
 # No -ffast-math: isfinite must tell the truth. errno and traps of libm are not used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
@@ -32,7 +32,8 @@ REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || ec
 
 # The observer knows neither MPI nor BLAS: its objects are compiled without their flags, in a folder of their own.
 OBSERVE_PACKAGES = libzmq libprotobuf-c jansson ncursesw libmicrohttpd cairo
-OBSERVE_SOURCES = $(wildcard observer/*.c) proto/sink.c proto/sink_jsonl.c core/err.c core/nearest.c core/outfile.c
+OBSERVE_SOURCES = $(wildcard observer/*.c) proto/sink.c proto/sink_jsonl.c proto/stream_keys.c \
+                  core/err.c core/nearest.c core/outfile.c
 OBSERVE_PROTO = $(BUILD)/proto/metaloop.pb-c.c $(BUILD)/proto/tensorboard.pb-c.c
 OBSERVE_OBJECTS = $(OBSERVE_SOURCES:%.c=$(BUILD)/observe/%.o) $(OBSERVE_PROTO:$(BUILD)/%.c=$(BUILD)/observe/%.o)
 OBSERVE_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errno $(WARNINGS) $(SANITIZE) \

@@ -16,6 +16,7 @@ static const struct {
     {"discriminator", false, true, "adaptation", {"discriminator_loss"}, {"loss"}},
     {"discriminator right",
      true,
+     true,
      "adaptation",
      {"right_source", "right_target"},
      {"source", "target"}},
