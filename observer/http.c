@@ -106,6 +106,7 @@ static bool stream_is_behind(const struct stream *s)
 {
     for (int i = 0; i < s->http->runs->n && i < RUNS; i++)
         if (s->events[i] != s->http->runs->sources[i].run.events ||
+            s->serial[i] != s->http->runs->sources[i].run.serial ||
             s->generation[i] != s->http->runs->sources[i].run.generation)
             return true;
     return false;

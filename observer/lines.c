@@ -135,10 +135,20 @@ static void round_seen(const struct view *v, const struct run *r, struct seen *s
     say_progress(v, r, r->time);
 }
 
+/* After a restart of the run its notes are told again; they are not said again. */
+static struct seen *seen_of(const struct view *v, int i)
+{
+    const struct lines *l = v->state;
+    const struct run *r = &v->runs->sources[i].run;
+
+    if (l->seen[i].generation != r->generation)
+        l->seen[i] = (struct seen){.generation = r->generation, .notes = r->n_notes, .stage = -1};
+    return &l->seen[i];
+}
+
 static int lines_event(struct view *v, const struct source *s, const struct event *e)
 {
-    struct lines *l = v->state;
-    struct seen *seen = &l->seen[s - v->runs->sources];
+    struct seen *seen = seen_of(v, (int)(s - v->runs->sources));
     const struct run *r = &s->run;
 
     if (strcmp(e->kind, "stage") == 0 && r->stage >= 0)

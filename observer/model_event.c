@@ -32,6 +32,14 @@ int stage_of(struct run *r, const struct event *e)
     return (int)index;
 }
 
+/* Rounds after an end: the run was resumed. */
+static void goes_on(struct run *r)
+{
+    if (r->state == RUN_ENDED)
+        r->state = RUN_LIVE;
+    r->end[0] = '\0';
+}
+
 static int take_stage(struct run *r, const struct event *e)
 {
     int index = stage_of(r, e);
@@ -39,6 +47,7 @@ static int take_stage(struct run *r, const struct event *e)
 
     if (!s)
         return 1;
+    goes_on(r);
     text_clean(s->method, sizeof s->method, event_text(e, "method"));
     s->started = true;
     s->from = s->round = event_count(e, "from_round");
@@ -85,6 +94,7 @@ static int take_round(struct run *r, const struct event *e)
 
     if (stage < 0 || round < 0)
         return 1;
+    goes_on(r);
     r->stage = stage;
     r->stages[stage].started = true;
     r->stages[stage].round = (uint64_t)round;
@@ -236,7 +246,11 @@ static int take_lost(struct run *r, const struct event *e)
 static int take_log(struct run *r, const struct event *e)
 {
     bool bad = strcmp(event_text(e, "level"), "info") != 0;
+    const char *text = event_text(e, "text");
 
+    if (!bad && strstr(text, "  data '") &&
+        strstr(text, " +- ")) /* evaluations are told by events of their own */
+        return 0;
     model_note(r, bad ? NOTE_FAULT : NOTE_LOG, e->time, "%s", event_text(e, "text"));
     return 0;
 }

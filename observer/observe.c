@@ -49,7 +49,7 @@ static int event_show(void *context, const struct source *s, const struct event 
 static int sources_open(struct observe *o)
 {
     const struct arguments *a = &o->arguments;
-    struct keys keys = {a->key, a->server_key};
+    struct live_options live = {a->key, a->server_key, a->linger};
 
     o->runs.sources = o->sources;
     for (int i = 0; i < a->n_replays; i++)
@@ -60,7 +60,7 @@ static int sources_open(struct observe *o)
     if (!o->zmq)
         return err(ERR_FAILED, "cannot start ZeroMQ: %s", zmq_strerror(errno));
     for (int i = 0; i < a->n_endpoints; i++)
-        TRY(source_live(&o->sources[o->runs.n++], o->zmq, a->endpoints[i], &keys));
+        TRY(source_live(&o->sources[o->runs.n++], o->zmq, a->endpoints[i], &live));
     return 0;
 }
 
@@ -116,7 +116,7 @@ static int items_collect(struct observe *o, zmq_pollitem_t *items)
     int n = 0;
 
     for (int i = 0; i < o->runs.n; i++)
-        n += o->sources[i].finished ? 0 : o->sources[i].ops->wait(&o->sources[i], items + n);
+        n += o->sources[i].ops->wait(&o->sources[i], items + n);
     for (int i = 0; i < o->n_views; i++)
         if (o->views[i].ops->wait)
             n += o->views[i].ops->wait(&o->views[i], items + n);
@@ -131,7 +131,7 @@ static int sources_step(struct observe *o, double now)
 
     for (int i = 0; i < o->runs.n; i++) {
         struct source *s = &o->sources[i];
-        int code = s->finished ? 0 : s->ops->step(s, now, &to);
+        int code = s->ops->step(s, now, &to);
 
         TRY(code);
         more |= code;

@@ -45,12 +45,14 @@ void source_close(struct source *s);
  * its number on standard error, counted, left out. Part of a line at the end is not read. ERR_NOINPUT, ERR_DATA. */
 int source_replay(struct source *s, const char *directory);
 
-struct keys {
-    const char *own, *server; /* CURVE key files; NULL: none */
+struct live_options {
+    const char *key, *server_key; /* CURVE key files, borrowed; NULL: none */
+    double linger;                /* seconds that a run which failed may take to be started again */
 };
 
 /* The stream of a coordinator at `endpoint`, there or not yet there; context is ZeroMQ's, borrowed. ERR_USAGE names an
- * endpoint that cannot be one; ERR_NOINPUT, ERR_DATA a key file. */
-int source_live(struct source *s, void *context, const char *endpoint, const struct keys *keys);
+ * endpoint that cannot be one; ERR_NOINPUT, ERR_CONFIG a key file. */
+int source_live(struct source *s, void *context, const char *endpoint,
+                const struct live_options *o);
 
 #endif
