@@ -42,7 +42,11 @@ class Publisher:
         part = getattr(e, kind)
         part.SetInParent()
         for key, value in values.items():
-            setattr(part, key, value)
+            if isinstance(value, list):  # of dictionaries
+                for one in value:
+                    getattr(part, key).add(**one)
+            else:
+                setattr(part, key, value)
         return [kind.encode(), e.SerializeToString()]
 
     def tell(self, kind, lose=False, **values):

@@ -2,7 +2,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 
@@ -10,23 +9,10 @@ import pytest
 
 import cli
 
-OBSERVE = os.path.join(cli.ROOT, "build", "metaloop-observe")
 zmq = pytest.importorskip("zmq")
 
 import publisher
-
-
-def free_port():
-    """Of two in a row."""
-    while True:
-        with socket.socket() as a, socket.socket() as b:
-            a.bind(("127.0.0.1", 0))
-            port = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-                return port
-            except OSError:
-                pass
+from observing import OBSERVE, free_port
 
 
 class Observer:
