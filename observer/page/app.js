@@ -204,6 +204,7 @@ function themeNext() {
   soon();
 }
 
+if (location.search) history.replaceState(null, "", location.pathname); // the token is a cookie by now
 $("theme").onclick = themeNext;
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { charts.clear(); soon(); });
 $("log").onchange = soon;
