@@ -166,7 +166,7 @@ docs/configuration.md: $(BUILD)/metaloop
 	@{ echo '# Configuration'; echo; $(BUILD)/metaloop list keys --markdown; } > $@
 
 help:
-	@echo 'make quickstart   install what is missing, build, meta-train on built-in data'
+	@echo 'make quickstart   install what is missing, build, meta-train on built-in data, adapt to a second domain'
 	@echo 'make test         install what is missing, build, run every test'
 	@echo 'make              build/metaloop, build/metaloop-observe (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
 	@echo 'make lint         include directions, sizes, formatting, shellcheck'

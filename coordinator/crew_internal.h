@@ -15,7 +15,7 @@ struct transaction { /* a round at work */
     int n_threads;      /* of all its ranks */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;
-    uint32_t n_arrived; /* blocks that came back */
+    uint32_t n_arrived;  /* blocks that came back */
     bool mixed;          /* orphans went to ranks with work of their own: no mark of them alone */
     double begun, moved; /* clocks: its beginning; the last thing that happened */
     double first_took;   /* seconds until the first rank had finished its tasks; 0: none yet */

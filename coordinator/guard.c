@@ -12,10 +12,10 @@
 
 enum { BATCHES = 8, INPUTS = 256 };
 
-#define COLLAPSED 0.5     /* of the source's spread of classes */
-#define SWAP_SHARE 0.02   /* of the sure samples, for a class to be judged by */
-#define WINS 0.98         /* share of the discriminator's right answers */
-#define RANGE_APART 0.4   /* of the domains' mean input, which is within 0..1 */
+#define COLLAPSED 0.5   /* of the source's spread of classes */
+#define SWAP_SHARE 0.02 /* of the sure samples, for a class to be judged by */
+#define WINS 0.98       /* share of the discriminator's right answers */
+#define RANGE_APART 0.4 /* of the domains' mean input, which is within 0..1 */
 
 /* ---- inputs ---- */
 
@@ -53,11 +53,11 @@ static int compare_inputs(struct train *t, int target)
     report_inputs(t, target, a.low, a.high, a.mean, b.low, b.high, b.mean);
     if (fabs(a.mean - b.mean) > RANGE_APART || b.high - b.low < (a.high - a.low) / 2 ||
         a.high - a.low < (b.high - b.low) / 2)
-        progress_warn(t->progress,
-                      "warning: stage '%s': inputs of '%s' are %.2f .. %.2f, %.2f on average, those "
-                      "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled otherwise?",
-                      t->stage->config->name, s->name, a.low, a.high, a.mean, d->name, b.low, b.high,
-                      b.mean);
+        progress_warn(
+            t->progress,
+            "warning: stage '%s': inputs of '%s' are %.2f .. %.2f, %.2f on average, those "
+            "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled otherwise?",
+            t->stage->config->name, s->name, a.low, a.high, a.mean, d->name, b.low, b.high, b.mean);
     return 0;
 }
 
@@ -287,15 +287,14 @@ static int finish_block(struct train *t, int b)
         keep_block(t, b, theta, l.score);
     report_look(t, b, &l);
     tell_alarms(t, b, &l);
-    if (is_safe(&l) && l.score >= g->source_only[b].score &&
-        (!best || l.score >= g->best_score[b]))
+    if (is_safe(&l) && l.score >= g->source_only[b].score && (!best || l.score >= g->best_score[b]))
         return 0;
     memcpy(theta, block_of(t, g->best, b), t->stage->block.n * sizeof(real));
     progress_say(t->progress,
                  "%s  target '%s': ends with its best encoder, score %.4f (last %.4f, source "
                  "encoder %.4f)",
-                 t->stage->config->name, t->setup->data[t->stage->target[b]].name,
-                 g->best_score[b], l.score, g->source_only[b].score);
+                 t->stage->config->name, t->setup->data[t->stage->target[b]].name, g->best_score[b],
+                 l.score, g->source_only[b].score);
     return 0;
 }
 

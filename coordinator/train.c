@@ -56,7 +56,9 @@ static void step(struct train *t, const struct total *total, double *norm)
     }
     t->round++;
     t->loss = total_sum(total, TALLY_LOSS) / done;
-    t->accuracy = t->stage->net.loss->accuracy && !t->stage->form->inherits ? total_sum(total, TALLY_ACCURACY) / done : -1;
+    t->accuracy = t->stage->net.loss->accuracy && !t->stage->form->inherits
+                      ? total_sum(total, TALLY_ACCURACY) / done
+                      : -1;
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
 }
 

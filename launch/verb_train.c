@@ -22,7 +22,8 @@ static void add_evaluation(json_t *o, const struct evaluation *e)
 {
     json_t *steps = json_array();
 
-    json_object_set_new(o, e->few_shot ? "episodes" : "samples", json_integer((json_int_t)e->episodes));
+    json_object_set_new(o, e->few_shot ? "episodes" : "samples",
+                        json_integer((json_int_t)e->episodes));
     json_object_set_new(o, "failed", json_integer((json_int_t)e->failed));
     json_object_set_new(o, "loss", real_or_null(e->loss[e->steps].mean));
     json_object_set_new(o, "loss_ci95", real_or_null(e->loss[e->steps].ci95));

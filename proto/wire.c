@@ -96,11 +96,23 @@ static void task_fill(const struct task *t, const char *method, Metaloop__Task *
 static int task_view(const Metaloop__Task *m, struct task *t)
 {
     *t = (struct task){
-        .stage = m->stage, .data = m->data, .round = m->round, .slot = m->slot,
-        .seed = m->seed, .way = m->way, .shot = m->shot, .query = m->query,
-        .classes = m->classes, .turns = m->turns, .support = m->support, .queries = m->queries,
-        .target = m->target, .n_source = (uint32_t)m->n_source,
-        .n_targets = (uint32_t)m->n_targets, .source = m->source, .targets = m->targets,
+        .stage = m->stage,
+        .data = m->data,
+        .round = m->round,
+        .slot = m->slot,
+        .seed = m->seed,
+        .way = m->way,
+        .shot = m->shot,
+        .query = m->query,
+        .classes = m->classes,
+        .turns = m->turns,
+        .support = m->support,
+        .queries = m->queries,
+        .target = m->target,
+        .n_source = (uint32_t)m->n_source,
+        .n_targets = (uint32_t)m->n_targets,
+        .source = m->source,
+        .targets = m->targets,
     };
     if (m->n_classes != m->way || m->n_turns != m->way ||
         m->n_support != (uint64_t)m->way * m->shot || m->n_queries != (uint64_t)m->way * m->query)

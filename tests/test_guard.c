@@ -137,9 +137,9 @@ static void few_shot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_alarm),       cmocka_unit_test(collapse),
-        cmocka_unit_test(swap),           cmocka_unit_test(few_that_moved),
-        cmocka_unit_test(other_shares),   cmocka_unit_test(discriminator),
+        cmocka_unit_test(no_alarm),     cmocka_unit_test(collapse),
+        cmocka_unit_test(swap),         cmocka_unit_test(few_that_moved),
+        cmocka_unit_test(other_shares), cmocka_unit_test(discriminator),
         cmocka_unit_test(few_shot),
     };
 

@@ -75,7 +75,8 @@ void engine_close(struct engine *e)
     *e = (struct engine){0};
 }
 
-void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose, const real *anchor)
+void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
+                  const real *anchor)
 {
     if (e->stage != stage) {
         arena_reset(&e->arena, 0);
@@ -111,10 +112,9 @@ static int check_episode(const struct engine *e, const struct task *t, enum purp
 
     if (t->way == size.way && t->shot == size.shot && t->query == query)
         return 0;
-    return err(ERR_DATA,
-               "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
-               t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way, size.shot,
-               query);
+    return err(
+        ERR_DATA, "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
+        t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way, size.shot, query);
 }
 
 /* The samples that a batch task may have: of the source at most, of the target exactly. */

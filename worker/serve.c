@@ -20,7 +20,7 @@ enum {
 };
 
 #define REPORT_EVERY 1.0 /* seconds */
-#define PATIENCE 0.02 /* seconds with nothing to do after which this rank reports so */
+#define PATIENCE 0.02    /* seconds with nothing to do after which this rank reports so */
 
 struct worker {
     struct comm *comm; /* borrowed */
@@ -41,10 +41,10 @@ struct worker {
     int n_reported;      /* of those, reported as done; -1: no report yet */
     double idle_since;   /* clock, while all of them are done; 0: they are not */
     int parent, n_children, n_sums;
-    bool summed;    /* the sum of this tree is sent */
+    bool summed;          /* the sum of this tree is sent */
     real *theta, *anchor; /* owned (largest P), (largest anchor) */
     int anchored;         /* stage whose anchor that is; -1: none */
-    int64_t *words; /* owned: of total */
+    int64_t *words;       /* owned: of total */
     struct total total;
     bool ended, lost; /* the coordinator has said bye, after a loss */
 };
@@ -187,7 +187,8 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
         return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
                    head + (n + m->h.anchor) * sizeof(real));
-    if (anchor && m->h.purpose != PURPOSE_EVALUATE && m->h.anchor == 0 && w->anchored != stage->index)
+    if (anchor && m->h.purpose != PURPOSE_EVALUATE && m->h.anchor == 0 &&
+        w->anchored != stage->index)
         return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
     memcpy(w->theta, body + head, n * sizeof(real));
     if (m->h.anchor != 0) {
@@ -311,11 +312,8 @@ static const struct {
     enum message_kind kind;
     int (*act)(struct worker *w, const struct message *m);
 } acts[] = {
-    {MESSAGE_PARAMS, on_params},
-    {MESSAGE_STATE, on_state},
-    {MESSAGE_TASKS, on_tasks},
-    {MESSAGE_GATHER, on_gather},
-    {MESSAGE_SUM, on_sum},
+    {MESSAGE_PARAMS, on_params}, {MESSAGE_STATE, on_state}, {MESSAGE_TASKS, on_tasks},
+    {MESSAGE_GATHER, on_gather}, {MESSAGE_SUM, on_sum},
 };
 
 static int on_message(struct worker *w, const struct message *m)
