@@ -12,6 +12,6 @@ void machine_cpu(char *name,
 int machine_ranks_beside(void);
 
 double machine_resident_mib(void); /* memory of this process now; 0 where the system does not say */
-double machine_peak_mib(void); /* largest resident memory of this process so far */
+double machine_peak_mib(void);     /* largest resident memory of this process so far */
 
 #endif

@@ -47,8 +47,8 @@ struct pool {
     const struct stage *stage;
     const real *theta, *anchor;
     struct worked worked; /* since the pool was opened */
-    int code;        /* the first error of a task, 0: none */
-    char error[512]; /* its sentence */
+    int code;             /* the first error of a task, 0: none */
+    char error[512];      /* its sentence */
 };
 
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);

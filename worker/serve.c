@@ -20,7 +20,7 @@ enum {
 };
 
 #define REPORT_EVERY 1.0 /* seconds */
-#define PATIENCE 0.02 /* seconds with nothing to do after which this rank reports so */
+#define PATIENCE 0.02    /* seconds with nothing to do after which this rank reports so */
 
 struct worker {
     struct comm *comm; /* borrowed */
