@@ -63,8 +63,8 @@ struct alive { /* worker to coordinator: what it has done since it was ready */
     double seconds, computing, operations, memory_mib;
 };
 int wire_pack_alive(const struct alive *a, struct buffer *out);
-int wire_unpack_alive(const void *bytes, size_t n,
-                      struct alive *a); /* refused: what is negative or not finite */
+/* Refused: what is negative or not finite. */
+int wire_unpack_alive(const void *bytes, size_t n, struct alive *a);
 
 struct bye {
     int code;

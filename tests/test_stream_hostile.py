@@ -62,7 +62,7 @@ class Garbage(threading.Thread):
 
     def piece(self):
         greeting = b"\xff" + bytes(8) + b"\x7f\3\0NULL" + bytes(16) + bytes(32)
-        ready = b"\4\x19\5READY\x0bSocket-Type\0\0\0\3" + self.random.choice([b"SUB", b"REQ", b"ODD"])
+        ready = b"\4\x19\5READY\x0bSocket-Type\0\0\0\3" + self.random.choice([b"SUB", b"REQ", b"ABC"])
         noise = self.random.randbytes(self.random.randrange(1, 5000))
         return self.random.choice([
             noise, b"\xff" + noise, greeting + noise, greeting[:self.random.randrange(64)], greeting + ready + noise,
