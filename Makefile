@@ -17,8 +17,12 @@ CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errn
          -fopenmp-simd $(WARNINGS) $(SANITIZE) $(DEFINES) -I. -I$(BUILD) $(PKG_CFLAGS)
 LDLIBS = $(PKG_LIBS) -lm -pthread
 
+# Of the observer: what tests and fuzz targets call.
+OBSERVE_CORE = observer/event.c observer/line.c observer/decode.c observer/model.c observer/model_event.c \
+               observer/model_series.c observer/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
-SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coordinator/*.c launch/*.c)
+SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coordinator/*.c launch/*.c) \
+          $(OBSERVE_CORE)
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIBRARY = $(filter-out $(BUILD)/launch/metaloop.o,$(OBJECTS))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c tests/conform_*.c))

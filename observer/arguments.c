@@ -64,7 +64,7 @@ static int print_help(void)
     puts("  --help                    this text\n\n"
          "Exit codes: 0 done; 1 failed; 64 wrong use; 65 lines or messages were refused; 66 no "
          "input; 73, 74 cannot\n"
-         "write.");
+         "write; 78 a key file that cannot be used.");
     return 1;
 }
 

@@ -242,7 +242,32 @@ static int socket_step(struct source *s, void *socket,
     return 1;
 }
 
-static void watch_silence(struct source *s, double now)
+/* The coordinator is gone: what is held back is taken as it is, its gaps told. */
+static int queue_force(struct source *s)
+{
+    struct live *l = s->state;
+    int code = 0;
+
+    if (l->queue.n > 0 && l->fresh)
+        begin_again(s, &l->queue.items[0].header);
+    for (size_t i = 0; i < l->queue.n && code >= 0; i++) {
+        struct held *h = &l->queue.items[i];
+
+        if (h->header.seq <= l->seq)
+            continue;
+        if (h->header.seq > l->seq + 1) {
+            s->run.lost += h->header.seq - l->seq - 1;
+            model_note(&s->run, NOTE_FAULT, h->header.time, "%" PRIu64 " events are missing here",
+                       h->header.seq - l->seq - 1);
+        }
+        l->seq = h->header.seq;
+        code = held_take(s, h, false);
+    }
+    list_drop(&l->queue, l->queue.n);
+    return code;
+}
+
+static int watch_silence(struct source *s, double now)
 {
     struct live *l = s->state;
 
@@ -251,12 +276,17 @@ static void watch_silence(struct source *s, double now)
         model_note(&s->run, NOTE_LOG, 0, "no publisher at '%s' yet: waiting for it",
                    l->sockets.endpoint);
     }
-    if (s->run.state == RUN_LIVE && l->heard > 0 && now - l->heard > SILENCE) {
+    if (l->heard == 0 || now - l->heard <= SILENCE)
+        return 0;
+    if (l->queue.n > 0)
+        TRY(queue_force(s));
+    if (s->run.state == RUN_LIVE) {
         s->run.state = RUN_SILENT;
         model_note(&s->run, NOTE_FAULT, s->run.time,
                    "nothing heard from '%s' for %.0f s: waiting for it", l->sockets.endpoint,
                    SILENCE);
     }
+    return 0;
 }
 
 /* A run that failed or was stopped may be started again. */
@@ -286,7 +316,7 @@ static int live_step(struct source *s, double now, const struct listener *to)
         if (zmq_send(l->sockets.dealer, "snapshot", 8, ZMQ_DONTWAIT) == 8)
             l->asked = now;
     }
-    watch_silence(s, now);
+    TRY(watch_silence(s, now));
     watch_end(s, now);
     return more | rest;
 }

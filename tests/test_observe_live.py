@@ -18,7 +18,10 @@ from observing import OBSERVE, free_port
 class Observer:
     """metaloop-observe with lines and JSON lines into files."""
 
+    all = []
+
     def __init__(self, folder, port, *options):
+        self.all.append(self)
         self.out, self.jsonl = os.path.join(folder, "lines.txt"), os.path.join(folder, "events.jsonl")
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen(
@@ -50,6 +53,15 @@ class Observer:
         return self.process.wait(10)
 
 
+@pytest.fixture(autouse=True)
+def none_is_left():
+    yield
+    while Observer.all:
+        o = Observer.all.pop()
+        o.process.kill()
+        o.process.wait()
+
+
 @pytest.fixture
 def port():
     return free_port()
@@ -64,10 +76,7 @@ def stream(port):
 
 @pytest.fixture
 def observer(tmp_path, port):
-    o = Observer(tmp_path, port, "--linger", "1")
-    yield o
-    o.process.kill()
-    o.process.wait()
+    return Observer(tmp_path, port, "--linger", "1")
 
 
 def numbers(first, last):
@@ -108,6 +117,21 @@ def test_a_gap_at_the_end_is_seen_by_the_heartbeat(stream, observer):
     observer.until(lambda: observer.rounds() == [1])
     stream.round(2, lose=True)
     observer.until(lambda: observer.rounds() == [1, 2])
+
+
+def test_an_end_behind_a_gap_that_nobody_can_heal(stream, observer):
+    """The coordinator is gone before it was asked for what is missing: what arrived is shown, and what is missing said."""
+    stream.begin()
+    stream.round(1)
+    observer.until(lambda: observer.rounds() == [1])
+    stream.mute = True
+    time.sleep(0.5)
+    stream.round(2, lose=True)
+    stream.round(3)
+    stream.tell("end", digest="abcdef", status=0)
+    assert observer.process.wait(20) == 0
+    assert observer.rounds() == [1, 3]
+    assert "1 events are missing here" in observer.text() and "ended: done  digest abcdef" in observer.text()
 
 
 def test_goes_on_with_a_coordinator_that_was_restarted(stream, observer, port):
@@ -205,7 +229,7 @@ def test_endpoints_that_cannot_be():
 def test_beside_a_real_run(tmp_path, port):
     """From before its beginning and from its middle: the numbers of metrics.jsonl, none missing, none twice; a killed
     coordinator that resumes goes on in the same file."""
-    conf = cli.small(tmp_path, replace={"rounds = 8 ": "rounds = 1200 ", "every = 4 ": "every = 50 "})
+    conf = cli.small(tmp_path, replace={"rounds = 8 ": "rounds = 1200 ", "every = 4 ": "every = 50 ", "tasks = 6": "tasks = 24"})
     train = [cli.METALOOP, "train", conf, "--set", f"metrics.endpoint=tcp://127.0.0.1:{port}"]
     early = Observer(tmp_path, port)
     early.until(lambda: "no publisher" in early.text())

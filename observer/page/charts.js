@@ -38,7 +38,8 @@ function figure(value, share) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size < 0.001 || size >= 1e6) return value.toExponential(1);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  if (size < 1) return String(Number(value.toPrecision(3)));
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
 // An exponential mean, without the pull of its beginning.

@@ -255,5 +255,27 @@ def put_stream():
     put("stream", "text", "\2warning: rank 3 on host 'größe' \U0001f600".encode() + b"\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xff")
 
 
-for write in put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages, put_stream:
+def put_observe():
+    """A first byte of 0: lines of metrics.jsonl; else events of the stream, each behind two bytes of length."""
+    lines = ['{"kind":"stage","stage":"meta","stage_index":0,"from_round":0,"rounds":9,"method":"maml","parameters":5,"ranks":2}',
+             '{"kind":"round","stage":"meta","stage_index":0,"round":1,"loss":0.5,"accuracy":null,"tasks":4,"failed":1,"seconds":0.1}',
+             '{"kind":"evaluation","stage":"meta","stage_index":0,"round":1,"data":"a","step":1,"episodes":6,"accuracy":0.5,"accuracy_ci95":0.1}',
+             '{"kind":"watch","stage":"meta","stage_index":0,"round":1,"target":"b","score":0.5,"collapsed":1}',
+             '{"kind":"rank","what":"lost","rank":1,"host":"\\u001bh","text":"gone","in_round":1}',
+             '{"kind":"end","digest":"00ff","loss":0.5}']
+    put("observe", "lines", "\0" + "\n".join(lines) + "\n")
+    put("observe", "back", "\0" + "\n".join([lines[1].replace('"round":1', f'"round":{n}') for n in (1, 2, 3, 2, 9, 1)]))
+    put("observe", "odd", '\0[]\n{"kind":1}\n{"kind":"round","stage_index":-1,"round":1}\n{"kind":"new","stage_index":63,"round":-1,"x":true}\n')
+    double = lambda n, bytes_: varint(n << 3 | 1) + bytes_
+    event = lambda n, body, seq: field(1, 1) + field(2, "run") + double(3, b"incarnat") + field(4, seq) + double(5, bytes(8)) + field(n, body)
+    pack = lambda *events: b"\1" + b"".join(struct.pack("<H", len(e)) + e for e in events)
+    plan, host = field(1, "meta") + field(2, "maml") + field(3, 9), field(1, "node") + field(2, 2)
+    worker = field(1, 3) + field(2, "node") + field(3, "working") + field(5, 17) + double(6, bytes(8))
+    put("observe", "run", pack(event(10, field(1, "x") + field(4, "run { }") + field(12, plan) + field(12, plan) + field(13, host), 1),
+                               event(22, field(1, worker) + field(1, worker), 2)))
+    put("observe", "rounds", pack(*(event(12, field(1, "meta") + field(3, n) + double(5, b"\0\0\0\0\0\0\xe0\x3f"), n) for n in (1, 2, 9)),
+                                  event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
+
+
+for write in put_observe, put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages, put_stream:
     write()
