@@ -39,14 +39,15 @@ def kinds(folder):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_killed_worker(threads, tmp_path, undisturbed):
-    job = start(tmp_path, 3, "--quiet", "--set", f"cluster.threads={threads}")
+    """Killed while it had tasks, they are done again; between two rounds, it is only missed."""
+    job = start(tmp_path, 3, "--quiet", "--set", f"cluster.threads={threads}", "--set", "cluster.lease=0.7")
     fault.await_round(job, tmp_path, 20)
     assert job.send(1, signal.SIGKILL)
     result = finished(job, tmp_path, undisturbed)
     assert "rank 1 on host" in result.err
     assert {"slow", "lost"} & set(kinds(tmp_path))
     end = [row for row in fault.metrics(tmp_path) if row["kind"] == "end"]
-    assert len(end) == 1 and end[0]["tasks_again"] > 0
+    assert len(end) == 1 and (end[0]["tasks_again"] > 0 or "lost" in kinds(tmp_path))
 
 
 def test_all_but_one_killed(tmp_path, undisturbed):
