@@ -1,4 +1,4 @@
-# metaloop: `make quickstart`, `make test`, `make` (build/metaloop); `make help` lists the rest.
+# metaloop: `make quickstart`, `make test`, `make` (build/metaloop, build/metaloop-observe); `make help` lists the rest.
 
 BUILD ?= build
 ARCH ?= native
@@ -8,7 +8,7 @@ DEFINES ?=
 CC = gcc
 PYTHON = /usr/bin/python3
 
-PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash
+PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash libzmq
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers -Werror
 # No -ffast-math: isfinite must tell the truth. errno and traps of libm are not used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
@@ -30,11 +30,37 @@ FUZZ_TARGETS ?= all
 FUZZ_RESULTS ?=
 REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || echo unversioned)
 
-all: $(BUILD)/metaloop
+# The observer knows neither MPI nor BLAS: its objects are compiled without their flags, in a folder of their own.
+OBSERVE_PACKAGES = libzmq libprotobuf-c jansson ncursesw libmicrohttpd cairo
+OBSERVE_SOURCES = $(wildcard observer/*.c) proto/sink.c proto/sink_jsonl.c proto/stream_keys.c \
+                  core/err.c core/nearest.c core/outfile.c
+OBSERVE_PROTO = $(BUILD)/proto/metaloop.pb-c.c $(BUILD)/proto/tensorboard.pb-c.c
+OBSERVE_OBJECTS = $(OBSERVE_SOURCES:%.c=$(BUILD)/observe/%.o) $(OBSERVE_PROTO:$(BUILD)/%.c=$(BUILD)/observe/%.o)
+OBSERVE_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errno $(WARNINGS) $(SANITIZE) \
+                 $(DEFINES) -DDYGRAPHS='"$(DYGRAPHS)"' -I. -I$(BUILD) $(eval OBSERVE_PKG := $(shell pkg-config --cflags $(OBSERVE_PACKAGES)))$(OBSERVE_PKG)
+DYGRAPHS ?= /usr/share/javascript/dygraphs
+OBSERVE_LIBS = $(shell pkg-config --libs $(OBSERVE_PACKAGES)) -lm -pthread
+
+all: $(BUILD)/metaloop $(BUILD)/metaloop-observe
 
 $(BUILD)/metaloop: $(BUILD)/launch/metaloop.o $(BUILD)/libmetaloop.a
 	@echo '  LD $@'
 	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/metaloop-observe: $(OBSERVE_OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(OBSERVE_LIBS)
+
+$(BUILD)/observe/%.o: %.c | $(OBSERVE_PROTO)
+	@mkdir -p $(@D)
+	@echo '  CC $< (observer)'
+	@$(CC) $(OBSERVE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/observe/observer/page.o: $(wildcard observer/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
+
+$(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
+	@mkdir -p $(@D)
+	@$(CC) $(OBSERVE_CFLAGS) -Wno-error -c -o $@ $<
 
 $(BUILD)/libmetaloop.a: $(LIBRARY)
 	@rm -f $@ && ar rcs $@ $^
@@ -142,7 +168,7 @@ docs/configuration.md: $(BUILD)/metaloop
 help:
 	@echo 'make quickstart   install what is missing, build, meta-train on built-in data, adapt to a second domain'
 	@echo 'make test         install what is missing, build, run every test'
-	@echo 'make              build/metaloop (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
+	@echo 'make              build/metaloop, build/metaloop-observe (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
 	@echo 'make lint         include directions, sizes, formatting, shellcheck'
 	@echo 'make check-san    the tests under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz         every parser under libFuzzer: FUZZ_TIME=60 seconds each, FUZZ_TARGETS="npy png" (all),'
@@ -158,6 +184,6 @@ help:
 clean:
 	rm -rf build build64 build-san build-fuzz
 
--include $(OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
+-include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
 .PHONY: all tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
 .SECONDARY:

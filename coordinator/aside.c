@@ -182,7 +182,7 @@ static void emit(struct aside *a, const struct crew *c, const struct round *r, u
 
     for (int i = 0, at = 0; i < s->n; i++)
         at += snprintf(list + at, sizeof list - (size_t)at, "%s%u", i ? " " : "", s->slot[i]);
-    sink_emit(a->metrics, "failed", fields);
+    sinks_emit(a->metrics, "failed", fields);
 }
 
 void aside_record(struct aside *a, struct crew *c, const struct round *r, uint64_t failed,

@@ -22,7 +22,7 @@ enum { ASIDE_FILES = 20, ASIDE_PATH = 1280 };
 struct aside {
     const char *directory;               /* borrowed, as all of these */
     const char *configuration, *version; /* for the parameters' metadata */
-    struct sink *metrics;
+    const struct sinks *metrics;
     struct progress *progress;
     int n_files, n_said;         /* in the directory; messages given */
     bool full;                   /* and it has been said */

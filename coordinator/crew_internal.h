@@ -39,6 +39,9 @@ void crew_watch(struct crew *c, uint64_t round);
 /* What any message tells of its sender, whatever its epoch. */
 void crew_heard(struct crew *c, const struct message *m, uint64_t round);
 
+/* What a rank says that it has done. */
+int crew_report(struct crew *c, const struct message *m);
+
 bool crew_available(const struct mate *mate); /* for the next round */
 
 /* ---- round_give.c ---- */

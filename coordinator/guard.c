@@ -111,17 +111,14 @@ static void look_at_classes(const double *w, int c, struct look *l)
         l->alarms |= ALARM_SWAP;
 }
 
-static void look_from(const struct stage *s, const struct total *total, struct look *l)
+void guard_judge(const struct stage *s, const double *w, double batches, struct look *l)
 {
-    double w[TALLY_N - TALLY_CURVE], n;
+    double n = w[WATCH_SAMPLES];
 
-    for (int i = 0; i < TALLY_N - TALLY_CURVE; i++)
-        w[i] = total_sum(total, TALLY_CURVE + i);
-    n = w[WATCH_SAMPLES];
     *l = (struct look){
         .entropy = w[WATCH_ENTROPY] / n,
         .agreement = w[WATCH_AGREE] / n,
-        .discrepancy = w[WATCH_DISCREPANCY] / total_sum(total, TALLY_DONE),
+        .discrepancy = w[WATCH_DISCREPANCY] / batches,
         .right_source = w[WATCH_DISCRIMINATOR_SOURCE] / n,
         .right_target = w[WATCH_DISCRIMINATOR_TARGET] / n,
     };
@@ -146,13 +143,16 @@ static int look_at(struct train *t, int block, const real *theta, struct look *l
         .anchor = train_anchor(t),
     };
     struct total total;
+    double w[TALLY_N - TALLY_CURVE];
 
     TRY(crew_round(t->crew, &r, &total));
     if (total_sum(&total, TALLY_DONE) == 0) {
         *l = (struct look){.score = -INFINITY, .alarms = ALARM_COLLAPSE};
         return 0;
     }
-    look_from(t->stage, &total, l);
+    for (int i = 0; i < TALLY_N - TALLY_CURVE; i++)
+        w[i] = total_sum(&total, TALLY_CURVE + i);
+    guard_judge(t->stage, w, total_sum(&total, TALLY_DONE), l);
     return 0;
 }
 

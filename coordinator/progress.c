@@ -2,6 +2,7 @@
 #include "coordinator/progress.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 
 #define REDRAW 0.1 /* seconds */
 
-enum { BAR = 20 };
+enum { BAR = 20, LINE = 8192 };
 
 void progress_open(struct progress *p, double every)
 {
@@ -49,6 +50,13 @@ static void duration(double s, char *text, size_t n)
         snprintf(text, n, "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);
     else
         snprintf(text, n, "%ld:%02ld", all / 60, all % 60);
+}
+
+double progress_left(const struct progress *p, uint64_t round, uint64_t rounds)
+{
+    double passed = clock_seconds() - p->start, done = (double)(round - p->first);
+
+    return passed > 0 && done > 0 ? (double)(rounds - round) * passed / done : NAN;
 }
 
 static int figures(const struct progress *p, const struct glance *g, char *text, size_t n)
@@ -108,12 +116,17 @@ void progress_show(struct progress *p, const struct glance *g)
     fprintf(stderr, "%s  round %" PRIu64 "/%" PRIu64 "  %s\n", g->stage, g->round, g->rounds, line);
 }
 
-static void say(struct progress *p, const char *fmt, va_list args)
+static void say(struct progress *p, bool shown, const char *level, const char *fmt, va_list args)
 {
-    if (!reader_ready())
+    char line[LINE];
+
+    vsnprintf(line, sizeof line, fmt, args);
+    if (p->tell)
+        p->tell(p->context, level, line);
+    if (!shown || !reader_ready())
         return;
     progress_clear(p);
-    vfprintf(stderr, fmt, args);
+    fputs(line, stderr);
     fputc('\n', stderr);
 }
 
@@ -122,8 +135,7 @@ void progress_say(struct progress *p, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    if (!p->quiet)
-        say(p, fmt, args);
+    say(p, !p->quiet, "info", fmt, args);
     va_end(args);
 }
 
@@ -132,7 +144,7 @@ void progress_warn(struct progress *p, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    say(p, fmt, args);
+    say(p, true, "warning", fmt, args);
     va_end(args);
 }
 

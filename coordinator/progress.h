@@ -14,6 +14,10 @@ struct progress {
     double start, shown; /* clocks: the stage's beginning, the last line */
     uint64_t first;      /* round at start: rates and time left count from it */
     bool drawn;          /* the terminal's line is not empty */
+
+    void (*tell)(void *context, const char *level,
+                 const char *line); /* NULL: nobody else hears the lines */
+    void *context;
 };
 
 struct glance {
@@ -29,9 +33,13 @@ void progress_open(struct progress *p, double every);
 void progress_stage(struct progress *p, uint64_t first_round);
 void progress_show(struct progress *p, const struct glance *g);
 
-/* Print a line of its own, above the bar where there is one; a warning when quiet, too. */
+/* Print a line of its own, above the bar where there is one; a warning when quiet, too. tell hears both, "info" and
+ * "warning". */
 void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void progress_warn(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Seconds until so many rounds are done; not a number: not known. */
+double progress_left(const struct progress *p, uint64_t round, uint64_t rounds);
 
 void progress_clear(struct progress *p); /* leaves the terminal's line empty */
 

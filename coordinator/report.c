@@ -16,7 +16,7 @@ void report_start(struct train *t)
         INTEGER("ranks", t->crew->comm->size),    {0},
     };
 
-    sink_emit(&t->rundir.metrics, "stage", fields);
+    sinks_emit(&t->sinks, "stage", fields);
 }
 
 /* What methods on batches of two domains add to a round. */
@@ -40,13 +40,33 @@ static void report_adaptation(struct train *t, const struct total *total, double
     };
 
     if (s->form->anchor || (s->form->draws & DRAW_TARGET))
-        sink_emit(&t->rundir.metrics, "adaptation", fields);
+        sinks_emit(&t->sinks, "adaptation", fields);
+}
+
+/* Of the workers as they last reported; not a number: none has. */
+static void speed(const struct crew *c, double *idle, double *gflops)
+{
+    double busy = 0, threads = 0, sum = 0;
+
+    for (int i = 1; i < c->comm->size; i++) {
+        const struct mate *m = &c->mates[i];
+
+        if (!m->ready || m->gone || m->left || !(m->work.seconds > 0))
+            continue;
+        busy += fmin(1, m->busy) * m->hello.threads;
+        threads += m->hello.threads;
+        sum += m->gflops;
+    }
+    *idle = threads > 0 ? 1 - busy / threads : NAN;
+    *gflops = threads > 0 ? sum : NAN;
 }
 
 void report_round(struct train *t, const struct total *total, double norm, double seconds)
 {
-    double done = total_sum(total, TALLY_DONE);
+    double done = total_sum(total, TALLY_DONE), idle, gflops;
     char hash[20];
+
+    speed(t->crew, &idle, &gflops);
     struct field fields[] = {
         TEXT("stage", t->stage->config->name),
         INTEGER("stage_index", t->stage->index),
@@ -60,11 +80,15 @@ void report_round(struct train *t, const struct total *total, double norm, doubl
         INTEGER("failed", total_sum(total, TALLY_FAILED)),
         NUMBER("seconds", seconds),
         TEXT("digest", hash),
+        NUMBER("seconds_left",
+               progress_left(t->progress, t->round, (uint64_t)t->stage->config->rounds)),
+        NUMBER("idle", idle),
+        NUMBER("gflops", gflops),
         {0},
     };
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
-    sink_emit(&t->rundir.metrics, "round", fields);
+    sinks_emit(&t->sinks, "round", fields);
     report_adaptation(t, total, done);
 }
 
@@ -95,7 +119,7 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
             {0},
         };
 
-        sink_emit(&t->rundir.metrics, "evaluation", fields);
+        sinks_emit(&t->sinks, "evaluation", fields);
     }
 }
 
@@ -129,7 +153,7 @@ void report_notice(void *context, const struct notice *n)
         TEXT("text", n->text), INTEGER("in_round", n->round), {0},
     };
 
-    sink_emit(&t->rundir.metrics, "rank", fields);
+    sinks_emit(&t->sinks, "rank", fields);
     progress_warn(t->progress, "warning: %s", n->text);
 }
 
@@ -144,11 +168,13 @@ void report_end(struct train *t)
         INTEGER("tasks_again", t->crew->n_again),
         INTEGER("confirmed", t->crew->n_confirmed),
         INTEGER("stale", t->crew->n_stale),
+        INTEGER("status", 0),
+        TEXT("reason", "done"),
         {0},
     };
 
     snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
-    sink_emit(&t->rundir.metrics, "end", fields);
+    sinks_emit(&t->sinks, "end", fields);
 }
 
 void report_inputs(struct train *t, int target, double source_low, double source_high,
@@ -169,7 +195,7 @@ void report_inputs(struct train *t, int target, double source_low, double source
         {0},
     };
 
-    sink_emit(&t->rundir.metrics, "inputs", fields);
+    sinks_emit(&t->sinks, "inputs", fields);
 }
 
 void report_look(struct train *t, int block, const struct look *l)
@@ -196,5 +222,5 @@ void report_look(struct train *t, int block, const struct look *l)
         {0},
     };
 
-    sink_emit(&t->rundir.metrics, "watch", fields);
+    sinks_emit(&t->sinks, "watch", fields);
 }

@@ -56,15 +56,16 @@ static void step(struct train *t, const struct total *total, double *norm)
     }
     t->round++;
     t->loss = total_sum(total, TALLY_LOSS) / done;
-    t->accuracy = t->stage->net.loss->accuracy ? total_sum(total, TALLY_ACCURACY) / done : -1;
+    t->accuracy = t->stage->net.loss->accuracy && !t->stage->form->inherits ? total_sum(total, TALLY_ACCURACY) / done : -1;
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
 }
 
 /* A round of training is finished after a signal; an evaluation is not, and neither may outlast the time limit. */
 static bool is_interrupted(void *context, enum purpose purpose)
 {
-    const struct train *t = context;
+    struct train *t = context;
 
+    report_workers(t);
     return (purpose != PURPOSE_TRAIN && *t->stop) ||
            deadline_before_save(&t->deadline, saver_cost(&t->saver));
 }
@@ -90,7 +91,15 @@ static int one_round(struct train *t)
     deadline_note_round(&t->deadline, clock_seconds() - start);
     report_round(t, &total, norm, clock_seconds() - start);
     report_progress(t);
+    report_workers(t);
     return 0;
+}
+
+/* On the way, where the stage ends with the best encoder: a bad one is not the end. */
+static bool may_recover(const struct train *t)
+{
+    return t->guard.active && t->stage->form->keeps_best &&
+           t->round < (uint64_t)t->stage->config->rounds;
 }
 
 /* Measures on every data section that the stage is measured on. t->last is the first one's. */
@@ -106,6 +115,10 @@ static int measure(struct train *t)
             continue;
         code = evaluate(t->crew, &r, &e);
         aside_record(&t->aside, t->crew, &r, e.failed, t->hash);
+        if (code == ERR_NONFINITE && may_recover(t)) {
+            progress_warn(t->progress, "warning: %s", err_text());
+            continue;
+        }
         if (code < 0)
             return code == ERR_NONFINITE ? train_give_up(t, code) : code;
         report_evaluation(t, &e, data);
@@ -175,6 +188,14 @@ static int run_stage(struct train *t)
                                                     : train_save_and_wait(t);
 }
 
+int train_open(struct train *t, enum rundir_mode mode)
+{
+    TRY(rundir_open(&t->rundir, t->directory, mode));
+    t->sinks = (struct sinks){1, {&t->rundir.metrics}};
+    TRY(rundir_describe(&t->rundir, t->configuration, t->crew, t->version));
+    return report_open(t);
+}
+
 int train_run(struct train *t)
 {
     int first = 0;
@@ -189,11 +210,13 @@ int train_run(struct train *t)
         .directory = t->directory,
         .configuration = t->configuration,
         .version = t->version,
-        .metrics = &t->rundir.metrics,
+        .metrics = &t->sinks,
         .progress = t->progress,
     };
     aside_open(&t->aside);
     TRY(train_resume(t, &first));
+    if (t->resume)
+        report_recall(t);
     for (int i = first; i < t->setup->n_stages; i++) {
         if (i > first)
             TRY(train_stage(t, &t->setup->stages[i]));
@@ -207,6 +230,7 @@ int train_run(struct train *t)
 void train_release(struct train *t)
 {
     saver_close(&t->saver);
+    sink_close(&t->stream);
     aside_release(&t->aside);
     rundir_close(&t->rundir);
     arena_release(&t->arena);

@@ -25,6 +25,9 @@ struct train {
     struct deadline deadline;
     struct progress *progress;
     struct rundir rundir;
+    struct sink stream; /* to observers; not open: nobody can watch */
+    struct sinks sinks; /* what every event goes to: the metrics file, the stream */
+    double told;        /* clock: the last word about the workers */
     struct saver saver;
     struct aside aside; /* tasks that failed */
 
@@ -47,6 +50,12 @@ struct train {
  * computed different results; ERR_NONFINITE when more of a round failed than cluster.max_failed allows, the state before it
  * saved; ERR_IO when the last checkpoint could not be written. */
 int train_run(struct train *t);
+
+/* Opens the run's directory, and the stream where the configuration has one. ERR_CANTCREAT, ERR_IO, ERR_CONFIG, ERR_NOINPUT. */
+int train_open(struct train *t, enum rundir_mode mode);
+
+/* Tells the observers how a run ended that has not come to its end: the code, and the sentence in err_text. */
+void train_tell(struct train *t, int code);
 void train_release(struct train *t);
 
 #endif

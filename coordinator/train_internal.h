@@ -45,4 +45,10 @@ void report_evaluation(struct train *t, const struct evaluation *e, int data);
 void report_notice(void *train, const struct notice *n); /* what happened to a rank */
 void report_end(struct train *t);
 
+/* ---- report_live.c: what only observers hear ---- */
+
+int report_open(struct train *t);     /* the stream itself, and what runs. ERR_CONFIG, ERR_NOINPUT */
+void report_workers(struct train *t); /* once a second at most, whoever calls */
+void report_recall(struct train *t);  /* a resumed run: what metrics.jsonl has of it, for late joiners */
+
 #endif

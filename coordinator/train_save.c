@@ -48,7 +48,7 @@ void train_note_saved(struct train *t)
             {0},
         };
 
-        sink_emit(&t->rundir.metrics, "checkpoint", fields);
+        sinks_emit(&t->sinks, "checkpoint", fields);
         if (last->code >= 0)
             snprintf(t->checkpoint, sizeof t->checkpoint, "%s", last->path);
     }

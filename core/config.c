@@ -52,10 +52,12 @@ static int instance_find(const struct config_section *s, const struct config *c,
                near ? near : "", near ? "'?" : "");
 }
 
-/* Keys that name a section or a stage. */
+/* Keys that are checked beside others: they name a section or a stage, or belong together. */
 static bool is_reference(const char *key)
 {
-    static const char *const keys[] = {"target", "old", "evaluate", "domain", "start", "anchor"};
+    static const char *const keys[] = {"target",  "old",        "evaluate", "domain",
+                                       "start",   "anchor",     "endpoint", "snapshot",
+                                       "allowed", "server_key", "insecure"};
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(keys[i], key) == 0)
@@ -199,7 +201,10 @@ static int load_check(struct load *l)
     static const struct {
         const char *section;
         int (*check)(const struct config *c, int i);
-    } checks[] = {{"data", ranges_check}, {"stage", stage_check}, {"evaluate", evaluate_check}};
+    } checks[] = {{"data", ranges_check},
+                  {"stage", stage_check},
+                  {"evaluate", evaluate_check},
+                  {"metrics", config_metrics_check}};
 
     if (l->c->n_stages == 0)
         return load_fail(l, l->origins.last_line,

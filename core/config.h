@@ -113,6 +113,14 @@ struct progress_config {
     double every;
 };
 
+struct metrics_config {
+    char *endpoint;   /* tcp://ADDRESS:PORT of the stream; empty: none */
+    char *snapshot;   /* of the history; empty: the next port */
+    char *server_key; /* file of the coordinator's secret key; empty: no keys */
+    char *allowed;    /* file or directory of observers' public keys */
+    bool insecure;    /* beyond this machine without keys */
+};
+
 struct config {
     struct run_config run;
     struct cluster_config cluster;
@@ -125,6 +133,7 @@ struct config {
     struct evaluate_config evaluate;
     struct checkpoint_config checkpoint;
     struct progress_config progress;
+    struct metrics_config metrics;
 };
 
 /* Reads the file and applies each "section.key=value" ("stage.meta.rounds=100", "run.seed=3";

@@ -24,6 +24,7 @@ const struct config_section config_sections[] = {
     ONE(evaluate_config, evaluate, "few-shot evaluation on fixed episodes"),
     ONE(checkpoint_config, checkpoint, "saving"),
     ONE(progress_config, progress, "what is shown while it runs"),
+    ONE(metrics_config, metrics, "the live stream to observers"),
 };
 
 _Static_assert(sizeof config_sections / sizeof *config_sections == CONFIG_SECTIONS, "count");
@@ -36,6 +37,7 @@ _Static_assert(sizeof config_sections / sizeof *config_sections == CONFIG_SECTIO
 #define EVALUATE(f) offsetof(struct evaluate_config, f)
 #define CHECKPOINT(f) offsetof(struct checkpoint_config, f)
 #define PROGRESS(f) offsetof(struct progress_config, f)
+#define METRICS(f) offsetof(struct metrics_config, f)
 
 #define LENGTH 4096                 /* of any string, bytes */
 #define SEED_MAX 9007199254740992.0 /* 2^53 */
@@ -256,6 +258,17 @@ const struct config_key config_keys[] = {
 
 {"progress", "every", CONFIG_REAL, "10", 0.1, 86400, NULL, PROGRESS(every),
  "seconds between lines where standard error is not a terminal"},
+
+{"metrics", "endpoint", CONFIG_STRING, "tcp://127.0.0.1:5555", 0, 512, NULL, METRICS(endpoint),
+ "where metaloop-observe finds the run, tcp://ADDRESS:PORT; in use: the run goes on, and takes it when it is free; empty: nowhere"},
+{"metrics", "snapshot", CONFIG_STRING, "", 0, 512, NULL, METRICS(snapshot),
+ "where late joiners get the history; empty: the next port"},
+{"metrics", "server_key", CONFIG_STRING, "", 0, LENGTH, NULL, METRICS(server_key),
+ "file NAME.secret of metaloop keygen: only observers with an allowed key are let in"},
+{"metrics", "allowed", CONFIG_STRING, "", 0, LENGTH, NULL, METRICS(allowed),
+ "public keys of observers: a file of lines, or a directory of files NAME.public"},
+{"metrics", "insecure", CONFIG_BOOL, "false", 0, 0, NULL, METRICS(insecure),
+ "an address beyond this machine without keys: whoever reaches it sees the run"},
 {0}};
 /* clang-format on */
 

@@ -34,7 +34,7 @@ struct config_section {
     const char *doc;
 };
 
-enum { CONFIG_SECTIONS = 8, CONFIG_KEYS_MAX = 160, CONFIG_TITLE_MAX = 63 };
+enum { CONFIG_SECTIONS = 9, CONFIG_KEYS_MAX = 160, CONFIG_TITLE_MAX = 63 };
 
 extern const struct config_section config_sections[]; /* CONFIG_SECTIONS, in printing order     */
 extern const struct config_key config_keys[];         /* by section, in that order; ended by {0} */
@@ -75,6 +75,9 @@ struct config_lines {
     int last;                    /* line of the end                            */
 };
 int config_scan(const char *text, const char *name, char *plain, struct config_lines *lines);
+
+/* What holds between the keys of "metrics" (the only one): ERR_CONFIG. */
+int config_metrics_check(const struct config *c, int i);
 
 /* Where a section came from: its line, or the --set that last touched a key others depend on. */
 enum { CONFIG_INSTANCES = CONFIG_DATA_MAX > CONFIG_STAGE_MAX ? CONFIG_DATA_MAX : CONFIG_STAGE_MAX };

@@ -91,14 +91,14 @@ static int lead_train(struct team *team, void *context)
         .loss = NAN,
         .accuracy = -1,
     };
-    code = rundir_open(&t->rundir, t->directory, mode_of(o));
-    if (code >= 0)
-        code = rundir_describe(&t->rundir, team->configuration, &team->crew, version);
+    code = train_open(t, mode_of(o));
     if (code >= 0)
         code = train_run(t);
     progress_clear(&progress);
     if (code >= 0)
         print_result(t, o->json);
+    else
+        train_tell(t, code);
     train_release(t);
     return code;
 }

@@ -35,3 +35,9 @@ void sink_close(struct sink *s)
         s->ops->close(s);
     *s = (struct sink){0};
 }
+
+void sinks_emit(const struct sinks *all, const char *kind, const struct field *fields)
+{
+    for (int i = 0; i < all->n; i++)
+        sink_emit(all->each[i], kind, fields);
+}

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_TEXT };
+enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_TEXT, FIELD_LIST };
 
 struct field { /* an event's list ends with {0} */
     const char *key;
@@ -15,6 +15,7 @@ struct field { /* an event's list ends with {0} */
     int64_t integer;
     double number; /* not finite: written as null */
     const char *text;
+    const struct field *const *list; /* of objects, ended by NULL; each ends with {0} */
 };
 
 #define INTEGER(k, v)                                                                              \
@@ -28,6 +29,11 @@ struct field { /* an event's list ends with {0} */
 #define TEXT(k, v)                                                                                 \
     {                                                                                              \
         .key = (k), .type = FIELD_TEXT, .text = (v)                                                \
+    }
+
+#define LIST(k, v)                                                                                 \
+    {                                                                                              \
+        .key = (k), .type = FIELD_LIST, .list = (v)                                                \
     }
 
 struct sink {
@@ -48,6 +54,14 @@ struct sink_ops {
 void sink_emit(struct sink *s, const char *kind, const struct field *fields);
 int sink_flush(struct sink *s); /* to stable storage; ERR_IO */
 void sink_close(struct sink *s);
+
+enum { SINKS_MAX = 4 };
+
+struct sinks { /* all of them hear the same */
+    int n;
+    struct sink *each[SINKS_MAX]; /* borrowed */
+};
+void sinks_emit(const struct sinks *all, const char *kind, const struct field *fields);
 
 /* One JSON object a line, appended; the record of truth. A line is there whole or not at all: what a full disk took of
  * one is cut off again, before anything else is written. ERR_CANTCREAT, ERR_IO name the path. */

@@ -12,13 +12,40 @@
 #include "core/outfile.h"
 #include "proto/sink.h"
 
+static json_t *object_of(const struct field *fields);
+
+static json_t *list_value(const struct field *const *list)
+{
+    json_t *array = json_array();
+
+    for (; *list; list++)
+        json_array_append_new(array, object_of(*list));
+    return array;
+}
+
 static json_t *field_value(const struct field *f)
 {
     if (f->type == FIELD_INTEGER)
         return json_integer(f->integer);
     if (f->type == FIELD_TEXT)
         return json_string(f->text);
+    if (f->type == FIELD_LIST)
+        return list_value(f->list);
     return isfinite(f->number) ? json_real(f->number) : json_null();
+}
+
+static void object_fill(json_t *o, const struct field *fields)
+{
+    for (; fields->type != FIELD_END; fields++)
+        json_object_set_new(o, fields->key, field_value(fields));
+}
+
+static json_t *object_of(const struct field *fields)
+{
+    json_t *o = json_object();
+
+    object_fill(o, fields);
+    return o;
 }
 
 /* Of an open file. */
@@ -75,8 +102,7 @@ static int jsonl_emit(struct sink *s, const char *kind, const struct field *fiel
     int code;
 
     json_object_set_new(o, "kind", json_string(kind));
-    for (; fields->type != FIELD_END; fields++)
-        json_object_set_new(o, fields->key, field_value(fields));
+    object_fill(o, fields);
     text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(o);
     if (!text)

@@ -72,6 +72,8 @@ static void other_value(char *text, const struct config_key *k)
         strcpy(end, "e");
     else if (strcmp(k->name, "start") == 0 || strcmp(k->name, "anchor") == 0)
         strcpy(end, "first");
+    else if (strcmp(k->name, "endpoint") == 0 || strcmp(k->name, "snapshot") == 0)
+        sprintf(end, "'tcp://127.0.0.1:%d'", *k->name);
     else if (k->type == CONFIG_INT)
         sprintf(end, "%.0f", atof(k->preset) == k->max ? k->min : k->max);
     else if (k->type == CONFIG_REAL)

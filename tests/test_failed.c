@@ -186,6 +186,7 @@ struct place { /* a run with nobody in it */
     struct crew crew;
     struct progress progress;
     struct sink sink;
+    struct sinks sinks;
     struct aside aside;
     real *theta;
     int n_events;
@@ -233,8 +234,9 @@ static struct place *place_open(void)
     layout_init(l, 1, 0, p->theta);
     p->crew = (struct crew){.setup = &p->setup, .tasks = &p->task};
     p->sink = (struct sink){.ops = &noting, .state = p};
+    p->sinks = (struct sinks){1, {&p->sink}};
     p->progress.quiet = true;
-    p->aside = (struct aside){p->directory, "the text", "1", &p->sink, &p->progress};
+    p->aside = (struct aside){p->directory, "the text", "1", &p->sinks, &p->progress};
     aside_open(&p->aside);
     return p;
 }

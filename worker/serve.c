@@ -19,6 +19,7 @@ enum {
     START_LIMIT = 600, /* seconds to wait for a configuration */
 };
 
+#define REPORT_EVERY 1.0 /* seconds */
 #define PATIENCE 0.02 /* seconds with nothing to do after which this rank reports so */
 
 struct worker {
@@ -31,6 +32,7 @@ struct worker {
     struct buffer out;
     double heard, spoke; /* clock of the last message from, to the coordinator */
     double limit;        /* seconds of silence allowed */
+    double opened, told; /* clocks: ready; the last report of what was done */
 
     struct header round; /* of the round at hand */
     bool open;           /* there is one */
@@ -124,6 +126,7 @@ static int worker_prepare(struct worker *w, const struct message *m)
     TRY(pool_open(&w->pool, &w->setup, pool_threads(&w->config.cluster, machine_ranks_beside()),
                   w->comm));
     w->ready = true;
+    w->opened = w->told = clock_seconds();
     return 0;
 }
 
@@ -404,6 +407,17 @@ static int advance(struct worker *w)
     return 0;
 }
 
+static int tell_work(struct worker *w, double now)
+{
+    struct worked done = pool_worked(&w->pool);
+    struct alive a = {done.tasks, now - w->opened, done.seconds, done.operations,
+                      machine_resident_mib()};
+
+    w->told = now;
+    TRY(wire_pack_alive(&a, &w->out));
+    return say_buffer(w, MESSAGE_ALIVE);
+}
+
 /* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped for a
  * while judges nobody by it. */
 static int keep_alive(struct worker *w, double *looked)
@@ -415,6 +429,8 @@ static int keep_alive(struct worker *w, double *looked)
     *looked = now;
     if (now - w->heard > w->limit)
         return err(ERR_LOST, "the coordinator has been silent for %.0f s", now - w->heard);
+    if (w->ready && now - w->told > REPORT_EVERY)
+        return tell_work(w, now);
     if (w->ready && now - w->spoke > w->config.cluster.lease / 4)
         return say(w, 0, MESSAGE_ALIVE, NULL, 0);
     return 0;

@@ -48,8 +48,9 @@ def row(what, example, stage, data, figure, paper, summaries):
     mean, deviation, n = summaries[example].get((stage, data), (math.nan, 0, 0))
     if n == 0:
         return ""
+    ours = f"{mean:.2f} ± {deviation:.2f}" if n > 1 else f"{mean:.2f}"
     theirs = f"{figure} ({paper})" if paper else ""
-    return f"| {what} | `{example}`, {stage} | {mean:.2f} ± {deviation:.2f} | {n} | {theirs} |\n"
+    return f"| {what} | `{example}`, {stage} | {ours} | {n} | {theirs} |\n"
 
 
 def write(path, summaries):

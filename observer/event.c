@@ -1,0 +1,114 @@
+/* event.c - values by their keys, texts made harmless. */
+#include "observer/event.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/err.h"
+
+int event_add(struct event *e, struct field f)
+{
+    if (e->n >= EVENT_FIELDS)
+        return err(ERR_DATA, "more than %d values in an event", EVENT_FIELDS);
+    e->fields[e->n++] = f;
+    e->fields[e->n] = (struct field){0};
+    return 0;
+}
+
+const struct field *event_find(const struct event *e, const char *key)
+{
+    for (int i = 0; i < e->n; i++)
+        if (strcmp(e->fields[i].key, key) == 0)
+            return &e->fields[i];
+    return NULL;
+}
+
+double field_number(const struct field *f)
+{
+    if (f->type == FIELD_INTEGER)
+        return (double)f->integer;
+    return f->type == FIELD_NUMBER ? f->number : NAN;
+}
+
+double event_number(const struct event *e, const char *key, double otherwise)
+{
+    const struct field *f = event_find(e, key);
+
+    return f && f->type != FIELD_TEXT ? field_number(f) : otherwise;
+}
+
+int64_t event_integer(const struct event *e, const char *key, int64_t otherwise)
+{
+    const struct field *f = event_find(e, key);
+
+    if (f && f->type == FIELD_INTEGER)
+        return f->integer;
+    if (f && f->type == FIELD_NUMBER && fabs(f->number) < 9e15)
+        return (int64_t)f->number;
+    return otherwise;
+}
+
+uint64_t event_count(const struct event *e, const char *key)
+{
+    int64_t n = event_integer(e, key, 0);
+
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+const char *event_text(const struct event *e, const char *key)
+{
+    const struct field *f = event_find(e, key);
+
+    return f && f->type == FIELD_TEXT && f->text ? f->text : "";
+}
+
+/* The character at s: its bytes, 0 where it is not one; *code gets it. */
+static int utf8_read(const unsigned char *s, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int n = s[0] < 0x80         ? 1
+            : (s[0] >> 5) == 6  ? 2
+            : (s[0] >> 4) == 14 ? 3
+            : (s[0] >> 3) == 30 ? 4
+                                : 0;
+
+    *code = n == 1 ? s[0] : s[0] & (0x7fu >> (n ? n : 1));
+    for (int i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        *code = *code << 6 | (s[i] & 0x3f);
+    }
+    if (n > 1 && (*code < least[n] || *code > 0x10ffff || (*code & 0x1ff800) == 0xd800))
+        return 0;
+    return n;
+}
+
+/* Also the marks that turn the direction of a line. */
+static int is_harmless(uint32_t c)
+{
+    return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && !(c >= 0x200b && c <= 0x200f) &&
+           !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069) && c != 0xfeff;
+}
+
+void text_clean(char *to, size_t n, const char *from)
+{
+    const unsigned char *s = (const unsigned char *)from;
+    size_t used = 0;
+
+    while (*s) {
+        uint32_t code;
+        int bytes = utf8_read(s, &code), good = bytes > 0 && is_harmless(code);
+        size_t add = good ? (size_t)bytes : 1;
+
+        if (used + add >= n)
+            break;
+        if (good)
+            memmove(to + used, s, add);
+        else
+            to[used] = '?';
+        used += add;
+        s += bytes > 0 ? bytes : 1;
+    }
+    if (n > 0)
+        to[used] = '\0';
+}

@@ -1,0 +1,155 @@
+"""--http: /metrics under a parser, /api, who is answered, and clients that misbehave."""
+import json
+import math
+import os
+import socket
+import time
+
+import pytest
+
+import cli
+from observing import OBSERVE, Server
+
+openmetrics = pytest.importorskip("prometheus_client.openmetrics.parser")
+
+HOSTILE = '\\"\\\\\\" <script>alert(1)</script>\\n'
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    cli.done("train", cli.small(folder, replace={"every = 0 ": "every = 4 "}))
+    return str(folder / "run")
+
+
+@pytest.fixture
+def server(run):
+    s = Server("--replay", run)
+    s.until(lambda runs: runs[0]["state"] == "ended")
+    yield s
+    assert s.close() == 0
+
+
+def metrics(run):
+    with open(os.path.join(run, "metrics.jsonl")) as f:
+        return [json.loads(line) for line in f]
+
+
+def families(server):
+    status, headers, body = server.get("/metrics")
+    assert status == 200 and headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    found = list(openmetrics.text_string_to_metric_families(body.decode()))
+    assert len({f.name for f in found}) == len(found)
+    return {f.name: f.samples for f in found}
+
+
+def test_metrics_parse_and_are_right(server, run):
+    all = families(server)
+    last = [e for e in metrics(run) if e["kind"] == "round"][-1]
+    for field in ("loss", "accuracy", "gradient_norm"):
+        sample, = all["metaloop_" + field]
+        assert math.isclose(sample.value, last[field], rel_tol=1e-8)
+        assert sample.labels["run"] == "small" and sample.labels["stage"] == "meta"
+    events = [e for e in metrics(run) if e["kind"] == "evaluation" and e["round"] == last["round"]]
+    got = {(s.labels["of"], int(s.labels["step"]), s.labels["statistic"]): s.value for s in all["metaloop_evaluation_accuracy"]}
+    assert got == {(e["data"], e["step"], name): pytest.approx(e[key]) for e in events
+                   for name, key in (("mean", "accuracy"), ("ci95", "accuracy_ci95"))}
+    assert all["metaloop_run_ended"][0].value == 1
+
+
+def test_metrics_of_hostile_names_parse(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(
+        f'{{"kind":"stage","stage":"{HOSTILE}","stage_index":0}}\n{{"kind":"round","stage_index":0,"round":1,"loss":2}}\n'
+        f'{{"kind":"rank","rank":1,"what":"lost","host":"{HOSTILE}","text":"x"}}\n'
+        '{"kind":"round","stage_index":0,"round":2,"run_ended":2,"worker_up":1,"loss":1e308}\n')
+    s = Server("--replay", tmp_path, "--replay", tmp_path)
+    s.until(lambda runs: runs[1]["state"] == "no end")
+    assert families(s)["metaloop_loss"][0].labels["stage"].startswith('"\\" <script>')
+    s.close()
+
+
+def test_api(server, run):
+    one, = server.json("/api/run")["runs"]
+    assert one["name"] == "small" and one["state"] == "ended" and one["stages"][0]["rounds"] == 8
+    assert one["digest"] == metrics(run)[-1]["digest"]
+    series = {s["name"]: s for s in server.json("/api/series?run=0")["series"]}
+    assert [p[:2] for p in series["loss"]["points"]] == \
+        [[e["round"], e["loss"]] for e in metrics(run) if e["kind"] == "round"]
+    assert server.json(f"/api/series?run=0&since={one['serial']}")["series"] == []
+    for chart in one["stages"][0]["charts"]:
+        assert all(any(s["series"] == c["series"] for s in series.values()) for c in chart["curves"])
+    assert b'format = "glyphs"' in server.get("/api/configuration?run=0")[2]
+
+
+def test_what_is_not_there(server):
+    assert server.get("/nothing")[0] == 404 and server.get("/../etc/passwd")[0] == 404
+    assert server.get("/", "POST")[0] == 405 and server.get("/", "HEAD")[0] == 200
+    for query in ("run=1", "run=-1", "run=x", "run=", "since=-1", "since=99999999999999999999999"):
+        assert server.get("/api/series?" + query)[0] == 400, query
+
+
+def test_nothing_but_this_machine_is_named(server):
+    """A page elsewhere cannot make its own name point here."""
+    assert server.get("/api/run", Host="evil.example")[0] == 403
+    assert server.get("/api/run", Host="127.0.0.1.evil.example:80")[0] == 403
+    assert server.get("/api/run", Host="localhost:80")[0] == 200
+    headers = server.get("/")[1]
+    assert "default-src 'self'" in headers["Content-Security-Policy"] and headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_elsewhere_a_token_is_asked_for(run):
+    s = Server("--replay", run, address="0.0.0.0:0")
+    assert len(s.token) == 32
+    assert s.get("/")[0] == s.get("/api/run")[0] == s.get("/metrics?token=wrong")[0] == 401
+    assert s.get("/metrics", Authorization="Bearer " + s.token[:-1])[0] == 401
+    assert s.get("/metrics", Authorization="Bearer " + s.token)[0] == 200
+    status, headers, _ = s.get("/?token=" + s.token)
+    assert status == 200 and "HttpOnly; SameSite=Strict" in headers["Set-Cookie"]
+    assert s.get("/api/run", Cookie=headers["Set-Cookie"].split(";")[0])[0] == 200
+    s.close()
+
+
+def test_addresses_and_tokens_that_cannot_be(run):
+    for args in (["--http", "nowhere"], ["--http", "1.2.3.4.5:80"], ["--http", "127.0.0.1:99999"], ["--http", "127.0.0.1:x"],
+                 ["--http", "127.0.0.1:0", "--token", "short"], ["--http", "127.0.0.1:0", "--token", "with blank"], ["--token", "12345678"]):
+        assert cli.run("--replay", run, *args, program=OBSERVE).rc == 64, args
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        result = cli.run("--replay", run, "--http", f"127.0.0.1:{s.getsockname()[1]}", program=OBSERVE)
+        assert result.rc == 73 and "in use" in result.err, result
+
+
+def listen(server):
+    s = socket.create_connection(("127.0.0.1", server.port))
+    s.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return s
+
+
+def test_events_are_streamed(server):
+    with listen(server) as s:
+        text, limit = b"", time.monotonic() + 20
+        while text.count(b"event: runs") < 2 and time.monotonic() < limit:  # the second without news
+            text += s.recv(1 << 16)
+    assert b"text/event-stream" in text and text.count(b"event: points") >= 1 and text.count(b"event: runs") == 2
+
+
+def test_clients_that_misbehave(server):
+    """Listeners that do not read, connections that say nothing, garbage: the next one is answered at once, and nothing
+    spins."""
+    idle = [listen(server) for _ in range(70)] + [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+    for s in idle[-20:]:
+        s.sendall(os.urandom(200))
+    time.sleep(0.5)
+
+    def used():
+        with open(f"/proc/{server.process.pid}/stat") as f:
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    time.sleep(2)
+    assert used() - before < 1
+    begin = time.monotonic()
+    assert server.get("/api/run")[0] == 200 and time.monotonic() - begin < 2
+    for s in idle:
+        s.close()

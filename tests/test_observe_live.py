@@ -1,0 +1,225 @@
+"""metaloop-observe on a stream: joining late, gaps, restarts, keys, and streams that are not what they should be."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+import cli
+
+zmq = pytest.importorskip("zmq")
+
+import publisher
+from observing import OBSERVE, free_port
+
+
+class Observer:
+    """metaloop-observe with lines and JSON lines into files."""
+
+    def __init__(self, folder, port, *options):
+        self.out, self.jsonl = os.path.join(folder, "lines.txt"), os.path.join(folder, "events.jsonl")
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(
+                [OBSERVE, f"tcp://127.0.0.1:{port}", "--lines", "--jsonl", self.jsonl, *map(str, options)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def text(self):
+        with open(self.out, encoding="utf-8") as f:
+            return f.read()
+
+    def events(self, kind):
+        if not os.path.exists(self.jsonl):
+            return []
+        with open(self.jsonl, encoding="utf-8") as f:
+            return [e for e in map(json.loads, f) if e["kind"] == kind]
+
+    def rounds(self):
+        return [e["round"] for e in self.events("round")]
+
+    def until(self, what, seconds=15):
+        limit = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < limit and self.process.poll() is None, self.text()
+            time.sleep(0.05)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def port():
+    return free_port()
+
+
+@pytest.fixture
+def stream(port):
+    p = publisher.Publisher(port)
+    yield p
+    p.close()
+
+
+@pytest.fixture
+def observer(tmp_path, port):
+    o = Observer(tmp_path, port, "--linger", "1")
+    yield o
+    o.process.kill()
+    o.process.wait()
+
+
+def numbers(first, last):
+    return list(range(first, last + 1))
+
+
+def test_waits_for_a_publisher_and_joins(observer, port):
+    observer.until(lambda: "no publisher at" in observer.text())
+    p = publisher.Publisher(port)
+    p.begin()
+    for n in numbers(1, 40):
+        p.round(n)
+    observer.until(lambda: len(observer.rounds()) == 40)
+    for n in numbers(41, 60):
+        p.round(n)
+    p.tell("end", digest="abc", status=0)
+    assert observer.process.wait(10) == 0
+    p.close()
+    assert observer.rounds() == numbers(1, 60)
+    assert observer.text().rstrip().endswith("ended: done  digest abc")
+
+
+def test_a_gap_is_healed(stream, observer):
+    stream.begin()
+    for n in numbers(1, 10):
+        stream.round(n)
+    observer.until(lambda: len(observer.rounds()) == 10)
+    before = stream.asked
+    for n in numbers(11, 20):
+        stream.round(n, lose=n in (13, 14, 17))
+    observer.until(lambda: len(observer.rounds()) == 20)
+    assert observer.rounds() == numbers(1, 20) and stream.asked > before
+
+
+def test_a_gap_at_the_end_is_seen_by_the_heartbeat(stream, observer):
+    stream.begin()
+    stream.round(1)
+    observer.until(lambda: observer.rounds() == [1])
+    stream.round(2, lose=True)
+    observer.until(lambda: observer.rounds() == [1, 2])
+
+
+def test_goes_on_with_a_coordinator_that_was_restarted(stream, observer, port):
+    stream.begin()
+    for n in numbers(1, 10):
+        stream.round(n)
+    observer.until(lambda: len(observer.rounds()) == 10)
+    stream.close()
+    again = publisher.Publisher(port)
+    again.begin()
+    for n in numbers(1, 8):  # told before; it resumes at 6
+        again.round(n)
+    time.sleep(1)
+    for n in numbers(9, 30):
+        again.round(n)
+    observer.until(lambda: observer.rounds()[-1:] == [30])
+    again.close()
+    assert observer.rounds() == numbers(1, 30)
+    assert len(observer.events("stage")) == 1
+
+
+def test_another_run_at_the_same_place(stream, observer, port):
+    stream.begin()
+    stream.round(5)
+    observer.until(lambda: observer.rounds() == [5])
+    stream.close()
+    other = publisher.Publisher(port, run_id="run-2")
+    other.begin()
+    other.round(1)
+    observer.until(lambda: observer.rounds() == [5, 1])
+    other.close()
+
+
+def test_silence_is_said(stream, observer):
+    stream.begin()
+    observer.until(lambda: "stage 'meta'" in observer.text())
+    stream.mute = True
+    observer.until(lambda: "nothing heard from" in observer.text(), 12)
+    stream.mute = False
+    observer.until(lambda: "is heard again" in observer.text())
+
+
+def test_a_run_that_failed_is_waited_for(stream, observer):
+    stream.begin()
+    stream.tell("end", status=1, reason="rank 2 is \x1b[2Jlost")
+    observer.until(lambda: "ended: rank 2 is ?[2Jlost" in observer.text())
+    assert observer.process.wait(10) == 0  # --linger 1
+
+
+def test_garbage_is_refused(stream, observer):
+    stream.begin()
+    observer.until(lambda: "stage 'meta'" in observer.text())
+    with stream.lock:
+        for frames in ([b"round"], [b"round", b"\xff" * 50], [b"", b""], [b"round", os.urandom(1000)], [b"a", b"b", b"c"]):
+            stream.pub.send_multipart(frames)
+    stream.round(1)
+    observer.until(lambda: observer.rounds() == [1])
+    assert observer.end() == 65
+    assert "left out" in observer.text() and "\x1b" not in observer.text()
+
+
+def test_curve(tmp_path, port):
+    """Beside a publisher with a key, an observer with keys sees it; without them, nothing."""
+    server, secret = zmq.curve_keypair()
+    own, own_secret = zmq.curve_keypair()
+    (tmp_path / "server.public").write_text(f"metaloop-public-key {server.decode()}\n")
+    (tmp_path / "own.secret").write_text(f"metaloop-secret-key {own_secret.decode()}\n")
+    os.chmod(tmp_path / "own.secret", 0o600)
+
+    def prepare(socket):
+        socket.curve_server = True
+        socket.curve_publickey, socket.curve_secretkey = server, secret
+
+    p = publisher.Publisher(port, prepare=prepare)
+    p.begin()
+    keys = ("--key", tmp_path / "own.secret", "--server-key", tmp_path / "server.public")
+    (tmp_path / "plain").mkdir()
+    seeing, plain = Observer(tmp_path, port, *keys), Observer(tmp_path / "plain", port)
+    seeing.until(lambda: "stage 'meta'" in seeing.text())
+    plain.until(lambda: "no publisher" in plain.text())
+    assert "stage" not in plain.text()
+    seeing.end(), plain.end()
+    p.close()
+    os.chmod(tmp_path / "own.secret", 0o644)
+    result = cli.run("tcp://127.0.0.1:1", *keys, program=OBSERVE)
+    assert result.rc == 78 and "own.secret" in result.err, result
+
+
+def test_endpoints_that_cannot_be():
+    for endpoint in ("nonsense", "tcp://host", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", "udp://127.0.0.1:5"):
+        result = cli.run(endpoint, program=OBSERVE)
+        assert result.rc == 64 and endpoint in result.err, result
+
+
+def test_beside_a_real_run(tmp_path, port):
+    """From before its beginning and from its middle: the numbers of metrics.jsonl, none missing, none twice; a killed
+    coordinator that resumes goes on in the same file."""
+    conf = cli.small(tmp_path, replace={"rounds = 8 ": "rounds = 1200 ", "every = 4 ": "every = 50 "})
+    train = [cli.METALOOP, "train", conf, "--set", f"metrics.endpoint=tcp://127.0.0.1:{port}"]
+    early = Observer(tmp_path, port)
+    early.until(lambda: "no publisher" in early.text())
+    run = subprocess.Popen(train, env=cli.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    early.until(lambda: len(early.rounds()) > 200, 60)
+    run.kill()
+    run.wait()
+    (tmp_path / "late").mkdir()
+    run = subprocess.Popen([*train, "--resume"], env=cli.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    early.until(lambda: max(early.rounds()) > 600, 60)
+    late = Observer(tmp_path / "late", port)
+    assert run.wait(100) == 0
+    assert early.process.wait(20) == 0 and late.process.wait(20) == 0
+    with open(tmp_path / "run" / "metrics.jsonl") as f:
+        truth = [(e["round"], e["loss"]) for e in map(json.loads, f) if e["kind"] == "round"]
+    for o in (early, late):
+        assert [(e["round"], e["loss"]) for e in o.events("round")] == truth
