@@ -28,7 +28,7 @@ enum {
     HANDSHAKE = 3000,   /* milliseconds for a peer to say who it is */
     SIGN = 5000,        /* milliseconds between signs of life asked of a peer */
     SILENCE = 15000,    /* milliseconds without one, after which its connection is closed */
-    LAST_WORDS = 250,   /* milliseconds at the end for observers to take what waits for them */
+    LAST_WORDS = 1000,  /* milliseconds at the end for observers to take what waits for them */
     FILES = 65536,      /* open files this process asks for: each observer holds two */
 };
 

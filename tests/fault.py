@@ -121,7 +121,7 @@ def metrics(folder):
     """The whole lines of a run's metrics.jsonl."""
     try:
         with open(os.path.join(folder, "run", "metrics.jsonl")) as f:
-            return [json.loads(line) for line in f if line.endswith("\n")]
+            return [json.loads(line) for line in f.read().split("\n")[:-1]]  # at once: it is being written
     except FileNotFoundError:
         return []
 

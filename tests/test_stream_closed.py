@@ -128,7 +128,7 @@ def test_not_a_byte_after_the_greeting(locked, mechanism, offset):
                 received += more
         except (TimeoutError, ConnectionError, socket.timeout):
             pass
-    whole = b"\xff" + b"\0" * 7 + b"\1" + greeting(b"CURVE")[9:32] + b"\1" + b"\0" * 31
+    whole = b"\xff" + b"\0" * 7 + b"\1" + greeting(b"CURVE")[9:64]
     assert whole.startswith(received[:10]) and received[12:] == whole[12:len(received)]
     assert len(received) == 64 or mechanism != b"CURVE"  # hung up on in the middle of it
     assert run.alive()
