@@ -160,11 +160,17 @@ soak:
 	@$(PYTHON) tests/soak/checkpoint
 	@$(PYTHON) tests/soak/slurm
 
+# Domain adaptation and distillation on real data (METALOOP_DATA), into bench/RESULTS.md; goes on where it stopped.
+accuracy:
+	@launch/install-deps build
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@bench/accuracy/run
+
 docs/configuration.md: $(BUILD)/metaloop
 	@{ echo '# Configuration'; echo; $(BUILD)/metaloop list keys --markdown; } > $@
 
 help:
-	@echo 'make quickstart   install what is missing, build, meta-train on built-in data'
+	@echo 'make quickstart   install what is missing, build, meta-train on built-in data, adapt to a second domain'
 	@echo 'make test         install what is missing, build, run every test'
 	@echo 'make              build/metaloop, build/metaloop-observe (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
 	@echo 'make lint         include directions, sizes, formatting, shellcheck'
@@ -175,11 +181,13 @@ help:
 	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
 	@echo 'make soak         400 runs with ranks killed and stopped at random, every call of a checkpoint, a requeued Slurm'
 	@echo '                  job: about an hour; goes on where it stopped'
+	@echo 'make accuracy     MNIST and USPS with every transfer method on five seeds, into bench/RESULTS.md (METALOOP_DATA);'
+	@echo '                  goes on where it stopped'
 	@echo 'make clean'
 
 clean:
 	rm -rf build build64 build-san build-fuzz
 
 -include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
-.PHONY: all tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak help clean FORCE
+.PHONY: all tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
 .SECONDARY:

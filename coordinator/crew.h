@@ -15,13 +15,17 @@
 struct mate { /* one worker rank */
     struct hello hello;
     bool ready;
-    double heard;    /* clock of its last message */
-    bool gone;       /* silent for a lease; comes back with its next message */
-    bool left;       /* has said that it cannot go on */
-    bool behind;     /* was sent parameters, and not heard since */
-    uint32_t n_slow; /* rounds it was left out of for being late */
-    bool proved;     /* took part in the last round: may stand high in the tree */
-    int anchored;    /* 1 + index of the stage whose anchor's parameters it has */
+    double heard;      /* clock of its last message */
+    bool gone;         /* silent for a lease; comes back with its next message */
+    bool left;         /* has said that it cannot go on */
+    bool behind;       /* was sent parameters, and not heard since */
+    uint32_t n_slow;   /* rounds it was left out of for being late */
+    bool proved;       /* took part in the last round: may stand high in the tree */
+    struct alive work; /* as last reported, all zero: not yet */
+    double busy; /* share of its threads' time spent computing between its last two reports, */
+    double
+        gflops; /* and useful billions of operations a second; of meaning where work.seconds > 0 */
+    int anchored; /* 1 + index of the stage whose anchor's parameters it has */
 
     bool owing; /* left out of a round: out of all until it reports its tasks of that one */
     uint32_t owed_epoch;  /* that round, */
@@ -99,11 +103,12 @@ void crew_release(struct crew *c);
 /* Ranks that are out of reach now. */
 int crew_lost(const struct crew *c);
 
-struct blocks { /* of a stage whose tasks step a block each, on the workers */
-    const real *theta;  /* (n_blocks x P of a block) */
-    const real *state;  /* the optimizer's vectors, each (n_blocks x P) */
-    real *next;         /* (n_blocks x engine's state: P, then P of each vector) what came back */
-    bool *arrived;      /* (n_blocks) whether it did; a task that was set aside leaves its block as it was */
+struct blocks {        /* of a stage whose tasks step a block each, on the workers */
+    const real *theta; /* (n_blocks x P of a block) */
+    const real *state; /* the optimizer's vectors, each (n_blocks x P) */
+    real *next;        /* (n_blocks x engine's state: P, then P of each vector) what came back */
+    bool *
+        arrived; /* (n_blocks) whether it did; a task that was set aside leaves its block as it was */
 };
 
 struct round {

@@ -15,7 +15,7 @@ struct transaction { /* a round at work */
     int n_threads;      /* of all its ranks */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;
-    uint32_t n_arrived; /* blocks that came back */
+    uint32_t n_arrived;  /* blocks that came back */
     bool mixed;          /* orphans went to ranks with work of their own: no mark of them alone */
     double begun, moved; /* clocks: its beginning; the last thing that happened */
     double first_took;   /* seconds until the first rank had finished its tasks; 0: none yet */
@@ -38,6 +38,9 @@ void crew_watch(struct crew *c, uint64_t round);
 
 /* What any message tells of its sender, whatever its epoch. */
 void crew_heard(struct crew *c, const struct message *m, uint64_t round);
+
+/* What a rank says that it has done. */
+int crew_report(struct crew *c, const struct message *m);
 
 bool crew_available(const struct mate *mate); /* for the next round */
 

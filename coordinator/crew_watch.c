@@ -1,8 +1,10 @@
 /* crew_watch.c - who lives: leases run out, and whoever speaks again is back. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "coordinator/crew_internal.h"
 #include "core/clock.h"
+#include "core/err.h"
 
 #define LOOK_EVERY 2e-3 /* seconds */
 
@@ -64,6 +66,25 @@ void crew_heard(struct crew *c, const struct message *m, uint64_t round)
     if (!mate->left)
         crew_notify(c, "back", m->from, round, "rank %d on host '%s' is back in round %" PRIu64,
                     m->from, mate->hello.host, round);
+}
+
+int crew_report(struct crew *c, const struct message *m)
+{
+    struct mate *mate = &c->mates[m->from];
+    struct alive a;
+    double seconds;
+
+    if (m->h.size == 0)
+        return 0;
+    TRY(wire_unpack_alive(m->body, m->h.size, &a));
+    seconds = a.seconds - mate->work.seconds;
+    if (seconds > 0) {
+        mate->busy =
+            (a.computing - mate->work.computing) / (seconds * fmax(1, mate->hello.threads));
+        mate->gflops = (a.operations - mate->work.operations) / seconds / 1e9;
+    }
+    mate->work = a;
+    return 0;
 }
 
 bool crew_available(const struct mate *mate)

@@ -12,10 +12,10 @@
 
 enum { BATCHES = 8, INPUTS = 256 };
 
-#define COLLAPSED 0.5     /* of the source's spread of classes */
-#define SWAP_SHARE 0.02   /* of the sure samples, for a class to be judged by */
-#define WINS 0.98         /* share of the discriminator's right answers */
-#define RANGE_APART 0.25  /* of the domains' mean input, which is within 0..1 */
+#define COLLAPSED 0.5   /* of the source's spread of classes */
+#define SWAP_SHARE 0.02 /* of the sure samples, for a class to be judged by */
+#define WINS 0.98       /* share of the discriminator's right answers */
+#define RANGE_APART 0.4 /* of the domains' mean input, which is within 0..1 */
 
 /* ---- inputs ---- */
 
@@ -53,11 +53,11 @@ static int compare_inputs(struct train *t, int target)
     report_inputs(t, target, a.low, a.high, a.mean, b.low, b.high, b.mean);
     if (fabs(a.mean - b.mean) > RANGE_APART || b.high - b.low < (a.high - a.low) / 2 ||
         a.high - a.low < (b.high - b.low) / 2)
-        progress_warn(t->progress,
-                      "warning: stage '%s': inputs of '%s' are %.2f .. %.2f, %.2f on average, those "
-                      "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled otherwise?",
-                      t->stage->config->name, s->name, a.low, a.high, a.mean, d->name, b.low, b.high,
-                      b.mean);
+        progress_warn(
+            t->progress,
+            "warning: stage '%s': inputs of '%s' are %.2f .. %.2f, %.2f on average, those "
+            "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled otherwise?",
+            t->stage->config->name, s->name, a.low, a.high, a.mean, d->name, b.low, b.high, b.mean);
     return 0;
 }
 
@@ -111,17 +111,14 @@ static void look_at_classes(const double *w, int c, struct look *l)
         l->alarms |= ALARM_SWAP;
 }
 
-static void look_from(const struct stage *s, const struct total *total, struct look *l)
+void guard_judge(const struct stage *s, const double *w, double batches, struct look *l)
 {
-    double w[TALLY_N - TALLY_CURVE], n;
+    double n = w[WATCH_SAMPLES];
 
-    for (int i = 0; i < TALLY_N - TALLY_CURVE; i++)
-        w[i] = total_sum(total, TALLY_CURVE + i);
-    n = w[WATCH_SAMPLES];
     *l = (struct look){
         .entropy = w[WATCH_ENTROPY] / n,
         .agreement = w[WATCH_AGREE] / n,
-        .discrepancy = w[WATCH_DISCREPANCY] / total_sum(total, TALLY_DONE),
+        .discrepancy = w[WATCH_DISCREPANCY] / batches,
         .right_source = w[WATCH_DISCRIMINATOR_SOURCE] / n,
         .right_target = w[WATCH_DISCRIMINATOR_TARGET] / n,
     };
@@ -146,13 +143,16 @@ static int look_at(struct train *t, int block, const real *theta, struct look *l
         .anchor = train_anchor(t),
     };
     struct total total;
+    double w[TALLY_N - TALLY_CURVE];
 
     TRY(crew_round(t->crew, &r, &total));
     if (total_sum(&total, TALLY_DONE) == 0) {
         *l = (struct look){.score = -INFINITY, .alarms = ALARM_COLLAPSE};
         return 0;
     }
-    look_from(t->stage, &total, l);
+    for (int i = 0; i < TALLY_N - TALLY_CURVE; i++)
+        w[i] = total_sum(&total, TALLY_CURVE + i);
+    guard_judge(t->stage, w, total_sum(&total, TALLY_DONE), l);
     return 0;
 }
 
@@ -202,8 +202,8 @@ static void tell_alarms(struct train *t, int b, const struct look *l)
             continue;
         t->guard.told |= alarm;
         progress_warn(t->progress, "warning: stage '%s', round %" PRIu64 ", target '%s': %s",
-                      t->stage->config->name, t->round,
-                      t->setup->data[t->stage->target[b]].name, texts[i]);
+                      t->stage->config->name, t->round, t->setup->data[t->stage->target[b]].name,
+                      texts[i]);
     }
 }
 
@@ -218,6 +218,13 @@ int guard_take(struct train *t)
     return g->best && g->block ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", s->layout.n);
 }
 
+/* The source encoder is the first best of every block, before anything that a signal may interrupt. */
+static void begin_blocks(struct train *t)
+{
+    for (int b = 0; b < t->stage->n_blocks; b++)
+        keep_block(t, b, source_encoder(t, b), -INFINITY);
+}
+
 /* Scores follow from parameters alone, so what a checkpoint kept is scored again. */
 static int open_block(struct train *t, int b, bool restored)
 {
@@ -225,10 +232,8 @@ static int open_block(struct train *t, int b, bool restored)
     struct look l;
 
     TRY(look_at(t, b, source_encoder(t, b), &g->source_only[b]));
-    if (!restored) {
-        keep_block(t, b, g->block, g->source_only[b].score);
-        return compare_inputs(t, t->stage->target[b]);
-    }
+    if (!restored)
+        TRY(compare_inputs(t, t->stage->target[b]));
     TRY(look_at(t, b, block_of(t, g->best, b), &l));
     g->best_score[b] = l.score;
     return 0;
@@ -245,8 +250,10 @@ int guard_open(struct train *t)
 
     if (!guard_wanted(t->stage))
         return 0;
-    if (!restored)
+    if (!restored) {
         TRY(guard_take(t));
+        begin_blocks(t);
+    }
     for (int b = 0; b < t->stage->n_blocks; b++)
         TRY(open_block(t, b, restored));
     return 0;
@@ -280,15 +287,14 @@ static int finish_block(struct train *t, int b)
         keep_block(t, b, theta, l.score);
     report_look(t, b, &l);
     tell_alarms(t, b, &l);
-    if (is_safe(&l) && l.score >= g->source_only[b].score &&
-        (!best || l.score >= g->best_score[b]))
+    if (is_safe(&l) && l.score >= g->source_only[b].score && (!best || l.score >= g->best_score[b]))
         return 0;
     memcpy(theta, block_of(t, g->best, b), t->stage->block.n * sizeof(real));
     progress_say(t->progress,
                  "%s  target '%s': ends with its best encoder, score %.4f (last %.4f, source "
                  "encoder %.4f)",
-                 t->stage->config->name, t->setup->data[t->stage->target[b]].name,
-                 g->best_score[b], l.score, g->source_only[b].score);
+                 t->stage->config->name, t->setup->data[t->stage->target[b]].name, g->best_score[b],
+                 l.score, g->source_only[b].score);
     return 0;
 }
 

@@ -48,6 +48,9 @@ int guard_take(struct train *t);
 /* At the stage's beginning: compares the domains' inputs and looks at the source encoder. Where a run goes on (guard_take
  * was called) only looks. Nothing where the stage is not watched. Errors of crew_round. */
 int guard_open(struct train *t);
+/* What a look's sums (enum watch_slot, from `batches` batches) say of an encoder of stage s. */
+void guard_judge(const struct stage *s, const double *w, double batches, struct look *l);
+
 int guard_look(struct train *t);   /* now */
 int guard_finish(struct train *t); /* the last look; theta is what the stage ends with */
 void guard_close(struct guard *g);

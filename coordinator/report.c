@@ -43,10 +43,30 @@ static void report_adaptation(struct train *t, const struct total *total, double
         sinks_emit(&t->sinks, "adaptation", fields);
 }
 
+/* Of the workers as they last reported; not a number: none has. */
+static void speed(const struct crew *c, double *idle, double *gflops)
+{
+    double busy = 0, threads = 0, sum = 0;
+
+    for (int i = 1; i < c->comm->size; i++) {
+        const struct mate *m = &c->mates[i];
+
+        if (!m->ready || m->gone || m->left || !(m->work.seconds > 0))
+            continue;
+        busy += fmin(1, m->busy) * m->hello.threads;
+        threads += m->hello.threads;
+        sum += m->gflops;
+    }
+    *idle = threads > 0 ? 1 - busy / threads : NAN;
+    *gflops = threads > 0 ? sum : NAN;
+}
+
 void report_round(struct train *t, const struct total *total, double norm, double seconds)
 {
-    double done = total_sum(total, TALLY_DONE);
+    double done = total_sum(total, TALLY_DONE), idle, gflops;
     char hash[20];
+
+    speed(t->crew, &idle, &gflops);
     struct field fields[] = {
         TEXT("stage", t->stage->config->name),
         INTEGER("stage_index", t->stage->index),
@@ -62,6 +82,8 @@ void report_round(struct train *t, const struct total *total, double norm, doubl
         TEXT("digest", hash),
         NUMBER("seconds_left",
                progress_left(t->progress, t->round, (uint64_t)t->stage->config->rounds)),
+        NUMBER("idle", idle),
+        NUMBER("gflops", gflops),
         {0},
     };
 
@@ -160,6 +182,8 @@ void report_inputs(struct train *t, int target, double source_low, double source
 {
     struct field fields[] = {
         TEXT("stage", t->stage->config->name),
+        INTEGER("stage_index", t->stage->index),
+        INTEGER("round", t->round),
         TEXT("source", t->setup->data[t->stage->data].name),
         TEXT("target", t->setup->data[target].name),
         NUMBER("source_low", source_low),

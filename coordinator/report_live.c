@@ -129,17 +129,24 @@ static const char *state_of(const struct mate *m)
         return "starting";
     if (m->gone)
         return "lost";
-    if (m->owing || m->out || m->behind)
+    if (m->owing || m->out)
         return "late";
-    return m->member && m->asked && !m->finished ? "working" : "waiting";
+    return m->member && !m->finished ? "working" : "waiting";
 }
 
 static void worker_fill(const struct mate *m, int rank, struct field fields[10])
 {
     const struct field of[] = {
-        INTEGER("rank", rank),      TEXT("host", m->hello.host),
-        TEXT("state", state_of(m)), INTEGER("threads", m->hello.threads),
-        INTEGER("slow", m->n_slow), {0},
+        INTEGER("rank", rank),
+        TEXT("host", m->hello.host),
+        TEXT("state", state_of(m)),
+        INTEGER("threads", m->hello.threads),
+        INTEGER("tasks", m->work.tasks),
+        NUMBER("computing", m->work.computing),
+        NUMBER("waiting", fmax(0, m->work.seconds * m->hello.threads - m->work.computing)),
+        NUMBER("memory_mib", m->work.memory_mib),
+        INTEGER("slow", m->n_slow),
+        {0},
     };
 
     memcpy(fields, of, sizeof of);

@@ -141,7 +141,7 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
     if (m->h.kind == MESSAGE_BYE)
         return on_bye(c, m, round);
     if (m->h.kind == MESSAGE_ALIVE)
-        return 0;
+        return crew_report(c, m);
     if (p && m->h.epoch == c->epoch)
         p->moved = clock_seconds();
     if (m->h.kind == MESSAGE_DONE)

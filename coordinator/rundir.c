@@ -121,8 +121,13 @@ int rundir_open(struct rundir *d, const char *path, enum rundir_mode mode)
     return sink_open_jsonl(&d->metrics, metrics);
 }
 
-/* Whether a metrics line belongs to what will be done again: a later round, or an evaluation of this one. A line that
- * is no JSON tells nothing. */
+static bool is_one_of(const char *word, const char *a, const char *b)
+{
+    return word && (strcmp(word, a) == 0 || strcmp(word, b) == 0);
+}
+
+/* Whether a metrics line belongs to what will be done again: a later round, or an evaluation of this one or a look at
+ * its adaptation. A line that is no JSON tells nothing. */
 static bool is_beyond(const char *line, int stage, uint64_t round)
 {
     json_t *o = json_loads(line, 0, NULL);
@@ -131,7 +136,7 @@ static bool is_beyond(const char *line, int stage, uint64_t round)
     json_int_t s = json_integer_value(json_object_get(o, "stage_index"));
     json_int_t r = json_integer_value(json_object_get(o, "round"));
     bool measured =
-        (kind && strcmp(kind, "evaluation") == 0) || (purpose && strcmp(purpose, "evaluate") == 0);
+        is_one_of(kind, "evaluation", "watch") || is_one_of(purpose, "evaluate", "watch");
     bool later = s > stage || (s == stage && r > (json_int_t)round - measured);
     bool beyond = json_object_get(o, "round") && later;
 

@@ -31,7 +31,8 @@ static void draw_episode(const struct sampler *s, struct task *t)
     struct task_size size = sampler_size(s);
     struct rng r;
 
-    rng_init(&r, t->seed, s->purpose == PURPOSE_EVALUATE ? RNG_EVALUATE : RNG_TASK, s->round, t->slot);
+    rng_init(&r, t->seed, s->purpose == PURPOSE_EVALUATE ? RNG_EVALUATE : RNG_TASK, s->round,
+             t->slot);
     t->way = size.way, t->shot = size.shot, t->query = size.query;
     rng_choose(&r, d->n_classes, t->way, t->classes);
     for (uint32_t k = 0; k < t->way; k++) {

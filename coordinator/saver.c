@@ -26,7 +26,7 @@ struct writer {
     double started;                 /* clock of the write in progress */
     char directory[1024];
     int keep;
-    struct checkpoint_key first; /* the first that this run has written; stage < 0: none */
+    struct checkpoint_key first;         /* the first that this run has written; stage < 0: none */
     struct layout layout, *kept_layouts; /* (KEPT_MAX) owned */
     const struct optim_ops *ops;
     size_t room;
@@ -137,7 +137,7 @@ int saver_open(struct saver *s, const char *directory, int keep, size_t room)
     w->kept_layouts = calloc(KEPT_MAX, sizeof *w->kept_layouts);
     code = w->theta && w->kept_layouts
                ? writer_start(w)
-                    : err(ERR_MEMORY, "no memory for a copy of %zu parameters", room);
+               : err(ERR_MEMORY, "no memory for a copy of %zu parameters", room);
     if (code < 0)
         writer_free(w);
     else

@@ -56,7 +56,9 @@ static void step(struct train *t, const struct total *total, double *norm)
     }
     t->round++;
     t->loss = total_sum(total, TALLY_LOSS) / done;
-    t->accuracy = t->stage->net.loss->accuracy ? total_sum(total, TALLY_ACCURACY) / done : -1;
+    t->accuracy = t->stage->net.loss->accuracy && !t->stage->form->inherits
+                      ? total_sum(total, TALLY_ACCURACY) / done
+                      : -1;
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
 }
 
@@ -95,6 +97,13 @@ static int one_round(struct train *t)
     return 0;
 }
 
+/* On the way, where the stage ends with the best encoder: a bad one is not the end. */
+static bool may_recover(const struct train *t)
+{
+    return t->guard.active && t->stage->form->keeps_best &&
+           t->round < (uint64_t)t->stage->config->rounds;
+}
+
 /* Measures on every data section that the stage is measured on. t->last is the first one's. */
 static int measure(struct train *t)
 {
@@ -108,6 +117,10 @@ static int measure(struct train *t)
             continue;
         code = evaluate(t->crew, &r, &e);
         aside_record(&t->aside, t->crew, &r, e.failed, t->hash);
+        if (code == ERR_NONFINITE && may_recover(t)) {
+            progress_warn(t->progress, "warning: %s", err_text());
+            continue;
+        }
         if (code < 0)
             return code == ERR_NONFINITE ? train_give_up(t, code) : code;
         report_evaluation(t, &e, data);

@@ -35,7 +35,7 @@ struct train {
     real *theta, *grad, *state, *scratch; /* P, P of a block, n_state x P, P of the stage at hand */
     struct blocks blocks;                 /* where its tasks step a block each */
     struct guard guard;
-    real *kept[CONFIG_STAGE_MAX];         /* owned: results that later stages need */
+    real *kept[CONFIG_STAGE_MAX]; /* owned: results that later stages need */
     const struct stage *stage;
     uint64_t round; /* done in this stage */
     double failed;  /* tasks set aside in this stage */

@@ -47,8 +47,9 @@ void report_end(struct train *t);
 
 /* ---- report_live.c: what only observers hear ---- */
 
-int report_open(struct train *t);     /* the stream itself, and what runs. ERR_CONFIG, ERR_NOINPUT */
+/* The stream itself, and what runs. ERR_CONFIG, ERR_NOINPUT. */
+int report_open(struct train *t);
 void report_workers(struct train *t); /* once a second at most, whoever calls */
-void report_recall(struct train *t);  /* a resumed run: what metrics.jsonl has of it, for late joiners */
+void report_recall(struct train *t);  /* a resumed run's past, for late joiners */
 
 #endif

@@ -104,7 +104,8 @@ int checkpoint_write(const char *path, const struct layout *l, const real *theta
 {
     int n_state = state ? ops->n_state : 0, n = 0, code;
     size_t room = 0;
-    struct tensor *tensors = calloc((size_t)count_tensors(l, n_state, info, &room), sizeof *tensors);
+    struct tensor *tensors =
+        calloc((size_t)count_tensors(l, n_state, info, &room), sizeof *tensors);
     real *bulk = malloc(room * sizeof *bulk), *at = bulk;
     char where[KEPT_NAME + 8];
 

@@ -79,8 +79,8 @@ struct stage_config {
     double rate_end, step_factor;
     int64_t step_every;
     /* transfer methods */
-    struct strings target;   /* data sections adapted to */
-    char *start, *anchor;    /* stages; empty: the one before */
+    struct strings target; /* data sections adapted to */
+    char *start, *anchor;  /* stages; empty: the one before */
     int64_t batch, target_batch, batches, steps;
     double weight, weight_end; /* of the method's own term */
     char *weight_schedule;     /* constant | rise | linear */
@@ -93,8 +93,8 @@ struct stage_config {
     int64_t warm_up;
     struct strings discriminator; /* hidden widths */
     double discriminator_rate;
-    char *guard; /* best | last | off */
-    char *hint;         /* the teacher's layer */
+    char *guard;             /* best | last | off */
+    char *hint;              /* the teacher's layer */
     struct strings old;      /* data sections of the old task */
     struct strings evaluate; /* data sections measured on; empty: evaluate.data */
 };

@@ -39,6 +39,19 @@ int machine_ranks_beside(void)
     return n > 1 ? n - 1 : 1;
 }
 
+double machine_resident_mib(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long pages = 0;
+
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*u %lu", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1048576;
+}
+
 double machine_peak_mib(void)
 {
     struct rusage use;

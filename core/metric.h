@@ -25,11 +25,11 @@ enum tally_slot {
  * classes, up to WATCH_CLASSES_MAX, come C sums of probabilities of the target from WATCH_CLASSES on, C of the source by the
  * anchor, and up to WATCH_MOVES_MAX classes C x C counts: samples of which the anchor is sure, by its class and ours. */
 enum watch_slot {
-    WATCH_SAMPLES, /* of each domain */
+    WATCH_SAMPLES,     /* of each domain */
     WATCH_DISCREPANCY, /* squared mean discrepancy of the domains' features, a sum over batches */
-    WATCH_ENTROPY, /* of the predictions */
-    WATCH_AGREE,   /* the anchor predicts the same class */
-    WATCH_SURE,    /* the anchor's probability is at least WATCH_SURE_FROM */
+    WATCH_ENTROPY,     /* of the predictions */
+    WATCH_AGREE,       /* the anchor predicts the same class */
+    WATCH_SURE,        /* the anchor's probability is at least WATCH_SURE_FROM */
     WATCH_DISCRIMINATOR_SOURCE, /* right about the source's samples */
     WATCH_DISCRIMINATOR_TARGET,
     WATCH_CLASSES = 8,

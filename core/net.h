@@ -89,7 +89,7 @@ void net_backward_from(const struct net *net, const real *theta, int n, struct t
 /* The activation that a layer's name (net_layer_name) stands for: its output, or that of the relu or tanh right behind
  * it. 0: no layer has that name. */
 int net_tap(const struct net *net, const char *name);
-int net_features(const struct net *net); /* the head's input */
+int net_features(const struct net *net);             /* the head's input */
 size_t net_act_size(const struct net *net, int act); /* of one sample */
 
 /* After net_backward on a TAPE_SECOND tape: hv (P) += H v, with H the Hessian of the batch's mean loss at

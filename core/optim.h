@@ -13,13 +13,13 @@ struct optim_spec {
     double rate;     /* before the schedule                                            */
     double momentum; /* sgd                                                            */
     double beta1, beta2, epsilon; /* adam                                                    */
-    double weight_decay; /* added to the gradient, as torch.optim does                     */
-    double clip;         /* largest Euclidean norm of the gradient; 0: none                */
-    char schedule[16];   /* constant | cosine | step                                       */
-    double rate_end;     /* cosine: at the last round                                      */
-    int step_every;      /* step: rounds between ...                                       */
-    double step_factor;  /* ... multiplications by this                                    */
-    int rounds;          /* of the stage                                                   */
+    double weight_decay;  /* added to the gradient, as torch.optim does                     */
+    double clip;          /* largest Euclidean norm of the gradient; 0: none                */
+    char schedule[16];    /* constant | cosine | step                                       */
+    double rate_end;      /* cosine: at the last round                                      */
+    int step_every;       /* step: rounds between ...                                       */
+    double step_factor;   /* ... multiplications by this                                    */
+    int rounds;           /* of the stage                                                   */
     double factor[ROLES]; /* of the rate, by role; 0: frozen                                 */
     int warm_up;          /* rounds in which only the head steps                             */
 };

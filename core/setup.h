@@ -29,13 +29,14 @@ struct stage {
     int index, data;                   /* of the stage; of its data section */
     int start, anchor;                 /* stages before it; -1: none */
     int n_targets, target[CONFIG_DATA_MAX];
-    int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the part "old" */
+    int n_old, old[CONFIG_DATA_MAX];                /* data sections measured with the part "old" */
     int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
     bool few_shot;                    /* it is measured on episodes; else on whole data sets */
     struct task_size train, evaluate; /* the largest */
     uint32_t batch, target_batch;     /* samples of a step */
     int evaluate_steps;
-    uint32_t n_tasks, n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
+    uint32_t n_tasks,
+        n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
     struct net net;
     int n_aux;
     struct aux aux[AUX_MAX];
@@ -74,9 +75,8 @@ int stage_open(struct setup *s, int index);
 
 /* For forms: appends a network to the stage's block, its segments of the given role named "NAME.fc1.weight". Its
  * statistics stay statistics. ERR_CONFIG. */
-int stage_add(struct stage *stage, const char *name, enum role role,
-              const struct layer_spec *specs, int n_specs, struct shape in, int n_out,
-              const char *loss);
+int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
+              int n_specs, struct shape in, int n_out, const char *loss);
 const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
 
 /* The network that data section `data` is measured with: the old task's head for lwf, else the main one. */

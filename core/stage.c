@@ -173,16 +173,16 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
     const struct stage_config *c = stage->shape;
 
     choose_evaluated(s, stage);
-    stage->evaluate_steps = (int)(s->config->evaluate.steps ? s->config->evaluate.steps
-                                                            : c->inner_steps);
+    stage->evaluate_steps =
+        (int)(s->config->evaluate.steps ? s->config->evaluate.steps : c->inner_steps);
     if (c->inner_steps > STEPS_MAX || stage->evaluate_steps > STEPS_MAX)
         return err(ERR_CONFIG, "stage '%s': more than %d inner steps", stage->config->name,
                    STEPS_MAX);
     if (!stage->few_shot)
         stage->evaluate.source = (uint32_t)stage->config->batch, stage->evaluate_steps = 0;
     else
-        stage->evaluate = (struct task_size){.way = s->data[stage->data].n_target ? 1 : (uint32_t)c->way,
-                                             .shot = (uint32_t)c->shot};
+        stage->evaluate = (struct task_size){
+            .way = s->data[stage->data].n_target ? 1 : (uint32_t)c->way, .shot = (uint32_t)c->shot};
     for (int i = 0; i < stage->n_evaluate; i++)
         TRY(check_evaluated(s, stage, stage->evaluate_data[i]));
     return 0;
@@ -248,9 +248,8 @@ static void take_role(struct layout *l, enum role role)
             l->segments[i].role = role;
 }
 
-int stage_add(struct stage *stage, const char *name, enum role role,
-              const struct layer_spec *specs, int n_specs, struct shape in, int n_out,
-              const char *loss)
+int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
+              int n_specs, struct shape in, int n_out, const char *loss)
 {
     struct aux *p = &stage->aux[stage->n_aux];
 
@@ -304,8 +303,8 @@ static int stage_net(const struct setup *s, struct stage *stage)
     if (code < 0)
         return err_within(code, "stage '%s', model '%s'", c->name, model->name);
     if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))
-        return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of other sizes", c->name,
-                   s->stages[stage->anchor].config->name);
+        return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of other sizes",
+                   c->name, s->stages[stage->anchor].config->name);
     TRY(layout_append(&stage->block, "", &stage->net.layout));
     return stage->form->plan ? stage->form->plan(stage, s) : 0;
 }
@@ -392,8 +391,8 @@ static int stage_form(const struct setup *s, struct stage *stage)
     TRY(stage_before(s, stage));
     before = stage->start >= 0 ? &s->stages[stage->start] : NULL;
     stage->shape = stage->form->inherits ? before->shape : c;
-    stage->few_shot = stage->form->inherits ? before->few_shot
-                                            : (stage->form->draws & DRAW_EPISODES) != 0;
+    stage->few_shot =
+        stage->form->inherits ? before->few_shot : (stage->form->draws & DRAW_EPISODES) != 0;
     return 0;
 }
 

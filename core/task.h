@@ -20,13 +20,15 @@ struct task {
     uint32_t round, slot; /* its place in the run; evaluation: round 0, slot = episode         */
     uint64_t seed;        /* of the run                                                       */
     uint32_t way, shot, query;
-    uint32_t *classes;            /* (way)         class ids; regression: one function                */
-    uint32_t *turns;              /* (way)         quarter turns counter-clockwise                    */
-    uint32_t *support;            /* (way x shot)  sample ids, class by class                         */
-    uint32_t *queries;            /* (way x query)                                                    */
-    uint32_t target;              /* index of the data section of the targets */
-    uint32_t n_source, n_targets; /* samples of `data` and of `target`                                */
-    uint32_t *source, *targets;   /* (n_source), (n_targets) flat indices: core/data.h                */
+    uint32_t *classes; /* (way)         class ids; regression: one function                */
+    uint32_t *turns;   /* (way)         quarter turns counter-clockwise                    */
+    uint32_t *support; /* (way x shot)  sample ids, class by class                         */
+    uint32_t *queries; /* (way x query)                                                    */
+    uint32_t target;   /* index of the data section of the targets */
+    uint32_t n_source,
+        n_targets; /* samples of `data` and of `target`                                */
+    uint32_t *source,
+        *targets; /* (n_source), (n_targets) flat indices: core/data.h                */
 };
 
 /* What the buffers of a struct task must hold. */

@@ -10,7 +10,7 @@ void vec_zero(size_t n, real *x);
 void vec_copy(size_t n, const real *x, real *y);               /* y = x                       */
 void vec_add(size_t n, const real *x, real *y);                /* y += x                      */
 void vec_mul(size_t n, const real *a, const real *x, real *y); /* y = a x, element by element */
-void vec_scale(size_t n, double by, real *x);                   /* x *= by                     */
+void vec_scale(size_t n, double by, real *x);                  /* x *= by                     */
 void vec_sub(size_t n, const real *x, real *y);                /* y -= x                      */
 void vec_step(size_t n, const real *w, const real *rate, const real *g,
               real *y);                  /* y = w - rate g */

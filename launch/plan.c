@@ -37,8 +37,8 @@ static void print_layers(const char *title, const struct net *net)
 
         net_layer_name(net, i, name, sizeof name);
         snprintf(shape, sizeof shape, "%d x %d x %d", l->out.h, l->out.w, l->out.c);
-        printf("  %-16s %-14s %zu%s%s%s\n", l->ops->name, shape, l->n_w,
-               l->ops->prefix ? "  " : "", l->ops->prefix ? name : "",
+        printf("  %-16s %-14s %zu%s%s%s\n", l->ops->name, shape, l->n_w, l->ops->prefix ? "  " : "",
+               l->ops->prefix ? name : "",
                strncmp(l->ops->name, "batchnorm", 9) != 0 ? ""
                : l->spec.running                          ? "  (running statistics in evaluation)"
                                                           : "  (batch statistics: transductive)");
@@ -117,15 +117,18 @@ static void print_steps(const struct stage *stage)
     putchar('\n');
 }
 
-static bool is_taken(const struct setup *s, const struct stage *stage, const struct segment *segment)
+static bool is_taken(const struct setup *s, const struct stage *stage,
+                     const struct segment *segment)
 {
     const char *name = segment->name;
+    const struct segment *before;
 
     if (segment->role == ROLE_HEAD && stage->form->new_head)
         return false;
     if (segment->role == ROLE_OLD)
         name = strchr(name, '.') + 1;
-    return layout_find(&s->stages[stage->start].layout, name) != NULL;
+    before = layout_find(&s->stages[stage->start].layout, name);
+    return before && memcmp(before->dims, segment->dims, sizeof segment->dims) == 0;
 }
 
 static void print_start(const struct setup *s, const struct stage *stage)
@@ -163,7 +166,9 @@ static void print_heirs(const struct setup *s, const struct stage *stage)
         if (!start && !anchor)
             continue;
         printf("%s'%s' (%s)", any ? ", " : "  hands over to: ", later->config->name,
-               start && anchor ? "start and anchor" : start ? "start" : "anchor");
+               start && anchor ? "start and anchor"
+               : start         ? "start"
+                               : "anchor");
         any = true;
     }
     if (any)
@@ -177,9 +182,9 @@ static void print_evaluated(const struct setup *s, const struct stage *stage)
         int data = stage->evaluate_data[i], block = stage_block(s, stage, data);
 
         printf("%s '%s'%s", i ? "," : "", s->data[data].name,
-               block < 0                            ? " (not: no target's)"
-               : stage_measures_old(stage, data)    ? " (old head)"
-                                                    : "");
+               block < 0                         ? " (not: no target's)"
+               : stage_measures_old(stage, data) ? " (old head)"
+                                                 : "");
     }
     printf(stage->few_shot ? ", %d inner steps\n" : ", every sample\n", stage->evaluate_steps);
 }
@@ -210,9 +215,8 @@ static int print_stage(const struct setup *s, const struct stage *stage)
            stage->steps ? "step" : "task", (unsigned long)layout_digest(&stage->layout));
     if (stage->n_episodes && e.method.ops->second)
         printf("  activations of inner steps: %s\n",
-               e.method.train.n_tapes == stage->shape->inner_steps
-                   ? "kept"
-                   : "recomputed (cluster.memory)");
+               e.method.train.n_tapes == stage->shape->inner_steps ? "kept"
+                                                                   : "recomputed (cluster.memory)");
     print_evaluated(s, stage);
     print_heirs(s, stage);
     engine_close(&e);

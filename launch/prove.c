@@ -43,8 +43,7 @@ static int outer(struct proof *p, const real *theta, double *loss, real *grad)
     TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
     if (total_sum(&p->engine.total, TALLY_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
-    *loss = total_sum(&p->engine.total,
-                      p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
+    *loss = total_sum(&p->engine.total, p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
     if (grad)
         total_mean_gradient(&p->engine.total, grad);
     return 0;
@@ -130,7 +129,8 @@ static int prove_loss(struct proof *p, const char *what)
 static int prove_task(struct proof *p, uint32_t slot, bool batch)
 {
     const struct stage *s = p->solo->stage;
-    uint32_t round = 1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
+    uint32_t round =
+        1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
     struct sampler sampler = {&p->solo->setup, s, s->data, PURPOSE_TRAIN, round};
 
     sampler_draw(&sampler, slot, &p->task);
@@ -166,14 +166,17 @@ static int check_provable(const struct stage *s)
     const struct method_ops *ops = method_find(s->config->method);
 
     if (s->steps)
-        return err(ERR_USAGE, "stage '%s' adapts to several targets: name one, "
-                   "--set stage.%s.target=NAME", s->config->name, s->config->name);
+        return err(ERR_USAGE,
+                   "stage '%s' adapts to several targets: name one, "
+                   "--set stage.%s.target=NAME",
+                   s->config->name, s->config->name);
     if ((ops->form.draws & DRAW_EPISODES) && !ops->second)
         printf("method '%s' is first order by definition: it is expected to fail this\n",
                s->config->method);
     if (strcmp(s->config->method, "dan") == 0 && s->config->sigma == 0)
         printf("method 'dan' holds the bandwidth fixed that it finds in a batch: with "
-               "stage.%s.sigma = 0 it is expected to fail this\n", s->config->name);
+               "stage.%s.sigma = 0 it is expected to fail this\n",
+               s->config->name);
     return 0;
 }
 

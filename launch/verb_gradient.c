@@ -116,9 +116,8 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
         return read_part(f, path, &s->net, "query", a, &ep->query);
     }
     TRY(read_part(f, path, &s->net, "source", a, &ep->source));
-    return s->form->draws & DRAW_TARGET
-               ? read_samples(f, path, &s->net, "target", a, &ep->target)
-               : 0;
+    return s->form->draws & DRAW_TARGET ? read_samples(f, path, &s->net, "target", a, &ep->target)
+                                        : 0;
 }
 
 /* Where the task stands in its stage: 1 unless a tensor `round` says otherwise. */
@@ -263,8 +262,7 @@ static int write_result(struct gradient_run *g, const char *path)
     else
         tensors[n++] = double_tensor("discrepancy", &g->tally.v[TALLY_DISCREPANCY]);
     if (stage_aux(g->solo.stage, "discriminator"))
-        tensors[n++] =
-            double_tensor("discriminator_loss", &g->tally.v[TALLY_DISCRIMINATOR_LOSS]);
+        tensors[n++] = double_tensor("discriminator_loss", &g->tally.v[TALLY_DISCRIMINATOR_LOSS]);
     return safetensors_write(path, tensors, n, NULL, 0);
 }
 
@@ -311,8 +309,11 @@ const struct verb verb_gradient = {
     .max_places = 1,
     .options = "stage params anchor task out set data-root",
     .summary = "one task's outer gradient from and to safetensors files",
-    .text = "The task holds support.x, support.y, query.x, query.y, or for methods on batches source.x, source.y\n"
-            "and target.x, and round (1). The result holds the gradient under the parameters' names and the loss; of\n"
-            "a few-shot task also loss and accuracy of the query set before and after adaptation, and its outputs.",
+    .text = "The task holds support.x, support.y, query.x, query.y, or for methods on batches "
+            "source.x, source.y\n"
+            "and target.x, and round (1). The result holds the gradient under the parameters' "
+            "names and the loss; of\n"
+            "a few-shot task also loss and accuracy of the query set before and after adaptation, "
+            "and its outputs.",
     .run = gradient,
 };

@@ -18,8 +18,8 @@ struct replay {
     struct solo solo;
     struct engine engine;
     real *theta, *anchor, *state; /* owned */
-    bool evaluate;      /* an episode of an evaluation */
-    struct trace trace; /* of a task that is set aside */
+    bool evaluate;                /* an episode of an evaluation */
+    struct trace trace;           /* of a task that is set aside */
 };
 
 /* A task knows its stage; round 0 is an episode of an evaluation. */

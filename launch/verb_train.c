@@ -22,7 +22,8 @@ static void add_evaluation(json_t *o, const struct evaluation *e)
 {
     json_t *steps = json_array();
 
-    json_object_set_new(o, e->few_shot ? "episodes" : "samples", json_integer((json_int_t)e->episodes));
+    json_object_set_new(o, e->few_shot ? "episodes" : "samples",
+                        json_integer((json_int_t)e->episodes));
     json_object_set_new(o, "failed", json_integer((json_int_t)e->failed));
     json_object_set_new(o, "loss", real_or_null(e->loss[e->steps].mean));
     json_object_set_new(o, "loss_ci95", real_or_null(e->loss[e->steps].ci95));
@@ -148,6 +149,7 @@ static void print_evaluation(const struct team *t, const struct evaluation *e, i
 static int evaluate_all(struct team *t, const struct stage *stage, const real *theta)
 {
     const struct options *o = t->options;
+    bool any = false;
     int64_t episodes = o->episodes ? o->episodes : t->config.evaluate.episodes;
 
     for (int i = 0; i < stage->n_evaluate; i++) {
@@ -155,12 +157,19 @@ static int evaluate_all(struct team *t, const struct stage *stage, const real *t
         struct evaluation e;
         struct round r;
 
+        if (o->domain && strcmp(o->domain, t->setup.data[data].name) != 0)
+            continue;
         if (!evaluate_round(&t->setup, stage, data, episodes, 0, theta, NULL, &r))
             continue;
         TRY(evaluate(&t->crew, &r, &e));
         print_evaluation(t, &e, data, o->json);
         fflush(stdout);
+        any = true;
     }
+    if (!any)
+        return err(ERR_USAGE, "stage '%s' is not measured on '%s': --set stage.%s.evaluate=%s",
+                   stage->config->name, o->domain ? o->domain : "", stage->config->name,
+                   o->domain ? o->domain : "NAME");
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* wire.c - protobuf-c on one side, plain structs on the other. */
 #include "proto/wire.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,11 +96,23 @@ static void task_fill(const struct task *t, const char *method, Metaloop__Task *
 static int task_view(const Metaloop__Task *m, struct task *t)
 {
     *t = (struct task){
-        .stage = m->stage, .data = m->data, .round = m->round, .slot = m->slot,
-        .seed = m->seed, .way = m->way, .shot = m->shot, .query = m->query,
-        .classes = m->classes, .turns = m->turns, .support = m->support, .queries = m->queries,
-        .target = m->target, .n_source = (uint32_t)m->n_source,
-        .n_targets = (uint32_t)m->n_targets, .source = m->source, .targets = m->targets,
+        .stage = m->stage,
+        .data = m->data,
+        .round = m->round,
+        .slot = m->slot,
+        .seed = m->seed,
+        .way = m->way,
+        .shot = m->shot,
+        .query = m->query,
+        .classes = m->classes,
+        .turns = m->turns,
+        .support = m->support,
+        .queries = m->queries,
+        .target = m->target,
+        .n_source = (uint32_t)m->n_source,
+        .n_targets = (uint32_t)m->n_targets,
+        .source = m->source,
+        .targets = m->targets,
     };
     if (m->n_classes != m->way || m->n_turns != m->way ||
         m->n_support != (uint64_t)m->way * m->shot || m->n_queries != (uint64_t)m->way * m->query)
@@ -248,6 +261,30 @@ int wire_unpack_done(const void *bytes, size_t n, struct done *d)
         return refuse("done");
     *d = (struct done){m->tasks, m->mark};
     metaloop__done__free_unpacked(m, NULL);
+    return 0;
+}
+
+int wire_pack_alive(const struct alive *a, struct buffer *out)
+{
+    Metaloop__Alive m = METALOOP__ALIVE__INIT;
+
+    m.tasks = a->tasks, m.seconds = a->seconds, m.computing = a->computing;
+    m.operations = a->operations, m.memory_mib = a->memory_mib;
+    return pack(&m.base, out);
+}
+
+int wire_unpack_alive(const void *bytes, size_t n, struct alive *a)
+{
+    Metaloop__Alive *m = unpack(&metaloop__alive__descriptor, bytes, n);
+    const double *each[] = {&a->seconds, &a->computing, &a->operations, &a->memory_mib};
+
+    if (!m)
+        return refuse("alive");
+    *a = (struct alive){m->tasks, m->seconds, m->computing, m->operations, m->memory_mib};
+    metaloop__alive__free_unpacked(m, NULL);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        if (!isfinite(*each[i]) || *each[i] < 0)
+            return err(ERR_DATA, "a rank reports %g seconds, operations or MiB", *each[i]);
     return 0;
 }
 

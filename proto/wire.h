@@ -58,6 +58,14 @@ struct done { /* worker to coordinator: all tasks given so far are finished */
 int wire_pack_done(const struct done *d, struct buffer *out);
 int wire_unpack_done(const void *bytes, size_t n, struct done *d);
 
+struct alive { /* worker to coordinator: what it has done since it was ready */
+    uint64_t tasks;
+    double seconds, computing, operations, memory_mib;
+};
+int wire_pack_alive(const struct alive *a, struct buffer *out);
+/* Refused: what is negative or not finite. */
+int wire_unpack_alive(const void *bytes, size_t n, struct alive *a);
+
 struct bye {
     int code;
     bool lost; /* ranks were lost on the way */

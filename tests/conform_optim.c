@@ -465,7 +465,8 @@ static double apply_slowly(const struct optim_spec *o, uint64_t t, const real *g
 
 static void check_apply(const struct optim_ops *ops, double clip)
 {
-    struct optim_spec o = {.factor = {1, 1, 1, 1, 1, 1}, .rate = 0.5,
+    struct optim_spec o = {.factor = {1, 1, 1, 1, 1, 1},
+                           .rate = 0.5,
                            .momentum = 0.9,
                            .beta1 = 0.9,
                            .beta2 = 0.99,
@@ -511,7 +512,8 @@ static void test_apply(void **state)
 /* theta - 0.1 (theta - observed) = 0.9 theta + 0.1 observed, at any rate and in the last round too */
 static void test_apply_stat(void **state)
 {
-    struct optim_spec o = {.factor = {1, 1, 1, 1, 1, 1}, .name = "sgd",
+    struct optim_spec o = {.factor = {1, 1, 1, 1, 1, 1},
+                           .name = "sgd",
                            .rate = 0,
                            .clip = 1e-3,
                            .weight_decay = 1,

@@ -21,6 +21,40 @@ evaluate {{ every = 100  episodes = 60 }}
 checkpoint {{ every = 20  keep = 3 }}
 """
 
+# A stage of each kind that transfer adds: batches, blocks that travel with tasks of many steps, both kinds of tasks.
+ADDA = """
+run {{ name = "adda"  seed = 7  directory = "{directory}" }}
+cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+data ink {{ format = "glyphs"  size = 14  first = 4 }}
+data outline {{ format = "glyphs"  size = 14  first = 4  style = "outline" }}
+data slanted {{ format = "glyphs"  size = 14  first = 4  style = "slanted" }}
+data dotted {{ format = "glyphs"  size = 14  first = 4  style = "dotted" }}
+data thick {{ format = "glyphs"  size = 14  first = 4  style = "thick" }}
+model {{ type = "mlp"  widths = {{"24", "16"}}  dropout = 10 }}
+stage source {{ method = "pretrain"  data = "ink"  batch = 16  tasks = 4  rate = 0.01  rounds = 24 }}
+stage last {{ method = "adda"  data = "ink"  target = {{"outline"}}  discriminator = {{"16"}}  batch = 32  tasks = 8
+             rate = 0.001  rounds = 160 }}
+evaluate {{ every = 5  episodes = 8 }}
+checkpoint {{ every = 5  keep = 3 }}
+"""
+DOMAINS = ADDA.replace('target = {{"outline"}}', 'target = {{"outline", "slanted", "dotted", "thick"}}').replace(
+    "tasks = 8", "steps = 400").replace("rounds = 160", "rounds = 4").replace("every = 5", "every = 1")
+JOINT = """
+run {{ name = "joint"  seed = 7  directory = "{directory}" }}
+cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+data ink {{ format = "glyphs"  size = 14 }}
+data outline {{ format = "glyphs"  size = 14  style = "outline" }}
+model {{ type = "conv4"  filters = 4 }}
+stage meta {{ method = "maml"  data = "ink"  way = 3  shot = 1  query = 4  tasks = 8  inner_steps = 1
+             inner_rate = 0.4  rate = 0.01  rounds = 12 }}
+stage last {{ method = "joint"  data = "ink"  target = {{"outline"}}  way = 3  shot = 1  query = 4  tasks = 8
+             inner_steps = 1  inner_rate = 0.4  batches = 6  batch = 16  discriminator = {{"16"}}  rate = 0.002
+             rounds = 160 }}
+evaluate {{ every = 50  episodes = 30 }}
+checkpoint {{ every = 20  keep = 3 }}
+"""
+TRANSFER = {"adda": (ADDA, 160, 8), "domains": (DOMAINS, 4, 4), "joint": (JOINT, 160, 14)}  # rounds and tasks of "last"
+
 
 def environment_of(pid):
     try:
@@ -92,20 +126,25 @@ def metrics(folder):
         return []
 
 
-def round_of(folder):
-    return max((row["round"] for row in metrics(folder) if row["kind"] == "round"), default=0)
+def round_rows(folder, stage=None):
+    """Those of one stage, or all."""
+    return [row for row in metrics(folder) if row["kind"] == "round" and stage in (None, row["stage"])]
 
 
-def await_round(job, folder, number, limit=60):
+def round_of(folder, stage=None):
+    return max((row["round"] for row in round_rows(folder, stage)), default=0)
+
+
+def await_round(job, folder, number, limit=60, stage=None):
     """Waits until the run has done that many rounds (or has ended)."""
     until = time.monotonic() + limit
-    while job.alive() and round_of(folder) < number:
+    while job.alive() and round_of(folder, stage) < number:
         assert time.monotonic() < until, f"no round {number} within {limit} s"
         time.sleep(0.01)
 
 
-def check_rounds(folder, rounds, tasks):
+def check_rounds(folder, rounds, tasks, stage=None):
     """Every round is there exactly once, with every task."""
-    rows = [row for row in metrics(folder) if row["kind"] == "round"]
+    rows = round_rows(folder, stage)
     assert [row["round"] for row in rows] == list(range(1, rounds + 1))
     assert all(row["tasks"] + row["failed"] == tasks for row in rows)

@@ -217,6 +217,78 @@ static void test_theta(void **unused)
     sweep();
 }
 
+/* Writes one that keeps the parameters of two other stages. */
+static void save_keeping(char path[300])
+{
+    static real other[N], best[N];
+    real scratch[N];
+    struct checkpoint_info info = {.stage = 2,
+                                   .round = 4,
+                                   .hash = layout_hash(&layout, theta, scratch),
+                                   .configuration = "",
+                                   .n_kept = 2,
+                                   .kept = {{"00", &layout, other}, {"best", &layout, best}}};
+
+    for (int i = 0; i < N; i++)
+        other[i] = (real)(100 + i), best[i] = (real)(200 + i);
+    checkpoint_path(directory, 2, 4, path, 300);
+    if (checkpoint_write(path, &layout, theta, adam, state, &info) < 0)
+        fail_msg("%s", err_text());
+}
+
+static void test_kept(void **unused)
+{
+    (void)unused;
+    struct layout wider = {0};
+    char path[300];
+    real t[N + 1];
+
+    save_keeping(path);
+    assert_int_equal(refused(path), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(checkpoint_read_kept(path, i ? "best" : "00", &layout, t), 0);
+        for (int k = 0; k < N; k++)
+            assert_true(t[k] == (real)(100 * (i + 1) + k));
+    }
+    assert_int_equal(checkpoint_read_kept(path, "01", &layout, t), ERR_DATA);
+    assert_non_null(strstr(err_text(), path));
+    assert_non_null(strstr(err_text(), "kept.01.conv1.weight"));
+    layout_add(&wider, (struct segment){.name = "conv1.weight", .n_dims = 4, .dims = {3, 2, 2, 1}});
+    assert_int_equal(checkpoint_read_kept(path, "00", &wider, t), ERR_DATA);
+    assert_non_null(strstr(err_text(), "kept.00.conv1.weight"));
+    save(0, 1, path);
+    assert_int_equal(checkpoint_read_kept(path, "best", &layout, t), ERR_DATA);
+    assert_non_null(strstr(err_text(), "kept.best."));
+    sweep();
+}
+
+/* Cut or flipped anywhere: what is kept is covered like the rest. */
+static void test_kept_damaged(void **unused)
+{
+    (void)unused;
+    char path[300];
+    real t[N];
+    size_t n;
+
+    save_keeping(path);
+    unsigned char *p = load(path, &n);
+    for (size_t i = 0; i < n; i += 7) {
+        store(path, p, i);
+        assert_int_equal(refused(path), 1);
+        assert_true(checkpoint_read_kept(path, "best", &layout, t) < 0);
+        assert_true(says_where(path));
+        p[i] ^= 0x10;
+        store(path, p, n);
+        p[i] ^= 0x10;
+        assert_int_equal(refused(path), 1);
+        if (checkpoint_read_kept(path, "best", &layout, t) == 0)
+            fail_msg("byte %zu of %zu went unnoticed", i, n);
+        assert_true(says_where(path));
+    }
+    free(p);
+    sweep();
+}
+
 static int n_complaints;
 
 static void complain(void *context, const char *sentence)
@@ -340,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_holes),      cmocka_unit_test(test_theta),
         cmocka_unit_test(test_newest),     cmocka_unit_test(test_set_aside),
         cmocka_unit_test(test_prune),      cmocka_unit_test(test_temporaries),
+        cmocka_unit_test(test_kept),       cmocka_unit_test(test_kept_damaged),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "coordinator/crew.h"
 #include "core/blas.h"
@@ -29,8 +30,25 @@ enum { RANKS = 5, ROUNDS = 3, NEVER = 1 << 30 };
     "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"       \
     "             inner_steps = 1 inner_rate = 0.01 rounds = 3 }\n"
 
+#define GLYPHS(style)                                                                              \
+    "data " style " { format = \"glyphs\" size = 12 first = 2 style = \"" style "\" }\n"
+
+/* Tasks step a block each: adda with several targets. */
+#define BLOCKS(lease)                                                                              \
+    "cluster { threads = 1 lease = " lease                                                         \
+    " start_limit = 20 schedule = \"dynamic\" }\n" GLYPHS("ink") GLYPHS("chalk") GLYPHS("outline") \
+        GLYPHS("thick") GLYPHS("dotted") GLYPHS(                                                   \
+            "slanted") "model { type = \"mlp\" widths = {\"4\"} }\n"                               \
+                       "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"         \
+                       "stage domains { method = \"adda\" data = \"ink\" batch = 4 steps = 3\n"    \
+                       "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\", \"slanted\"}\n" \
+                       "  discriminator = {\"4\"} rounds = 3 }\n"
+
 /* Who falls silent is missed soon; where nobody does, nobody is missed however busy the machine. */
-static const char quick[] = TEXT("0.15"), patient[] = TEXT("10");
+static const char *const quick[] = {TEXT("0.15"), BLOCKS("0.15")};
+static const char *const patient[] = {TEXT("10"), BLOCKS("10")};
+
+static int blocks; /* 1: the stage whose tasks step a block each */
 
 enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
 
@@ -118,7 +136,7 @@ static int faulty_poll(struct comm *c, struct message *m)
 
     if (found > 0 && m->h.kind != MESSAGE_ALIVE)
         pass(f);
-    if (found > 0 && f->fault == WRONG && m->h.kind == MESSAGE_PARAMS)
+    if (found > 0 && f->fault == WRONG && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS))
         ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
     if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
         hold(f, m);
@@ -170,8 +188,38 @@ struct scene {
     struct config config;
     struct setup setup;
     struct crew crew;
-    real *theta; /* (P) owned */
+    const struct stage *stage; /* the one that is played */
+    real *theta, *anchor;      /* (P), (P of a network) owned */
+    real *state, *next;        /* owned: of blocks */
+    bool *arrived;             /* owned */
+    struct blocks blocks;
 };
+
+static real *take(size_t n)
+{
+    real *x = calloc(n, sizeof *x);
+
+    assert_non_null(x);
+    return x;
+}
+
+static void scene_parameters(struct scene *s)
+{
+    const struct stage *stage = s->stage = &s->setup.stages[s->setup.n_stages - 1];
+    size_t n = stage->layout.n, n_state = (size_t)optim_find(stage->optim.name)->n_state;
+
+    s->theta = take(n);
+    s->anchor = take(n);
+    s->state = take(n * n_state);
+    s->next = take(n * (1 + n_state));
+    s->arrived = calloc((size_t)stage->n_blocks, sizeof *s->arrived);
+    assert_non_null(s->arrived);
+    layout_init(&stage->layout, 1, 0, s->theta);
+    layout_init(&s->setup.stages[0].layout, 2, 0, s->anchor);
+    for (size_t i = 0; i < n * n_state; i++)
+        s->state[i] = (real)(i % 7) / 64;
+    s->blocks = (struct blocks){s->theta, s->state, s->next, s->arrived};
+}
 
 static struct { /* dies as well */
     int rank, at;
@@ -180,7 +228,7 @@ static struct { /* dies as well */
 static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
 {
     bool silent = at > 0 && (fault == DIE || fault == STALL || fault == BABBLE);
-    const char *text = silent ? quick : patient;
+    const char *text = (silent ? quick : patient)[blocks];
 
     *s = (struct scene){.n = n};
     s->ends = calloc((size_t)n, sizeof *s->ends);
@@ -197,11 +245,12 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
             f->fault = DIE, f->left = second.at;
         pthread_create(&f->thread, NULL, worker, f);
     }
-    assert_int_equal(config_parse(&s->config, text, "text", NULL, 0), 0);
+    if (config_parse(&s->config, text, "text", NULL, 0) < 0)
+        fail_msg("%s", err_text());
     assert_int_equal(crew_invite(&s->crew, &s->ends[0], text, ""), 0);
-    assert_int_equal(setup_open(&s->setup, &s->config, "", method_form), 0);
-    s->theta = malloc(s->setup.stages[0].layout.n * sizeof *s->theta);
-    layout_init(&s->setup.stages[0].layout, 1, 0, s->theta);
+    if (setup_open(&s->setup, &s->config, "", method_form) < 0)
+        fail_msg("%s", err_text());
+    scene_parameters(s);
 }
 
 static void scene_close(struct scene *s)
@@ -215,41 +264,76 @@ static void scene_close(struct scene *s)
     setup_close(&s->setup);
     config_release(&s->config);
     free(s->theta);
+    free(s->anchor);
+    free(s->state);
+    free(s->next);
+    free(s->arrived);
     free(s->workers);
     free(s->ends);
 }
 
-/* Round k of the scene: training, and one evaluation. */
+/* Round k of the scene: training, and one evaluation or look. */
 static int play(struct scene *s, int k, struct total *total)
 {
-    const struct stage *stage = &s->setup.stages[0];
-    struct round r = {stage,   k == 1 ? PURPOSE_EVALUATE : PURPOSE_TRAIN, 0, (uint64_t)k + 1, 24,
-                      s->theta};
+    const struct stage *stage = s->stage;
+    struct round r = {
+        .stage = stage,
+        .purpose = k != 1   ? PURPOSE_TRAIN
+                   : blocks ? PURPOSE_WATCH
+                            : PURPOSE_EVALUATE,
+        .data = blocks && k == 1 ? stage->target[1] : stage->data,
+        .round = (uint64_t)k + 1,
+        .n_tasks = k == 1 ? 24 : stage->n_tasks,
+        .theta = s->theta,
+        .anchor = blocks ? s->anchor : NULL,
+        .blocks = blocks && k != 1 ? &s->blocks : NULL,
+    };
 
     return crew_round(&s->crew, &r, total);
 }
 
-static uint64_t expected[ROUNDS]; /* marks of the undisturbed rounds' totals */
+/* Of round k's total and, where its tasks step them, its blocks, all of which must have come. */
+static uint64_t mark(const struct scene *s, int k, const struct total *total)
+{
+    uint64_t words = total_mark(total->words, total->n_words);
+    size_t n = s->stage->layout.n * 3;
+
+    if (!blocks || k == 1)
+        return words;
+    for (int b = 0; b < s->stage->n_blocks; b++)
+        assert_true(s->arrived[b]);
+    return words ^ XXH64(s->next, n * sizeof(real), 0);
+}
+
+static uint64_t expected[2][ROUNDS]; /* marks of the undisturbed rounds, of both stages */
+
+static void play_undisturbed(int n)
+{
+    struct scene s;
+    struct total total;
+
+    scene_open(&s, n, 0, NONE, 0);
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    for (int k = 0; k < ROUNDS; k++) {
+        assert_int_equal(play(&s, k, &total), 0);
+        if (n == 2)
+            expected[blocks][k] = mark(&s, k, &total);
+        assert_true(expected[blocks][k] == mark(&s, k, &total));
+    }
+    assert_int_equal(crew_lost(&s.crew), 0);
+    scene_close(&s);
+    assert_int_equal(s.n_failed, 0);
+}
 
 static void undisturbed(void **state)
 {
     (void)state;
-    for (int n = 2; n <= RANKS; n++) {
-        struct scene s;
-        struct total total;
-
-        scene_open(&s, n, 0, NONE, 0);
-        assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
-        for (int k = 0; k < ROUNDS; k++) {
-            assert_int_equal(play(&s, k, &total), 0);
-            if (n == 2)
-                expected[k] = total_mark(total.words, total.n_words);
-            assert_true(expected[k] == total_mark(total.words, total.n_words));
-        }
-        assert_int_equal(crew_lost(&s.crew), 0);
-        scene_close(&s);
-        assert_int_equal(s.n_failed, 0);
+    for (blocks = 1; blocks >= 0; blocks--) {
+        for (int n = 2; n <= RANKS; n++)
+            play_undisturbed(n);
+        assert_true(expected[blocks][0] != expected[blocks][2]);
     }
+    blocks = 0;
 }
 
 /* Rounds go on until the rank takes part again, or has said that it cannot. */
@@ -261,7 +345,7 @@ static void awaited(struct scene *s, int rank, enum fault fault)
 
     for (; tries < 5000 && !(fault == LEAVE ? mate->left : mate->given > 0); tries++) {
         assert_int_equal(play(s, 0, &total), 0);
-        assert_true(expected[0] == total_mark(total.words, total.n_words));
+        assert_true(expected[blocks][0] == mark(s, 0, &total));
         nap(1e-3);
     }
     assert_in_range(tries, 0, 4999);
@@ -280,7 +364,7 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
     for (int k = 0; k < ROUNDS; k++) {
         if (play(&s, k, &total) < 0)
             fail_msg("rank %d of %d, message %d, round %d: %s", rank, n, at, k, err_text());
-        if (expected[k] != total_mark(total.words, total.n_words))
+        if (expected[blocks][k] != mark(&s, k, &total))
             fail_msg("rank %d of %d, message %d: another total in round %d", rank, n, at, k);
     }
     if (fault == LEAVE)
@@ -294,7 +378,7 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
 }
 
 /* From its first message after the hello on, until the fault comes after the last round. */
-static void at_every_message(enum fault fault, int rank)
+static void at_every_message(int n, enum fault fault, int rank)
 {
     uint64_t stale = 0, again = 0;
     int at = 2;
@@ -302,7 +386,7 @@ static void at_every_message(enum fault fault, int rank)
     for (bool struck = true; struck && at < 200; at++) {
         struct crew after;
 
-        struck = disturbed(RANKS, rank, fault, at, &after);
+        struck = disturbed(n, rank, fault, at, &after);
         stale += after.n_stale, again += after.n_again;
     }
     assert_in_range(at, 10, 199);
@@ -314,19 +398,37 @@ static void at_every_message(enum fault fault, int rank)
 static void death_of_a_relay(void **state)
 {
     (void)state;
-    at_every_message(DIE, 1);
+    at_every_message(RANKS, DIE, 1);
 }
 
 static void death_of_a_leaf(void **state)
 {
     (void)state;
-    at_every_message(DIE, 4);
+    at_every_message(RANKS, DIE, 4);
 }
 
 static void stall_of_a_relay(void **state)
 {
     (void)state;
-    at_every_message(STALL, 1);
+    at_every_message(RANKS, STALL, 1);
+}
+
+/* Of four ranks, one of which passes parameters and sums on: where tasks step their blocks. */
+static void death_with_blocks(void **state)
+{
+    (void)state;
+    blocks = 1;
+    at_every_message(4, DIE, 1);
+    at_every_message(4, DIE, 3);
+    blocks = 0;
+}
+
+static void stall_with_blocks(void **state)
+{
+    (void)state;
+    blocks = 1;
+    at_every_message(4, STALL, 1);
+    blocks = 0;
 }
 
 /* Two of four, at any two of their messages: also while the sums are gathered for the first. */
@@ -395,7 +497,7 @@ static void death_at_start(void **state)
         nap(1e-3);
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     assert_int_equal(play(&s, 0, &total), 0);
-    assert_true(expected[0] == total_mark(total.words, total.n_words));
+    assert_true(expected[blocks][0] == mark(&s, 0, &total));
     scene_close(&s);
 }
 
@@ -427,7 +529,7 @@ static void on_differs(void *context, const struct notice *n)
 /* Late and wrong: the round's total is that of the others, and the trial names the rank. It holds its tasks until a
  * round was done without it, however long that takes; on a busy machine another rank may be late in the same round,
  * and then nothing is compared, and it holds those of a later one. */
-static void wrong_rank(void **state)
+static void find_wrong_rank(void)
 {
     struct scene s;
     struct total total;
@@ -435,7 +537,6 @@ static void wrong_rank(void **state)
     bool missed = false; /* its late result was there, and nobody compared it */
     int code = 0, k = 0;
 
-    (void)state;
     scene_open(&s, RANKS, 3, WRONG, 16);
     mate = &s.crew.mates[3];
     s.workers[3].holds = true;
@@ -449,7 +550,7 @@ static void wrong_rank(void **state)
         if (code < 0)
             break;
         if (mate->owing)
-            assert_true(expected[0] == total_mark(total.words, total.n_words));
+            assert_true(expected[blocks][0] == mark(&s, 0, &total));
         missed = known && !mate->owing;
         s.workers[3].holds = !mate->owing;
     }
@@ -459,14 +560,31 @@ static void wrong_rank(void **state)
     scene_close(&s);
 }
 
+static void wrong_rank(void **state)
+{
+    (void)state;
+    find_wrong_rank();
+}
+
+/* It steps a block that it was not sent. */
+static void wrong_block(void **state)
+{
+    (void)state;
+    blocks = 1;
+    find_wrong_rank();
+    blocks = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(undisturbed),     cmocka_unit_test(death_of_a_relay),
-        cmocka_unit_test(death_of_a_leaf), cmocka_unit_test(stall_of_a_relay),
-        cmocka_unit_test(two_deaths),      cmocka_unit_test(stale_sums_are_refused),
-        cmocka_unit_test(a_worker_leaves), cmocka_unit_test(death_at_start),
-        cmocka_unit_test(nobody_left),     cmocka_unit_test(wrong_rank),
+        cmocka_unit_test(undisturbed),       cmocka_unit_test(death_of_a_relay),
+        cmocka_unit_test(death_of_a_leaf),   cmocka_unit_test(stall_of_a_relay),
+        cmocka_unit_test(two_deaths),        cmocka_unit_test(stale_sums_are_refused),
+        cmocka_unit_test(a_worker_leaves),   cmocka_unit_test(death_at_start),
+        cmocka_unit_test(nobody_left),       cmocka_unit_test(wrong_rank),
+        cmocka_unit_test(wrong_block),       cmocka_unit_test(death_with_blocks),
+        cmocka_unit_test(stall_with_blocks),
     };
 
     blas_single_thread();

@@ -321,9 +321,9 @@ static void test_files(void **state)
     assert_int_equal(task_in(p, p->file), 6003);
     assert_string_equal(strrchr(p->file, '/'), "/task-00-000000006-000003.bin");
     assert_true(is_there(p, "aside-00-000000005.safetensors")); /* theta after 5 rounds */
-    assert_int_equal(checkpoint_read(p->aside.parameters, &p->setup.stages[0].layout, theta,
-                                     NULL, NULL, &info),
-                     0);
+    assert_int_equal(
+        checkpoint_read(p->aside.parameters, &p->setup.stages[0].layout, theta, NULL, NULL, &info),
+        0);
     assert_memory_equal(theta, p->theta, p->setup.stages[0].layout.n * sizeof *theta);
     assert_int_equal(info.round, 5);
     record(p, &e, list_of(1, 4, 1));

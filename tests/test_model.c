@@ -15,8 +15,8 @@
 #include "core/err.h"
 #include "core/model.h"
 #include "core/vec.h"
-#include "worker/method.h"
 #include "worker/engine.h"
+#include "worker/method.h"
 
 /* ---- layers, names, counts ---- */
 
@@ -176,8 +176,9 @@ static struct place *place_open(const char *model, const char *memory)
              "model { %s }\nstage s { data = \"d\" way = 3 shot = 2 query = 2 inner_steps = 3 "
              "inner_rate = 0.1 }\n",
              memory, model);
-    if (config_parse(&p->config, text, "text", NULL, 0) || setup_open(&p->setup, &p->config, ".", method_form) ||
-        engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 64 << 20))
+    if (config_parse(&p->config, text, "text", NULL, 0) ||
+        setup_open(&p->setup, &p->config, ".", method_form) || engine_open(&p->engine, &p->setup) ||
+        arena_init(&p->arena, 64 << 20))
         fail_msg("%s", err_text());
     p->n = p->setup.stages[0].layout.n;
     task_init(&p->task, engine_task_size(&p->setup.stages[0]), &p->arena);

@@ -216,6 +216,7 @@ static void write_lines(const char *path)
           "{\"kind\":\"round\",\"stage_index\":0,\"round\":1}\n"
           "{\"kind\":\"round\",\"stage_index\":0,\"round\":2}\n"
           "{\"kind\":\"checkpoint\",\"at_round\":2}\n"
+          "{\"kind\":\"watch\",\"stage_index\":0,\"round\":2}\n"
           "{\"kind\":\"evaluation\",\"stage_index\":0,\"round\":2}\n"
           "{\"kind\":\"round\",\"stage_index\":0,\"round\":3}\n"
           "{\"kind\":\"round\",\"stage_index\":1,\"round\":1}\n"
@@ -245,8 +246,9 @@ static void test_rewind(void **state)
     assert_int_equal(rundir_rewind(directory, 0, 2), 0); /* nothing there is fine */
     write_lines(path);
     assert_int_equal(rundir_rewind(directory, 1, 5), 0); /* only the torn line goes */
-    assert_int_equal(count_lines(path), 7);
-    assert_int_equal(rundir_rewind(directory, 0, 2), 0); /* its evaluation is done again */
+    assert_int_equal(count_lines(path), 8);
+    assert_int_equal(rundir_rewind(directory, 0, 2),
+                     0); /* its look and its evaluation are done again */
     assert_int_equal(count_lines(path), 4);
     assert_int_equal(rundir_rewind(directory, 0, 0), 0);
     assert_int_equal(count_lines(path), 1);

@@ -10,6 +10,7 @@ import pytest
 
 import cli
 import stream
+import supervised
 
 
 def document():
@@ -188,3 +189,79 @@ def test_nothing_is_published_where_nothing_is_wanted(tmp_path):
     with stream.Run(tmp_path, rounds=20, args=["--set", "metrics.endpoint="]) as run:
         assert run.result().rc == 0
     assert len(run.rows()) == 20
+
+
+# ---- what only observers hear ----
+
+def test_workers(tmp_path, observers):
+    """Their hosts, their states, what they have done; a killed one is lost."""
+    more = "} cluster { threads = 1 lease = 2 "
+    text = stream.TEXT.replace("cluster {{ threads = 1 }}\n", "")
+    with stream.Run(tmp_path, ranks=4, more=more, text=text, env=stream.fault.RECOVERY) as run:
+        observer = observers(run.port)
+        observer.watch(lambda: observer.complete and observer.of("workers"))
+        assert observer.of("run")[0].ranks == 4 and observer.of("run")[0].hosts[0].ranks == 3
+        states = {w.state for w in observer.of("workers")[-1].workers}
+        assert states <= {"working", "waiting"}
+        observer.watch(lambda: all(w.tasks > 10 and w.computing > 0 for w in observer.of("workers")[-1].workers))
+        for w in observer.of("workers")[-1].workers:
+            assert w.rank in (1, 2, 3) and w.threads == 1 and 1 < w.memory_mib < 2000 and w.host
+        observer.watch(lambda: observer.of("round")[-1].gflops > 0)
+        assert 0 <= observer.of("round")[-1].idle <= 1
+        assert run.send(2, 9)
+        observer.watch(lambda: {w.rank: w.state for w in observer.of("workers")[-1].workers}[2] == "lost")
+        assert any(e.what == "lost" and e.rank == 2 for e in observer.of("rank"))
+        assert any(e.level == "warning" and "rank 2" in e.text for e in observer.of("log"))
+        first, last = observer.of("workers")[0], observer.of("workers")[-1]
+        assert all(a.tasks <= b.tasks and a.computing <= b.computing for a, b in zip(first.workers, last.workers))
+
+
+def test_the_end_of_a_run_that_is_done(tmp_path, observers):
+    with stream.Run(tmp_path, rounds=3000) as run:
+        observer = observers(run.port)
+        observer.watch(lambda: observer.of("end"))
+        digest = run.result().json()["digest"]
+    assert (observer.of("end")[0].status, observer.of("end")[0].reason, observer.of("end")[0].digest) == (0, "done", digest)
+    assert stream.same(observer.of("end")[0], run.rows("end")[0])
+    assert observer.of("checkpoint") and observer.of("evaluation")
+
+
+def test_the_end_of_a_run_that_fails(tmp_path, observers):
+    """Its exit status, and why."""
+    text = stream.TEXT.replace("threads = 1", "threads = 1 lease = 2")
+    with stream.Run(tmp_path, ranks=2, text=text, env=stream.fault.RECOVERY) as run:
+        observer = observers(run.port)
+        observer.watch(lambda: observer.complete and observer.of("round"))
+        assert run.send(1, 9)
+        observer.watch(lambda: observer.of("end"))
+        result = run.wait()
+    assert observer.of("end")[0].status == 1
+    assert observer.of("end")[0].reason in result.err
+
+
+def test_the_coordinator_is_killed(tmp_path, observers):
+    """launch/run starts it again, and an observer goes on by itself, with every round."""
+    port = stream.free_port()
+    path = tmp_path / "watched.conf"
+    path.write_text(stream.TEXT.format(directory=tmp_path / "run", rounds=1000000, port=port, more=""))
+    with supervised.Supervised(str(tmp_path), "-n", "3", "train", path) as run:
+        observer = observers(port)
+        observer.watch(lambda: observer.complete and len(observer.of("round")) > 20)
+        observer.watch(lambda: observer.of("checkpoint"))
+        first, (pid, job) = observer.incarnation, run.rank0()
+        name = next(iter(observer.seen.values())).run_id
+        os.kill(pid, 9)
+        run.rank0(after=job)
+        observer.watch(lambda: observer.incarnation != first and observer.complete and observer.of("round"))
+        before = observer.of("round")[-1].round
+        observer.watch(lambda: observer.of("round")[-1].round > before + 20)
+        assert {e.run_id for e in observer.seen.values()} == {name}
+        run.process.terminate()
+        observer.watch(lambda: observer.of("end"))
+        assert observer.of("end")[-1].status == 75
+        assert run.result().rc == 75
+    rows = [row for row in stream.json_of(tmp_path / "run" / "metrics.jsonl") if row["kind"] == "round"]
+    have = {e.round: e for e in observer.of("round")}
+    assert min(have) == 1
+    for row in stream.thinned(rows):
+        assert stream.same(have[row["round"]], row)

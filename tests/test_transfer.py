@@ -2,31 +2,18 @@
 import glob
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
 
 import cli
 
-STAGES = """
-run {{ name = "t"  seed = 5  directory = "{directory}" }}
-cluster {{ threads = 1 }}
-data ink {{ format = "glyphs"  style = "ink"  first = 4  size = 12 }}
-data chalk {{ format = "glyphs"  style = "chalk"  first = 4  size = 12 }}
-data thick {{ format = "glyphs"  style = "thick"  first = 4  size = 12 }}
-data few {{ format = "glyphs"  style = "ink"  first = 3  size = 12 }}
-model small {{ type = "mlp"  widths = {{10}} }}
-model large {{ type = "mlp"  widths = {{20, 20}} }}
-stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
-stage teacher {{ method = "pretrain"  model = "large"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
-stage adapt {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk}}  batch = 8  tasks = 2
-              rounds = 2  discriminator = {{6}}  rate = 0.001  discriminator_rate = 0.002 }}
-stage many {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk, thick}}  batch = 8  steps = 2
-             rounds = 2  discriminator = {{6}}  rate = 0.001 }}
-stage student {{ method = "kd"  start = "source"  anchor = "teacher"  data = "ink"  batch = 8  tasks = 2  rounds = 2  evaluate = {{ink}} }}
-stage next {{ method = "lwf"  data = "few"  batch = 8  tasks = 2  rounds = 2  warm_up = 1  old = {{ink}}  evaluate = {{few, ink}} }}
-evaluate {{ episodes = 4 }}
-"""
+sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
+import safetensors_io
+
+with open(os.path.join(cli.ROOT, "tests", "transfer.conf")) as f:
+    STAGES = f.read().replace("{", "{{").replace("}", "}}").replace("runs/transfer", "{directory}")
 
 
 @pytest.fixture
@@ -109,6 +96,11 @@ def test_refused(change, says, tmp_path):
         assert word in result.err, result.err
 
 
+def last(run, stage):
+    """The newest checkpoint of a stage."""
+    return safetensors_io.load(sorted(glob.glob(str(run / f"checkpoint-{stage:02d}-*.safetensors")))[-1])
+
+
 def arrays(folder, bad):
     """Two sets of three classes; one pixel of one target image is `bad`."""
     x = np.random.default_rng(1).random((2, 60, 12, 12)).astype(np.float32)
@@ -126,7 +118,7 @@ data t {{ format = "npy"  path = "t.npy"  labels = "t-labels.npy" }}
 data u {{ format = "npy"  path = "s.npy"  labels = "s-labels.npy"  thicken = 1 }}
 model {{ type = "mlp"  widths = {{8}} }}
 stage source {{ method = "pretrain"  data = "s"  batch = 16  tasks = 3  rounds = 3  evaluate = {{s}} }}
-stage many {{ method = "adda"  data = "s"  target = {{t, u}}  batch = 8  steps = 3  rounds = 3  discriminator = {{6}}
+stage many {{ method = "adda"  data = "s"  target = {{t, u}}  batch = 8  steps = 3  rounds = 3  discriminator = {{6}}  guard = "off"
              evaluate = {{s}} }}
 stage dan {{ method = "dan"  start = "source"  data = "s"  target = {{t}}  batch = 8  tasks = 8  rounds = 2  evaluate = {{s}} }}
 """
@@ -157,22 +149,45 @@ def test_the_other_targets_go_on(tmp_path):
         conf = cli.small(folder, NAN)
         cli.done("train", conf, "--data-root", folder, "--run", folder / "run")
         import sys
-        sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
-        import safetensors_io
-        return safetensors_io.load(sorted(glob.glob(str(folder / "run" / "checkpoint-01-*.safetensors")))[-1])
+        return last(folder / "run", 1)
     well, ill = theta(0.5), theta(np.nan)
     for name in well:
         if name.startswith("u."):
             assert well[name].tobytes() == ill[name].tobytes(), name
+    assert ill["t.head.weight"].tobytes() == ill["kept.00.head.weight"].tobytes()
+
+
+def test_an_absurd_rate_ends_with_the_source_encoder(conf, tmp_path):
+    """Stage 'many' steps by 0.3: its score without labels is below the source encoder's, which is what it ends with."""
+    cli.done("train", conf, "--run", tmp_path / "run", "--set", "checkpoint.keep=100")
+    source, many = last(tmp_path / "run", 0), last(tmp_path / "run", 3)
+    for target in ("chalk", "thick"):
+        for name in ("fc1.weight", "fc1.bias", "head.weight", "head.bias"):
+            assert many[f"{target}.{name}"].tobytes() == source[name].tobytes(), name
+    adapted = last(tmp_path / "run", 2)
+    assert adapted["head.weight"].tobytes() == source["head.weight"].tobytes()
+
+
+def test_evaluate_a_stage_of_many_models(conf, tmp_path):
+    cli.done("train", conf, "--run", tmp_path / "run", "--set", "checkpoint.keep=100")
+    path = sorted(glob.glob(str(tmp_path / "run" / "checkpoint-03-*.safetensors")))[-1]
+    for ranks in (None, 2):
+        said = cli.done("evaluate", conf, "--stage", "many", "--checkpoint", path, "--domain", "thick", "--json", ranks=ranks).json()
+        assert said["data"] == "thick" and said["samples"] == 32 and 0 <= said["accuracy"] <= 1
+    both = cli.done("evaluate", conf, "--stage", "many", "--checkpoint", path).out
+    assert "'chalk': 32 samples" in both and "'thick': 32 samples" in both
+    other = cli.run("evaluate", conf, "--stage", "many", "--checkpoint", path, "--domain", "ink")
+    assert other.rc == 64 and "not measured on 'ink'" in other.err
 
 
 def test_metrics_of_an_adaptation(conf, tmp_path):
     cli.done("train", conf, "--run", tmp_path / "run")
     events = [json.loads(line) for line in open(tmp_path / "run" / "metrics.jsonl")]
-    watch = [e for e in events if e["kind"] == "watch" and e["stage"] == "adapt"]
-    assert len(watch) == 1 and watch[0]["target"] == "chalk" and 0 <= watch[0]["agreement"] <= 1
+    watch = [e for e in events if e["kind"] == "watch"]
+    assert [(e["stage"], e["target"]) for e in watch] == [("many", "chalk"), ("many", "thick")]
+    assert all(0 <= e["agreement"] <= 1 for e in watch)
     inputs = [e for e in events if e["kind"] == "inputs"]
-    assert [(e["source"], e["target"]) for e in inputs] == [("ink", "chalk"), ("ink", "chalk"), ("ink", "thick")]
+    assert [(e["source"], e["target"]) for e in inputs] == [("ink", "chalk"), ("ink", "thick")]
     rounds = [e for e in events if e["kind"] == "adaptation" and e["stage"] == "adapt"]
     assert [e["round"] for e in rounds] == [1, 2] and all(0 <= e["right_source"] <= 1 for e in rounds)
     before = [e for e in events if e["kind"] == "evaluation" and e["stage"] == "many" and e["round"] == 0]

@@ -18,8 +18,8 @@ static int hidden_specs(const struct strings *widths, struct layer_spec *specs, 
     if (2 * widths->n + 1 > max)
         return err(ERR_CONFIG, "a discriminator of more than %d hidden layers", (max - 1) / 2);
     for (int i = 0; i < widths->n; i++) {
-        specs[n++] = (struct layer_spec){
-            .type = "dense", .filters = atoi(widths->items[i]), .bias = true};
+        specs[n++] =
+            (struct layer_spec){.type = "dense", .filters = atoi(widths->items[i]), .bias = true};
         specs[n++] = (struct layer_spec){.type = "relu"};
     }
     specs[n++] = (struct layer_spec){.type = "dense", .head = true, .bias = true};
@@ -32,15 +32,19 @@ int adversary_plan(struct stage *s, const struct setup *setup)
     const struct net *anchor = &setup->stages[s->anchor].net;
     struct layer_spec specs[32];
     int n = hidden_specs(&c->discriminator, specs, 32);
-    struct taps t;
+    struct taps t, theirs;
 
     TRY(n);
-    TRY(taps_find(s, &t));
+    TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
         return err(ERR_CONFIG, "stage '%s': the discriminator sees one layer", c->name);
     if (layout_digest(&anchor->layout) != layout_digest(&s->net.layout))
         return err(ERR_CONFIG, "stage '%s': its model is not that of stage '%s', its anchor",
                    c->name, setup->stages[s->anchor].config->name);
+    TRY(taps_find(s, anchor, &theirs));
+    if (net_act_size(anchor, theirs.act[0]) != net_act_size(&s->net, t.act[0]))
+        return err(ERR_CONFIG,
+                   "stage '%s': the discriminator's layer has another size in its anchor", c->name);
     if (c->discriminator_rate > 0)
         s->optim.factor[ROLE_DISCRIMINATOR] = c->discriminator_rate / c->rate;
     if (c->beta1 < 0)
@@ -55,8 +59,11 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
     const struct aux *d = stage_aux(m->stage, "discriminator");
     int n = spec->n_source > spec->n_target ? spec->n_source : spec->n_target;
     size_t watch, labels;
+    struct taps theirs;
 
-    taps_find(m->stage, &m->taps);
+    taps_find(m->stage, m->net, &m->taps);
+    taps_find(m->stage, m->anchor_net, &theirs);
+    m->anchor_act = theirs.act[0];
     tape_init(&m->target_tape, m->net, spec->n_target, TAPE_GRADIENT,
               tape_scratch(m->net, spec->n_target, arena), arena);
     batch_init_anchor(m, spec->n_source, arena);
@@ -91,8 +98,8 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
     return d->loss->value(b, d->n_out, y);
 }
 
-double adversary_grad(struct method *m, const struct episode *ep, const real *theta,
-                      double encoder, double discriminator, real *grad, struct tally *tally)
+double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
+                      double discriminator, real *grad, struct tally *tally)
 {
     const struct aux *p = stage_aux(m->stage, "discriminator");
     const struct net *d = &p->net;
@@ -103,7 +110,7 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
     double loss, deceived;
 
     batch_anchor(m, &ep->source);
-    b = all_of(m, SOURCE, ep->source.n, m->anchor_tape.act[act].v);
+    b = all_of(m, SOURCE, ep->source.n, m->anchor_tape.act[m->anchor_act].v);
     net_forward(d, w, &b, &m->part_tape);
     tally->v[TALLY_DISCRIMINATOR_SOURCE] +=
         d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->part_tape));

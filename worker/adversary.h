@@ -13,8 +13,8 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
 
 /* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D for the
  * discriminator's. Tally: TALLY_DISCRIMINATOR_*, as means. Returns L_M; not finite where a loss is not. */
-double adversary_grad(struct method *m, const struct episode *ep, const real *theta,
-                      double encoder, double discriminator, real *grad, struct tally *tally);
+double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
+                      double discriminator, real *grad, struct tally *tally);
 
 /* ---- watch.c ---- */
 

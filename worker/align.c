@@ -15,17 +15,17 @@ static void tap_insert(struct taps *t, int act)
     t->act[i] = act;
 }
 
-int taps_find(const struct stage *s, struct taps *t)
+int taps_find(const struct stage *s, const struct net *net, struct taps *t)
 {
     const struct strings *layers = &s->config->layers;
 
     *t = (struct taps){0};
     if (layers->n == 0)
-        tap_insert(t, net_features(&s->net));
+        tap_insert(t, net_features(net));
     if (layers->n > TAPS_MAX)
         return err(ERR_CONFIG, "stage '%s': more than %d layers", s->config->name, TAPS_MAX);
     for (int i = 0; i < layers->n; i++) {
-        int act = net_tap(&s->net, layers->items[i]);
+        int act = net_tap(net, layers->items[i]);
 
         if (act == 0)
             return err(ERR_CONFIG, "stage '%s': the model has no layer '%s'", s->config->name,
@@ -43,7 +43,7 @@ int align_plan(const struct align *a, struct stage *s)
     if (s->batch < least || s->target_batch < least)
         return err(ERR_CONFIG, "stage '%s': method '%s' needs batches of at least %u samples",
                    s->config->name, s->config->method, least);
-    return taps_find(s, &t);
+    return taps_find(s, &s->net, &t);
 }
 
 void align_init(const struct align *a, struct method *m, const struct method_spec *spec,
@@ -52,7 +52,7 @@ void align_init(const struct align *a, struct method *m, const struct method_spe
     size_t most = 0;
 
     batch_init(m, spec, arena);
-    taps_find(m->stage, &m->taps);
+    taps_find(m->stage, m->net, &m->taps);
     for (int i = 0; i < m->taps.n; i++) {
         size_t d = net_act_size(m->net, m->taps.act[i]);
         size_t need = a->ops->scratch(&a->spec, spec->n_source, spec->n_target, (int)d);
@@ -76,16 +76,16 @@ static double compare(const struct align *a, struct method *m, const struct epis
         size_t d = net_act_size(m->net, act);
 
         sum += a->ops->value_grad(&a->spec, ns, nt, (int)d, m->source_tape.act[act].v,
-                                  m->target_tape.act[act].v, m->taps.source[i],
-                                  m->taps.target[i], m->scratch);
+                                  m->target_tape.act[act].v, m->taps.source[i], m->taps.target[i],
+                                  m->scratch);
         vec_scale((size_t)ns * d, weight, m->taps.source[i]);
         vec_scale((size_t)nt * d, weight, m->taps.target[i]);
     }
     return sum;
 }
 
-int align_grad(const struct align *a, struct method *m, const struct episode *ep,
-               const real *theta, real *grad, struct tally *tally)
+int align_grad(const struct align *a, struct method *m, const struct episode *ep, const real *theta,
+               real *grad, struct tally *tally)
 {
     double weight = stage_weight(m->stage, ep->round), loss, distance;
     struct inlet source[TAPS_MAX + 1] = {{m->net->n_layers, m->g_outputs}}, target[TAPS_MAX];

@@ -15,11 +15,11 @@ struct align {
 int align_plan(const struct align *a, struct stage *s); /* ERR_CONFIG: layers, sizes of batches */
 void align_init(const struct align *a, struct method *m, const struct method_spec *spec,
                 struct arena *arena);
-int align_grad(const struct align *a, struct method *m, const struct episode *ep,
-               const real *theta, real *grad, struct tally *tally);
+int align_grad(const struct align *a, struct method *m, const struct episode *ep, const real *theta,
+               real *grad, struct tally *tally);
 
-/* The activations that stage.layers names, or the head's input, highest first. ERR_CONFIG for a layer that is not
- * there. */
-int taps_find(const struct stage *s, struct taps *t);
+/* The activations of net, the stage's or its anchor's, that stage.layers names, or the head's input, highest first.
+ * ERR_CONFIG for a layer that is not there. */
+int taps_find(const struct stage *s, const struct net *net, struct taps *t);
 
 #endif

@@ -75,7 +75,8 @@ void engine_close(struct engine *e)
     *e = (struct engine){0};
 }
 
-void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose, const real *anchor)
+void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
+                  const real *anchor)
 {
     if (e->stage != stage) {
         arena_reset(&e->arena, 0);
@@ -86,9 +87,20 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
     e->total = total_begin(e->words, purpose != PURPOSE_TRAIN || stage->steps ? 0 : stage->block.n);
 }
 
-static const struct data *data_of(const struct engine *e, uint32_t i)
+static bool is_among(uint32_t data, const int *list, int n)
 {
-    return i < (uint32_t)e->setup->n_data && e->setup->data[i].ops ? &e->setup->data[i] : NULL;
+    for (int i = 0; i < n; i++)
+        if (list[i] >= 0 && data == (uint32_t)list[i])
+            return true;
+    return false;
+}
+
+/* A section that the stage draws from, whose samples and classes therefore fit. */
+static bool has_data(const struct stage *s, uint32_t data, enum purpose purpose)
+{
+    if (purpose == PURPOSE_EVALUATE)
+        return is_among(data, s->evaluate_data, s->n_evaluate);
+    return is_among(data, &s->data, 1);
 }
 
 static int check_episode(const struct engine *e, const struct task *t, enum purpose purpose)
@@ -100,10 +112,9 @@ static int check_episode(const struct engine *e, const struct task *t, enum purp
 
     if (t->way == size.way && t->shot == size.shot && t->query == query)
         return 0;
-    return err(ERR_DATA,
-               "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
-               t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way, size.shot,
-               query);
+    return err(
+        ERR_DATA, "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
+        t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way, size.shot, query);
 }
 
 /* The samples that a batch task may have: of the source at most, of the target exactly. */
@@ -120,7 +131,7 @@ static int check_batch(const struct engine *e, const struct task *t, enum purpos
     struct task_size size = batch_size(e->stage, purpose);
     uint32_t least = purpose == PURPOSE_EVALUATE ? 1 : size.source;
 
-    if (size.targets && !data_of(e, t->target))
+    if (size.targets && !is_among(t->target, e->stage->target, e->stage->n_targets))
         return err(ERR_DATA, "task %u of round %u names data %u, which is not here", t->slot,
                    t->round, t->target);
     if (t->n_source >= least && t->n_source <= size.source && t->n_targets == size.targets &&
@@ -142,7 +153,7 @@ static int check_task(const struct engine *e, const struct task *t, enum purpose
 {
     const struct stage *s = e->stage;
 
-    if (!data_of(e, t->data) || t->stage != (uint32_t)s->index ||
+    if (!has_data(s, t->data, purpose) || t->stage != (uint32_t)s->index ||
         (purpose == PURPOSE_WATCH && !e->method.ops->watch))
         return err(ERR_DATA, "task %u of round %u names stage %u and data %u, which are not here",
                    t->slot, t->round, t->stage, t->data);

@@ -16,10 +16,10 @@ struct engine {
     struct method method;
     struct total total;
     struct tally tally;
-    bool failed;    /* the last task was set aside */
+    bool failed;                  /* the last task was set aside */
     const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */
-    int64_t *words; /* of total */
-    real *gradient; /* (P of a block) */
+    int64_t *words;               /* of total */
+    real *gradient;               /* (P of a block) */
 };
 
 /* Bytes of work space that any stage of the configuration needs, per thread. */
@@ -31,7 +31,8 @@ void engine_close(struct engine *e);
 
 /* Lays the work space out for a stage and clears the total: once per round, before its tasks. anchor: the parameters
  * of the stage's anchor, borrowed; NULL where it has none. */
-void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose, const real *anchor);
+void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
+                  const real *anchor);
 
 /* Checks that the task fits the stage and the data, reads its samples, and adds its contribution at
  * theta (training) or what it measures (theta is one block) to e->total. A task that is not finite or beyond the

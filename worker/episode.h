@@ -9,11 +9,11 @@
 
 struct episode {
     uint64_t seed;
-    uint32_t round, slot, pass;    /* of the task; the step of a task of several */
-    struct batch support, query;   /* a few-shot task's; point into the buffers below */
-    struct batch source, target;   /* a batch task's: target has no labels */
-    real *x[4], *goal[2];          /* support, query, source, target; regression targets */
-    int *label[3];                 /* none for the target */
+    uint32_t round, slot, pass;  /* of the task; the step of a task of several */
+    struct batch support, query; /* a few-shot task's; point into the buffers below */
+    struct batch source, target; /* a batch task's: target has no labels */
+    real *x[4], *goal[2];        /* support, query, source, target; regression targets */
+    int *label[3];               /* none for the target */
 };
 
 /* Takes room for few-shot tasks up to the given size, and for batches of size.source and size.targets. */

@@ -36,6 +36,7 @@ struct method {
     /* A method's own, as its init takes them: passes of the network over the batches, of the anchor's, of the part's. */
     struct tape source_tape, target_tape, anchor_tape, part_tape;
     struct taps taps;
+    int anchor_act; /* the adversary's: the same activation in the anchor's network, which may have dropout */
     real *g_outputs, *g_features, *g_part, *spare; /* gradients on the way; (P) that nobody reads */
     double *scratch;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 
 static void note_error(struct pool *p, int code)
@@ -69,6 +70,14 @@ static void settle_carry(struct pool *p, const struct seat *seat, struct carry *
         p->carried += XXH64(carry->state, n, carry->slot);
 }
 
+static void note_work(struct pool *p, const struct seat *seat, double took)
+{
+    p->worked.tasks++;
+    p->worked.seconds += took;
+    if (p->purpose == PURPOSE_TRAIN)
+        p->worked.operations += method_flops(&seat->engine->method);
+}
+
 /* Runs the queue's first task outside the lock. */
 static void pool_take(struct pool *p, const struct seat *seat)
 {
@@ -80,8 +89,11 @@ static void pool_take(struct pool *p, const struct seat *seat)
     p->waiting--;
     p->running++;
     pthread_mutex_unlock(&p->mutex);
+    double begun = clock_seconds();
     int code = run_task(p, seat, carry);
+    double took = clock_seconds() - begun;
     pthread_mutex_lock(&p->mutex);
+    note_work(p, seat, took);
     settle_carry(p, seat, carry);
     note_error(p, code);
     note_failed(p, seat);
@@ -348,6 +360,16 @@ void pool_collect(struct pool *p, struct total *t)
 {
     for (int i = 0; i < p->n_threads; i++)
         total_merge(t, p->engines[i].words);
+}
+
+struct worked pool_worked(struct pool *p)
+{
+    struct worked w;
+
+    pthread_mutex_lock(&p->mutex);
+    w = p->worked;
+    pthread_mutex_unlock(&p->mutex);
+    return w;
 }
 
 uint64_t pool_mark(const struct pool *p)

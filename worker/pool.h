@@ -18,6 +18,11 @@ struct carry { /* the state of a task that steps its own block */
     real *state; /* in the arena of states */
 };
 
+struct worked { /* by all threads together */
+    uint64_t tasks;
+    double seconds, operations; /* computing; useful floating-point operations of training */
+};
+
 struct pool {
     const struct setup *setup; /* borrowed */
     struct comm *comm;         /* poked whenever a task is done */
@@ -41,8 +46,9 @@ struct pool {
     bool ending;
     const struct stage *stage;
     const real *theta, *anchor;
-    int code;        /* the first error of a task, 0: none */
-    char error[512]; /* its sentence */
+    struct worked worked; /* since the pool was opened */
+    int code;             /* the first error of a task, 0: none */
+    char error[512];      /* its sentence */
 };
 
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
@@ -76,6 +82,7 @@ struct slots pool_failed(struct pool *p);
 
 /* Adds the threads' totals to t. Nothing may be waiting or running. */
 void pool_collect(struct pool *p, struct total *t);
+struct worked pool_worked(struct pool *p);
 uint64_t pool_mark(const struct pool *p); /* total_mark of their sum, and of the states stepped */
 
 /* Compute threads of this rank: the configured number, or the cores it may use, shared with the

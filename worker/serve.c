@@ -19,7 +19,8 @@ enum {
     START_LIMIT = 600, /* seconds to wait for a configuration */
 };
 
-#define PATIENCE 0.02 /* seconds with nothing to do after which this rank reports so */
+#define REPORT_EVERY 1.0 /* seconds */
+#define PATIENCE 0.02    /* seconds with nothing to do after which this rank reports so */
 
 struct worker {
     struct comm *comm; /* borrowed */
@@ -31,6 +32,7 @@ struct worker {
     struct buffer out;
     double heard, spoke; /* clock of the last message from, to the coordinator */
     double limit;        /* seconds of silence allowed */
+    double opened, told; /* clocks: ready; the last report of what was done */
 
     struct header round; /* of the round at hand */
     bool open;           /* there is one */
@@ -39,10 +41,10 @@ struct worker {
     int n_reported;      /* of those, reported as done; -1: no report yet */
     double idle_since;   /* clock, while all of them are done; 0: they are not */
     int parent, n_children, n_sums;
-    bool summed;    /* the sum of this tree is sent */
+    bool summed;          /* the sum of this tree is sent */
     real *theta, *anchor; /* owned (largest P), (largest anchor) */
     int anchored;         /* stage whose anchor that is; -1: none */
-    int64_t *words; /* owned: of total */
+    int64_t *words;       /* owned: of total */
     struct total total;
     bool ended, lost; /* the coordinator has said bye, after a loss */
 };
@@ -124,6 +126,7 @@ static int worker_prepare(struct worker *w, const struct message *m)
     TRY(pool_open(&w->pool, &w->setup, pool_threads(&w->config.cluster, machine_ranks_beside()),
                   w->comm));
     w->ready = true;
+    w->opened = w->told = clock_seconds();
     return 0;
 }
 
@@ -184,7 +187,8 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
         return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
                    head + (n + m->h.anchor) * sizeof(real));
-    if (anchor && m->h.purpose != PURPOSE_EVALUATE && m->h.anchor == 0 && w->anchored != stage->index)
+    if (anchor && m->h.purpose != PURPOSE_EVALUATE && m->h.anchor == 0 &&
+        w->anchored != stage->index)
         return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
     memcpy(w->theta, body + head, n * sizeof(real));
     if (m->h.anchor != 0) {
@@ -308,11 +312,8 @@ static const struct {
     enum message_kind kind;
     int (*act)(struct worker *w, const struct message *m);
 } acts[] = {
-    {MESSAGE_PARAMS, on_params},
-    {MESSAGE_STATE, on_state},
-    {MESSAGE_TASKS, on_tasks},
-    {MESSAGE_GATHER, on_gather},
-    {MESSAGE_SUM, on_sum},
+    {MESSAGE_PARAMS, on_params}, {MESSAGE_STATE, on_state}, {MESSAGE_TASKS, on_tasks},
+    {MESSAGE_GATHER, on_gather}, {MESSAGE_SUM, on_sum},
 };
 
 static int on_message(struct worker *w, const struct message *m)
@@ -404,6 +405,17 @@ static int advance(struct worker *w)
     return 0;
 }
 
+static int tell_work(struct worker *w, double now)
+{
+    struct worked done = pool_worked(&w->pool);
+    struct alive a = {done.tasks, now - w->opened, done.seconds, done.operations,
+                      machine_resident_mib()};
+
+    w->told = now;
+    TRY(wire_pack_alive(&a, &w->out));
+    return say_buffer(w, MESSAGE_ALIVE);
+}
+
 /* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped for a
  * while judges nobody by it. */
 static int keep_alive(struct worker *w, double *looked)
@@ -415,6 +427,8 @@ static int keep_alive(struct worker *w, double *looked)
     *looked = now;
     if (now - w->heard > w->limit)
         return err(ERR_LOST, "the coordinator has been silent for %.0f s", now - w->heard);
+    if (w->ready && now - w->told > REPORT_EVERY)
+        return tell_work(w, now);
     if (w->ready && now - w->spoke > w->config.cluster.lease / 4)
         return say(w, 0, MESSAGE_ALIVE, NULL, 0);
     return 0;

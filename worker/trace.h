@@ -17,8 +17,9 @@ enum trace_kind {
 };
 
 struct trace_sample {
-    const char *batch; /* "source", "target": id is its place in file order; NULL: of a few-shot task */
-    bool support;      /* else query */
+    const char
+        *batch;   /* "source", "target": id is its place in file order; NULL: of a few-shot task */
+    bool support; /* else query */
     int position; /* class k of the task, its i-th sample: k * each + i */
     uint32_t class_id, id, turns;
 };

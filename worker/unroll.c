@@ -13,8 +13,7 @@ real *unroll_rates(const struct net *net, double rate, struct arena *arena)
 
     for (int i = 0; i < l->n_segments && rates; i++)
         for (size_t k = 0; k < l->segments[i].n; k++)
-            rates[l->segments[i].offset + k] =
-                l->segments[i].role == ROLE_STAT ? 0 : (real)rate;
+            rates[l->segments[i].offset + k] = l->segments[i].role == ROLE_STAT ? 0 : (real)rate;
     return rates;
 }
 

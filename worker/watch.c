@@ -142,7 +142,7 @@ int adversary_watch(struct method *m, const struct episode *ep, const real *thet
     anchor_classes(m, &target, classes);
     add_target(m, &target, theta, classes, w);
     add_source(m, &source, w);
-    fs = m->anchor_tape.act[act].v, ft = m->target_tape.act[act].v;
+    fs = m->anchor_tape.act[m->anchor_act].v, ft = m->target_tape.act[act].v;
     w[WATCH_DISCREPANCY] += discrepancy_find("mmd")->value_grad(
         &spread, n, n, (int)features_size(m), fs, ft, NULL, NULL, m->scratch);
     w[WATCH_DISCRIMINATOR_SOURCE] += taken_for_source(m, theta, n, fs);

@@ -152,8 +152,24 @@ static void try_failed(const uint8_t *bytes, size_t n)
     same_release(&first, &second);
 }
 
+static void try_alive(const uint8_t *bytes, size_t n)
+{
+    struct buffer first = {0}, second = {0};
+    struct alive a;
+    int code = wire_unpack_alive(bytes, n, &a);
+
+    if (code < 0) {
+        EXPECT_REFUSAL(code, ERR_DATA);
+        return;
+    }
+    EXPECT(wire_pack_alive(&a, &first) == 0);
+    EXPECT(wire_unpack_alive(first.bytes, first.n, &a) == 0);
+    EXPECT(wire_pack_alive(&a, &second) == 0);
+    same_release(&first, &second);
+}
+
 static void (*const messages[])(const uint8_t *bytes, size_t n) = {
-    try_tasks, try_task, try_hello, try_welcome, try_bye, try_done, try_failed,
+    try_tasks, try_task, try_hello, try_welcome, try_bye, try_done, try_failed, try_alive,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -233,6 +233,10 @@ def put_messages():
     put("wire", "tasks", b"\0" + field(1, task(2, 1, 3)) + field(1, task(5, 1, 1)) + field(2, 1))
     put("wire", "tasks-last", b"\0" + field(2, 1))
     put("wire", "task", b"\1" + task(5, 2, 3))
+    batches = field(14, 2) + field(15, bytes(range(8))) + field(16, bytes(range(6)))
+    put("wire", "task-batches", b"\1" + field(3, 7) + batches)
+    put("wire", "task-both", b"\1" + task(5, 2, 3) + batches)
+    put("wire", "tasks-batches", b"\0" + field(1, batches) + field(1, batches) + field(2, 1))
     put("wire", "task-wrong", b"\1" + task(5, 2, 3).replace(field(6, 5), field(6, 4)))
     put("wire", "task-unpacked", b"\1" + field(6, 2) + b"".join(field(n, 1) for n in (9, 9, 10, 10)))
     put("wire", "hello", b"\2" + b"".join(field(n, v) for n, v in hello))
@@ -240,6 +244,7 @@ def put_messages():
     put("wire", "done", b"\5" + field(1, 17) + b"\x11" + bytes(range(1, 9)))
     put("wire", "failed", b"\6" + field(1, b"\3\7\x0b") + field(2, 5))
     put("wire", "bye", b"\4" + field(1, 14) + field(2, "a rank was lost"))
+    put("wire", "alive", b"\7" + field(1, 9) + b"".join(bytes([n << 3 | 1]) + struct.pack("<d", n) for n in (2, 3, 4, 5)))
 
 
 def put_observe():
@@ -264,5 +269,13 @@ def put_observe():
                                   event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
 
 
-for write in put_observe, put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages:
+def put_stream():
+    key = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
+    put("stream", "secret", f"\0metaloop-secret-key {key}\n")
+    put("stream", "public", f"\1# observers\n\nmetaloop-public-key {key}\nmetaloop-public-key {key[::-1]} \r\n")
+    put("stream", "short", f"\1metaloop-public-key {key[:39]}\n")
+    put("stream", "text", "\2warning: rank 3 on host 'größe' \U0001f600".encode() + b"\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xff")
+
+
+for write in put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages, put_stream, put_observe:
     write()

@@ -26,7 +26,12 @@ static int adda_grad(struct method *m, const struct episode *ep, const real *the
 const struct method_ops method_adda = {
     .name = "adda",
     .summary = "an encoder for the target that a discriminator takes for the source's (Tzeng 2017)",
-    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .anchor = true, .inherits = true, .adapts = true, .keeps_best = true, .plan = adda_plan},
+    .form = {.draws = DRAW_SOURCE | DRAW_TARGET,
+             .anchor = true,
+             .inherits = true,
+             .adapts = true,
+             .keeps_best = true,
+             .plan = adda_plan},
     .init = adversary_init,
     .grad = adda_grad,
     .watch = adversary_watch,

@@ -2,6 +2,8 @@
  * to predict a teacher's hint layer; `kd` is the second.
  *     loss = mean |hint(x) - regressor(guided(x))|^2 / 2                               math.md (7.8) */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "core/loss/distill.h"
@@ -13,21 +15,40 @@ static int hint_act(const struct stage *s, const struct net *teacher)
     const char *hint = s->config->hint;
     int act = *hint ? net_tap(teacher, hint) : net_features(teacher);
 
-    return act ? act : err(ERR_CONFIG, "stage '%s': the teacher has no layer '%s'",
-                           s->config->name, hint);
+    return act ? act
+               : err(ERR_CONFIG, "stage '%s': the teacher has no layer '%s'", s->config->name,
+                     hint);
 }
 
-/* From features to features a dense layer, from map to map a convolution without padding. */
+/* What made an activation not linear in the layer below it, "relu" or "tanh"; "": nothing did. */
+static const char *nonlinearity(const struct net *net, int act)
+{
+    for (int i = act - 1; i >= 0; i--) {
+        const char *name = net->layers[i].ops->name;
+
+        if (strcmp(name, "relu") == 0 || strcmp(name, "batchnorm_relu") == 0)
+            return "relu";
+        if (strcmp(name, "tanh") == 0)
+            return "tanh";
+        if (net->layers[i].n_w > 0)
+            break;
+    }
+    return "";
+}
+
+/* From features to features a dense layer, from map to map a convolution without padding; then the hint's
+ * nonlinearity (section 2.2). */
 static int fitnet_plan(struct stage *s, const struct setup *setup)
 {
     const struct net *teacher = &setup->stages[s->anchor].net;
-    struct layer_spec spec = {.type = "dense", .head = true, .bias = true};
+    struct layer_spec specs[2] = {{.type = "dense", .head = true, .bias = true}};
+    const char *last;
     struct shape from, to;
     struct taps t;
     int act = hint_act(s, teacher);
 
     TRY(act);
-    TRY(taps_find(s, &t));
+    TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
         return err(ERR_CONFIG, "stage '%s': one layer is guided", s->config->name);
     from = s->net.layers[t.act[0] - 1].out, to = teacher->layers[act - 1].out;
@@ -37,16 +58,22 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
                    "%d x %d",
                    s->config->name, from.h, from.w, to.h, to.w);
     if (from.h > 1)
-        spec = (struct layer_spec){.type = "conv", .filters = to.c, .kernel = from.h - to.h + 1,
-                                   .stride = 1, .bias = true};
-    return stage_add(s, "regressor", ROLE_REGRESSOR, &spec, 1, from, (int)shape_size(to), "mse");
+        specs[0] = (struct layer_spec){.type = "conv",
+                                       .filters = to.c,
+                                       .kernel = from.h - to.h + 1,
+                                       .stride = 1,
+                                       .bias = true};
+    last = nonlinearity(teacher, act);
+    snprintf(specs[1].type, sizeof specs[1].type, "%s", last);
+    return stage_add(s, "regressor", ROLE_REGRESSOR, specs, *last ? 2 : 1, from,
+                     (int)shape_size(to), "mse");
 }
 
 static void fitnet_init(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
 
-    taps_find(m->stage, &m->taps);
+    taps_find(m->stage, m->net, &m->taps);
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_part(m, p, spec->n_source, arena);

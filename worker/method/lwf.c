@@ -33,12 +33,13 @@ static void scale(size_t n, double by, real *x)
         x[i] = (real)(x[i] * by);
 }
 
-/* The old outputs' term, its gradient into the old head and m->g_features. */
-static double keep_old(struct method *m, int n, const real *theta, const real *recorded, real *grad)
+/* The old outputs' term; weight times its gradient into the old head and m->g_features. */
+static double keep_old(struct method *m, int n, const real *theta, const real *recorded,
+                       double weight, real *grad)
 {
     const struct aux *p = stage_aux(m->stage, "old");
     const struct net *old = &p->net;
-    double t = m->stage->config->temperature, weight = m->stage->config->weight;
+    double t = m->stage->config->temperature;
     struct batch features = {.n = n, .x = m->source_tape.act[net_features(m->net)].v};
     const real *y = net_forward(old, theta + p->offset, &features, &m->part_tape);
     struct inlet top = {old->n_layers, m->g_part};
@@ -47,22 +48,23 @@ static double keep_old(struct method *m, int n, const real *theta, const real *r
     scale((size_t)(n * old->n_out), weight, m->g_part);
     net_backward_from(old, theta + p->offset, n, &m->part_tape, &top, 1, grad + p->offset,
                       m->g_features);
-    return weight * distill_value(n, old->n_out, t, y, recorded);
+    return distill_value(n, old->n_out, t, y, recorded);
 }
 
 static int lwf_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
                     struct tally *tally)
 {
     const real *recorded = batch_anchor(m, &ep->source);
-    double loss = batch_supervise(
-        m, &ep->source, batch_forward(m, ep, &ep->source, theta, &m->source_tape), tally);
-    double kept = keep_old(m, ep->source.n, theta, recorded, grad);
+    double loss = batch_supervise(m, &ep->source,
+                                  batch_forward(m, ep, &ep->source, theta, &m->source_tape), tally);
+    double weight = stage_weight(m->stage, ep->round);
+    double kept = keep_old(m, ep->source.n, theta, recorded, weight, grad);
     struct inlet inlets[] = {{m->net->n_layers, m->g_outputs},
                              {net_features(m->net), m->g_features}};
 
     if (!isfinite(loss) || !isfinite(kept))
         return err(ERR_NONFINITE, "the loss is not finite");
-    tally->v[TALLY_LOSS] += kept;
+    tally->v[TALLY_LOSS] += weight * kept;
     tally->v[TALLY_DISCREPANCY] += kept;
     net_backward_from(m->net, theta, ep->source.n, &m->source_tape, inlets, 2, grad, NULL);
     return 0;

@@ -7,8 +7,8 @@ extern const struct method_ops method_adda, method_coral, method_dan, method_fin
     method_fitnet, method_fomaml, method_joint, method_kd, method_lwf, method_maml, method_pretrain;
 
 const struct method_ops *const method_table[] = {
-    &method_maml,  &method_fomaml, &method_pretrain, &method_finetune, &method_dan, &method_coral,
-    &method_adda,  &method_joint,  &method_lwf,      &method_kd,       &method_fitnet, NULL};
+    &method_maml, &method_fomaml, &method_pretrain, &method_finetune, &method_dan,    &method_coral,
+    &method_adda, &method_joint,  &method_lwf,      &method_kd,       &method_fitnet, NULL};
 
 const struct method_ops *method_find(const char *name)
 {

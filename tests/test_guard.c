@@ -1,0 +1,147 @@
+/* test_guard.c - what the guard says of an adaptation, from sums that are made up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "coordinator/guard.h"
+#include "core/metric.h"
+
+enum { C = 4, SAMPLES = 1000 };
+
+static struct stage stage = {.net = {.n_out = C}};
+
+/* Sums of a target whose classes are told apart as surely and in the same shares as the source's. */
+static void healthy(double *w)
+{
+    memset(w, 0, (TALLY_N - TALLY_CURVE) * sizeof *w);
+    w[WATCH_SAMPLES] = SAMPLES;
+    w[WATCH_ENTROPY] = 0.1 * SAMPLES;
+    w[WATCH_AGREE] = 0.8 * SAMPLES;
+    w[WATCH_SURE] = 0.6 * SAMPLES;
+    w[WATCH_DISCREPANCY] = 8 * 0.05;
+    w[WATCH_DISCRIMINATOR_SOURCE] = 0.6 * SAMPLES;
+    w[WATCH_DISCRIMINATOR_TARGET] = 0.5 * SAMPLES;
+    for (int k = 0; k < C; k++) {
+        w[WATCH_CLASSES + k] = w[WATCH_CLASSES + C + k] = (double)SAMPLES / C;
+        w[WATCH_CLASSES + 2 * C + k * C + k] = 0.6 * SAMPLES / C;
+    }
+}
+
+static struct look judge(const double *w)
+{
+    struct look l;
+
+    guard_judge(&stage, w, 8, &l);
+    return l;
+}
+
+static void no_alarm(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE];
+    struct look l;
+
+    (void)state;
+    healthy(w);
+    l = judge(w);
+    assert_int_equal(l.alarms, 0);
+    assert_true(l.score > 1.28 && l.score < 1.29); /* log 4 - 0.1 */
+    assert_true(l.prior < 1e-12 && l.agreement == 0.8 && l.discrepancy == 0.05);
+}
+
+static void collapse(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE];
+    struct look l;
+
+    (void)state;
+    healthy(w);
+    for (int k = 0; k < C; k++)
+        w[WATCH_CLASSES + k] = k == 2 ? 0.97 * SAMPLES : 0.01 * SAMPLES;
+    l = judge(w);
+    assert_int_equal(l.alarms, ALARM_COLLAPSE);
+    assert_true(l.score < 0); /* sure of one class is no merit */
+}
+
+/* The shares stay and every answer is sure: the score alone sees nothing. */
+static void swap(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE], well;
+    double *moved = w + WATCH_CLASSES + 2 * C;
+    struct look l;
+
+    (void)state;
+    healthy(w);
+    well = judge(w).score;
+    moved[0 * C + 0] = moved[1 * C + 1] = 10;
+    moved[0 * C + 1] = moved[1 * C + 0] = 140;
+    l = judge(w);
+    assert_int_equal(l.alarms, ALARM_SWAP);
+    assert_true(l.score == well);
+}
+
+/* A few samples of a class say nothing of it. */
+static void few_that_moved(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE];
+    double *moved = w + WATCH_CLASSES + 2 * C;
+
+    (void)state;
+    healthy(w);
+    moved[3 * C + 3] = 2;
+    moved[3 * C + 1] = 5;
+    assert_int_equal(judge(w).alarms, 0);
+}
+
+static void other_shares(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE], well;
+
+    (void)state;
+    healthy(w);
+    well = judge(w).score;
+    w[WATCH_CLASSES + 0] = 0.45 * SAMPLES, w[WATCH_CLASSES + 1] = 0.05 * SAMPLES;
+    assert_int_equal(judge(w).alarms, 0);
+    assert_true(judge(w).score < well - 0.2);
+}
+
+static void discriminator(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE];
+
+    (void)state;
+    healthy(w);
+    w[WATCH_DISCRIMINATOR_SOURCE] = w[WATCH_DISCRIMINATOR_TARGET] = 0.99 * SAMPLES;
+    assert_int_equal(judge(w).alarms, ALARM_DISCRIMINATOR);
+    w[WATCH_DISCRIMINATOR_SOURCE] = w[WATCH_DISCRIMINATOR_TARGET] = 0.01 * SAMPLES;
+    assert_int_equal(judge(w).alarms, ALARM_DISCRIMINATOR);
+    w[WATCH_DISCRIMINATOR_TARGET] = 0.99 * SAMPLES; /* calls everything the target's */
+    assert_int_equal(judge(w).alarms, 0);
+}
+
+/* Without fixed classes the features' discrepancy is what is left to judge by. */
+static void few_shot(void **state)
+{
+    double w[TALLY_N - TALLY_CURVE];
+
+    (void)state;
+    healthy(w);
+    stage.few_shot = true;
+    assert_true(judge(w).score == -0.05);
+    stage.few_shot = false;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_alarm),     cmocka_unit_test(collapse),
+        cmocka_unit_test(swap),         cmocka_unit_test(few_that_moved),
+        cmocka_unit_test(other_shares), cmocka_unit_test(discriminator),
+        cmocka_unit_test(few_shot),
+    };
+
+    return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
+}

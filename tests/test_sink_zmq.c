@@ -1,0 +1,182 @@
+/* test_sink_zmq.c - the sink itself: it waits for nobody, and what it could not take is missed in public. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <zmq.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "proto/metaloop.pb-c.h"
+#include "proto/sink_zmq.h"
+
+enum { EVENTS = 100000 };
+
+static char endpoint[64], empty[] = "";
+
+/* At a port that nobody has; the process id spreads those who try. */
+static void open_sink(struct sink *s)
+{
+    for (int port = 32001 + 2 * (getpid() % 900); port < 60000; port += 2) {
+        struct metrics_config c = {endpoint, empty, empty, empty, false};
+        bool busy;
+
+        snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
+        assert_int_equal(sink_open_zmq(s, &c, "run", &busy) < 0, 0);
+        if (!busy)
+            return;
+        sink_close(s);
+    }
+    fail_msg("no port is free");
+}
+
+static void *subscribe(void *context)
+{
+    void *s = zmq_socket(context, ZMQ_SUB);
+    int none = 0, limit = 20000;
+
+    zmq_setsockopt(s, ZMQ_RCVHWM, &none, sizeof none);
+    zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none);
+    zmq_setsockopt(s, ZMQ_RCVTIMEO, &limit, sizeof limit);
+    zmq_setsockopt(s, ZMQ_SUBSCRIBE, "", 0);
+    assert_int_equal(zmq_connect(s, endpoint), 0);
+    return s;
+}
+
+/* The next event, whose topic is the kind it holds; NULL within 20 s. */
+static Metaloop__Event *receive(void *s)
+{
+    char topic[32];
+    uint8_t bytes[4096];
+    int n = zmq_recv(s, topic, sizeof topic, 0),
+        m = n < 0 ? -1 : zmq_recv(s, bytes, sizeof bytes, 0);
+    Metaloop__Event *e = m < 0 ? NULL : metaloop__event__unpack(NULL, (size_t)m, bytes);
+    const ProtobufCFieldDescriptor *d;
+
+    if (!e)
+        return NULL;
+    d = protobuf_c_message_descriptor_get_field(e->base.descriptor, e->what_case);
+    assert_true(strlen(d->name) == (size_t)n && memcmp(d->name, topic, (size_t)n) == 0);
+    return e;
+}
+
+static void emit_round(struct sink *s, int i)
+{
+    const struct field fields[] = {
+        TEXT("stage", "meta"), INTEGER("round", i), NUMBER("loss", i), {0}};
+
+    sink_emit(s, "round", fields);
+}
+
+static void await_heartbeat(void *s)
+{
+    bool found = false;
+
+    while (!found) {
+        Metaloop__Event *e = receive(s);
+
+        assert_non_null(e);
+        found = e->what_case == METALOOP__EVENT__WHAT_HEARTBEAT;
+        metaloop__event__free_unpacked(e, NULL);
+    }
+}
+
+static void test_what_is_dropped_is_told(void **state)
+{
+    (void)state;
+    void *context = zmq_ctx_new(), *s;
+    struct sink sink;
+    uint64_t dropped = 0, told = 0;
+    double start;
+
+    open_sink(&sink);
+    s = subscribe(context);
+    await_heartbeat(s);
+    start = clock_seconds();
+    for (int i = 0; i < EVENTS; i++)
+        emit_round(&sink, i);
+    assert_true(clock_seconds() - start < 20);
+    assert_true(sink.lost > 0 && sink.lost < EVENTS);
+    while (sink.gap > 0) {
+        usleep(200000);
+        emit_round(&sink, EVENTS);
+    }
+    while (dropped < sink.lost || told < sink.lost) {
+        Metaloop__Event *e = receive(s);
+
+        assert_non_null(e);
+        if (e->what_case == METALOOP__EVENT__WHAT_HEARTBEAT)
+            dropped = e->heartbeat->dropped;
+        if (e->what_case == METALOOP__EVENT__WHAT_LOST)
+            told += e->lost->events;
+        metaloop__event__free_unpacked(e, NULL);
+        if (told < sink.lost && dropped == sink.lost)
+            break; /* this subscriber itself was too slow for the notice */
+    }
+    assert_int_equal(dropped, sink.lost);
+    sink_close(&sink);
+    zmq_close(s);
+    zmq_ctx_term(context);
+}
+
+/* What was emitted before the end arrives. */
+static void test_the_last_words(void **state)
+{
+    (void)state;
+    void *context = zmq_ctx_new(), *s;
+    const struct field fields[] = {TEXT("reason", "done"), {0}};
+    struct sink sink;
+    uint64_t seq = 0;
+    bool ended = false;
+
+    open_sink(&sink);
+    s = subscribe(context);
+    await_heartbeat(s);
+    for (int i = 0; i < 100; i++)
+        emit_round(&sink, i);
+    sink_emit(&sink, "end", fields);
+    sink_close(&sink);
+    while (!ended) {
+        Metaloop__Event *e = receive(s);
+
+        assert_non_null(e);
+        if (e->what_case != METALOOP__EVENT__WHAT_HEARTBEAT)
+            assert_int_equal(e->seq, ++seq);
+        ended = e->what_case == METALOOP__EVENT__WHAT_END;
+        metaloop__event__free_unpacked(e, NULL);
+    }
+    assert_int_equal(seq, 101);
+    zmq_close(s);
+    zmq_ctx_term(context);
+}
+
+static void test_what_event_does_not_have_is_no_crash(void **state)
+{
+    (void)state;
+    const struct field fields[] = {TEXT("no_such", "x"), {0}};
+    struct sink sink;
+
+    open_sink(&sink);
+    sink_emit(&sink, "round", fields);
+    assert_int_equal(sink.lost, 1);
+    assert_non_null(strstr(sink.error, "no_such"));
+    assert_int_equal(sink_flush(&sink), 0);
+    sink_close(&sink);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_dropped_is_told),
+        cmocka_unit_test(test_the_last_words),
+        cmocka_unit_test(test_what_event_does_not_have_is_no_crash),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
