@@ -247,6 +247,14 @@ def put_messages():
     put("wire", "alive", b"\7" + field(1, 9) + b"".join(bytes([n << 3 | 1]) + struct.pack("<d", n) for n in (2, 3, 4, 5)))
 
 
+def put_stream():
+    key = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
+    put("stream", "secret", f"\0metaloop-secret-key {key}\n")
+    put("stream", "public", f"\1# observers\n\nmetaloop-public-key {key}\nmetaloop-public-key {key[::-1]} \r\n")
+    put("stream", "short", f"\1metaloop-public-key {key[:39]}\n")
+    put("stream", "text", "\2warning: rank 3 on host 'größe' \U0001f600".encode() + b"\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xff")
+
+
 def put_observe():
     """A first byte of 0: lines of metrics.jsonl; else events of the stream, each behind two bytes of length."""
     lines = ['{"kind":"stage","stage":"meta","stage_index":0,"from_round":0,"rounds":9,"method":"maml","parameters":5,"ranks":2}',
@@ -269,13 +277,5 @@ def put_observe():
                                   event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
 
 
-def put_stream():
-    key = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
-    put("stream", "secret", f"\0metaloop-secret-key {key}\n")
-    put("stream", "public", f"\1# observers\n\nmetaloop-public-key {key}\nmetaloop-public-key {key[::-1]} \r\n")
-    put("stream", "short", f"\1metaloop-public-key {key[:39]}\n")
-    put("stream", "text", "\2warning: rank 3 on host 'größe' \U0001f600".encode() + b"\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xff")
-
-
-for write in put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages, put_stream, put_observe:
+for write in put_observe, put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages, put_stream:
     write()
