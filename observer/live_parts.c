@@ -14,7 +14,7 @@ enum {
     BEAT = 3000,
     BEAT_LIMIT = 10000,
     RETRY = 100,
-    RETRY_MAX = 1000
+    RETRY_MAX = 300
 };
 
 /* ---- kept events ---- */

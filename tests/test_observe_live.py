@@ -13,6 +13,7 @@ zmq = pytest.importorskip("zmq")
 
 import publisher
 from observing import OBSERVE, free_port
+from test_observe import RUN
 
 
 class Observer:
@@ -247,3 +248,21 @@ def test_beside_a_real_run(tmp_path, port):
         truth = [(e["round"], e["loss"]) for e in map(json.loads, f) if e["kind"] == "round"]
     for o in (early, late):
         assert [(e["round"], e["loss"]) for e in o.events("round")] == truth
+
+
+def test_every_line_of_metrics_arrives(tmp_path, port):
+    """All kinds of events that a run of MAML and ADDA writes, key by key: the schema lacks none."""
+    o = Observer(tmp_path, port)
+    o.until(lambda: "no publisher" in o.text())
+    cli.done("train", cli.small(tmp_path, RUN), "--set", "stage.meta.rounds=1000", "--set", f"metrics.endpoint=tcp://127.0.0.1:{port}")
+    assert o.process.wait(20) == 0
+    assert o.events("lost") == []
+    with open(tmp_path / "run" / "metrics.jsonl") as f:
+        lines = list(map(json.loads, f))
+    assert {"stage", "round", "adaptation", "inputs", "watch", "evaluation", "end"} <= {e["kind"] for e in lines}
+    for kind in {e["kind"] for e in lines}:
+        told = o.events(kind)
+        truth = [e for e in lines if e["kind"] == kind]
+        assert len(told) == len(truth), kind
+        for a, b in zip(told, truth):
+            assert {k: a.get(k, "not there") for k in b} == b

@@ -1,5 +1,8 @@
 """The page in a real browser: curves grow, a lost worker and the end show, dark and narrow, nothing leaves the machine."""
 import json
+import os
+import signal
+import subprocess
 import time
 
 import pytest
@@ -120,6 +123,31 @@ def test_a_run_from_its_middle_to_its_end(stream, server, browser):
     browser.until("document.body.dataset.state === 'ended'")
     assert "done" in browser.js("document.getElementById('end').innerText")
     browser.check(server.port)
+
+
+def test_a_killed_worker_of_a_real_run(tmp_path, browser):
+    """Three ranks under launch/run; one is killed: it shows as lost, the curves grow, the end shows."""
+    port = free_port()
+    conf = cli.small(tmp_path, replace={"rounds = 8 ": "rounds = 1500 ", "every = 4 ": "every = 500 ", "tasks = 6": "tasks = 12"})
+    s = Server(f"tcp://127.0.0.1:{port}")
+    browser.open(s.url)
+    run = subprocess.Popen([os.path.join(cli.ROOT, "launch", "run"), "-n", "4", "train", conf, "--set", "cluster.lease=2",
+                            "--set", f"metrics.endpoint=tcp://127.0.0.1:{port}"], env=cli.environment(), start_new_session=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        browser.until(f"stores[0] && {POINTS} > 50 && document.querySelectorAll('#workers tr').length === 4", 60)
+        with open(tmp_path / "run" / "manifest.json") as f:
+            victim = next(w for w in json.load(f)["workers"] if w["rank"] == 2)
+        os.kill(victim["pid"], signal.SIGKILL)
+        browser.until("document.querySelector('#workers tr.gone')", 60)
+        assert browser.js("document.querySelector('#workers tr.gone td').textContent") == "2"
+        points = browser.js(POINTS)
+        browser.until(f"{POINTS} > {points + 20}", 60)
+        browser.until("document.body.dataset.state === 'ended'", 100)
+        browser.check(s.port)
+    finally:
+        cli.end(run)
+        s.close()
 
 
 def test_adaptation_panel(stream, server, browser):

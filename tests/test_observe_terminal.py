@@ -23,7 +23,7 @@ class Terminal:
         self.socket, self.status = os.path.join(folder, "tmux"), os.path.join(folder, "status")
         line = " ".join(map(str, command))
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows,
-                  f"{line}; echo $? > {self.status}; stty -a > {self.status}.stty; sleep 100")
+                  f"{line}; code=$?; stty -a > {self.status}.stty; echo $code > {self.status}; sleep 100")
 
     def tmux(self, *args):
         env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
