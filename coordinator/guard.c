@@ -98,7 +98,7 @@ static bool is_swapped(int c, const double *moved, double sure)
 
 static void look_at_classes(const double *w, int c, struct look *l)
 {
-    double n = w[WATCH_SAMPLES], ours[WATCH_CLASSES_MAX], source[WATCH_CLASSES_MAX];
+    double n = w[WATCH_SAMPLES], ours[WATCH_CLASSES_MAX] = {0}, source[WATCH_CLASSES_MAX] = {0};
 
     for (int k = 0; k < c; k++)
         ours[k] = w[WATCH_CLASSES + k] / n, source[k] = w[WATCH_CLASSES + c + k] / n;
