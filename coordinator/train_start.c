@@ -15,11 +15,6 @@ const struct optim_ops *train_optim(const struct stage *s)
     return optim_find(s->optim.name);
 }
 
-#define STUCK 10.0  /* seconds that the disk may hold up the beginning of a stage */
-#define MOMENT 0.02 /* seconds between two looks at the disk at the end */
-
-enum { LAST_ATTEMPTS = 5 };
-
 static void take_vectors(struct train *t, const struct stage *s, struct arena *arena)
 {
     size_t n = s->layout.n;

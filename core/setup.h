@@ -20,7 +20,7 @@ struct aux { /* a network beside the main one */
 
 enum { AUX_MAX = 2 };
 
-/* The parameters of a stage are n_blocks blocks; a block is the network's segments, then each part's. There are several
+/* The parameters of a stage are n_blocks blocks; a block is the network's segments, then each network's beside it. There are several
  * where each target has a model of its own: the segments of a block are then named "TARGET.conv1.weight". */
 struct stage {
     const struct stage_config *config; /* borrowed */
@@ -29,7 +29,7 @@ struct stage {
     int index, data;                   /* of the stage; of its data section */
     int start, anchor;                 /* stages before it; -1: none */
     int n_targets, target[CONFIG_DATA_MAX];
-    int n_old, old[CONFIG_DATA_MAX];                /* data sections measured with the part "old" */
+    int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the network "old" */
     int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
     bool few_shot;                    /* it is measured on episodes; else on whole data sets */
     struct task_size train, evaluate; /* the largest */
@@ -79,7 +79,7 @@ int stage_add(struct stage *stage, const char *name, enum role role, const struc
               int n_specs, struct shape in, int n_out, const char *loss);
 const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
 
-/* The network that data section `data` is measured with: the old task's head for lwf, else the main one. */
+/* Whether data section `data` is of the old task, measured with its head (lwf). */
 bool stage_measures_old(const struct stage *stage, int data);
 
 /* The query size per class with which data section `data` is evaluated in this stage. */

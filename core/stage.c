@@ -121,11 +121,10 @@ static int check_shape(const struct setup *s, const struct stage *stage, const c
                own->shape.w, own->shape.c);
 }
 
-static int outputs_for(const struct setup *s, const struct stage *stage, int data)
+static int outputs_for(const struct stage *stage, int data)
 {
     const struct aux *old = stage_aux(stage, "old");
 
-    (void)s;
     return old && stage_measures_old(stage, data) ? old->net.n_out : stage->net.n_out;
 }
 
@@ -142,9 +141,9 @@ static int check_evaluated(const struct setup *s, struct stage *stage, int data)
         return 0;
     }
     TRY(check_samples(stage, d));
-    if (d->n_classes != (uint32_t)outputs_for(s, stage, data))
+    if (d->n_classes != (uint32_t)outputs_for(stage, data))
         return err(ERR_CONFIG, "evaluate.data '%s' has %u classes, stage '%s' tells %d apart",
-                   d->name, d->n_classes, stage->config->name, outputs_for(s, stage, data));
+                   d->name, d->n_classes, stage->config->name, outputs_for(stage, data));
     return 0;
 }
 

@@ -67,7 +67,7 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
     tape_init(&m->target_tape, m->net, spec->n_target, TAPE_GRADIENT,
               tape_scratch(m->net, spec->n_target, arena), arena);
     batch_init_anchor(m, spec->n_source, arena);
-    batch_init_part(m, d, n, arena);
+    batch_init_aux(m, d, n, arena);
     m->g_features = arena_reals(arena, (size_t)spec->n_target * shape_size(d->net.in));
     m->spare = arena_reals(arena, d->net.layout.n);
     watch = adversary_watch_scratch(m, spec);
@@ -89,12 +89,12 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
                         real *gx)
 {
     const struct net *d = &stage_aux(m->stage, "discriminator")->net;
-    const real *y = net_outputs(d, &m->part_tape);
-    struct inlet top = {d->n_layers, m->g_part};
+    const real *y = net_outputs(d, &m->aux_tape);
+    struct inlet top = {d->n_layers, m->g_aux};
 
-    d->loss->grad(b, d->n_out, y, m->g_part);
-    vec_scale((size_t)(b->n * d->n_out), by, m->g_part);
-    net_backward_from(d, w, b->n, &m->part_tape, &top, 1, gw, gx);
+    d->loss->grad(b, d->n_out, y, m->g_aux);
+    vec_scale((size_t)(b->n * d->n_out), by, m->g_aux);
+    net_backward_from(d, w, b->n, &m->aux_tape, &top, 1, gw, gx);
     return d->loss->value(b, d->n_out, y);
 }
 
@@ -111,16 +111,16 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
 
     batch_anchor(m, &ep->source);
     b = all_of(m, SOURCE, ep->source.n, m->anchor_tape.act[m->anchor_act].v);
-    net_forward(d, w, &b, &m->part_tape);
+    net_forward(d, w, &b, &m->aux_tape);
     tally->v[TALLY_DISCRIMINATOR_SOURCE] +=
-        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->part_tape));
+        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->aux_tape));
     loss = call_them(m, &b, w, discriminator, grad + p->offset, NULL);
 
     batch_forward(m, ep, &ep->target, theta, &m->target_tape);
     b = all_of(m, TARGET, ep->target.n, m->target_tape.act[act].v);
-    net_forward(d, w, &b, &m->part_tape);
+    net_forward(d, w, &b, &m->aux_tape);
     tally->v[TALLY_DISCRIMINATOR_TARGET] +=
-        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->part_tape));
+        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->aux_tape));
     loss += call_them(m, &b, w, discriminator, grad + p->offset, NULL);
     tally->v[TALLY_DISCRIMINATOR_LOSS] += loss;
 

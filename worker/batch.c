@@ -27,12 +27,12 @@ void batch_init_anchor(struct method *m, int n, struct arena *arena)
     m->anchor_tape.evaluate = true;
 }
 
-void batch_init_part(struct method *m, const struct aux *p, int n, struct arena *arena)
+void batch_init_aux(struct method *m, const struct aux *p, int n, struct arena *arena)
 {
     real *scratch = tape_scratch(&p->net, n, arena);
 
-    tape_init(&m->part_tape, &p->net, n, TAPE_GRADIENT, scratch, arena);
-    m->g_part = arena_reals(arena, (size_t)n * (size_t)p->net.n_out);
+    tape_init(&m->aux_tape, &p->net, n, TAPE_GRADIENT, scratch, arena);
+    m->g_aux = arena_reals(arena, (size_t)n * (size_t)p->net.n_out);
 }
 
 const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,

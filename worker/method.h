@@ -33,11 +33,11 @@ struct method {
     real *rate;                    /* (P of the network) inner rates */
     struct unroll train, evaluate; /* few-shot tasks; in the arena, they overlay each other */
     struct tape measure, measure_old; /* evaluation on whole sets; overlay as well */
-    /* A method's own, as its init takes them: passes of the network over the batches, of the anchor's, of the part's. */
-    struct tape source_tape, target_tape, anchor_tape, part_tape;
+    /* A method's own, as its init takes them: passes of the network over the batches, of the anchor's, of the network beside it. */
+    struct tape source_tape, target_tape, anchor_tape, aux_tape;
     struct taps taps;
     int anchor_act; /* the adversary's: the same activation in the anchor's network, which may have dropout */
-    real *g_outputs, *g_features, *g_part, *spare; /* gradients on the way; (P) that nobody reads */
+    real *g_outputs, *g_features, *g_aux, *spare; /* gradients on the way; (P) that nobody reads */
     double *scratch;
 };
 
@@ -88,8 +88,8 @@ void batch_init(struct method *m, const struct method_spec *spec, struct arena *
 /* A tape of the anchor's network, in evaluation mode. */
 void batch_init_anchor(struct method *m, int n, struct arena *arena);
 
-/* A tape of one of the stage's parts. */
-void batch_init_part(struct method *m, const struct aux *p, int n, struct arena *arena);
+/* A tape of one of the networks beside the main one. */
+void batch_init_aux(struct method *m, const struct aux *p, int n, struct arena *arena);
 
 /* Forward over a batch; returns the outputs. */
 const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,
@@ -100,7 +100,7 @@ const real *batch_anchor(struct method *m, const struct batch *b);
  * loss's gradient into m->g_outputs. Returns the loss. */
 double batch_supervise(struct method *m, const struct batch *b, const real *y, struct tally *tally);
 
-/* The gradient that enters at m->g_outputs and, below, at the inlets, back through t: grad (P) ADDED to. */
+/* The gradient that enters at m->g_outputs, back through t: grad (P) ADDED to. */
 void batch_backward(struct method *m, const struct batch *b, struct tape *t, const real *theta,
                     real *grad);
 

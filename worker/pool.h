@@ -76,11 +76,10 @@ struct pool_state {
 };
 struct pool_state pool_look(struct pool *p);
 
-/* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or running. */
 /* The tasks of this round, so far, that were set aside. */
 struct slots pool_failed(struct pool *p);
 
-/* Adds the threads' totals to t. Nothing may be waiting or running. */
+/* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or running. */
 void pool_collect(struct pool *p, struct total *t);
 struct worked pool_worked(struct pool *p);
 uint64_t pool_mark(const struct pool *p); /* total_mark of their sum, and of the states stepped */

@@ -121,7 +121,7 @@ static double taken_for_source(struct method *m, const real *theta, int n, const
 {
     const struct aux *d = stage_aux(m->stage, "discriminator");
     struct batch b = {.n = n, .x = features};
-    const real *y = net_forward(&d->net, theta + d->offset, &b, &m->part_tape);
+    const real *y = net_forward(&d->net, theta + d->offset, &b, &m->aux_tape);
     int sum = 0;
 
     for (int i = 0; i < n; i++)

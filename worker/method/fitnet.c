@@ -76,7 +76,7 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
     taps_find(m->stage, m->net, &m->taps);
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
-    batch_init_part(m, p, spec->n_source, arena);
+    batch_init_aux(m, p, spec->n_source, arena);
     m->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(p->net.in));
 }
 
@@ -86,7 +86,7 @@ static int fitnet_grad(struct method *m, const struct episode *ep, const real *t
     const struct aux *p = stage_aux(m->stage, "regressor");
     int n = ep->source.n, act = m->taps.act[0], width = p->net.n_out;
     struct batch guided = {.n = n};
-    struct inlet top = {p->net.n_layers, m->g_part}, in = {act, m->g_features};
+    struct inlet top = {p->net.n_layers, m->g_aux}, in = {act, m->g_features};
     const real *hint, *y;
     double loss;
 
@@ -94,12 +94,12 @@ static int fitnet_grad(struct method *m, const struct episode *ep, const real *t
     hint = m->anchor_tape.act[hint_act(m->stage, m->anchor_net)].v;
     batch_forward(m, ep, &ep->source, theta, &m->source_tape);
     guided.x = m->source_tape.act[act].v;
-    y = net_forward(&p->net, theta + p->offset, &guided, &m->part_tape);
+    y = net_forward(&p->net, theta + p->offset, &guided, &m->aux_tape);
     loss = hint_value(n, width, y, hint);
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the hint's loss is not finite");
-    hint_grad(n, width, y, hint, m->g_part);
-    net_backward_from(&p->net, theta + p->offset, n, &m->part_tape, &top, 1, grad + p->offset,
+    hint_grad(n, width, y, hint, m->g_aux);
+    net_backward_from(&p->net, theta + p->offset, n, &m->aux_tape, &top, 1, grad + p->offset,
                       m->g_features);
     net_backward_from(m->net, theta, n, &m->source_tape, &in, 1, grad, NULL);
     tally->v[TALLY_LOSS] += loss;

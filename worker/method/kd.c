@@ -21,7 +21,7 @@ static void kd_init(struct method *m, const struct method_spec *spec, struct are
 {
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
-    m->g_part = arena_reals(arena, (size_t)spec->n_source * (size_t)m->net->n_out);
+    m->g_aux = arena_reals(arena, (size_t)spec->n_source * (size_t)m->net->n_out);
 }
 
 /* g_outputs from the labels' gradient to the whole loss's; returns the teacher's term. */
@@ -30,9 +30,9 @@ static double add_teacher(struct method *m, int n, const real *y, const real *ta
     const struct stage_config *c = m->stage->config;
     int n_out = m->net->n_out;
 
-    distill_grad(n, n_out, c->temperature, y, taught, m->g_part);
+    distill_grad(n, n_out, c->temperature, y, taught, m->g_aux);
     for (int i = 0; i < n * n_out; i++)
-        m->g_outputs[i] = (real)(c->label_weight * m->g_outputs[i] + weight * m->g_part[i]);
+        m->g_outputs[i] = (real)(c->label_weight * m->g_outputs[i] + weight * m->g_aux[i]);
     return distill_value(n, n_out, c->temperature, y, taught);
 }
 

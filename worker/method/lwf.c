@@ -23,7 +23,7 @@ static void lwf_init(struct method *m, const struct method_spec *spec, struct ar
 
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
-    batch_init_part(m, old, spec->n_source, arena);
+    batch_init_aux(m, old, spec->n_source, arena);
     m->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(old->net.in));
 }
 
@@ -41,12 +41,12 @@ static double keep_old(struct method *m, int n, const real *theta, const real *r
     const struct net *old = &p->net;
     double t = m->stage->config->temperature;
     struct batch features = {.n = n, .x = m->source_tape.act[net_features(m->net)].v};
-    const real *y = net_forward(old, theta + p->offset, &features, &m->part_tape);
-    struct inlet top = {old->n_layers, m->g_part};
+    const real *y = net_forward(old, theta + p->offset, &features, &m->aux_tape);
+    struct inlet top = {old->n_layers, m->g_aux};
 
-    distill_grad(n, old->n_out, t, y, recorded, m->g_part);
-    scale((size_t)(n * old->n_out), weight, m->g_part);
-    net_backward_from(old, theta + p->offset, n, &m->part_tape, &top, 1, grad + p->offset,
+    distill_grad(n, old->n_out, t, y, recorded, m->g_aux);
+    scale((size_t)(n * old->n_out), weight, m->g_aux);
+    net_backward_from(old, theta + p->offset, n, &m->aux_tape, &top, 1, grad + p->offset,
                       m->g_features);
     return distill_value(n, old->n_out, t, y, recorded);
 }
