@@ -1,57 +1,54 @@
-/* sink_zmq.c - a queue, a thread behind it, and the thread's sockets. */
+/* sink_zmq.c - a queue, and a thread behind it that publishes. */
 #include "proto/sink_zmq.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "core/clock.h"
 #include "core/err.h"
 #include "proto/stream_gate.h"
 #include "proto/stream_history.h"
-#include "proto/stream_keys.h"
+#include "proto/stream_queue.h"
 #include "proto/stream_serve.h"
+#include "proto/stream_sockets.h"
 
 enum {
-    QUEUE = 16384,      /* events between emit and the thread */
-    BATCH = 256,        /* taken at once */
-    TURN = 100,         /* milliseconds between two looks at the queue: less calls of the network */
-    BEHIND = 4000,      /* events that wait for one slow observer; more are not sent to it */
-    MESSAGE_MAX = 1024, /* bytes of what a peer may say: topics, requests, proof of its key */
-    HANDSHAKE = 3000,   /* milliseconds for a peer to say who it is */
-    SIGN = 5000,        /* milliseconds between signs of life asked of a peer */
-    SILENCE = 15000,    /* milliseconds without one, after which its connection is closed */
-    LAST_WORDS = 1000,  /* milliseconds at the end for observers to take what waits for them */
-    FILES = 65536,      /* open files this process asks for: each observer holds two */
+    FILES = 65536, /* open files this process asks for: each observer holds two */
+    LOWEST = 19,   /* priority */
 };
+
+#define TURN 0.2 /* seconds between two looks at the queue: fewer calls of the network */
+#define BEAT 1.0 /* seconds between heartbeats, and between attempts to bind */
 
 struct stream {
     struct stream_source source;
-    uint64_t seq; /* of the last event handed over; the emitting thread's */
-
-    pthread_mutex_t lock;              /* of what follows, up to stop */
-    struct stream_event *queue[QUEUE]; /* owned */
-    size_t first, n;
-    uint64_t dropped;
-    bool stop;
+    struct stream_queue queue;
+    uint64_t seq;             /* of the last event handed over; the emitting thread's */
+    _Atomic uint64_t dropped; /* events that the queue had no place for */
+    atomic_bool stop;
+    int wake; /* file: readable when the thread is to stop; -1: none */
 
     pthread_t thread;
-    char *endpoint, *snapshots; /* owned */
-    bool bound;
-    char secret[KEY_TEXT]; /* "": no keys */
-    struct key_list allowed;
-    void *context, *gate, *publisher, *router; /* the thread's; gate NULL: no keys */
+    sem_t started;   /* what follows is set, once */
+    int code;        /* of opening and binding */
+    char error[512]; /* its sentence */
+
+    struct stream_sockets sockets; /* from here on the thread's */
     struct history history;
     struct serve serve;
-    double published, beaten,
-        tried; /* clocks: last look at the queue, heartbeat, attempt to bind */
+    double published, beaten, tried; /* clocks: look at the queue, heartbeat, attempt to bind */
 };
 
 /* ---- the emitting thread ---- */
@@ -64,17 +61,6 @@ static double wall_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static bool is_full(struct stream *st)
-{
-    bool full;
-
-    pthread_mutex_lock(&st->lock);
-    full = st->n == QUEUE;
-    st->dropped += full;
-    pthread_mutex_unlock(&st->lock);
-    return full;
-}
-
 static int hand_over(struct stream *st, const char *kind, const struct field *fields, double now)
 {
     struct stream_event *e = stream_pack(&st->source, st->seq + 1, now, kind, fields);
@@ -82,9 +68,7 @@ static int hand_over(struct stream *st, const char *kind, const struct field *fi
     if (!e)
         return ERR_FAILED;
     st->seq++;
-    pthread_mutex_lock(&st->lock);
-    st->queue[(st->first + st->n++) % QUEUE] = e; /* there is room: nobody else fills it */
-    pthread_mutex_unlock(&st->lock);
+    stream_queue_put(&st->queue, e);
     return 0;
 }
 
@@ -92,8 +76,10 @@ static int zmq_emit(struct sink *s, const char *kind, const struct field *fields
 {
     struct stream *st = s->state;
 
-    if (is_full(st))
-        return err(ERR_FAILED, "the metrics stream is %d events behind", QUEUE);
+    if (stream_queue_is_full(&st->queue)) {
+        st->dropped++;
+        return err(ERR_FAILED, "the metrics stream is %d events behind", STREAM_QUEUE);
+    }
     return hand_over(st, kind, fields, wall_seconds());
 }
 
@@ -102,10 +88,7 @@ void sink_zmq_recall(struct sink *s, const char *kind, const struct field *field
     struct stream *st = s->state;
     double limit = clock_seconds() + 1;
 
-    while (is_full(st)) {
-        pthread_mutex_lock(&st->lock);
-        st->dropped--;
-        pthread_mutex_unlock(&st->lock);
+    while (stream_queue_is_full(&st->queue)) {
         if (clock_seconds() > limit)
             return;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -119,111 +102,6 @@ static int zmq_flush(struct sink *s)
     return 0;
 }
 
-/* ---- sockets ---- */
-
-static int number(void *socket, int option, int value)
-{
-    return zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
-/* Only peers with a key of the list, which the gate knows. */
-static int lock_socket(const struct stream *st, void *socket)
-{
-    static const char domain[] = "metaloop";
-
-    if (!st->secret[0])
-        return 0;
-    if (number(socket, ZMQ_CURVE_SERVER, 1) != 0 ||
-        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, st->secret, KEY_TEXT) != 0 ||
-        zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, sizeof domain - 1) != 0)
-        return -1;
-    return 0;
-}
-
-static int socket_open(struct stream *st, int type, void **socket)
-{
-    static const int options[][2] = {
-        {ZMQ_LINGER, LAST_WORDS},
-        {ZMQ_MAXMSGSIZE, MESSAGE_MAX},
-        {ZMQ_HANDSHAKE_IVL, HANDSHAKE},
-        {ZMQ_HEARTBEAT_IVL, SIGN},
-        {ZMQ_TCP_KEEPALIVE, 1},
-        {ZMQ_HEARTBEAT_TIMEOUT, SILENCE},
-        {ZMQ_RCVHWM, 8},
-        {ZMQ_IPV6, 1},
-        {ZMQ_BACKLOG, 512},
-    };
-    int64_t most = MESSAGE_MAX;
-
-    *socket = zmq_socket(st->context, type);
-    if (!*socket)
-        return err(ERR_FAILED, "cannot open a socket for metrics: %s", zmq_strerror(errno));
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        int code = options[i][0] == ZMQ_MAXMSGSIZE
-                       ? zmq_setsockopt(*socket, ZMQ_MAXMSGSIZE, &most, sizeof most)
-                       : number(*socket, options[i][0], options[i][1]);
-
-        if (code != 0)
-            return err(ERR_FAILED, "cannot set up a socket for metrics: %s", zmq_strerror(errno));
-    }
-    if (lock_socket(st, *socket) != 0)
-        return err(ERR_FAILED, "cannot lock the metrics stream: %s", zmq_strerror(errno));
-    return 0;
-}
-
-/* 0; 1 where an address is in use; ERR_CONFIG. */
-static int bind_both(struct stream *st)
-{
-    const char *refused = st->endpoint;
-    int reason = 0;
-
-    if (zmq_bind(st->publisher, st->endpoint) == 0) {
-        if (zmq_bind(st->router, st->snapshots) == 0) {
-            st->bound = true;
-            return 0;
-        }
-        reason = errno;
-        refused = st->snapshots;
-        zmq_unbind(st->publisher, st->endpoint);
-    } else {
-        reason = errno;
-    }
-    if (reason == EADDRINUSE)
-        return 1;
-    return err(ERR_CONFIG, "cannot publish metrics at '%s': %s", refused, zmq_strerror(reason));
-}
-
-static int open_sockets(struct stream *st)
-{
-    st->context = zmq_ctx_new();
-    if (!st->context)
-        return err(ERR_FAILED, "cannot start ZeroMQ: %s", zmq_strerror(errno));
-    if (st->secret[0]) {
-        st->gate = gate_open(st->context); /* before anybody can knock */
-        if (!st->gate)
-            return ERR_FAILED;
-    }
-    TRY(socket_open(st, ZMQ_PUB, &st->publisher));
-    TRY(socket_open(st, ZMQ_ROUTER, &st->router));
-    number(st->publisher, ZMQ_SNDHWM, BEHIND);
-    number(st->router, ZMQ_SNDHWM, SERVE_QUEUE);
-    number(st->router, ZMQ_ROUTER_MANDATORY, 1);
-    number(st->router, ZMQ_LINGER, 0);
-    st->serve.socket = st->router;
-    return 0;
-}
-
-static void close_sockets(struct stream *st)
-{
-    void *sockets[] = {st->publisher, st->router, st->gate};
-
-    for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
-        if (sockets[i])
-            zmq_close(sockets[i]);
-    while (st->context && zmq_ctx_term(st->context) != 0 && errno == EINTR)
-        ;
-}
-
 /* ---- the publishing thread ---- */
 
 static void send_event(void *socket, const struct stream_event *e)
@@ -232,90 +110,103 @@ static void send_event(void *socket, const struct stream_event *e)
     zmq_send(socket, e->bytes, e->n, ZMQ_DONTWAIT);
 }
 
-static size_t take(struct stream *st, struct stream_event *batch[BATCH], bool *stop)
+/* Whether it is time again, `every` seconds after the last time. */
+static bool is_due(double *last, double every, double now)
 {
-    size_t n;
-
-    pthread_mutex_lock(&st->lock);
-    n = st->n < BATCH ? st->n : BATCH;
-    for (size_t i = 0; i < n; i++)
-        batch[i] = st->queue[(st->first + i) % QUEUE];
-    st->first = (st->first + n) % QUEUE;
-    st->n -= n;
-    *stop = st->stop && st->n == 0;
-    pthread_mutex_unlock(&st->lock);
-    return n;
+    if (now - *last < every)
+        return false;
+    *last = now;
+    return true;
 }
 
-/* All that waits, every TURN; whether that was the end. */
-static bool publish(struct stream *st)
+/* All that waits. */
+static void publish(struct stream *st)
 {
-    struct stream_event *batch[BATCH];
-    double now = clock_seconds();
-    bool stop = false;
-    size_t n = BATCH;
+    struct stream_event *e;
 
-    if (now - st->published < 0.9e-3 * TURN)
-        return false;
-    st->published = now;
-
-    while (n == BATCH) {
-        n = take(st, batch, &stop);
-        for (size_t i = 0; i < n; i++) {
-            if (!batch[i]->recalled)
-                send_event(st->publisher, batch[i]);
-            history_put(&st->history, batch[i]);
-        }
+    while ((e = stream_queue_take(&st->queue))) {
+        if (!e->recalled)
+            send_event(st->sockets.publisher, e);
+        history_put(&st->history, e);
     }
-    return stop;
 }
 
 static void beat(struct stream *st)
 {
-    struct field fields[] = {INTEGER("dropped", 0), {0}};
-    double now = clock_seconds();
-    struct stream_event *e;
+    const struct field fields[] = {INTEGER("dropped", st->dropped), {0}};
+    struct stream_event *e =
+        stream_pack(&st->source, st->history.complete, wall_seconds(), "heartbeat", fields);
 
-    if (now - st->beaten < 1)
-        return;
-    st->beaten = now;
-    pthread_mutex_lock(&st->lock);
-    fields[0].integer = (int64_t)st->dropped;
-    pthread_mutex_unlock(&st->lock);
-    e = stream_pack(&st->source, st->history.complete, wall_seconds(), "heartbeat", fields);
     if (e)
-        send_event(st->publisher, e);
+        send_event(st->sockets.publisher, e);
     free(e);
 }
 
-static void try_bind(struct stream *st)
+/* Until somebody speaks, or the queue is to be looked at. */
+static void listen(struct stream *st)
 {
-    double now = clock_seconds();
+    const struct stream_sockets *s = &st->sockets;
+    zmq_pollitem_t items[] = {{s->publisher, 0, ZMQ_POLLIN, 0},
+                              {s->router, 0, ZMQ_POLLIN, 0},
+                              {NULL, st->wake, ZMQ_POLLIN, 0},
+                              {s->gate, 0, ZMQ_POLLIN, 0}};
+    double left = st->published + TURN - clock_seconds();
 
-    if (st->bound || now - st->tried < 1)
-        return;
-    st->tried = now;
-    bind_both(st);
+    zmq_poll(items, s->gate ? 4 : 3, left > 0 ? (long)(1e3 * left) + 1 : 0);
+    if (s->gate)
+        gate_answer(s->gate, &s->allowed);
+}
+
+static void stream_run(struct stream *st)
+{
+    bool stop = false;
+
+    while (!stop) {
+        double now;
+
+        listen(st);
+        now = clock_seconds();
+        stop = st->stop;
+        if (!st->sockets.bound && is_due(&st->tried, BEAT, now))
+            sockets_bind(&st->sockets);
+        if (stop || is_due(&st->published, TURN, now))
+            publish(st);
+        if (is_due(&st->beaten, BEAT, now))
+            beat(st);
+        serve_step(&st->serve, &st->history, &st->source);
+    }
+}
+
+/* Where all cores are busy, whoever trains comes first: this thread and those of ZeroMQ, which inherit it, have 15/1039 of a
+ * core then, and interrupt nobody. */
+static void step_back(void)
+{
+    const struct sched_param none = {0};
+
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+    setpriority(PRIO_PROCESS, 0, LOWEST);
+}
+
+static int stream_open(struct stream *st)
+{
+    TRY(sockets_open(&st->sockets));
+    st->serve.socket = st->sockets.router;
+    st->tried = clock_seconds();
+    return sockets_bind(&st->sockets);
 }
 
 static void *stream_thread(void *context)
 {
     struct stream *st = context;
-    bool stop = false;
-    zmq_pollitem_t items[] = {{st->publisher, 0, ZMQ_POLLIN, 0},
-                              {st->router, 0, ZMQ_POLLIN, 0},
-                              {st->gate, 0, ZMQ_POLLIN, 0}};
+    int code;
 
-    while (!stop) {
-        zmq_poll(items, st->gate ? 3 : 2, TURN / 2);
-        if (st->gate)
-            gate_answer(st->gate, &st->allowed);
-        try_bind(st);
-        stop = publish(st);
-        beat(st);
-        serve_step(&st->serve, &st->history, &st->source);
-    }
-    close_sockets(st);
+    step_back();
+    code = st->code = stream_open(st);
+    snprintf(st->error, sizeof st->error, "%s", err_text());
+    sem_post(&st->started);
+    if (code >= 0)
+        stream_run(st);
+    sockets_close(&st->sockets);
     return NULL;
 }
 
@@ -323,15 +214,13 @@ static void *stream_thread(void *context)
 
 static void stream_free(struct stream *st)
 {
-    for (size_t i = 0; i < st->n; i++)
-        free(st->queue[(st->first + i) % QUEUE]);
     serve_release(&st->serve);
     history_release(&st->history);
-    keys_release(&st->allowed);
-    free(st->endpoint);
-    free(st->snapshots);
-    explicit_bzero(st->secret, sizeof st->secret);
-    pthread_mutex_destroy(&st->lock);
+    sockets_release(&st->sockets);
+    stream_queue_release(&st->queue);
+    sem_destroy(&st->started);
+    if (st->wake >= 0)
+        close(st->wake);
     free(st);
 }
 
@@ -339,9 +228,8 @@ static void zmq_close_sink(struct sink *s)
 {
     struct stream *st = s->state;
 
-    pthread_mutex_lock(&st->lock);
     st->stop = true;
-    pthread_mutex_unlock(&st->lock);
+    eventfd_write(st->wake, 1);
     pthread_join(st->thread, NULL);
     stream_free(st);
 }
@@ -349,34 +237,16 @@ static void zmq_close_sink(struct sink *s)
 static const struct sink_ops ops = {
     .name = "zmq", .emit = zmq_emit, .flush = zmq_flush, .close = zmq_close_sink};
 
-/* The next port of the same address. */
-static char *snapshots_at(const struct metrics_config *c)
-{
-    const char *colon = strrchr(c->endpoint, ':');
-    char *text;
-
-    if (*c->snapshot)
-        return strdup(c->snapshot);
-    if (!colon || asprintf(&text, "%.*s:%d", (int)(colon - c->endpoint), c->endpoint,
-                           atoi(colon + 1) + 1) < 0)
-        return NULL;
-    return text;
-}
-
 static int prepare(struct stream *st, const struct metrics_config *c, const char *run_id)
 {
-    pthread_mutex_init(&st->lock, NULL);
+    sem_init(&st->started, 0, 0);
+    st->wake = eventfd(0, EFD_CLOEXEC);
+    if (st->wake < 0)
+        return err(ERR_FAILED, "no file for the metrics stream: %s", strerror(errno));
     snprintf(st->source.run_id, sizeof st->source.run_id, "%s", run_id);
-    st->endpoint = strdup(c->endpoint);
-    st->snapshots = snapshots_at(c);
-    if (!st->endpoint || !st->snapshots)
-        return err(ERR_MEMORY, "no memory for the metrics stream");
     if (getrandom(&st->source.incarnation, sizeof st->source.incarnation, 0) < 0)
         return err(ERR_FAILED, "no random numbers: %s", strerror(errno));
-    if (*c->server_key) {
-        TRY(keys_read_secret(c->server_key, st->secret));
-        TRY(keys_read_list(c->allowed, &st->allowed));
-    }
+    TRY(sockets_prepare(&st->sockets, c));
     return history_init(&st->history);
 }
 
@@ -392,7 +262,7 @@ static void allow_files(void)
 }
 
 /* Signals are for the main thread. */
-static int start_thread(struct stream *st)
+static int create_thread(struct stream *st)
 {
     sigset_t all, before;
     int code;
@@ -406,6 +276,18 @@ static int start_thread(struct stream *st)
     return code == 0 ? 0 : err(ERR_FAILED, "cannot start the thread of the metrics stream");
 }
 
+/* Returns when the thread publishes, or could not begin to. 0; 1: the address is in use; or an error. */
+static int start(struct stream *st)
+{
+    TRY(create_thread(st));
+    while (sem_wait(&st->started) != 0)
+        ;
+    if (st->code >= 0)
+        return st->code;
+    pthread_join(st->thread, NULL);
+    return err(st->code, "%s", st->error);
+}
+
 int sink_open_zmq(struct sink *s, const struct metrics_config *c, const char *run_id, bool *busy)
 {
     struct stream *st = calloc(1, sizeof *st);
@@ -416,18 +298,12 @@ int sink_open_zmq(struct sink *s, const struct metrics_config *c, const char *ru
     allow_files();
     code = prepare(st, c, run_id);
     if (code >= 0)
-        code = open_sockets(st);
-    if (code >= 0)
-        code = bind_both(st);
-    *busy = code == 1;
-    st->tried = clock_seconds();
-    if (code >= 0)
-        code = start_thread(st);
+        code = start(st);
     if (code < 0) {
-        close_sockets(st);
         stream_free(st);
         return code;
     }
+    *busy = code == 1;
     *s = (struct sink){.ops = &ops, .state = st};
     return 0;
 }

@@ -1,7 +1,7 @@
 /* sink_zmq.h - events to observers, live: docs/stream.md.
  *
  * A thread of its own publishes what emit hands over, keeps the history, answers those who join late, and tells once a
- * second that it lives. emit takes about a microsecond and waits for nobody: where the thread falls QUEUE events
+ * second that it lives. emit takes about a microsecond and waits for nobody: where the thread falls STREAM_QUEUE events
  * behind, events are dropped, counted, and missed in public ("lost", "heartbeat"). */
 #ifndef PROTO_SINK_ZMQ_H
 #define PROTO_SINK_ZMQ_H

@@ -39,7 +39,7 @@ def locked(tmp_path):
     keys = [(key_of(p), key_of(n + ".secret"), key_of(server + ".public"))
             for p, n in ((tmp_path / "observers" / "alice.public", alice), (mallory + ".public", mallory))]
     with stream.Run(tmp_path, more=more) as run:
-        run.await_round(5)
+        run.await_round(2000)  # so there is a history
         yield run, keys[0], keys[1]
 
 

@@ -87,6 +87,29 @@ def watchers(run, n, seconds):
                             stdout=subprocess.PIPE, text=True)
 
 
+def scheduling(pid):
+    """(policy, nice) of every thread, by its name."""
+    found = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat") as f:
+            name, rest = f.read().rsplit(")", 1)
+        fields = rest.split()  # from the third field of proc(5) on
+        found.setdefault(name.split("(", 1)[1], set()).add((int(fields[38]), int(fields[16])))
+    return found
+
+
+def test_observers_come_last(tmp_path):
+    """On busy cores, whatever is done for observers, threads of ZeroMQ included, waits for those that train."""
+    with stream.Run(tmp_path) as run:
+        run.await_round(20)
+        threads = scheduling(run.process.pid)
+        assert run.stop().rc == 75
+    last = {name: how for name, how in threads.items() if name.startswith(("metrics", "ZMQ"))}
+    assert len(last) >= 2 and set.union(*last.values()) == {(os.SCHED_BATCH, 19)}, threads
+    mine = set.union(*(how for name, how in threads.items() if name not in last))
+    assert mine == {(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))}, threads
+
+
 def test_stopped_ones_and_garbage(tmp_path, digest):
     """28 observers, 12 of them stopped, and four that write garbage to both sockets."""
     with stream.Run(tmp_path, rounds=ROUNDS) as run:
