@@ -23,8 +23,9 @@ struct live {
     struct marks marks;
     char run_id[128];
     uint64_t incarnation, seq; /* of the last event taken */
-    bool joining, fresh,
-        told; /* fresh: nothing is known of this coordinator; told: that there is none */
+    bool joining, fresh;       /* fresh: nothing is known of this coordinator */
+    bool told;                 /* that there is none, or why it refuses us */
+    enum refusal refusal;
     double opened, heard, asked, ended, linger;
     const struct listener *to; /* borrowed, during a step */
     bool history;
@@ -115,6 +116,7 @@ static void heard(struct source *s, const struct header *h)
 
     l->heard = clock_seconds();
     l->told = true;
+    l->refusal = REFUSAL_NONE;
     if (h->incarnation != l->incarnation)
         meet(s, h);
     if (s->run.state == RUN_SILENT) {
@@ -267,6 +269,24 @@ static int queue_force(struct source *s)
     return code;
 }
 
+static void watch_refusal(struct source *s, double now)
+{
+    static const char *const why[] = {
+        [REFUSAL_KEY] = "does not know the key of --key: its metrics.allowed must have it",
+        [REFUSAL_PLAIN] = "wants keys: give --key and --server-key",
+        [REFUSAL_SERVER] = "has another key than that of --server-key, or uses none",
+        [REFUSAL_STRANGER] = "does not answer as a coordinator does",
+    };
+    struct live *l = s->state;
+    enum refusal refusal = sockets_refusal(&l->sockets, now);
+
+    if (refusal == REFUSAL_NONE || refusal == l->refusal)
+        return;
+    l->refusal = refusal;
+    l->told = true;
+    model_note(&s->run, NOTE_FAULT, 0, "'%s' %s; trying again", l->sockets.endpoint, why[refusal]);
+}
+
 static int watch_silence(struct source *s, double now)
 {
     struct live *l = s->state;
@@ -316,6 +336,7 @@ static int live_step(struct source *s, double now, const struct listener *to)
         if (zmq_send(l->sockets.dealer, "snapshot", 8, ZMQ_DONTWAIT) == 8)
             l->asked = now;
     }
+    watch_refusal(s, now);
     TRY(watch_silence(s, now));
     watch_end(s, now);
     return more | rest;

@@ -41,14 +41,28 @@ bool marks_pass(struct marks *m, const struct event *e, bool history);
 void marks_freeze(struct marks *m);
 
 struct sockets {
-    void *sub, *dealer; /* owned */
+    void *sub, *dealer, *monitor; /* owned */
     char endpoint[PLACE], snapshot[PLACE];
+    bool locked;  /* we have a key */
+    int n_failed; /* handshakes since one succeeded */
+    double tried; /* clock: of the last attempt after a refusal */
+};
+
+enum refusal {
+    REFUSAL_NONE,
+    REFUSAL_KEY,      /* the coordinator does not know our key */
+    REFUSAL_PLAIN,    /* it wants keys, and we have none */
+    REFUSAL_SERVER,   /* it has another key than we were told, or none */
+    REFUSAL_STRANGER, /* whoever is there does not speak as a coordinator does */
 };
 
 /* Both sockets, connecting; ERR_USAGE, ERR_NOINPUT, ERR_CONFIG. */
 int sockets_open(struct sockets *s, void *context, const char *endpoint,
                  const struct live_options *o);
 void sockets_close(struct sockets *s);
+
+/* What was refused since the last call; goes on trying. */
+enum refusal sockets_refusal(struct sockets *s, double now);
 
 /* One frame; 0: there is none. *more: another frame of the same message follows. */
 int socket_receive(void *socket, zmq_msg_t *frame, bool *more);

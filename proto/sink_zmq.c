@@ -18,7 +18,6 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "proto/stream_gate.h"
 #include "proto/stream_history.h"
 #include "proto/stream_queue.h"
 #include "proto/stream_serve.h"
@@ -145,7 +144,7 @@ static void beat(struct stream *st)
 /* Until somebody speaks, or the queue is to be looked at. */
 static void listen(struct stream *st)
 {
-    const struct stream_sockets *s = &st->sockets;
+    struct stream_sockets *s = &st->sockets;
     zmq_pollitem_t items[] = {{s->publisher, 0, ZMQ_POLLIN, 0},
                               {s->router, 0, ZMQ_POLLIN, 0},
                               {NULL, st->wake, ZMQ_POLLIN, 0},
@@ -153,8 +152,8 @@ static void listen(struct stream *st)
     double left = st->published + TURN - clock_seconds();
 
     zmq_poll(items, s->gate ? 4 : 3, left > 0 ? (long)(1e3 * left) + 1 : 0);
-    if (s->gate)
-        gate_answer(s->gate, &s->allowed);
+    if (items[3].revents & ZMQ_POLLIN)
+        stream_sockets_admit(s);
 }
 
 static void stream_run(struct stream *st)
@@ -168,7 +167,7 @@ static void stream_run(struct stream *st)
         now = clock_seconds();
         stop = st->stop;
         if (!st->sockets.bound && is_due(&st->tried, BEAT, now))
-            sockets_bind(&st->sockets);
+            stream_sockets_bind(&st->sockets);
         if (stop || is_due(&st->published, TURN, now))
             publish(st);
         if (is_due(&st->beaten, BEAT, now))
@@ -189,10 +188,10 @@ static void step_back(void)
 
 static int stream_open(struct stream *st)
 {
-    TRY(sockets_open(&st->sockets));
+    TRY(stream_sockets_open(&st->sockets));
     st->serve.socket = st->sockets.router;
     st->tried = clock_seconds();
-    return sockets_bind(&st->sockets);
+    return stream_sockets_bind(&st->sockets);
 }
 
 static void *stream_thread(void *context)
@@ -206,7 +205,7 @@ static void *stream_thread(void *context)
     sem_post(&st->started);
     if (code >= 0)
         stream_run(st);
-    sockets_close(&st->sockets);
+    stream_sockets_close(&st->sockets);
     return NULL;
 }
 
@@ -216,7 +215,7 @@ static void stream_free(struct stream *st)
 {
     serve_release(&st->serve);
     history_release(&st->history);
-    sockets_release(&st->sockets);
+    stream_sockets_release(&st->sockets);
     stream_queue_release(&st->queue);
     sem_destroy(&st->started);
     if (st->wake >= 0)
@@ -246,7 +245,7 @@ static int prepare(struct stream *st, const struct metrics_config *c, const char
     snprintf(st->source.run_id, sizeof st->source.run_id, "%s", run_id);
     if (getrandom(&st->source.incarnation, sizeof st->source.incarnation, 0) < 0)
         return err(ERR_FAILED, "no random numbers: %s", strerror(errno));
-    TRY(sockets_prepare(&st->sockets, c));
+    TRY(stream_sockets_prepare(&st->sockets, c));
     return history_init(&st->history);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "proto/stream_gate.h"
 #include "proto/stream_serve.h"
@@ -20,6 +21,8 @@ enum {
     SILENCE = 15000,    /* milliseconds without one, after which its connection is closed */
     LAST_WORDS = 1000,  /* milliseconds at the end for observers to take what waits for them */
 };
+
+#define READ_AGAIN 1.0 /* seconds */
 
 /* ---- addresses and keys ---- */
 
@@ -37,7 +40,7 @@ static char *snapshots_at(const struct metrics_config *c)
     return text;
 }
 
-int sockets_prepare(struct stream_sockets *s, const struct metrics_config *c)
+int stream_sockets_prepare(struct stream_sockets *s, const struct metrics_config *c)
 {
     s->endpoint = strdup(c->endpoint);
     s->snapshots = snapshots_at(c);
@@ -45,15 +48,19 @@ int sockets_prepare(struct stream_sockets *s, const struct metrics_config *c)
         return err(ERR_MEMORY, "no memory for the metrics stream");
     if (!*c->server_key)
         return 0;
+    s->list = strdup(c->allowed);
+    if (!s->list)
+        return err(ERR_MEMORY, "no memory for the metrics stream");
     TRY(keys_read_secret(c->server_key, s->secret));
-    return keys_read_list(c->allowed, &s->allowed);
+    return keys_read_list(s->list, &s->allowed);
 }
 
-void sockets_release(struct stream_sockets *s)
+void stream_sockets_release(struct stream_sockets *s)
 {
     keys_release(&s->allowed);
     free(s->endpoint);
     free(s->snapshots);
+    free(s->list);
     explicit_bzero(s->secret, sizeof s->secret);
 }
 
@@ -106,7 +113,7 @@ static int socket_open(struct stream_sockets *s, int type, void **socket)
     return 0;
 }
 
-int sockets_open(struct stream_sockets *s)
+int stream_sockets_open(struct stream_sockets *s)
 {
     s->context = zmq_ctx_new();
     if (!s->context)
@@ -125,7 +132,7 @@ int sockets_open(struct stream_sockets *s)
     return 0;
 }
 
-int sockets_bind(struct stream_sockets *s)
+int stream_sockets_bind(struct stream_sockets *s)
 {
     const char *refused = s->endpoint;
     int reason = 0;
@@ -146,7 +153,19 @@ int sockets_bind(struct stream_sockets *s)
     return err(ERR_CONFIG, "cannot publish metrics at '%s': %s", refused, zmq_strerror(reason));
 }
 
-void sockets_close(struct stream_sockets *s)
+void stream_sockets_admit(struct stream_sockets *s)
+{
+    double now = clock_seconds();
+
+    if (now - s->read >= READ_AGAIN) {
+        s->read = now;
+        keys_release(&s->allowed);
+        keys_read_list(s->list, &s->allowed);
+    }
+    gate_answer(s->gate, &s->allowed);
+}
+
+void stream_sockets_close(struct stream_sockets *s)
 {
     void *sockets[] = {s->publisher, s->router, s->gate};
 

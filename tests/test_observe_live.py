@@ -1,7 +1,9 @@
 """metaloop-observe on a stream: joining late, gaps, restarts, keys, and streams that are not what they should be."""
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -12,6 +14,7 @@ import cli
 zmq = pytest.importorskip("zmq")
 
 import publisher
+import stream as watched
 from observing import OBSERVE, free_port
 from test_observe import RUN
 
@@ -212,13 +215,58 @@ def test_curve(tmp_path, port):
     (tmp_path / "plain").mkdir()
     seeing, plain = Observer(tmp_path, port, *keys), Observer(tmp_path / "plain", port)
     seeing.until(lambda: "stage 'meta'" in seeing.text())
-    plain.until(lambda: "no publisher" in plain.text())
+    plain.until(lambda: "wants keys" in plain.text())
     assert "stage" not in plain.text()
     seeing.end(), plain.end()
     p.close()
     os.chmod(tmp_path / "own.secret", 0o644)
     result = cli.run("tcp://127.0.0.1:1", *keys, program=OBSERVE)
     assert result.rc == 78 and "own.secret" in result.err, result
+
+
+def test_refused_then_let_in(tmp_path):
+    """An observer that is refused is told why, once, and sees the run as soon as its key is on the coordinator's list."""
+    for name in ("server", "alice", "other"):
+        assert cli.run("keygen", tmp_path / name).rc == 0
+    (tmp_path / "observers").mkdir()
+    shutil.copy(tmp_path / "other.public", tmp_path / "observers")
+    more = f'server_key = "{tmp_path}/server.secret"  allowed = "{tmp_path}/observers"'
+    with watched.Run(tmp_path, more=more) as run:
+        run.await_round(5)
+        watching = {}
+        for name, server, says in (("alice", "server", "does not know the key"), ("other", "alice", "has another key")):
+            (tmp_path / f"watch-{name}").mkdir()
+            watching[name] = Observer(tmp_path / f"watch-{name}", run.port, "--key", tmp_path / f"{name}.secret",
+                                      "--server-key", tmp_path / f"{server}.public")
+            watching[name].until(lambda: says in watching[name].text())
+        shutil.copy(tmp_path / "alice.public", tmp_path / "observers")
+        watching["alice"].until(lambda: len(watching["alice"].rounds()) > 100)
+        assert watching["alice"].text().count("does not know the key") == 1
+        assert watching["other"].text().count("has another key") == 1 and not watching["other"].rounds()
+        os.unlink(tmp_path / "observers" / "alice.public")
+        (tmp_path / "late").mkdir()
+        time.sleep(1)  # the list is read once a second
+        late = Observer(tmp_path / "late", run.port, "--key", tmp_path / "alice.secret", "--server-key", tmp_path / "server.public")
+        late.until(lambda: "does not know the key" in late.text())
+        assert run.stop().rc == 75
+
+
+def test_something_else_at_the_endpoint(tmp_path, port):
+    """A server of another kind is told apart from no server."""
+    with socket.create_server(("127.0.0.1", port)) as server:
+        observer = Observer(tmp_path, port)
+        server.settimeout(0.2)
+
+        def hung_up_on():
+            try:
+                with server.accept()[0] as s:
+                    s.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            except TimeoutError:
+                pass
+            return "does not answer as a coordinator does" in observer.text()
+
+        observer.until(hung_up_on)
+        assert "no publisher" not in observer.text().split("does not answer")[1]
 
 
 def test_endpoints_that_cannot_be():
