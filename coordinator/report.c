@@ -84,6 +84,7 @@ void report_round(struct train *t, const struct total *total, double norm, doubl
                progress_left(t->progress, t->round, (uint64_t)t->stage->config->rounds)),
         NUMBER("idle", idle),
         NUMBER("gflops", gflops),
+        NUMBER("communication", t->crew->communication),
         {0},
     };
 

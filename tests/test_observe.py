@@ -91,6 +91,7 @@ def test_event_files_are_read_back(run, tmp_path):
     for e in metrics(run):
         if e["kind"] == "round":
             assert scalars[e["stage"] + "/loss", e["round"]] == single(e["loss"])
+            assert scalars[e["stage"] + "/communication", e["round"]] == single(e["communication"])
         if e["kind"] == "evaluation":
             tag = f"{e['stage']}/evaluation/{e['data']}/step{e['step']}/accuracy"
             assert scalars[tag, e["round"]] == single(e["accuracy"])

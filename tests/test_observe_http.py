@@ -46,7 +46,7 @@ def families(server):
 def test_metrics_parse_and_are_right(server, run):
     all = families(server)
     last = [e for e in metrics(run) if e["kind"] == "round"][-1]
-    for field in ("loss", "accuracy", "gradient_norm"):
+    for field in ("loss", "accuracy", "gradient_norm", "communication"):
         sample, = all["metaloop_" + field]
         assert math.isclose(sample.value, last[field], rel_tol=1e-8)
         assert sample.labels["run"] == "small" and sample.labels["stage"] == "meta"
