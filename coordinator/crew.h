@@ -76,7 +76,8 @@ struct crew {
     uint64_t n_stale;       /* messages of older epochs and attempts refused */
     uint64_t n_again;       /* tasks given out again */
     uint64_t n_confirmed;   /* ranks whose late result was equal to that of others */
-    double round_seconds;   /* of the last round */
+    double round_seconds;   /* of the last round, */
+    double communication;   /* and the share of them that no rank's work explains */
     char differs[256];      /* whose was not, "": nobody */
     int code;               /* of the last worker that left, with its sentence */
     char reason[640];

@@ -15,6 +15,7 @@ struct transaction { /* a round at work */
     int n_threads;      /* of all its ranks */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;
+    uint64_t worked;     /* nanoseconds of the rank that worked longest, of those summed so far */
     uint32_t n_arrived;  /* blocks that came back */
     bool mixed;          /* orphans went to ranks with work of their own: no mark of them alone */
     double begun, moved; /* clocks: its beginning; the last thing that happened */

@@ -47,8 +47,8 @@ int evaluate(struct crew *c, const struct round *r, struct evaluation *e)
         return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
                    stage->few_shot ? "episodes" : "batches", stage->config->name);
     for (int k = 0; k <= e->steps; k++) {
-        e->loss[k] = estimate_of(&total, TALLY_CURVE + 4 * k, n);
-        e->accuracy[k] = estimate_of(&total, TALLY_CURVE + 4 * k + 2, n);
+        e->loss[k] = estimate_of(&total, tally_curve(k, CURVE_LOSS), n);
+        e->accuracy[k] = estimate_of(&total, tally_curve(k, CURVE_ACCURACY), n);
     }
     return 0;
 }

@@ -61,9 +61,26 @@ static void speed(const struct crew *c, double *idle, double *gflops)
     *gflops = threads > 0 ? sum : NAN;
 }
 
+/* Means of the support before each inner step; returns how many steps there are. */
+static int inner_loop(const struct stage *s, const struct total *total, double *losses,
+                      double *accuracies)
+{
+    int steps = s->form->draws & DRAW_EPISODES ? (int)s->shape->inner_steps : 0;
+    double done = total_sum(total, TALLY_DONE);
+
+    for (int k = 0; k < steps; k++) {
+        losses[k] = total_sum(total, tally_curve(k, CURVE_LOSS)) / done;
+        accuracies[k] =
+            s->net.loss->accuracy ? total_sum(total, tally_curve(k, CURVE_ACCURACY)) / done : NAN;
+    }
+    return steps;
+}
+
 void report_round(struct train *t, const struct total *total, double norm, double seconds)
 {
     double done = total_sum(total, TALLY_DONE), idle, gflops;
+    double losses[STEPS_MAX], accuracies[STEPS_MAX];
+    int steps = inner_loop(t->stage, total, losses, accuracies);
     char hash[20];
 
     speed(t->crew, &idle, &gflops);
@@ -84,6 +101,9 @@ void report_round(struct train *t, const struct total *total, double norm, doubl
                progress_left(t->progress, t->round, (uint64_t)t->stage->config->rounds)),
         NUMBER("idle", idle),
         NUMBER("gflops", gflops),
+        NUMBER("communication", t->crew->communication),
+        NUMBERS("support_losses", losses, steps),
+        NUMBERS("support_accuracies", accuracies, steps),
         {0},
     };
 

@@ -16,7 +16,7 @@
 #include "core/machine.h"
 #include "proto/sink_zmq.h"
 
-enum { FIELDS = 32 }; /* of a recalled line */
+enum { FIELDS = 32, NUMBERS_MAX = 4 * STEPS_MAX }; /* of a recalled line */
 
 #define WORKERS_EVERY 1.0 /* seconds */
 
@@ -177,29 +177,56 @@ void report_workers(struct train *t)
 
 /* ---- a resumed run ---- */
 
-static struct field field_of(const char *key, const json_t *value)
+struct recalled {
+    int n, n_numbers;
+    struct field fields[FIELDS + 1];
+    double numbers[NUMBERS_MAX]; /* of lists */
+};
+
+static double number_of(const json_t *value)
 {
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* As much of a list as there is room for. */
+static struct field numbers_of(struct recalled *r, const char *key, const json_t *list)
+{
+    const double *first = r->numbers + r->n_numbers;
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach(list, i, value)
+    {
+        if (r->n_numbers < NUMBERS_MAX)
+            r->numbers[r->n_numbers++] = number_of(value);
+    }
+    return (struct field)NUMBERS(key, first, r->numbers + r->n_numbers - first);
+}
+
+static struct field field_of(struct recalled *r, const char *key, const json_t *value)
+{
+    if (json_is_array(value))
+        return numbers_of(r, key, value);
     if (json_is_string(value))
         return (struct field)TEXT(key, json_string_value(value));
     if (json_is_integer(value))
         return (struct field)INTEGER(key, json_integer_value(value));
-    return (struct field)NUMBER(key, json_is_real(value) ? json_real_value(value) : NAN);
+    return (struct field)NUMBER(key, number_of(value));
 }
 
 static void recall_line(struct sink *stream, const char *line)
 {
     json_t *o = json_loads(line, 0, NULL), *value;
     const char *kind = json_string_value(json_object_get(o, "kind")), *key;
-    struct field fields[FIELDS + 1] = {{0}};
-    int n = 0;
+    struct recalled r = {0};
 
     json_object_foreach(o, key, value)
     {
-        if (strcmp(key, "kind") != 0 && n < FIELDS)
-            fields[n++] = field_of(key, value);
+        if (strcmp(key, "kind") != 0 && r.n < FIELDS)
+            r.fields[r.n++] = field_of(&r, key, value);
     }
     if (kind)
-        sink_zmq_recall(stream, kind, fields);
+        sink_zmq_recall(stream, kind, r.fields);
     json_decref(o);
 }
 

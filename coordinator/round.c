@@ -1,5 +1,6 @@
 /* round.c - params, tasks, sum. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,8 @@ static int on_sum(struct transaction *p, const struct message *m)
         return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
                    (size_t)m->h.size, p->total->n_words * sizeof(int64_t));
     total_merge(p->total, m->body);
+    if (m->h.worked > p->worked)
+        p->worked = m->h.worked;
     p->n_sums++;
     return 0;
 }
@@ -236,12 +239,14 @@ static int await_members(struct crew *c, uint64_t round)
     return 0;
 }
 
-/* How long a task takes, for the next round's chunks and patience: from a round that nobody held up. */
+/* How long a task takes, for the next round's chunks and patience: from a round that nobody held up. What no rank's work
+ * explains of the round's time are parameters on their way down the tree and sums up. */
 static void learn(struct transaction *p)
 {
     struct crew *c = p->crew;
 
     c->round_seconds = clock_seconds() - p->begun;
+    c->communication = fmax(0, 1 - 1e-9 * (double)p->worked / c->round_seconds);
     if (p->h.attempt == 0)
         c->task_seconds[p->r->purpose] = c->round_seconds * p->n_threads / p->r->n_tasks;
     for (int i = 1; i < c->n_members; i++) {

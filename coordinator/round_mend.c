@@ -174,6 +174,7 @@ static int gather(struct transaction *p)
     p->h.kind = MESSAGE_GATHER;
     p->h.attempt++;
     p->n_sums = 0;
+    p->worked = 0;
     p->n_children = tree_children(&tree, 0, child);
     *p->total = total_begin(c->words, p->total->n);
     for (int i = 0; i < p->n_children; i++) {

@@ -2,10 +2,11 @@
 #ifndef CORE_METRIC_H
 #define CORE_METRIC_H
 
+#include "core/exact.h"
+
 enum { STEPS_MAX = 64 }; /* inner steps */
 
-/* Each is a sum over tasks; on whole data sets the curve's are sums over samples. Evaluation adds, per inner step k = 0 .. K, four sums from
- * TALLY_CURVE + 4 k on: query loss, its square, query accuracy, its square. */
+/* Each is a sum over tasks; on whole data sets the curve's are sums over samples. */
 enum tally_slot {
     TALLY_DONE,         /* tasks that contributed                                           */
     TALLY_FAILED,       /* tasks set aside: not finite, or beyond the sum's grid             */
@@ -17,9 +18,22 @@ enum tally_slot {
     TALLY_DISCRIMINATOR_LOSS,
     TALLY_DISCRIMINATOR_SOURCE, /* its accuracy on features of the source, ...                 */
     TALLY_DISCRIMINATOR_TARGET, /* ... of the target                                           */
-    TALLY_CURVE,
+    TALLY_CURVE,                /* tally_curve                                              */
     TALLY_N = TALLY_CURVE + 4 * (STEPS_MAX + 1),
 };
+
+/* The curve's sums of an inner step. Evaluation: of the query, before step k and after the last, k = 0 .. K. Training, where
+ * there is an inner loop: loss and accuracy of the support before step k, k = 0 .. K-1. */
+enum curve_sum { CURVE_LOSS, CURVE_LOSS_SQUARE, CURVE_ACCURACY, CURVE_ACCURACY_SQUARE };
+
+static inline int tally_curve(int k, enum curve_sum what)
+{
+    return TALLY_CURVE + 4 * k + (int)what;
+}
+
+/* A support loss within the inner loop is for people alone: one that the grid of the sum cannot hold counts as its end,
+ * and its task counts. */
+#define CURVE_LOSS_MAX (EXACT_LIMIT - 1)
 
 /* What a look at an adaptation sums, from TALLY_CURVE on, over the target's samples where not said otherwise. With C
  * classes, up to WATCH_CLASSES_MAX, come C sums of probabilities of the target from WATCH_CLASSES on, C of the source by the

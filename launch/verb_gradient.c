@@ -243,8 +243,8 @@ static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
     size_t rows = (size_t)g->episode.query.n, c = (size_t)g->method.net->n_out;
     size_t last = (size_t)g->method.evaluate.spec.steps * rows * c;
 
-    tensors[0] = double_tensor("loss_before", &g->curve.v[TALLY_CURVE]);
-    tensors[1] = double_tensor("accuracy_before", &g->curve.v[TALLY_CURVE + 2]);
+    tensors[0] = double_tensor("loss_before", &g->curve.v[tally_curve(0, CURVE_LOSS)]);
+    tensors[1] = double_tensor("accuracy_before", &g->curve.v[tally_curve(0, CURVE_ACCURACY)]);
     tensors[2] = reals_tensor("logits_before", g->outputs, 2, rows, c);
     tensors[3] = reals_tensor("logits", g->outputs + last, 2, rows, c);
     return 4;
@@ -276,7 +276,7 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     TRY(compute(g));
     TRY(write_result(g, o->out));
     if (g->few_shot)
-        printf("loss %.9g before, ", g->curve.v[TALLY_CURVE]);
+        printf("loss %.9g before, ", g->curve.v[tally_curve(0, CURVE_LOSS)]);
     printf("loss %.9g%s  gradient '%s'\n", g->tally.v[TALLY_LOSS],
            g->few_shot ? " after adaptation" : "", o->out);
     return 0;

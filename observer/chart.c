@@ -70,6 +70,25 @@ static int charts_evaluated(const struct run *r, int stage, struct chart *charts
     return charts->n > 0;
 }
 
+/* Before each of the first inner steps; one alone is before the adaptation. */
+static int charts_steps(const struct run *r, int stage, struct chart *charts)
+{
+    static const char *const fields[] = {"support_losses", "support_accuracies"},
+                             *const titles[] = {"support loss by step", "support accuracy by step"},
+                             *const names[] = {"step 0", "step 1", "step 2", "step 3", "step 4"};
+    int n = 0;
+
+    for (int i = 0; i < 2; i++) {
+        struct chart *c = &charts[n];
+
+        *c = (struct chart){.title = titles[i], .share = i == 1, .noisy = true};
+        for (int k = 0; k < 5; k++)
+            chart_add(c, model_series(r, stage, "round", "", k, fields[i]), names[k]);
+        n += c->n > 1;
+    }
+    return n;
+}
+
 int charts_of(const struct run *r, int stage, struct chart *charts)
 {
     int n = 0;
@@ -82,8 +101,10 @@ int charts_of(const struct run *r, int stage, struct chart *charts)
         for (int k = 0; k < 3 && table[i].fields[k]; k++)
             chart_fill(r, stage, table[i].group, table[i].fields[k], table[i].names[k], c);
         n += c->n > 0;
-        if (i == 1)
+        if (i == 1) {
             n += charts_evaluated(r, stage, &charts[n]);
+            n += charts_steps(r, stage, &charts[n]);
+        }
     }
     return n;
 }

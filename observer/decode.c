@@ -48,6 +48,16 @@ int decode_header(const void *bytes, size_t n, struct header *h)
     return 0;
 }
 
+/* A list of numbers; false: it is not one. */
+static bool list_of(const ProtobufCFieldDescriptor *d, const ProtobufCMessage *m, struct field *f)
+{
+    const char *at = (const char *)m;
+
+    *f = (struct field)NUMBERS(d->name, *(double *const *)(at + d->offset),
+                               *(const size_t *)(at + d->quantifier_offset));
+    return d->type == PROTOBUF_C_TYPE_DOUBLE;
+}
+
 /* A single value; false: it is not one. */
 static bool field_of(const ProtobufCFieldDescriptor *d, const void *at, struct field *f)
 {
@@ -124,8 +134,9 @@ static int message_take(const ProtobufCMessage *m, const char *kind, int index,
     for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *d = &m->descriptor->fields[i];
         struct field f = {0};
+        bool list = d->label == PROTOBUF_C_LABEL_REPEATED;
 
-        if (d->label != PROTOBUF_C_LABEL_REPEATED && field_of(d, (const char *)m + d->offset, &f))
+        if (list ? list_of(d, m, &f) : field_of(d, (const char *)m + d->offset, &f))
             TRY(event_add(&e, f));
     }
     TRY(to->take(to->context, &e));

@@ -10,6 +10,8 @@ int event_add(struct event *e, struct field f)
 {
     if (e->n >= EVENT_FIELDS)
         return err(ERR_DATA, "more than %d values in an event", EVENT_FIELDS);
+    if (f.type == FIELD_NUMBERS && f.n > EVENT_NUMBERS)
+        return err(ERR_DATA, "more than %d numbers in '%s'", EVENT_NUMBERS, f.key);
     e->fields[e->n++] = f;
     e->fields[e->n] = (struct field){0};
     return 0;
@@ -30,11 +32,35 @@ double field_number(const struct field *f)
     return f->type == FIELD_NUMBER ? f->number : NAN;
 }
 
+static bool is_place(const char *key)
+{
+    return strcmp(key, "round") == 0 || strcmp(key, "stage_index") == 0 || strcmp(key, "step") == 0;
+}
+
+bool event_next(const struct event *e, struct value *v)
+{
+    for (; v->at < e->n; v->at++, v->next = 0) {
+        const struct field *f = &e->fields[v->at];
+        bool list = f->type == FIELD_NUMBERS;
+        int n = is_place(f->key) ? 0 : list ? (int)f->n : 1;
+
+        while (v->next < n) {
+            v->field = f;
+            v->step = list ? v->next : -1;
+            v->number = list ? f->numbers[v->next] : field_number(f);
+            v->next++;
+            if (isfinite(v->number))
+                return true;
+        }
+    }
+    return false;
+}
+
 double event_number(const struct event *e, const char *key, double otherwise)
 {
     const struct field *f = event_find(e, key);
 
-    return f && f->type != FIELD_TEXT ? field_number(f) : otherwise;
+    return f && (f->type == FIELD_INTEGER || f->type == FIELD_NUMBER) ? field_number(f) : otherwise;
 }
 
 int64_t event_integer(const struct event *e, const char *key, int64_t otherwise)

@@ -84,10 +84,10 @@ static int csv_check(const struct csv *c)
     return ferror(c->file) ? err(ERR_IO, "cannot write '%s'", c->path) : 0;
 }
 
-static void csv_row(FILE *f, const struct source *s, const struct event *e,
-                    const struct field *value)
+static void csv_row(FILE *f, const struct source *s, const struct event *e, const struct value *v)
 {
     const char *data = event_text(e, "data");
+    int64_t step = v->step >= 0 ? v->step : event_integer(e, "step", -1);
 
     csv_text(f, s->run.name);
     csv_text(f, e->kind);
@@ -96,14 +96,14 @@ static void csv_row(FILE *f, const struct source *s, const struct event *e,
         fprintf(f, "%lld", (long long)event_integer(e, "round", 0));
     fputc(',', f);
     csv_text(f, *data ? data : event_text(e, "target"));
-    if (event_find(e, "step"))
-        fprintf(f, "%lld", (long long)event_integer(e, "step", 0));
+    if (v->step >= 0 || event_find(e, "step"))
+        fprintf(f, "%lld", (long long)step);
     fputc(',', f);
-    csv_text(f, value->key);
-    if (value->type == FIELD_INTEGER)
-        fprintf(f, "%lld\n", (long long)value->integer);
+    csv_text(f, v->field->key);
+    if (v->field->type == FIELD_INTEGER)
+        fprintf(f, "%lld\n", (long long)v->field->integer);
     else
-        fprintf(f, "%.9g\n", value->number);
+        fprintf(f, "%.9g\n", v->number);
 }
 
 /* A row per number. */
@@ -113,13 +113,8 @@ static int csv_event(struct view *v, const struct source *s, const struct event 
 
     if (strcmp(e->kind, "heartbeat") == 0)
         return 0;
-    for (int i = 0; i < e->n; i++) {
-        const char *key = e->fields[i].key;
-        bool place = !strcmp(key, "round") || !strcmp(key, "step") || !strcmp(key, "stage_index");
-
-        if (!place && isfinite(field_number(&e->fields[i])))
-            csv_row(c->file, s, e, &e->fields[i]);
-    }
+    for (struct value one = {0}; event_next(e, &one);)
+        csv_row(c->file, s, e, &one);
     return csv_check(c);
 }
 

@@ -20,6 +20,24 @@ static bool is_word(const char *s)
     return n > 0 && n < WORD_MAX;
 }
 
+static int list_read(const char *key, const json_t *list, struct event *e)
+{
+    size_t n = json_array_size(list);
+    double *numbers = e->numbers + e->n_numbers;
+
+    if (n > (size_t)(EVENT_NUMBERS - e->n_numbers))
+        return err(ERR_DATA, "more than %d numbers in lists", EVENT_NUMBERS);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = json_array_get(list, i);
+
+        if (!json_is_number(value) && !json_is_null(value))
+            return err(ERR_DATA, "'%s' has what is not a number", key);
+        numbers[i] = json_is_null(value) ? NAN : json_number_value(value);
+    }
+    e->n_numbers += (int)n;
+    return event_add(e, (struct field)NUMBERS(key, numbers, n));
+}
+
 static int value_read(const char *key, const json_t *value, struct event *e)
 {
     if (json_is_integer(value))
@@ -32,6 +50,8 @@ static int value_read(const char *key, const json_t *value, struct event *e)
         return event_add(e, (struct field)INTEGER(key, json_is_true(value)));
     if (json_is_string(value))
         return event_add(e, (struct field)TEXT(key, json_string_value(value)));
+    if (json_is_array(value))
+        return list_read(key, value, e);
     return err(ERR_DATA, "the value of '%s' is neither a number nor a text", key);
 }
 

@@ -132,7 +132,7 @@ struct worker *model_worker(struct run *r, int64_t rank);
 const struct series *model_series(const struct run *r, int stage, const char *group, const char *of,
                                   int step, const char *field);
 
-/* "loss", "adaptation/weight", "evaluation/ink/step2/accuracy": unique in its stage. */
+/* "loss", "support_losses/step2", "adaptation/weight", "evaluation/ink/step2/accuracy": unique in its stage. */
 void series_name(const struct series *s, char *text, size_t n);
 
 /* The last value, NAN where there is none (s may be NULL). */

@@ -98,14 +98,10 @@ static double spread_of(const struct event *e, const char *key)
     return event_number(e, name, NAN);
 }
 
-static bool is_one_of(const char *key, const char *const *names)
+static bool is_left_out(const char *key, const char *const *names)
 {
-    static const char *const places[] = {"round", "stage_index", "step", NULL};
     size_t n = strlen(key);
 
-    for (const char *const *w = places; *w; w++)
-        if (strcmp(key, *w) == 0)
-            return true;
     for (; *names; names++)
         if (strcmp(key, *names) == 0)
             return true;
@@ -120,18 +116,17 @@ int series_event(struct run *r, const struct event *e, const char *of, int step,
 
     if (stage < 0 || round < 0)
         return 0;
-    for (int i = 0; i < e->n; i++) {
-        const struct field *f = &e->fields[i];
-        double value = field_number(f);
-        struct series_key key = {stage, e->kind, of, step, f->key};
+    for (struct value v = {0}; event_next(e, &v);) {
+        const char *name = v.field->key;
+        struct series_key key = {stage, e->kind, of, v.step >= 0 ? v.step : step, name};
         struct series *s;
 
-        if (!isfinite(value) || is_one_of(f->key, but))
+        if (is_left_out(name, but))
             continue;
         int there = series_get(r, &key, &s);
         TRY(there);
         if (there)
-            series_add(r, s, (uint64_t)round, value, spread_of(e, f->key));
+            series_add(r, s, (uint64_t)round, v.number, spread_of(e, name));
         else
             r->refused++;
     }
@@ -150,9 +145,11 @@ void series_name(const struct series *s, char *text, size_t n)
     bool plain = strcmp(s->group, "round") == 0;
 
     if (s->step >= 0)
-        snprintf(step, sizeof step, "step%d/", s->step);
-    snprintf(text, n, "%s%s%s%s%s%s", plain ? "" : s->group, plain ? "" : "/", s->of,
-             *s->of ? "/" : "", step, s->field);
+        snprintf(step, sizeof step, plain ? "/step%d" : "step%d/", s->step);
+    if (plain)
+        snprintf(text, n, "%s%s", s->field, step);
+    else
+        snprintf(text, n, "%s/%s%s%s%s", s->group, s->of, *s->of ? "/" : "", step, s->field);
 }
 
 double series_last(const struct series *s)

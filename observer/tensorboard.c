@@ -159,20 +159,23 @@ static int write_configuration(const struct tensorboard *t, struct board *b, con
     return code;
 }
 
-/* "meta/loss", "meta/evaluation/ink/step2/accuracy". */
+/* "meta/loss", "meta/support_losses/step0", "meta/evaluation/ink/step2/accuracy". */
 static void tag_make(char *tag, size_t n, const struct source *s, const struct event *e,
-                     const char *key)
+                     const struct value *v)
 {
     const char *data = event_text(e, "data"), *of = *data ? data : event_text(e, "target");
     int64_t stage = event_integer(e, "stage_index", -1);
     bool evaluation = strcmp(e->kind, "evaluation") == 0, plain = strcmp(e->kind, "round") == 0;
-    char step[32] = "", text[TAG];
+    char step[32] = "", place[32] = "", text[TAG];
 
     if (evaluation)
         snprintf(step, sizeof step, "step%lld/", (long long)event_integer(e, "step", 0));
-    snprintf(text, sizeof text, "%s/%s%s%.64s%s%s%s",
+    if (v->step >= 0)
+        snprintf(place, sizeof place, "/step%d", v->step);
+    snprintf(text, sizeof text, "%s/%s%s%.64s%s%s%s%s",
              stage >= 0 && stage < s->run.n_stages ? s->run.stages[stage].name : "run",
-             plain ? "" : e->kind, plain ? "" : "/", of, *of ? "/" : "", step, key);
+             plain ? "" : e->kind, plain ? "" : "/", of, *of ? "/" : "", step, v->field->key,
+             place);
     text_clean(tag, n, text);
 }
 
@@ -188,18 +191,14 @@ static int board_event(struct view *v, const struct source *s, const struct even
         TRY(write_configuration(t, b, &s->run));
     if (!event_find(e, "round"))
         return 0;
-    for (int i = 0; i < e->n; i++) {
+    for (struct value one = {0}; event_next(e, &one);) {
         Tensorboard__Summary__Value value = TENSORBOARD__SUMMARY__VALUE__INIT;
-        const char *key = e->fields[i].key;
         char tag[TAG];
 
-        if (!isfinite(field_number(&e->fields[i])) || !strcmp(key, "round") ||
-            !strcmp(key, "step") || !strcmp(key, "stage_index"))
-            continue;
-        tag_make(tag, sizeof tag, s, e, key);
+        tag_make(tag, sizeof tag, s, e, &one);
         value.tag = tag;
         value.value_case = TENSORBOARD__SUMMARY__VALUE__VALUE_SIMPLE_VALUE;
-        value.simple_value = (float)field_number(&e->fields[i]);
+        value.simple_value = (float)one.number;
         TRY(write_value(t, b, e->time, event_integer(e, "round", 0), &value));
     }
     return 0;

@@ -92,6 +92,7 @@ static void draw_figures(const struct run *r, int stage)
         {"tasks_per_second", "", "%.0f tasks/s", 1},
         {"gflops", "", "%.1f GFLOP/s", 1},
         {"idle", "idle", "%.0f %%", 100},
+        {"communication", "communication", "%.0f %%", 100},
         {"gradient_norm", "gradient", "%.3g", 1},
         {"rate", "rate", "%.3g", 1},
     };

@@ -41,7 +41,7 @@ struct header {     /* in front of every message, in host byte order */
     uint32_t slot;    /* state: of its task */
     uint32_t anchor;  /* parameters: reals of the anchor that follow them; 0: as before */
     uint32_t spare32;
-    uint64_t spare;
+    uint64_t worked; /* sum: nanoseconds from parameters to last task, the longest of the subtree */
 };
 #define HEADER_MAGIC 0x31504c4du /* "MLP1" */
 

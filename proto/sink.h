@@ -5,15 +5,18 @@
 #ifndef PROTO_SINK_H
 #define PROTO_SINK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_TEXT, FIELD_LIST };
+enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_NUMBERS, FIELD_TEXT, FIELD_LIST };
 
 struct field { /* an event's list ends with {0} */
     const char *key;
     enum field_type type;
     int64_t integer;
-    double number; /* not finite: written as null */
+    double number;         /* not finite: written as null */
+    const double *numbers; /* (n) as number is: one per inner step */
+    size_t n;
     const char *text;
     const struct field *const *list; /* of objects, ended by NULL; each ends with {0} */
 };
@@ -25,6 +28,10 @@ struct field { /* an event's list ends with {0} */
 #define NUMBER(k, v)                                                                               \
     {                                                                                              \
         .key = (k), .type = FIELD_NUMBER, .number = (v)                                            \
+    }
+#define NUMBERS(k, v, count)                                                                       \
+    {                                                                                              \
+        .key = (k), .type = FIELD_NUMBERS, .numbers = (v), .n = (size_t)(count)                    \
     }
 #define TEXT(k, v)                                                                                 \
     {                                                                                              \

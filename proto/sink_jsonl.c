@@ -14,6 +14,20 @@
 
 static json_t *object_of(const struct field *fields);
 
+static json_t *number_value(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *numbers_value(const double *numbers, size_t n)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, number_value(numbers[i]));
+    return array;
+}
+
 static json_t *list_value(const struct field *const *list)
 {
     json_t *array = json_array();
@@ -31,7 +45,9 @@ static json_t *field_value(const struct field *f)
         return json_string(f->text);
     if (f->type == FIELD_LIST)
         return list_value(f->list);
-    return isfinite(f->number) ? json_real(f->number) : json_null();
+    if (f->type == FIELD_NUMBERS)
+        return numbers_value(f->numbers, f->n);
+    return number_value(f->number);
 }
 
 static void object_fill(json_t *o, const struct field *fields)

@@ -75,11 +75,31 @@ static int list_set(const struct field *f, const ProtobufCFieldDescriptor *d, vo
     return 0;
 }
 
+static int numbers_set(const struct field *f, void *place, size_t *n)
+{
+    double *numbers;
+
+    if (f->n == 0)
+        return 0;
+    numbers = malloc(f->n * sizeof *numbers);
+    if (!numbers)
+        return err(ERR_MEMORY, "no memory for '%s'", f->key);
+    *(double **)place = memcpy(numbers, f->numbers, f->n * sizeof *numbers);
+    *n = f->n;
+    return 0;
+}
+
 static int field_set(const struct field *f, const ProtobufCFieldDescriptor *d, void *place,
                      size_t *n)
 {
-    if (f->type == FIELD_LIST && d->label == PROTOBUF_C_LABEL_REPEATED)
+    bool repeated = d->label == PROTOBUF_C_LABEL_REPEATED;
+
+    if (f->type == FIELD_LIST && repeated && d->type == PROTOBUF_C_TYPE_MESSAGE)
         return list_set(f, d, place, n);
+    if (f->type == FIELD_NUMBERS && repeated && d->type == PROTOBUF_C_TYPE_DOUBLE)
+        return numbers_set(f, place, n);
+    if (repeated)
+        return err(ERR_FAILED, "'%s' is of another type in Event", f->key);
     if (f->type == FIELD_TEXT && d->type == PROTOBUF_C_TYPE_STRING)
         *(char **)place = text_copy(f->text);
     else if (f->type == FIELD_NUMBER && d->type == PROTOBUF_C_TYPE_DOUBLE)

@@ -42,9 +42,10 @@ class Publisher:
         part = getattr(e, kind)
         part.SetInParent()
         for key, value in values.items():
-            if isinstance(value, list):  # of dictionaries
+            if isinstance(value, list):
+                each = getattr(part, key)
                 for one in value:
-                    getattr(part, key).add(**one)
+                    each.add(**one) if isinstance(one, dict) else each.append(one)
             else:
                 setattr(part, key, value)
         return [kind.encode(), e.SerializeToString()]

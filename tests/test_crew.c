@@ -1,16 +1,13 @@
 /* test_crew.c - rounds whose workers die, stall or compute wrongly, at every message they send or receive. All
  * ranks are threads of this process; the faults are in what carries a worker's messages. */
 #include <inttypes.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 #include <xxhash.h>
@@ -18,10 +15,10 @@
 #include "coordinator/crew.h"
 #include "core/blas.h"
 #include "core/err.h"
+#include "tests/faulty.h"
 #include "worker/method.h"
-#include "worker/serve.h"
 
-enum { RANKS = 5, ROUNDS = 3, NEVER = 1 << 30 };
+enum { RANKS = 5, ROUNDS = 3 };
 
 #define TEXT(lease)                                                                                \
     "cluster { threads = 1 lease = " lease " start_limit = 20 schedule = \"dynamic\" }\n"          \
@@ -47,139 +44,6 @@ enum { RANKS = 5, ROUNDS = 3, NEVER = 1 << 30 };
 /* Who falls silent is missed soon; where nobody does, nobody is missed however busy the machine. */
 static const char *const quick[] = {TEXT("0.15"), BLOCKS("0.15")};
 static const char *const patient[] = {TEXT("10"), BLOCKS("10")};
-
-static int blocks; /* 1: the stage whose tasks step a block each */
-
-enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
-
-struct faulty { /* a comm that fails once `left` messages have passed */
-    struct comm comm, inner;
-    enum fault fault;
-    atomic_int left;
-    bool dead;
-    atomic_bool holds;   /* WRONG: does not begin the tasks it is given */
-    struct header round; /* of the last parameters */
-    pthread_t thread;
-    int code; /* of worker_serve */
-    bool lost;
-};
-
-static void nap(double seconds)
-{
-    struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-
-    nanosleep(&t, NULL);
-}
-
-/* Counts a message; the fault strikes at the last one. */
-static void pass(struct faulty *f)
-{
-    if (f->left-- != 0)
-        return;
-    f->dead = f->fault == DIE;
-    if (f->fault == STALL)
-        nap(0.5);
-}
-
-/* A worker that takes tasks, never finishes them, and sends its sum again and again while those of others are
- * gathered: to rank 0 and to what was its parent. */
-static void babble(struct faulty *f)
-{
-    static const int64_t words[2 * (25 + TALLY_N)] = {1};
-    struct part body = {words, sizeof words};
-
-    f->round.kind = MESSAGE_SUM;
-    for (int to = 0; to <= 1 && f->round.epoch; to++)
-        comm_send(&f->inner, to, &f->round, &body, 1);
-}
-
-static int count_task(void *context, const struct task *t)
-{
-    (void)t;
-    ++*(int *)context;
-    return 0;
-}
-
-/* Has tasks and does nothing but live, for as long as the test wants. */
-static void hold(struct faulty *f, const struct message *m)
-{
-    struct header alive = {.kind = MESSAGE_ALIVE};
-    bool last;
-    int n = 0;
-
-    wire_unpack_tasks(m->body, m->h.size, &last, count_task, &n);
-    while (n > 0 && f->holds) {
-        comm_send(&f->inner, 0, &alive, NULL, 0);
-        nap(0.01);
-    }
-}
-
-static bool slow_gather;      /* every rank takes its time then */
-static atomic_bool gathering; /* some rank was asked to */
-
-static int faulty_send(struct comm *c, int to, const struct header *h, const struct part *parts,
-                       int n)
-{
-    struct faulty *f = c->state;
-
-    if (h->kind != MESSAGE_ALIVE)
-        pass(f);
-    if (f->dead || (f->fault == BABBLE && (h->kind == MESSAGE_DONE || h->kind == MESSAGE_SUM)))
-        return 0;
-    return comm_send(&f->inner, to, h, parts, n);
-}
-
-static int faulty_poll(struct comm *c, struct message *m)
-{
-    struct faulty *f = c->state;
-    int found = f->dead ? 0 : comm_poll(&f->inner, m);
-
-    if (found > 0 && m->h.kind != MESSAGE_ALIVE)
-        pass(f);
-    if (found > 0 && f->fault == WRONG && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS))
-        ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
-    if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
-        hold(f, m);
-    if (found > 0 && m->h.kind == MESSAGE_PARAMS)
-        f->round = m->h;
-    if (found > 0 && m->h.kind == MESSAGE_GATHER && slow_gather) {
-        gathering = true;
-        nap(0.05);
-    }
-    if (f->fault == BABBLE && gathering)
-        babble(f);
-    if (f->fault == LEAVE && f->left < 0 && f->left > -NEVER) {
-        f->left = -NEVER; /* once */
-        return err(ERR_DATA, "a torn file");
-    }
-    return f->dead ? err(ERR_FAILED, "dead") : found;
-}
-
-static void faulty_idle(struct comm *c)
-{
-    comm_idle(&((struct faulty *)c->state)->inner);
-}
-
-static void faulty_poke(struct comm *c)
-{
-    comm_poke(&((struct faulty *)c->state)->inner);
-}
-
-static const struct comm_ops faulty_ops = {
-    .name = "faulty",
-    .send = faulty_send,
-    .poll = faulty_poll,
-    .idle = faulty_idle,
-    .poke = faulty_poke,
-};
-
-static void *worker(void *argument)
-{
-    struct faulty *f = argument;
-
-    f->code = worker_serve(&f->comm, "test", &f->lost);
-    return NULL;
-}
 
 struct scene {
     struct comm *ends;      /* (n) owned, as what the threads of a failed test go on using */
@@ -336,6 +200,36 @@ static void undisturbed(void **state)
     blocks = 0;
 }
 
+/* The share of a round that is communication, when ranks from `rank` on claim to have worked so long. */
+static double claimed(int rank, uint64_t worked)
+{
+    struct scene s;
+    struct total total;
+    double share;
+
+    claim.rank = rank, claim.worked = worked;
+    scene_open(&s, RANKS, 0, NONE, 0);
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    assert_int_equal(play(&s, 0, &total), 0);
+    assert_true(expected[blocks][0] == mark(&s, 0, &total));
+    share = s.crew.communication;
+    scene_close(&s);
+    claim.rank = 0;
+    return share;
+}
+
+/* The longest span of work counts, wherever in the tree. */
+static void communication(void **state)
+{
+    double share = claimed(0, 0);
+
+    (void)state;
+    assert_true(share > 0 && share < 1);
+    assert_true(claimed(1, 0) == 1);
+    assert_true(claimed(1, UINT64_MAX) == 0);
+    assert_true(claimed(RANKS - 1, 3600u * UINT64_C(1000000000)) == 0);
+}
+
 /* Rounds go on until the rank takes part again, or has said that it cannot. */
 static void awaited(struct scene *s, int rank, enum fault fault)
 {
@@ -366,6 +260,7 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
             fail_msg("rank %d of %d, message %d, round %d: %s", rank, n, at, k, err_text());
         if (expected[blocks][k] != mark(&s, k, &total))
             fail_msg("rank %d of %d, message %d: another total in round %d", rank, n, at, k);
+        assert_true(s.crew.communication >= 0 && s.crew.communication <= 1);
     }
     if (fault == LEAVE)
         awaited(&s, rank, fault);
@@ -584,7 +479,7 @@ int main(void)
         cmocka_unit_test(a_worker_leaves),   cmocka_unit_test(death_at_start),
         cmocka_unit_test(nobody_left),       cmocka_unit_test(wrong_rank),
         cmocka_unit_test(wrong_block),       cmocka_unit_test(death_with_blocks),
-        cmocka_unit_test(stall_with_blocks),
+        cmocka_unit_test(stall_with_blocks), cmocka_unit_test(communication),
     };
 
     blas_single_thread();

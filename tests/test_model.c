@@ -209,6 +209,55 @@ static void outer(struct place *p, uint32_t round, uint32_t slot)
     memcpy(p->gradient, p->engine.gradient, p->n * sizeof *p->gradient);
 }
 
+/* Mean of -log softmax at the label, and how often the label's output is the largest. */
+static double plain_loss(const struct batch *b, int n_out, const real *y, double *right)
+{
+    double loss = 0;
+
+    *right = 0;
+    for (int i = 0; i < b->n; i++, y += n_out) {
+        double sum = 0;
+        int best = 0;
+
+        for (int c = 0; c < n_out; c++) {
+            sum += exp((double)y[c] - y[b->label[i]]);
+            best = y[c] > y[best] ? c : best;
+        }
+        loss += log(sum) / b->n;
+        *right += (best == b->label[i]) / (double)b->n;
+    }
+    return loss;
+}
+
+/* What a task tells of its inner loop, beside plain descent on its support. Losses of size 1 through three steps. */
+static void test_inner_loop_is_told(void **state)
+{
+    struct place *p = place_open("type = \"mlp\" widths = {\"20\"}", "64");
+    const struct net *net = &p->setup.stages[0].net;
+    const struct batch *b = &p->engine.episode.support;
+    const double *v = p->engine.tally.v;
+    double right, loss, last = INFINITY;
+    struct tape t;
+
+    (void)state;
+    outer(p, 3, 5);
+    tape_init(&t, net, b->n, TAPE_GRADIENT, tape_scratch(net, b->n, &p->arena), &p->arena);
+    assert_true(v[tally_curve(0, CURVE_LOSS)] == v[TALLY_SUPPORT_LOSS]);
+    for (int k = 0; k < 3; k++) {
+        loss = plain_loss(b, net->n_out, net_forward(net, p->theta, b, &t), &right);
+        assert_true(fabs(v[tally_curve(k, CURVE_LOSS)] - loss) < 100 * REAL_EPS);
+        assert_true(fabs(v[tally_curve(k, CURVE_ACCURACY)] - right) < 1e-12);
+        assert_true(loss < last - 1e-2);
+        last = loss;
+        vec_zero(p->n, p->gradient);
+        net_backward(net, p->theta, b, &t, p->gradient);
+        for (size_t i = 0; i < p->n; i++)
+            p->theta[i] -= (real)0.1 * p->gradient[i];
+    }
+    assert_true(v[tally_curve(3, CURVE_LOSS)] == 0);
+    place_close(p);
+}
+
 static double apart(size_t n, const real *a, const real *b)
 {
     double most = 0;
@@ -326,7 +375,7 @@ int main(void)
         cmocka_unit_test(test_mlp_dropout),    cmocka_unit_test(test_layer_line),
         cmocka_unit_test(test_flops),          cmocka_unit_test(test_task_is_pure),
         cmocka_unit_test(test_recomputed),     cmocka_unit_test(test_steps_differ),
-        cmocka_unit_test(test_outer_gradient),
+        cmocka_unit_test(test_outer_gradient), cmocka_unit_test(test_inner_loop_is_told),
     };
 
     blas_single_thread();

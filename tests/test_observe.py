@@ -20,7 +20,7 @@ data ink {{ format = "glyphs"  style = "ink"  first = 4  size = 12 }}
 data chalk {{ format = "glyphs"  style = "chalk"  first = 4  size = 12 }}
 data all {{ format = "glyphs"  style = "ink"  size = 12 }}
 model {{ type = "conv4"  filters = 4 }}
-stage meta {{ method = "maml"  data = "all"  way = 3  shot = 1  query = 2  tasks = 4  inner_steps = 1  inner_rate = 0.4
+stage meta {{ method = "maml"  data = "all"  way = 3  shot = 1  query = 2  tasks = 4  inner_steps = 2  inner_rate = 0.4
              optimizer = "adam"  rate = 0.01  rounds = 30  evaluate = {{all}} }}
 stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 2  rounds = 20  evaluate = {{ink, chalk}} }}
 stage align {{ method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {{chalk}}  batch = 8  tasks = 2
@@ -72,9 +72,11 @@ def test_csv_has_every_number(run, tmp_path):
         rows = list(csv.DictReader(f))
     got = {(r["stage"], int(r["round"])): float(r["value"]) for r in rows if r["kind"] == "round" and r["name"] == "loss"}
     assert got == {(e["stage"], e["round"]): e["loss"] for e in metrics(run) if e["kind"] == "round"}
-    numbers = sum(isinstance(v, (int, float)) and k not in ("round", "step", "stage_index")
-                  for e in metrics(run) for k, v in e.items())
+    numbers = sum(isinstance(one, (int, float)) and k not in ("round", "step", "stage_index")
+                  for e in metrics(run) for k, v in e.items() for one in (v if isinstance(v, list) else [v]))
     assert len(rows) == numbers
+    got = {(r["stage"], int(r["round"]), int(r["step"])): float(r["value"]) for r in rows if r["name"] == "support_losses"}
+    assert got == {(e["stage"], e["round"], k): v for e in metrics(run) if e["kind"] == "round" for k, v in enumerate(e["support_losses"])}
     assert {r["of"] for r in rows if r["kind"] == "evaluation"} == {"all", "ink", "chalk"}
 
 
@@ -91,6 +93,11 @@ def test_event_files_are_read_back(run, tmp_path):
     for e in metrics(run):
         if e["kind"] == "round":
             assert scalars[e["stage"] + "/loss", e["round"]] == single(e["loss"])
+            assert scalars[e["stage"] + "/communication", e["round"]] == single(e["communication"])
+            for key in "support_losses", "support_accuracies":
+                assert len(e[key]) == 2 * (e["stage"] == "meta")
+                for k, value in enumerate(e[key]):
+                    assert scalars[f"{e['stage']}/{key}/step{k}", e["round"]] == single(value)
         if e["kind"] == "evaluation":
             tag = f"{e['stage']}/evaluation/{e['data']}/step{e['step']}/accuracy"
             assert scalars[tag, e["round"]] == single(e["accuracy"])
@@ -137,7 +144,11 @@ HOSTILE = [
     (b'{"round":1}', "no 'kind'"),
     (b'{"kind":"x y"}', "no 'kind'"),
     (b'{"kind":"\\u001b[2J"}', "no 'kind'"),
-    (b'{"kind":"round","a":[1]}', "'a' is neither a number nor a text"),
+    (b'{"kind":"round","a":{"b":1}}', "'a' is neither a number nor a text"),
+    (b'{"kind":"round","a":[1,"x"]}', "'a' has what is not a number"),
+    (b'{"kind":"round","a":[[1]]}', "'a' has what is not a number"),
+    (b'{"kind":"round","a":[' + b"1," * 256 + b"1]}", "more than 256 numbers"),
+    (b'{"kind":"round","a":[' + b"1," * 200 + b'1],"b":[' + b"1," * 99 + b"1]}", "more than 256 numbers"),
     (b'{"kind":"round","a b":1}', "not a word"),
     (b'{"kind":"round","a":1,"a":2}', "not JSON"),
     (b'{"kind":"round","a":1e999}', "not JSON"),

@@ -18,7 +18,7 @@ HOSTILE = '\\"\\\\\\" <script>alert(1)</script>\\n'
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    cli.done("train", cli.small(folder, replace={"every = 0 ": "every = 4 "}))
+    cli.done("train", cli.small(folder, replace={"every = 0 ": "every = 4 ", "inner_steps = 1": "inner_steps = 3"}))
     return str(folder / "run")
 
 
@@ -46,10 +46,13 @@ def families(server):
 def test_metrics_parse_and_are_right(server, run):
     all = families(server)
     last = [e for e in metrics(run) if e["kind"] == "round"][-1]
-    for field in ("loss", "accuracy", "gradient_norm"):
+    for field in ("loss", "accuracy", "gradient_norm", "communication"):
         sample, = all["metaloop_" + field]
         assert math.isclose(sample.value, last[field], rel_tol=1e-8)
         assert sample.labels["run"] == "small" and sample.labels["stage"] == "meta"
+    for field in ("support_losses", "support_accuracies"):
+        got = {int(s.labels["step"]): s.value for s in all["metaloop_" + field]}
+        assert len(got) == 3 and got == {k: pytest.approx(v) for k, v in enumerate(last[field])}
     events = [e for e in metrics(run) if e["kind"] == "evaluation" and e["round"] == last["round"]]
     got = {(s.labels["of"], int(s.labels["step"]), s.labels["statistic"]): s.value for s in all["metaloop_evaluation_accuracy"]}
     assert got == {(e["data"], e["step"], name): pytest.approx(e[key]) for e in events
@@ -75,6 +78,13 @@ def test_api(server, run):
     series = {s["name"]: s for s in server.json("/api/series?run=0")["series"]}
     assert [p[:2] for p in series["loss"]["points"]] == \
         [[e["round"], e["loss"]] for e in metrics(run) if e["kind"] == "round"]
+    for k in range(3):
+        told = series[f"support_losses/step{k}"]
+        assert told["step"] == k and [p[1] for p in told["points"]] == \
+            [e["support_losses"][k] for e in metrics(run) if e["kind"] == "round"]
+    chart, = (c for c in one["stages"][0]["charts"] if c["title"] == "support loss by step")
+    assert [(c["name"], c["series"]) for c in chart["curves"]] == \
+        [(f"step {k}", series[f"support_losses/step{k}"]["series"]) for k in range(3)]
     assert server.json(f"/api/series?run=0&since={one['serial']}")["series"] == []
     for chart in one["stages"][0]["charts"]:
         assert all(any(s["series"] == c["series"] for s in series.values()) for c in chart["curves"])

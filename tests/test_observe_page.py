@@ -87,7 +87,7 @@ def server(stream):
 
 def play(stream, first, last):
     for n in range(first, last + 1):
-        stream.round(n)
+        stream.round(n, communication=0.25, support_losses=[3 / n, 2 / n, 1 / n])
 
 
 def begin(stream):
@@ -110,6 +110,9 @@ def test_a_run_from_its_middle_to_its_end(stream, server, browser):
     browser.until(f"{POINTS} === 60 && {ROUND}.includes('round 60 of 100')")
     assert browser.js("document.querySelector('.chart canvas').toDataURL()") != before
     assert browser.js("document.querySelectorAll('.chart').length") >= 3
+    legend = browser.js("document.querySelector('.chart[data-title=\"support loss by step\"] .legend').innerText")
+    assert [name in legend for name in ("step 0", "step 1", "step 2", "step 3")] == [True] * 3 + [False], legend
+    assert "25.0 %\ncommunication" in browser.js("document.getElementById('figures').innerText")
     stream.tell("rank", what="lost", rank=2, host="node2", text="rank 2 on 'node2' is lost", in_round=60)
     browser.until("document.querySelector('#workers tr.gone')")
     assert browser.js("document.querySelector('#workers tr.gone').innerText.includes('node2')")

@@ -87,7 +87,7 @@ NORMAL = pytest.mark.parametrize("terminal", [(80, 24)], indirect=True, ids=["80
 def play(stream):
     stream.begin()
     for n in range(1, 41):
-        stream.round(n, support_loss=3 / n, seconds_left=61)
+        stream.round(n, support_loss=3 / n, seconds_left=61, communication=0.25, support_losses=[3 / n, 2 / n])
     stream.tell("workers", workers=[dict(rank=r, host=f"node{r}", state="working", tasks=9) for r in (1, 2)])
     stream.tell("evaluation", stage="meta", stage_index=0, round=40, data="ink", step=1, episodes=50, loss=1, accuracy=0.8125,
                 accuracy_ci95=0.02)
@@ -103,6 +103,8 @@ def test_shows_a_run(stream, terminal):
     assert "meta (maml)  1/1  round 40/100" in lines[1] and "━" in lines[1] and "40 %" in lines[1]
     assert "left" in lines[1] and ("1:01" in lines[1] or "1:00" in lines[1])
     assert "loss 0.0250" in lines[2] and "accuracy 50.0 %" in lines[2] and "40 tasks/s" in lines[2]
+    assert "communication 25 %" in lines[2]
+    assert "support loss by step" in screen or terminal.rows < 60
     assert sum(screen.count(c) for c in BRAILLE) > 40
     assert "ink" in screen and "81.25 ±  2.00 %" in screen
     assert "workers: 2, 1 gone" in screen and "node1" in screen and "working" in screen

@@ -148,7 +148,7 @@ def test_a_resumed_run_has_its_past(tmp_path, observers):
     port = stream.free_port()
     with stream.Run(tmp_path, port=port) as run:
         faithful = observers(port)
-        faithful.watch(lambda: faithful.complete and len(faithful.of("round")) > 50)
+        faithful.watch(lambda: faithful.complete and faithful.incarnation and len(faithful.of("round")) > 50)
         first, name = faithful.incarnation, next(iter(faithful.seen.values())).run_id
         assert run.stop().rc == 75
         faithful.watch(lambda: faithful.of("end"))

@@ -78,12 +78,12 @@ static int evaluate_step(struct unroll *u, int k, const struct batch *query, str
     const real *y = net_forward(net, u->theta[k], query, &u->query);
     double loss = net->loss->value(query, net->n_out, y);
     double accuracy = net->loss->accuracy ? net->loss->accuracy(query, net->n_out, y) : 0;
-    double *curve = &tally->v[TALLY_CURVE + 4 * k];
+    double *curve = &tally->v[tally_curve(k, CURVE_LOSS)];
 
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the query loss after %d inner steps is not finite", k);
-    curve[0] += loss, curve[1] += loss * loss;
-    curve[2] += accuracy, curve[3] += accuracy * accuracy;
+    curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
+    curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
     if (k == u->spec.steps)
         tally->v[TALLY_LOSS] += loss, tally->v[TALLY_ACCURACY] += accuracy;
     if (outputs)
@@ -99,7 +99,7 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
     u->theta[0] = theta;
     for (int k = 0; k < u->spec.steps; k++) {
         TRY(evaluate_step(u, k, &ep->query, tally, outputs));
-        unroll_step(u, k, &ep->support);
+        unroll_step(u, k, &ep->support, NULL);
     }
     return evaluate_step(u, u->spec.steps, &ep->query, tally, outputs);
 }
@@ -108,7 +108,7 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
 static int measure_samples(const struct net *net, const struct batch *b, const real *y,
                            struct tally *tally)
 {
-    double *curve = &tally->v[TALLY_CURVE];
+    double *curve = &tally->v[tally_curve(0, CURVE_LOSS)];
 
     for (int i = 0; i < b->n; i++) {
         struct batch one = {.n = 1, .label = b->label + i};
@@ -118,8 +118,8 @@ static int measure_samples(const struct net *net, const struct batch *b, const r
 
         if (!isfinite(loss))
             return err(ERR_NONFINITE, "the loss of a sample is not finite");
-        curve[0] += loss, curve[1] += loss * loss;
-        curve[2] += right, curve[3] += right * right;
+        curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
+        curve[CURVE_ACCURACY] += right, curve[CURVE_ACCURACY_SQUARE] += right * right;
     }
     tally->v[TALLY_SAMPLES] += b->n;
     return 0;

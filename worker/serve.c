@@ -34,7 +34,8 @@ struct worker {
     double limit;        /* seconds of silence allowed */
     double opened, told; /* clocks: ready; the last report of what was done */
 
-    struct header round; /* of the round at hand */
+    struct header round; /* of the round at hand; worked: the longest that a child has told */
+    double begun;        /* clock: its parameters are here, and passed on */
     bool open;           /* there is one */
     bool wanted, last;   /* asked for tasks; there are no more */
     int n_tasks;         /* received */
@@ -225,6 +226,7 @@ static int on_params(struct worker *w, const struct message *m)
     w->n_tasks = 0;
     w->n_reported = -1;
     w->idle_since = 0;
+    w->begun = clock_seconds();
     return 0;
 }
 
@@ -292,6 +294,8 @@ static int on_sum(struct worker *w, const struct message *m)
         return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
                    (size_t)m->h.size, w->total.n_words * sizeof(int64_t));
     total_merge(&w->total, m->body);
+    if (m->h.worked > w->round.worked)
+        w->round.worked = m->h.worked;
     w->n_sums++;
     return 0;
 }
@@ -344,7 +348,10 @@ static int tell_failed(struct worker *w)
 static int send_sum(struct worker *w)
 {
     struct part body = {w->words, w->total.n_words * sizeof(int64_t)};
+    uint64_t worked = (uint64_t)(1e9 * (w->idle_since - w->begun));
 
+    if (w->n_tasks > 0 && worked > w->round.worked)
+        w->round.worked = worked;
     w->summed = true;
     TRY(tell_failed(w));
     pool_collect(&w->pool, &w->total);

@@ -81,23 +81,27 @@ void unroll_noise(struct unroll *u, struct noise noise)
     u->query.noise = noise;
 }
 
-/* The support gradient at theta_k into u->gradient, on step k's tape; returns the loss. */
-static double step_gradient(struct unroll *u, int k, const struct batch *support)
+/* The support gradient at theta_k into u->gradient, on step k's tape; returns the loss. accuracy may be NULL. */
+static double step_gradient(struct unroll *u, int k, const struct batch *support, double *accuracy)
 {
     const struct net *net = u->net;
     struct tape *t = tape_of(u, k);
+    const real *y;
     double loss;
 
     t->noise.pass = (uint32_t)k;
-    loss = net->loss->value(support, net->n_out, net_forward(net, u->theta[k], support, t));
+    y = net_forward(net, u->theta[k], support, t);
+    loss = net->loss->value(support, net->n_out, y);
+    if (accuracy)
+        *accuracy = net->loss->accuracy ? net->loss->accuracy(support, net->n_out, y) : 0;
     vec_zero(net->layout.n, u->gradient);
     net_backward(net, u->theta[k], support, t, u->gradient);
     return loss;
 }
 
-double unroll_step(struct unroll *u, int k, const struct batch *support)
+double unroll_step(struct unroll *u, int k, const struct batch *support, double *accuracy)
 {
-    double loss = step_gradient(u, k, support);
+    double loss = step_gradient(u, k, support, accuracy);
 
     vec_step(u->net->layout.n, u->theta[k], u->rate, u->gradient, u->room[k + 1]);
     u->theta[k + 1] = u->room[k + 1];
@@ -109,12 +113,14 @@ int unroll_forward(struct unroll *u, const real *theta, const struct batch *supp
 {
     u->theta[0] = theta;
     for (int k = 0; k < u->spec.steps; k++) {
-        double loss = unroll_step(u, k, support);
+        double accuracy, loss = unroll_step(u, k, support, &accuracy);
 
         if (!isfinite(loss))
             return err(ERR_NONFINITE, "the support loss at inner step %d is not finite", k);
         if (k == 0)
             tally->v[TALLY_SUPPORT_LOSS] += loss;
+        tally->v[tally_curve(k, CURVE_LOSS)] += fmin(loss, CURVE_LOSS_MAX);
+        tally->v[tally_curve(k, CURVE_ACCURACY)] += accuracy;
     }
     return 0;
 }
@@ -144,7 +150,7 @@ void unroll_adjoint(struct unroll *u, const struct batch *support)
 
     for (int k = u->spec.steps - 1; k >= 0; k--) {
         if (u->n_tapes < u->spec.steps && k < u->spec.steps - 1)
-            step_gradient(u, k, support);
+            step_gradient(u, k, support, NULL);
         vec_mul(n, u->rate, u->adjoint, u->direction);
         vec_zero(n, u->gradient);
         net_hvp(u->net, u->theta[k], u->direction, support, tape_of(u, k), &u->tangents,

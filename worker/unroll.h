@@ -43,10 +43,12 @@ void unroll_init(struct unroll *u, const struct net *net, const struct unroll_sp
 /* What dropout's masks follow from until the next call: noise.pass is k at inner step k, K at the query. */
 void unroll_noise(struct unroll *u, struct noise noise);
 
-/* One step from theta[k] to theta[k + 1]; returns the support loss before it. */
-double unroll_step(struct unroll *u, int k, const struct batch *support);
+/* One step from theta[k] to theta[k + 1]; returns the support loss before it. accuracy, where not NULL, gets the support
+ * accuracy before it; 0 for regression. */
+double unroll_step(struct unroll *u, int k, const struct batch *support, double *accuracy);
 
-/* theta_0 = theta; all K steps. ERR_NONFINITE names the step whose loss is not finite. */
+/* theta_0 = theta; all K steps. Support loss before the first, and before each into the curve, with its accuracy.
+ * ERR_NONFINITE names the step whose loss is not finite. */
 int unroll_forward(struct unroll *u, const real *theta, const struct batch *support,
                    struct tally *tally);
 

@@ -60,7 +60,8 @@ function showProgress(run) {
 }
 
 const FIGURES = [["loss", "loss"], ["accuracy", "accuracy", true], ["tasks_per_second", "tasks a second"], ["gflops", "GFLOP/s"],
-                 ["idle", "idle", true], ["gradient_norm", "gradient norm"], ["rate", "learning rate"]];
+                 ["idle", "idle", true], ["communication", "communication", true], ["gradient_norm", "gradient norm"],
+                 ["rate", "learning rate"]];
 
 function showFigures(run, store) {
   const all = FIGURES.map(([field, name, share]) => [name, store.last(stageOf(run), "round", field), share])

@@ -258,7 +258,8 @@ def put_stream():
 def put_observe():
     """A first byte of 0: lines of metrics.jsonl; else events of the stream, each behind two bytes of length."""
     lines = ['{"kind":"stage","stage":"meta","stage_index":0,"from_round":0,"rounds":9,"method":"maml","parameters":5,"ranks":2}',
-             '{"kind":"round","stage":"meta","stage_index":0,"round":1,"loss":0.5,"accuracy":null,"tasks":4,"failed":1,"seconds":0.1}',
+             '{"kind":"round","stage":"meta","stage_index":0,"round":1,"loss":0.5,"accuracy":null,"tasks":4,"failed":1,"seconds":0.1,'
+             '"support_losses":[0.9,null,1],"support_accuracies":[]}',
              '{"kind":"evaluation","stage":"meta","stage_index":0,"round":1,"data":"a","step":1,"episodes":6,"accuracy":0.5,"accuracy_ci95":0.1}',
              '{"kind":"watch","stage":"meta","stage_index":0,"round":1,"target":"b","score":0.5,"collapsed":1}',
              '{"kind":"rank","what":"lost","rank":1,"host":"\\u001bh","text":"gone","in_round":1}',
@@ -269,11 +270,12 @@ def put_observe():
     double = lambda n, bytes_: varint(n << 3 | 1) + bytes_
     event = lambda n, body, seq: field(1, 1) + field(2, "run") + double(3, b"incarnat") + field(4, seq) + double(5, bytes(8)) + field(n, body)
     pack = lambda *events: b"\1" + b"".join(struct.pack("<H", len(e)) + e for e in events)
+    half = b"\0\0\0\0\0\0\xe0\x3f"
     plan, host = field(1, "meta") + field(2, "maml") + field(3, 9), field(1, "node") + field(2, 2)
     worker = field(1, 3) + field(2, "node") + field(3, "working") + field(5, 17) + double(6, bytes(8))
     put("observe", "run", pack(event(10, field(1, "x") + field(4, "run { }") + field(12, plan) + field(12, plan) + field(13, host), 1),
                                event(22, field(1, worker) + field(1, worker), 2)))
-    put("observe", "rounds", pack(*(event(12, field(1, "meta") + field(3, n) + double(5, b"\0\0\0\0\0\0\xe0\x3f"), n) for n in (1, 2, 9)),
+    put("observe", "rounds", pack(*(event(12, field(1, "meta") + field(3, n) + double(5, half) + field(17, half + half), n) for n in (1, 2, 9)),
                                   event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
 
 

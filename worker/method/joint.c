@@ -8,6 +8,17 @@
 #include "core/vec.h"
 #include "worker/adversary.h"
 
+/* The inner loop's curve, within what the sum holds. */
+static void share_curve(struct tally *tally, int steps, double share)
+{
+    for (int k = 0; k < steps; k++) {
+        double *curve = &tally->v[tally_curve(k, CURVE_LOSS)];
+
+        curve[CURVE_LOSS] = fmin(share * curve[CURVE_LOSS], CURVE_LOSS_MAX);
+        curve[CURVE_ACCURACY] *= share;
+    }
+}
+
 static int joint_episode(struct method *m, const struct episode *ep, const real *theta, real *grad,
                          struct tally *tally)
 {
@@ -22,6 +33,7 @@ static int joint_episode(struct method *m, const struct episode *ep, const real 
     tally->v[TALLY_SUPPORT_LOSS] *= share;
     tally->v[TALLY_LOSS] *= share;
     tally->v[TALLY_ACCURACY] *= share;
+    share_curve(tally, u->spec.steps, share);
     return 0;
 }
 
