@@ -55,9 +55,9 @@ def resident(pid):
 class Garbage(threading.Thread):
     """Writes nonsense to a port until told to stop."""
 
-    def __init__(self, port, seed):
+    def __init__(self, port, seed, pause=0.01):
         super().__init__(daemon=True)
-        self.port, self.random, self.stop, self.n = port, random.Random(seed), False, 0
+        self.pause, self.port, self.random, self.stop, self.n = pause, port, random.Random(seed), False, 0
         self.start()
 
     def piece(self):
@@ -79,7 +79,7 @@ class Garbage(threading.Thread):
             except OSError:
                 pass
             self.n += 1
-            time.sleep(0.01)
+            time.sleep(self.pause)
 
 
 def watchers(run, n, seconds):
