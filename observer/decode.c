@@ -35,6 +35,44 @@ static Metaloop__Event *unpack(const void *bytes, size_t n)
     return e;
 }
 
+/* A number in groups of seven bits, the lowest first; 0: there is none. */
+static size_t varint(const struct span *s, uint64_t *x)
+{
+    *x = 0;
+    for (size_t i = 0; i < s->n && i < 10; i++) {
+        *x |= (uint64_t)(s->bytes[i] & 0x7f) << (7 * i);
+        if (!(s->bytes[i] & 0x80))
+            return i + 1;
+    }
+    return 0;
+}
+
+static void skip(struct span *s, size_t n)
+{
+    s->bytes += n;
+    s->n -= n;
+}
+
+int decode_next(struct span *rest, struct span *event)
+{
+    static const uint8_t events_tag = 1 << 3 | 2; /* field 1, of a length */
+    uint64_t length;
+    size_t n;
+
+    if (rest->n == 0)
+        return 0;
+    if (*rest->bytes != events_tag)
+        return err(ERR_DATA, "a frame that does not hold events");
+    skip(rest, 1);
+    n = varint(rest, &length);
+    if (n == 0 || length > rest->n - n)
+        return err(ERR_DATA, "a frame with a torn event");
+    skip(rest, n);
+    *event = (struct span){rest->bytes, (size_t)length};
+    skip(rest, event->n);
+    return 1;
+}
+
 int decode_header(const void *bytes, size_t n, struct header *h)
 {
     Metaloop__Event *e = unpack(bytes, n);

@@ -1,4 +1,4 @@
-/* decode.h - a message of the stream as events. */
+/* decode.h - a frame of the stream as events. */
 #ifndef OBSERVER_DECODE_H
 #define OBSERVER_DECODE_H
 
@@ -11,6 +11,14 @@ struct header { /* what every Event tells beside its kind */
     char run_id[128]; /* clean */
     char kind[16];
 };
+
+struct span {
+    const uint8_t *bytes; /* borrowed */
+    size_t n;
+};
+
+/* The next event of a frame (Events), taken off *rest. 1; 0: there is none left; ERR_DATA: the rest is something else. */
+int decode_next(struct span *rest, struct span *event);
 
 /* Looks at n bytes; ERR_DATA: not an Event, or one that holds nothing known. */
 int decode_header(const void *bytes, size_t n, struct header *h);

@@ -58,7 +58,7 @@ static int held_take(struct source *s, struct held *h, bool history)
     int code;
 
     l->history = history;
-    code = decode_event(zmq_msg_data(&h->message), zmq_msg_size(&h->message), event_take, s);
+    code = decode_event(h->bytes, h->n, event_take, s);
     if (code == ERR_DATA)
         refuse(s, err_text());
     return code == ERR_DATA ? 0 : code;
@@ -125,13 +125,12 @@ static void heard(struct source *s, const struct header *h)
     }
 }
 
-static int stream_take(struct source *s, zmq_msg_t *message)
+static int stream_take(struct source *s, struct span event)
 {
     struct live *l = s->state;
     struct header h;
 
-    if (decode_header(zmq_msg_data(message), zmq_msg_size(message), &h) < 0 ||
-        h.version != VERSION) {
+    if (decode_header(event.bytes, event.n, &h) < 0 || h.version != VERSION) {
         refuse(s, h.version != VERSION ? "another version of the schema" : err_text());
         return 0;
     }
@@ -141,7 +140,7 @@ static int stream_take(struct source *s, zmq_msg_t *message)
             join(l);
         return 0;
     }
-    if (!list_add(&l->queue, message, &h) || l->joining)
+    if (!list_add(&l->queue, event, &h) || l->joining)
         return 0;
     return queue_take(s);
 }
@@ -189,14 +188,13 @@ static int answer_apply(struct source *s, size_t n, const struct header *complet
     return code < 0 ? code : queue_take(s);
 }
 
-static int answer_take(struct source *s, zmq_msg_t *message)
+static int answer_take(struct source *s, struct span event)
 {
     struct live *l = s->state;
     struct header h;
     uint64_t n = 0;
 
-    if (decode_header(zmq_msg_data(message), zmq_msg_size(message), &h) < 0 ||
-        h.version != VERSION) {
+    if (decode_header(event.bytes, event.n, &h) < 0 || h.version != VERSION) {
         refuse(s, "part of a snapshot that is not an event");
         return 0;
     }
@@ -206,10 +204,10 @@ static int answer_take(struct source *s, zmq_msg_t *message)
     if (!l->joining || h.incarnation != l->incarnation)
         return 0;
     if (strcmp(h.kind, "complete") != 0) {
-        list_add(&l->answer, message, &h);
+        list_add(&l->answer, event, &h);
         return 0;
     }
-    decode_event(zmq_msg_data(message), zmq_msg_size(message), events_of, &n);
+    decode_event(event.bytes, event.n, events_of, &n);
     if (n > l->answer.n) { /* its beginning is missing */
         list_drop(&l->answer, l->answer.n);
         l->asked = 0;
@@ -220,28 +218,48 @@ static int answer_take(struct source *s, zmq_msg_t *message)
 
 /* ---- the source ---- */
 
-/* Whole messages of pairs of frames, topic and event; the topic tells nothing that the event does not. */
-static int socket_step(struct source *s, void *socket,
-                       int (*take)(struct source *s, zmq_msg_t *message))
+typedef int taking(struct source *s, struct span event);
+
+/* Every event of a frame. */
+static int frame_take(struct source *s, zmq_msg_t *frame, taking *take)
 {
-    bool more = false;
+    struct span rest = {zmq_msg_data(frame), zmq_msg_size(frame)}, event;
+    int more;
+
+    while ((more = decode_next(&rest, &event)) > 0)
+        TRY(take(s, event));
+    if (more < 0)
+        refuse(s, err_text());
+    return 0;
+}
+
+/* One message of n frames, the last of which holds events; a topic before it tells nothing that they do not. 0: there is none. */
+static int message_take(struct source *s, void *socket, int n, taking *take)
+{
     zmq_msg_t frame;
+    bool more = false;
+    int i = 0, code = 1;
 
-    for (int n = 0; n < SOURCE_STEP; n++) {
-        int code;
-
-        if (!socket_receive(socket, &frame, &more))
-            return 0;
+    while (socket_receive(socket, &frame, &more)) {
+        i++;
+        if (!more && i == n)
+            code = frame_take(s, &frame, take);
         zmq_msg_close(&frame);
-        if (!more || !socket_receive(socket, &frame, &more)) {
-            refuse(s, "a message of one frame");
-            continue;
-        }
-        code = take(s, &frame);
-        zmq_msg_close(&frame);
-        TRY(code);
+        if (!more)
+            break;
     }
-    return 1;
+    if (i > 0 && i != n)
+        refuse(s, "a message of another number of frames");
+    return code < 0 ? code : i > 0;
+}
+
+static int socket_step(struct source *s, void *socket, int n_frames, taking *take)
+{
+    int code = 1;
+
+    for (int i = 0; i < SOURCE_STEP && code == 1; i++)
+        code = message_take(s, socket, n_frames, take);
+    return code;
 }
 
 /* The coordinator is gone: what is held back is taken as it is, its gaps told. */
@@ -327,9 +345,9 @@ static int live_step(struct source *s, double now, const struct listener *to)
     int more, rest;
 
     l->to = to;
-    more = socket_step(s, l->sockets.sub, stream_take);
+    more = socket_step(s, l->sockets.sub, 2, stream_take);
     TRY(more);
-    rest = socket_step(s, l->sockets.dealer, answer_take);
+    rest = socket_step(s, l->sockets.dealer, 1, answer_take);
     TRY(rest);
     if (l->joining && now - l->asked > ASK) {
         list_drop(&l->answer, l->answer.n);

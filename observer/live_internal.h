@@ -8,8 +8,9 @@
 enum { HELD_MAX = 200000, HELD_BYTES = 256 << 20, MARKS = 24, PLACE = 512 };
 
 struct held { /* an event that is kept for later */
-    zmq_msg_t message;
     struct header header;
+    uint8_t *bytes; /* owned */
+    size_t n;
 };
 
 struct list {
@@ -17,8 +18,8 @@ struct list {
     size_t n, room, bytes;
 };
 
-/* Takes the message's content; false where it is too much, or there is no memory: then the list is emptied. */
-bool list_add(struct list *l, zmq_msg_t *message, const struct header *h);
+/* Copies the event; false where it is too much, or there is no memory: then the list is emptied. */
+bool list_add(struct list *l, struct span event, const struct header *h);
 void list_drop(struct list *l, size_t n); /* the first n */
 void list_free(struct list *l);
 

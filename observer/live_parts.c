@@ -6,41 +6,42 @@
 
 /* ---- kept events ---- */
 
-bool list_add(struct list *l, zmq_msg_t *message, const struct header *h)
+static bool list_grow(struct list *l)
 {
-    if (l->n == l->room) {
-        size_t room = l->room ? 2 * l->room : 256;
-        struct held *items = realloc(l->items, room * sizeof *items);
+    size_t room = l->room ? 2 * l->room : 256;
+    struct held *items = realloc(l->items, room * sizeof *items);
 
-        if (items) {
-            l->items = items;
-            l->room = room;
-        }
-    }
-    if (l->n == l->room || l->n == HELD_MAX || l->bytes > HELD_BYTES) {
+    if (!items)
+        return false;
+    l->items = items;
+    l->room = room;
+    return true;
+}
+
+bool list_add(struct list *l, struct span event, const struct header *h)
+{
+    bool fits = l->n < HELD_MAX && l->bytes <= HELD_BYTES && (l->n < l->room || list_grow(l));
+    uint8_t *copy = fits ? malloc(event.n + 1) : NULL;
+
+    if (!copy) {
         list_drop(l, l->n);
         return false;
     }
-    l->items[l->n].header = *h;
-    l->bytes += zmq_msg_size(message);
-    zmq_msg_init(&l->items[l->n].message);
-    zmq_msg_move(&l->items[l->n++].message, message);
+    memcpy(copy, event.bytes, event.n);
+    l->items[l->n++] = (struct held){*h, copy, event.n};
+    l->bytes += event.n;
     return true;
 }
 
 void list_drop(struct list *l, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        l->bytes -= zmq_msg_size(&l->items[i].message);
-        zmq_msg_close(&l->items[i].message);
-    }
-    for (size_t i = n; n > 0 && i < l->n; i++) {
-        zmq_msg_init(&l->items[i - n].message);
-        zmq_msg_move(&l->items[i - n].message, &l->items[i].message);
-        l->items[i - n].header = l->items[i].header;
-        zmq_msg_close(&l->items[i].message);
+        l->bytes -= l->items[i].n;
+        free(l->items[i].bytes);
     }
     l->n -= n;
+    if (n > 0 && l->n > 0)
+        memmove(l->items, l->items + n, l->n * sizeof *l->items);
 }
 
 void list_free(struct list *l)

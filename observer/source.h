@@ -9,7 +9,10 @@
 
 #include "observer/model.h"
 
-enum { SOURCE_ITEMS = 3, SOURCE_STEP = 2000 }; /* sockets of one source; events a step hands on */
+enum {
+    SOURCE_ITEMS = 3,
+    SOURCE_STEP = 2000
+}; /* sockets of one source; lines or messages a step takes */
 
 struct source;
 

@@ -26,10 +26,17 @@
 enum {
     FILES = 65536, /* open files this process asks for: each observer holds two */
     LOWEST = 19,   /* priority */
+    BATCH = 4096,  /* bytes of events in one message, unless one event is larger */
 };
 
 #define TURN 0.2 /* seconds between two looks at the queue: fewer calls of the network */
 #define BEAT 1.0 /* seconds between heartbeats, and between attempts to bind */
+
+struct batch { /* events of one kind that are not sent yet */
+    char kind[STREAM_KIND + 1];
+    size_t n;
+    uint8_t bytes[BATCH];
+};
 
 struct stream {
     struct stream_source source;
@@ -45,6 +52,7 @@ struct stream {
     char error[512]; /* its sentence */
 
     struct stream_sockets sockets; /* from here on the thread's */
+    struct batch batch;
     struct history history;
     struct serve serve;
     double published, beaten, tried; /* clocks: look at the queue, heartbeat, attempt to bind */
@@ -103,10 +111,35 @@ static int zmq_flush(struct sink *s)
 
 /* ---- the publishing thread ---- */
 
-static void send_event(void *socket, const struct stream_event *e)
+static void send_events(struct stream *st, const char *kind, const uint8_t *bytes, size_t n)
 {
-    zmq_send(socket, e->kind, strlen(e->kind), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(socket, e->bytes, e->n, ZMQ_DONTWAIT);
+    zmq_send(st->sockets.publisher, kind, strlen(kind), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(st->sockets.publisher, bytes, n, ZMQ_DONTWAIT);
+}
+
+static void batch_send(struct stream *st)
+{
+    struct batch *b = &st->batch;
+
+    if (b->n > 0)
+        send_events(st, b->kind, b->bytes, b->n);
+    b->n = 0;
+}
+
+/* Many observers cost by the message, hardly by the byte. */
+static void batch_add(struct stream *st, const struct stream_event *e)
+{
+    struct batch *b = &st->batch;
+
+    if (strcmp(b->kind, e->kind) != 0 || b->n + e->n > BATCH)
+        batch_send(st);
+    if (e->n > BATCH) {
+        send_events(st, e->kind, e->bytes, e->n);
+        return;
+    }
+    strcpy(b->kind, e->kind);
+    memcpy(b->bytes + b->n, e->bytes, e->n);
+    b->n += e->n;
 }
 
 /* Whether it is time again, `every` seconds after the last time. */
@@ -125,9 +158,10 @@ static void publish(struct stream *st)
 
     while ((e = stream_queue_take(&st->queue))) {
         if (!e->recalled)
-            send_event(st->sockets.publisher, e);
+            batch_add(st, e);
         history_put(&st->history, e);
     }
+    batch_send(st);
 }
 
 static void beat(struct stream *st)
@@ -137,7 +171,7 @@ static void beat(struct stream *st)
         stream_pack(&st->source, st->history.complete, wall_seconds(), "heartbeat", fields);
 
     if (e)
-        send_event(st->sockets.publisher, e);
+        send_events(st, e->kind, e->bytes, e->n);
     free(e);
 }
 

@@ -171,11 +171,15 @@ static void name_series(struct stream_event *e, const struct field *fields)
         }
 }
 
-static struct stream_event *event_of(const Metaloop__Event *m, const char *kind,
+static struct stream_event *event_of(Metaloop__Event *m, const char *kind,
                                      const struct field *fields)
 {
-    size_t n = protobuf_c_message_get_packed_size(&m->base);
-    struct stream_event *e = malloc(sizeof *e + n);
+    Metaloop__Events alone = METALOOP__EVENTS__INIT;
+    struct stream_event *e;
+
+    alone.n_events = 1;
+    alone.events = &m;
+    e = malloc(sizeof *e + metaloop__events__get_packed_size(&alone));
 
     if (!e) {
         err(ERR_MEMORY, "no memory for an event '%s'", kind);
@@ -183,7 +187,7 @@ static struct stream_event *event_of(const Metaloop__Event *m, const char *kind,
     }
     e->seq = m->seq;
     e->recalled = m->time == 0;
-    e->n = protobuf_c_message_pack(&m->base, e->bytes);
+    e->n = metaloop__events__pack(&alone, e->bytes);
     snprintf(e->kind, sizeof e->kind, "%s", kind);
     name_series(e, fields);
     return e;

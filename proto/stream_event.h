@@ -1,4 +1,5 @@
-/* stream_event.h - an event of a sink as bytes of the message Event (metaloop.proto). */
+/* stream_event.h - an event of a sink as bytes of the message Events (metaloop.proto) that holds it alone. The bytes of several,
+ * one after the other, are Events, too. */
 #ifndef PROTO_STREAM_EVENT_H
 #define PROTO_STREAM_EVENT_H
 

@@ -80,12 +80,6 @@ static void accept_request(struct serve *s, const struct history *h, const uint8
 
 /* ---- answers ---- */
 
-static void send_pair(void *socket, const struct stream_event *e, bool more)
-{
-    zmq_send(socket, e->kind, strlen(e->kind), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(socket, e->bytes, e->n, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
-}
-
 static struct stream_event *complete(const struct answer *a, const struct stream_source *source)
 {
     const struct field fields[] = {INTEGER("events", a->snapshot.n), {0}};
@@ -93,38 +87,75 @@ static struct stream_event *complete(const struct answer *a, const struct stream
     return stream_pack(source, a->snapshot.complete, (double)time(NULL), "complete", fields);
 }
 
-/* The events from a->next on that one part takes; at least one where there is one. */
-static size_t part_end(const struct answer *a)
-{
-    size_t end = a->next, bytes = 0;
+struct range {
+    size_t end, bytes; /* of the snapshot's events from a->next on */
+};
 
-    while (end < a->snapshot.n) {
-        bytes += a->snapshot.each[end]->event->n + STREAM_KIND;
-        if (end > a->next && bytes > SERVE_PART)
+/* What one part takes; at least one event where there is one. */
+static struct range part_range(const struct answer *a)
+{
+    struct range r = {a->next, 0};
+
+    while (r.end < a->snapshot.n) {
+        size_t n = a->snapshot.each[r.end]->event->n;
+
+        if (r.end > a->next && r.bytes + n > SERVE_PART)
             break;
-        end++;
+        r.bytes += n;
+        r.end++;
     }
-    return end;
+    return r;
 }
 
-/* One part. 0: sent; 1: the last one; -1: not now; -2: there is no such peer any more. */
+static uint8_t *append(uint8_t *to, const struct stream_event *e)
+{
+    memcpy(to, e->bytes, e->n);
+    return to + e->n;
+}
+
+/* The part's events, then the mark where there is one. */
+static int part_fill(zmq_msg_t *m, const struct answer *a, struct range r,
+                     const struct stream_event *mark)
+{
+    uint8_t *to;
+
+    if (zmq_msg_init_size(m, r.bytes + (mark ? mark->n : 0)) != 0)
+        return -1;
+    to = zmq_msg_data(m);
+    for (size_t i = a->next; i < r.end; i++)
+        to = append(to, a->snapshot.each[i]->event);
+    if (mark)
+        append(to, mark);
+    return 0;
+}
+
+/* 0: on its way; -1: not now; -2: there is no such peer any more. Takes the part. */
+static int part_send(zmq_msg_t *m, const struct answer *a, void *socket)
+{
+    int code = 0;
+
+    if (zmq_send(socket, a->peer, a->n_peer, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        code = errno == EAGAIN ? -1 : -2;
+    else if (zmq_msg_send(m, socket, ZMQ_DONTWAIT) < 0)
+        code = -2;
+    if (code < 0)
+        zmq_msg_close(m);
+    return code;
+}
+
+/* One part. 0: sent; 1: the last one; -1: not now; -2: there is no such peer any more, or no memory. */
 static int send_part(struct answer *a, void *socket, const struct stream_source *source)
 {
-    size_t end = part_end(a);
-    bool last = end == a->snapshot.n;
+    struct range r = part_range(a);
+    bool last = r.end == a->snapshot.n;
     struct stream_event *mark = last ? complete(a, source) : NULL;
+    zmq_msg_t m;
+    int code = (last && !mark) || part_fill(&m, a, r, mark) != 0 ? -2 : part_send(&m, a, socket);
 
-    if (last && !mark)
-        return -2;
-    if (zmq_send(socket, a->peer, a->n_peer, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
-        free(mark);
-        return errno == EAGAIN ? -1 : -2;
-    }
-    for (; a->next < end; a->next++)
-        send_pair(socket, a->snapshot.each[a->next]->event, last || a->next + 1 < end);
-    if (last)
-        send_pair(socket, mark, false);
     free(mark);
+    if (code < 0)
+        return code;
+    a->next = r.end;
     a->moved = clock_seconds();
     return last;
 }

@@ -1,7 +1,7 @@
 /* stream_serve.h - the second socket: whoever asks on it gets the history, in parts of bounded size.
  *
- * A request is a message of one frame, "snapshot". The answer is one or more messages of pairs of frames, topic and
- * Event as in the stream itself, oldest first; the last pair is a Complete. A peer has one answer under way at a
+ * A request is a message of one frame, "snapshot". The answer is one or more messages of one frame, Events,
+ * oldest first; the last event is a Complete. A peer has one answer under way at a
  * time: asking again begins again. Who does not take its answer in time loses it. */
 #ifndef PROTO_STREAM_SERVE_H
 #define PROTO_STREAM_SERVE_H

@@ -14,7 +14,7 @@
 #include "proto/stream_serve.h"
 
 enum {
-    BEHIND = 4000,      /* events that wait for one slow observer; more are not sent to it */
+    BEHIND = 1000,      /* messages that wait for one slow observer; more are not sent to it */
     MESSAGE_MAX = 1024, /* bytes of what a peer may say: topics, requests, proof of its key */
     HANDSHAKE = 3000,   /* milliseconds for a peer to say who it is */
     SIGN = 5000,        /* milliseconds between signs of life asked of a peer */

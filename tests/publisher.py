@@ -48,7 +48,7 @@ class Publisher:
                     each.add(**one) if isinstance(one, dict) else each.append(one)
             else:
                 setattr(part, key, value)
-        return [kind.encode(), e.SerializeToString()]
+        return [kind.encode(), self.pb.Events(events=[e]).SerializeToString()]
 
     def tell(self, kind, lose=False, **values):
         """Publishes; lose: only the history has it."""
@@ -83,7 +83,7 @@ class Publisher:
         self.asked += 1
         pairs = self.history + [self.event("complete", self.seq, events=len(self.history))]
         for at in range(0, len(pairs), 7):  # in parts
-            self.router.send_multipart([request[0]] + [frame for pair in pairs[at:at + 7] for frame in pair])
+            self.router.send_multipart([request[0], b"".join(frame for _, frame in pairs[at:at + 7])])
 
     def close(self):
         self.running = False

@@ -111,7 +111,7 @@ class Observer:
         self.seen, self.gaps, self.asked, self.snapshots, self.twice = {}, 0, None, 0, 0
         self.last, self.complete, self.incarnation, self.parts = 0, False, None, []
         self.drop = set()  # sequence numbers to lose on purpose
-        self.events = schema().Event
+        self.events = schema().Events
 
     def close(self):
         self.context.destroy(linger=0)
@@ -146,11 +146,9 @@ class Observer:
         self.complete = False
         self.ask()
 
-    def answer(self, frames):
-        for topic, payload in zip(frames[::2], frames[1::2]):
-            event = self.events.FromString(payload)
-            assert event.WhichOneof("what") == topic.decode()
-            if topic != b"complete":
+    def answer(self, frame):
+        for event in self.events.FromString(frame).events:
+            if event.WhichOneof("what") != "complete":
                 self.seen.setdefault(event.seq, event)
                 continue
             self.snapshots += 1
@@ -174,11 +172,11 @@ class Observer:
             if self.stream not in ready or not self.stream.poll(0):
                 break
             topic, payload = self.stream.recv_multipart()
-            event = self.events.FromString(payload)
-            assert event.WhichOneof("what") == topic.decode()
-            self.take(event)
+            for event in self.events.FromString(payload).events:
+                assert event.WhichOneof("what") == topic.decode()
+                self.take(event)
         if self.dealer in ready:
-            self.answer(self.dealer.recv_multipart())
+            self.answer(self.dealer.recv())
 
     def watch(self, until, limit=60):
         """Until until() is true."""

@@ -36,11 +36,22 @@ static void open_sink(struct sink *s)
     fail_msg("no port is free");
 }
 
+static Metaloop__Events *frame; /* the last that came */
+static size_t taken;            /* of its events */
+
+static void drop_frame(void)
+{
+    metaloop__events__free_unpacked(frame, NULL);
+    frame = NULL;
+    taken = 0;
+}
+
 static void *subscribe(void *context)
 {
     void *s = zmq_socket(context, ZMQ_SUB);
     int none = 0, limit = 20000;
 
+    drop_frame();
     zmq_setsockopt(s, ZMQ_RCVHWM, &none, sizeof none);
     zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none);
     zmq_setsockopt(s, ZMQ_RCVTIMEO, &limit, sizeof limit);
@@ -49,21 +60,33 @@ static void *subscribe(void *context)
     return s;
 }
 
-/* The next event, whose topic is the kind it holds; NULL within 20 s. */
-static Metaloop__Event *receive(void *s)
+/* A message, whose topic is the kind that its events hold; false: none within 20 s. */
+static bool receive_frame(void *s)
 {
     char topic[32];
-    uint8_t bytes[4096];
+    static uint8_t bytes[1 << 16];
     int n = zmq_recv(s, topic, sizeof topic, 0),
         m = n < 0 ? -1 : zmq_recv(s, bytes, sizeof bytes, 0);
-    Metaloop__Event *e = m < 0 ? NULL : metaloop__event__unpack(NULL, (size_t)m, bytes);
-    const ProtobufCFieldDescriptor *d;
 
-    if (!e)
-        return NULL;
-    d = protobuf_c_message_descriptor_get_field(e->base.descriptor, e->what_case);
-    assert_true(strlen(d->name) == (size_t)n && memcmp(d->name, topic, (size_t)n) == 0);
-    return e;
+    drop_frame();
+    frame = m < 0 ? NULL : metaloop__events__unpack(NULL, (size_t)m, bytes);
+    for (size_t i = 0; frame && i < frame->n_events; i++) {
+        const Metaloop__Event *e = frame->events[i];
+        const ProtobufCFieldDescriptor *d =
+            protobuf_c_message_descriptor_get_field(e->base.descriptor, e->what_case);
+
+        assert_true(strlen(d->name) == (size_t)n && memcmp(d->name, topic, (size_t)n) == 0);
+    }
+    return frame != NULL;
+}
+
+/* The next event; it stands until the next call. NULL: none within 20 s. */
+static const Metaloop__Event *receive(void *s)
+{
+    while (!frame || taken == frame->n_events)
+        if (!receive_frame(s))
+            return NULL;
+    return frame->events[taken++];
 }
 
 static void emit_round(struct sink *s, int i)
@@ -79,11 +102,10 @@ static void await_heartbeat(void *s)
     bool found = false;
 
     while (!found) {
-        Metaloop__Event *e = receive(s);
+        const Metaloop__Event *e = receive(s);
 
         assert_non_null(e);
         found = e->what_case == METALOOP__EVENT__WHAT_HEARTBEAT;
-        metaloop__event__free_unpacked(e, NULL);
     }
 }
 
@@ -108,18 +130,53 @@ static void test_what_is_dropped_is_told(void **state)
         emit_round(&sink, EVENTS);
     }
     while (dropped < sink.lost || told < sink.lost) {
-        Metaloop__Event *e = receive(s);
+        const Metaloop__Event *e = receive(s);
 
         assert_non_null(e);
         if (e->what_case == METALOOP__EVENT__WHAT_HEARTBEAT)
             dropped = e->heartbeat->dropped;
         if (e->what_case == METALOOP__EVENT__WHAT_LOST)
             told += e->lost->events;
-        metaloop__event__free_unpacked(e, NULL);
         if (told < sink.lost && dropped == sink.lost)
             break; /* this subscriber itself was too slow for the notice */
     }
     assert_int_equal(dropped, sink.lost);
+    sink_close(&sink);
+    zmq_close(s);
+    zmq_ctx_term(context);
+}
+
+/* Events of one kind share messages, which are bounded; one of another kind begins a new one; none changes its place. */
+static void test_messages(void **state)
+{
+    (void)state;
+    void *context = zmq_ctx_new(), *s;
+    const struct field line[] = {TEXT("text", "between"), {0}};
+    struct sink sink;
+    uint64_t seq = 0;
+    int messages = 0;
+
+    open_sink(&sink);
+    s = subscribe(context);
+    await_heartbeat(s);
+    for (int i = 1; i <= 1000; i++) {
+        emit_round(&sink, i);
+        if (i == 500)
+            sink_emit(&sink, "log", line);
+    }
+    while (seq < 1001) {
+        assert_true(receive_frame(s));
+        if (frame->events[0]->what_case == METALOOP__EVENT__WHAT_HEARTBEAT)
+            continue;
+        messages++;
+        assert_true(metaloop__events__get_packed_size(frame) <= 4096);
+        for (size_t i = 0; i < frame->n_events; i++) {
+            assert_int_equal(frame->events[i]->seq, ++seq);
+            assert_int_equal(frame->events[i]->what_case,
+                             seq == 501 ? METALOOP__EVENT__WHAT_LOG : METALOOP__EVENT__WHAT_ROUND);
+        }
+    }
+    assert_true(messages > 3 && messages < 100);
     sink_close(&sink);
     zmq_close(s);
     zmq_ctx_term(context);
@@ -143,13 +200,12 @@ static void test_the_last_words(void **state)
     sink_emit(&sink, "end", fields);
     sink_close(&sink);
     while (!ended) {
-        Metaloop__Event *e = receive(s);
+        const Metaloop__Event *e = receive(s);
 
         assert_non_null(e);
         if (e->what_case != METALOOP__EVENT__WHAT_HEARTBEAT)
             assert_int_equal(e->seq, ++seq);
         ended = e->what_case == METALOOP__EVENT__WHAT_END;
-        metaloop__event__free_unpacked(e, NULL);
     }
     assert_int_equal(seq, 101);
     zmq_close(s);
@@ -174,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_dropped_is_told),
+        cmocka_unit_test(test_messages),
         cmocka_unit_test(test_the_last_words),
         cmocka_unit_test(test_what_event_does_not_have_is_no_crash),
     };

@@ -26,9 +26,16 @@ static struct stream_event *event(uint64_t seq, const char *kind, int stage, uin
 
 static Metaloop__Event *unpack(const struct stream_event *e)
 {
-    Metaloop__Event *m = metaloop__event__unpack(NULL, e->n, e->bytes);
+    Metaloop__Events *alone = metaloop__events__unpack(NULL, e->n, e->bytes);
+    Metaloop__Event *m;
 
-    assert_non_null(m);
+    assert_non_null(alone);
+    assert_int_equal(alone->n_events, 1);
+    m = alone->events[0];
+    free(alone->events);
+    alone->events = NULL;
+    alone->n_events = 0;
+    metaloop__events__free_unpacked(alone, NULL);
     return m;
 }
 

@@ -1,5 +1,4 @@
-/* fuzz_observe.c - what an observer is told, by a file (first byte 0: lines) or by a stream (else: events, each behind two
- * bytes of length). Whatever it is, what is seen of the run keeps its bounds, and its texts are harmless. */
+/* fuzz_observe.c - what an observer is told, by a file (first byte 0: lines) or by a stream (else: a frame of it). Whatever it is, what is seen of the run keeps its bounds, and its texts are harmless. */
 #include "observer/chart.h"
 #include "observer/decode.h"
 #include "observer/line.h"
@@ -70,19 +69,17 @@ static void try_lines(struct run *r, const char *text, size_t n)
 
 static void try_events(struct run *r, const uint8_t *bytes, size_t n)
 {
-    while (n >= 2) {
-        size_t length = bytes[0] | (size_t)bytes[1] << 8;
-        struct header h;
+    struct span rest = {bytes, n}, event;
+    struct header h;
+    int more;
 
-        bytes += 2;
-        n -= 2;
-        length = length < n ? length : n;
-        int known = decode_header(bytes, length, &h);
-        int code = decode_event(bytes, length, take, r);
+    while ((more = decode_next(&rest, &event)) > 0) {
+        EXPECT(event.bytes + event.n == rest.bytes && rest.bytes + rest.n == bytes + n);
+        int known = decode_header(event.bytes, event.n, &h);
+        int code = decode_event(event.bytes, event.n, take, r);
         EXPECT((known < 0) <= (code < 0) && (code == 0 || code == ERR_DATA));
-        bytes += length;
-        n -= length;
     }
+    EXPECT(more == 0 ? rest.n == 0 : more == ERR_DATA);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

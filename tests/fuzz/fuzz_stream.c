@@ -27,15 +27,18 @@ static void try_text(const char *text)
     static const struct stream_source source = {"run", 1};
     const struct field fields[] = {TEXT("text", text), {0}};
     struct stream_event *e = stream_pack(&source, 1, 1, "log", fields);
-    Metaloop__Event *m;
+    Metaloop__Events *alone;
+    const Metaloop__Event *m;
 
     EXPECT(e);
-    m = metaloop__event__unpack(NULL, e->n, e->bytes);
-    EXPECT(m && m->what_case == METALOOP__EVENT__WHAT_LOG);
+    alone = metaloop__events__unpack(NULL, e->n, e->bytes);
+    EXPECT(alone && alone->n_events == 1);
+    m = alone->events[0];
+    EXPECT(m->what_case == METALOOP__EVENT__WHAT_LOG);
     EXPECT(strlen(m->log->text) == strlen(text));
     for (size_t i = 0; text[i]; i++)
         EXPECT(m->log->text[i] == text[i] || (m->log->text[i] == '?' && (text[i] & 0x80)));
-    metaloop__event__free_unpacked(m, NULL);
+    metaloop__events__free_unpacked(alone, NULL);
     free(e);
 }
 

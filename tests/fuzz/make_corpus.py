@@ -256,7 +256,7 @@ def put_stream():
 
 
 def put_observe():
-    """A first byte of 0: lines of metrics.jsonl; else events of the stream, each behind two bytes of length."""
+    """A first byte of 0: lines of metrics.jsonl; else a frame of the stream."""
     lines = ['{"kind":"stage","stage":"meta","stage_index":0,"from_round":0,"rounds":9,"method":"maml","parameters":5,"ranks":2}',
              '{"kind":"round","stage":"meta","stage_index":0,"round":1,"loss":0.5,"accuracy":null,"tasks":4,"failed":1,"seconds":0.1,'
              '"support_losses":[0.9,null,1],"support_accuracies":[]}',
@@ -269,7 +269,7 @@ def put_observe():
     put("observe", "odd", '\0[]\n{"kind":1}\n{"kind":"round","stage_index":-1,"round":1}\n{"kind":"new","stage_index":63,"round":-1,"x":true}\n')
     double = lambda n, bytes_: varint(n << 3 | 1) + bytes_
     event = lambda n, body, seq: field(1, 1) + field(2, "run") + double(3, b"incarnat") + field(4, seq) + double(5, bytes(8)) + field(n, body)
-    pack = lambda *events: b"\1" + b"".join(struct.pack("<H", len(e)) + e for e in events)
+    pack = lambda *events: b"\1" + b"".join(field(1, e) for e in events)
     half = b"\0\0\0\0\0\0\xe0\x3f"
     plan, host = field(1, "meta") + field(2, "maml") + field(3, 9), field(1, "node") + field(2, 2)
     worker = field(1, 3) + field(2, "node") + field(3, "working") + field(5, 17) + double(6, bytes(8))
