@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""Draws docs/observe.png: the page of metaloop-observe over a run that it trains first (half a minute).
+"""Draws what docs/observe.md shows, from a run of cluster.conf that it trains first (two minutes): the page over its two stages,
+docs/observe.png and docs/observe-meta.png, and the screen, between the marks in docs/observe.md.
 
-usage: docs/draw_observe.py                      (needs chromium and selenium: launch/install-deps test)
+usage: docs/draw_observe.py                      (needs chromium, selenium and tmux: launch/install-deps test)
 """
 import base64
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,19 +19,17 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import cli
-from observing import Server
+from observing import OBSERVE, Server
+from test_observe_terminal import Terminal
 
-RUN = """
-run { name = "glyphs"  seed = 1 }
-data ink { format = "glyphs"  style = "ink"  first = 4  size = 14 }
-data chalk { format = "glyphs"  style = "chalk"  first = 4  size = 14 }
-model { type = "conv4"  filters = 8 }
-stage source { method = "pretrain"  data = "ink"  batch = 16  tasks = 2  rounds = 300  evaluate = {ink, chalk} }
-stage align { method = "adda"  start = "source"  anchor = "source"  data = "ink"  target = {chalk}  batch = 16  tasks = 2
-              rounds = 400  discriminator = {16}  rate = 0.001  discriminator_rate = 0.002 }
-evaluate { every = 50 }
-"""
-WIDTH, HEIGHT = 1280, 1120
+SETS = ("stage.meta.inner_steps=2", "stage.meta.inner_rate=0.2", "evaluate.every=50", "metrics.endpoint=")
+WIDTH, HEIGHT, COLUMNS, ROWS = 1280, 1120, 100, 30
+
+
+def train(folder):
+    subprocess.run(["launch/run", "-n", "3", "train", "cluster.conf", "--run", os.path.join(folder, "glyphs"), "--quiet",
+                    *(word for pair in SETS for word in ("--set", pair))],
+                   check=True, cwd=ROOT, env=cli.environment(), stdout=subprocess.DEVNULL)
 
 
 def browser():
@@ -43,24 +43,44 @@ def browser():
     return driver
 
 
+def picture(driver, url, name, stage, scheme):
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    driver.get(url)
+    time.sleep(2)
+    driver.execute_script(f"[...document.querySelectorAll('button')].find(b => b.textContent.startsWith('{stage}')).click()")
+    time.sleep(2)
+    driver.execute_script("document.getElementById('facts-card').hidden = true")  # a machine's own names
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {})["data"]
+    with open(os.path.join(ROOT, "docs", name), "wb") as f:
+        f.write(base64.b64decode(shot))
+
+
+def screen(folder):
+    terminal = Terminal(folder, COLUMNS, ROWS, OBSERVE, "--replay", "glyphs")
+    try:
+        return terminal.until(lambda text: "align" in text and "done" in text)
+    finally:
+        terminal.close()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        conf, run = os.path.join(folder, "glyphs.conf"), os.path.join(folder, "glyphs")
-        with open(conf, "w") as f:
-            f.write(RUN)
-        subprocess.run([cli.METALOOP, "train", conf, "--run", run, "--set", "metrics.endpoint="], check=True,
-                       env=cli.environment(), stdout=subprocess.DEVNULL)
+        train(folder)
         os.chdir(folder)
         server, driver = Server("--replay", "glyphs"), browser()
-        driver.get(server.url)
-        time.sleep(3)
-        driver.execute_script("document.getElementById('facts-card').hidden = true")  # a machine's own names
-        picture = driver.execute_cdp_cmd("Page.captureScreenshot", {})["data"]
+        picture(driver, server.url, "observe.png", "align", "light")
+        picture(driver, server.url, "observe-meta.png", "meta", "dark")
         driver.quit()
         server.close()
+        text = screen(folder)
         os.chdir(ROOT)
-    with open(os.path.join(ROOT, "docs", "observe.png"), "wb") as f:
-        f.write(base64.b64decode(picture))
+    path = os.path.join(ROOT, "docs", "observe.md")
+    with open(path, encoding="utf-8") as f:
+        page = f.read()
+    block = "\n".join(line.rstrip() for line in text.rstrip().split("\n"))
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"(?s)(<!-- draw_observe.py: begin -->\n).*?(<!-- draw_observe.py: end -->)",
+                       lambda m: f"{m[1]}```\n{block}\n```\n{m[2]}", page))
 
 
 if __name__ == "__main__":
