@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "proto/comm.h"
 #include "proto/idle.h"
 
 enum { UNIT = 64, TAG = 1 };
+
+#define SLOWEST 10e6 /* bytes a second at which a message still counts as moving, ... */
+#define PATIENCE 0.1 /* ... and the seconds that it may take to begin */
 
 _Static_assert(sizeof(struct header) == UNIT, "a header is one unit");
 
@@ -20,6 +24,7 @@ struct letter {
     struct letter *next;
     MPI_Request request;
     int peer;
+    double moving; /* clock: until then it is worth looking at often */
     size_t room;
     uint8_t *bytes; /* owned: header and body */
 };
@@ -85,6 +90,21 @@ static struct letter *letter_get(struct world *w, size_t room)
     return NULL;
 }
 
+/* A large message is moved in pieces, by the calls of both sides: it would crawl if these slept for longer and longer. It
+ * does not count for ever, because one to or from a dead rank never ends. */
+static void letter_begin(struct letter *l, int peer, size_t n)
+{
+    l->peer = peer;
+    l->moving = clock_seconds() + PATIENCE + (double)n / SLOWEST;
+}
+
+static bool is_moving(const struct letter *l, double now)
+{
+    while (l && l->moving < now)
+        l = l->next;
+    return l != NULL;
+}
+
 static int mpi_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n)
 {
     struct world *w = c->state;
@@ -97,7 +117,7 @@ static int mpi_send(struct comm *c, int to, const struct header *h, const struct
     for (int i = 0; i < n; at += parts[i++].n)
         memcpy(l->bytes + at, parts[i].bytes, parts[i].n);
     memset(l->bytes + at, 0, units * UNIT - at);
-    l->peer = to;
+    letter_begin(l, to, units * UNIT);
     if (MPI_Isend(l->bytes, (int)units, w->unit, to, TAG, MPI_COMM_WORLD, &l->request) !=
         MPI_SUCCESS)
         l->request = MPI_REQUEST_NULL; /* it will be missed, as a dead peer is */
@@ -122,7 +142,7 @@ static int incoming_start(struct world *w)
     if (!l)
         return err(ERR_MEMORY, "no memory for a message of %zu bytes", (size_t)units * UNIT);
     MPI_Imrecv(l->bytes, units, w->unit, &handle, &l->request);
-    l->peer = status.MPI_SOURCE;
+    letter_begin(l, status.MPI_SOURCE, (size_t)units * UNIT);
     l->next = NULL;
     while (*last)
         last = &(*last)->next;
@@ -185,7 +205,12 @@ static int mpi_poll(struct comm *c, struct message *m)
 
 static void mpi_idle(struct comm *c)
 {
-    idle_wait(&((struct world *)c->state)->idle);
+    struct world *w = c->state;
+    double now = w->sending || w->incoming ? clock_seconds() : 0;
+
+    if (is_moving(w->sending, now) || is_moving(w->incoming, now))
+        idle_soon(&w->idle);
+    idle_wait(&w->idle);
 }
 
 static void mpi_poke(struct comm *c)

@@ -63,6 +63,11 @@ void idle_poke(struct idle *i)
     pthread_mutex_unlock(&i->mutex);
 }
 
+void idle_soon(struct idle *i)
+{
+    i->sleep_ns = SLEEP_FIRST;
+}
+
 void idle_busy(struct idle *i)
 {
     i->yields = 0;

@@ -19,5 +19,7 @@ void idle_release(struct idle *i);
 void idle_wait(struct idle *i); /* one step of the back-off; returns at once when poked */
 void idle_poke(struct idle *i); /* from any thread */
 void idle_busy(struct idle *i); /* something came: start the back-off anew */
+void idle_soon(
+    struct idle *i); /* something is on its way: sleep the shortest, but do not yield again */
 
 #endif
