@@ -152,16 +152,20 @@ static void worker_fill(const struct mate *m, int rank, struct field fields[10])
     memcpy(fields, of, sizeof of);
 }
 
-void report_workers(struct train *t)
+static void report_trouble(struct train *t)
 {
-    double now = clock_seconds();
+    char text[512];
+
+    if (sink_zmq_trouble(&t->stream, text, sizeof text))
+        progress_warn(t->progress, "warning: metrics: %s", text);
+}
+
+static void emit_workers(struct train *t)
+{
     int n = t->crew->comm->size - 1;
     struct field(*each)[10];
     const struct field **list;
 
-    if (!t->stream.ops || now - t->told < WORKERS_EVERY)
-        return;
-    t->told = now;
     each = calloc((size_t)n + 1, sizeof *each);
     list = calloc((size_t)n + 1, sizeof *list);
     for (int i = 0; i < n && each && list; i++) {
@@ -173,6 +177,17 @@ void report_workers(struct train *t)
         sink_emit(&t->stream, "workers", fields);
     free(each);
     free(list);
+}
+
+void report_workers(struct train *t)
+{
+    double now = clock_seconds();
+
+    if (!t->stream.ops || now - t->told < WORKERS_EVERY)
+        return;
+    t->told = now;
+    report_trouble(t);
+    emit_workers(t);
 }
 
 /* ---- a resumed run ---- */

@@ -45,6 +45,9 @@ struct stream {
     _Atomic uint64_t dropped; /* events that the queue had no place for */
     atomic_bool stop;
     int wake; /* file: readable when the thread is to stop; -1: none */
+    atomic_bool
+        troubled; /* the emitting thread is to look at trouble, which the other one leaves alone until it has */
+    char trouble[512];
 
     pthread_t thread;
     sem_t started;   /* what follows is set, once */
@@ -103,6 +106,17 @@ void sink_zmq_recall(struct sink *s, const char *kind, const struct field *field
     hand_over(st, kind, fields, 0);
 }
 
+bool sink_zmq_trouble(struct sink *s, char *text, size_t n)
+{
+    struct stream *st = s->state;
+
+    if (!st->troubled)
+        return false;
+    snprintf(text, n, "%s", st->trouble);
+    st->troubled = false;
+    return true;
+}
+
 static int zmq_flush(struct sink *s)
 {
     (void)s;
@@ -110,6 +124,15 @@ static int zmq_flush(struct sink *s)
 }
 
 /* ---- the publishing thread ---- */
+
+/* Says what just failed, unless it said so before. */
+static void complain(struct stream *st)
+{
+    if (st->troubled || strcmp(st->trouble, err_text()) == 0)
+        return;
+    snprintf(st->trouble, sizeof st->trouble, "%s", err_text());
+    st->troubled = true;
+}
 
 static void send_events(struct stream *st, const char *kind, const uint8_t *bytes, size_t n)
 {
@@ -186,8 +209,8 @@ static void listen(struct stream *st)
     double left = st->published + TURN - clock_seconds();
 
     zmq_poll(items, s->gate ? 4 : 3, left > 0 ? (long)(1e3 * left) + 1 : 0);
-    if (items[3].revents & ZMQ_POLLIN)
-        stream_sockets_admit(s);
+    if ((items[3].revents & ZMQ_POLLIN) && stream_sockets_admit(s) < 0)
+        complain(st);
 }
 
 static void stream_run(struct stream *st)
@@ -200,8 +223,9 @@ static void stream_run(struct stream *st)
         listen(st);
         now = clock_seconds();
         stop = st->stop;
-        if (!st->sockets.bound && is_due(&st->tried, BEAT, now))
-            stream_sockets_bind(&st->sockets);
+        if (!st->sockets.bound && is_due(&st->tried, BEAT, now) &&
+            stream_sockets_bind(&st->sockets) < 0)
+            complain(st);
         if (stop || is_due(&st->published, TURN, now))
             publish(st);
         if (is_due(&st->beaten, BEAT, now))

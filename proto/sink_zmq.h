@@ -17,4 +17,7 @@ int sink_open_zmq(struct sink *s, const struct metrics_config *c, const char *ru
 /* An event of the run that is resumed, for the history only. May wait for the thread, up to a second. */
 void sink_zmq_recall(struct sink *s, const char *kind, const struct field *fields);
 
+/* What the thread could not do since the last call, the same once: a sentence of n bytes at most; false: nothing. */
+bool sink_zmq_trouble(struct sink *s, char *text, size_t n);
+
 #endif

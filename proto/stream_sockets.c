@@ -153,16 +153,18 @@ int stream_sockets_bind(struct stream_sockets *s)
     return err(ERR_CONFIG, "cannot publish metrics at '%s': %s", refused, zmq_strerror(reason));
 }
 
-void stream_sockets_admit(struct stream_sockets *s)
+int stream_sockets_admit(struct stream_sockets *s)
 {
     double now = clock_seconds();
+    int code = 0;
 
     if (now - s->read >= READ_AGAIN) {
         s->read = now;
         keys_release(&s->allowed);
-        keys_read_list(s->list, &s->allowed);
+        code = keys_read_list(s->list, &s->allowed);
     }
     gate_answer(s->gate, &s->allowed);
+    return code;
 }
 
 void stream_sockets_close(struct stream_sockets *s)

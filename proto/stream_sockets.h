@@ -27,8 +27,8 @@ int stream_sockets_open(struct stream_sockets *s);
 int stream_sockets_bind(struct stream_sockets *s);
 
 /* Answers peers who ask to be let in. The list is read again, once a second at most: who is added to it may watch from then
- * on. Where it cannot be read nobody is let in. */
-void stream_sockets_admit(struct stream_sockets *s);
+ * on. Where it cannot be read nobody is let in: ERR_CONFIG, ERR_NOINPUT name the file. */
+int stream_sockets_admit(struct stream_sockets *s);
 
 /* Observers have a second to take what waits for them. By the thread that opened them. */
 void stream_sockets_close(struct stream_sockets *s);

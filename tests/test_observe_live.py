@@ -245,11 +245,20 @@ def test_refused_then_let_in(tmp_path):
         assert watching["alice"].text().count("does not know the key") == 1
         assert watching["other"].text().count("has another key") == 1 and not watching["other"].rounds()
         os.unlink(tmp_path / "observers" / "alice.public")
-        (tmp_path / "late").mkdir()
-        time.sleep(1)  # the list is read once a second
-        late = Observer(tmp_path / "late", run.port, "--key", tmp_path / "alice.secret", "--server-key", tmp_path / "server.public")
-        late.until(lambda: "does not know the key" in late.text())
-        assert run.stop().rc == 75
+        late = {}
+        for name, damage in (("alice", None), ("other", "not a key")):
+            time.sleep(1)  # the list is read once a second
+            if damage:  # who may watch is not known: nobody may
+                (tmp_path / "observers" / "bad.public").write_text(damage)
+            (tmp_path / f"late-{name}").mkdir()
+            late[name] = Observer(tmp_path / f"late-{name}", run.port, "--key", tmp_path / f"{name}.secret",
+                                  "--server-key", tmp_path / "server.public")
+            late[name].until(lambda: "does not know the key" in late[name].text())
+        os.unlink(tmp_path / "observers" / "bad.public")
+        late["other"].until(lambda: late["other"].rounds())
+        time.sleep(1)  # what is wrong is told once a second at most
+        result = run.stop()
+        assert result.rc == 75 and result.err.count("bad.public") == 1, result
 
 
 def test_something_else_at_the_endpoint(tmp_path, port):
