@@ -98,6 +98,7 @@ def begin(stream):
 
 POINTS = "Math.max(0, ...[...stores[0].series.values()].map(s => s.points.length))"
 ROUND = "document.getElementById('round').textContent"
+NUMBER = f"parseInt({ROUND}.match(/round (\\d+)/)[1])"
 
 
 def test_a_run_from_its_middle_to_its_end(stream, server, browser):
@@ -131,7 +132,7 @@ def test_a_run_from_its_middle_to_its_end(stream, server, browser):
 def test_a_killed_worker_of_a_real_run(tmp_path, browser):
     """Three ranks under launch/run; one is killed: it shows as lost, the curves grow, the end shows."""
     port = free_port()
-    conf = cli.small(tmp_path, replace={"rounds = 8 ": "rounds = 1500 ", "every = 4 ": "every = 500 ", "tasks = 6": "tasks = 12"})
+    conf = cli.small(tmp_path, replace={"rounds = 8 ": "rounds = 6000 ", "every = 4 ": "every = 2000 ", "tasks = 6": "tasks = 12"})
     s = Server(f"tcp://127.0.0.1:{port}")
     browser.open(s.url)
     run = subprocess.Popen([os.path.join(cli.ROOT, "launch", "run"), "-n", "4", "train", conf, "--set", "cluster.lease=2",
@@ -144,9 +145,9 @@ def test_a_killed_worker_of_a_real_run(tmp_path, browser):
         os.kill(victim["pid"], signal.SIGKILL)
         browser.until("document.querySelector('#workers tr.gone')", 60)
         assert browser.js("document.querySelector('#workers tr.gone td').textContent") == "2"
-        points = browser.js(POINTS)
-        browser.until(f"{POINTS} > {points + 20}", 60)
-        browser.until("document.body.dataset.state === 'ended'", 100)
+        number = browser.js(NUMBER)
+        browser.until(f"{NUMBER} > {number + 20}", 60)
+        browser.until("document.body.dataset.state === 'ended'", 200)
         browser.check(s.port)
     finally:
         cli.end(run)
