@@ -10,9 +10,9 @@
 #include "observer/model.h"
 
 enum {
-    SOURCE_ITEMS = 3,
-    SOURCE_STEP = 2000
-}; /* sockets of one source; lines or messages a step takes */
+    SOURCE_ITEMS = 3,   /* sockets of one source */
+    SOURCE_STEP = 2000, /* lines or messages that a step takes */
+};
 
 struct source;
 

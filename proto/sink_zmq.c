@@ -44,10 +44,9 @@ struct stream {
     uint64_t seq;             /* of the last event handed over; the emitting thread's */
     _Atomic uint64_t dropped; /* events that the queue had no place for */
     atomic_bool stop;
-    int wake; /* file: readable when the thread is to stop; -1: none */
-    atomic_bool
-        troubled; /* the emitting thread is to look at trouble, which the other one leaves alone until it has */
-    char trouble[512];
+    int wake;             /* file: readable when the thread is to stop; -1: none */
+    atomic_bool troubled; /* the emitting thread has not read trouble yet: it stays as it is */
+    char trouble[512];    /* what the publishing thread could not do */
 
     pthread_t thread;
     sem_t started;   /* what follows is set, once */
@@ -234,8 +233,8 @@ static void stream_run(struct stream *st)
     }
 }
 
-/* Where all cores are busy, whoever trains comes first: this thread and those of ZeroMQ, which inherit it, have 15/1039 of a
- * core then, and interrupt nobody. */
+/* Whoever trains comes first: beside such a thread this one, and those of ZeroMQ, which inherit it, have 15/1039 of the core
+ * that they share, and interrupt nobody. */
 static void step_back(void)
 {
     const struct sched_param none = {0};

@@ -33,7 +33,7 @@ int stream_sockets_admit(struct stream_sockets *s);
 /* Observers have a second to take what waits for them. By the thread that opened them. */
 void stream_sockets_close(struct stream_sockets *s);
 
-void stream_sockets_release(
-    struct stream_sockets *s); /* after stream_sockets_close: what stream_sockets_prepare took */
+/* What stream_sockets_prepare took; after stream_sockets_close. */
+void stream_sockets_release(struct stream_sockets *s);
 
 #endif
