@@ -1,30 +1,18 @@
 """A coordinator's stream under a test's control: events, heartbeats, snapshots, gaps, restarts (docs/stream.md)."""
-import os
 import random
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 
-import cli
+import zmq
 
-
-def schema():
-    """The module protoc makes of proto/metaloop.proto."""
-    folder = tempfile.mkdtemp()
-    subprocess.run(["protoc", f"--python_out={folder}", "proto/metaloop.proto"], cwd=cli.ROOT, check=True)
-    sys.path.insert(0, folder)
-    import proto.metaloop_pb2 as module
-    return module
+import stream
 
 
 class Publisher:
     """One thread owns the sockets; the test hands it work through a lock."""
 
     def __init__(self, port, run_id="run-1", prepare=None):
-        import zmq
-        self.pb, self.zmq, self.lock = schema(), zmq, threading.Lock()
+        self.pb, self.lock = stream.schema(), threading.Lock()
         self.run_id, self.incarnation, self.seq = run_id, random.getrandbits(60) + 1, 0
         self.history, self.asked, self.mute, self.running = [], 0, False, True
         self.context = zmq.Context()
