@@ -119,6 +119,7 @@ def test_from_another_directory_with_blanks(tmp_path):
     (place / "launch").mkdir(parents=True)
     (place / "build").mkdir()
     shutil.copy(RUN, place / "launch")
+    shutil.copytree(os.path.join(cli.ROOT, "launch", "lib"), place / "launch" / "lib")
     shutil.copy(cli.METALOOP, place / "build")
     os.symlink(place / "launch" / "run", tmp_path / "start")
     path = cli.small(place)
