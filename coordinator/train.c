@@ -90,6 +90,7 @@ static int one_round(struct train *t)
     TRY(crew_round(t->crew, &r, &total));
     TRY(set_aside(t, &r, &total));
     step(t, &total, &norm);
+    TRY(train_check_finite(t));
     deadline_note_round(&t->deadline, clock_seconds() - start);
     report_round(t, &total, norm, clock_seconds() - start);
     report_progress(t);

@@ -24,7 +24,8 @@ int train_resume(struct train *t, int *first);
 
 size_t train_snapshot_room(const struct setup *s); /* reals of the largest stage's checkpoint */
 void train_note_saved(struct train *t);            /* tells of writes that have ended */
-int train_save(struct train *t);                   /* never waits for the disk */
+int train_check_finite(struct train *t);           /* ERR_NONFINITE: names what is not */
+int train_save(struct train *t);                   /* never waits for the disk; ERR_NONFINITE */
 int train_save_between(struct train *t);           /* a stage's result, while the next one begins */
 int train_save_and_wait(struct train *t); /* the run's last: ERR_IO when it cannot be written */
 

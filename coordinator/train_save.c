@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/machine.h"
+#include "core/vec.h"
 
 #define STUCK 10.0  /* seconds that the disk may hold up the beginning of a stage */
 #define MOMENT 0.02 /* seconds between two looks at the disk at the end */
@@ -68,6 +69,54 @@ static void add_kept(struct checkpoint_info *info, const struct stage *s, const 
     k->theta = theta;
 }
 
+/* The first segment whose parameters or optimizer state are not finite; NULL: all are. */
+static const char *not_finite(const struct train *t)
+{
+    const struct layout *l = &t->stage->layout;
+    int n_state = train_optim(t->stage)->n_state;
+
+    if (vec_finite(l->n, t->theta) && vec_finite((size_t)n_state * l->n, t->state))
+        return NULL;
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        bool finite = vec_finite(s->n, t->theta + s->offset);
+
+        for (int k = 0; k < n_state; k++)
+            finite &= vec_finite(s->n, t->state + (size_t)k * l->n + s->offset);
+        if (!finite)
+            return s->name;
+    }
+    return NULL;
+}
+
+/* Until nothing is being written, or for so long; the workers hear meanwhile that we are here. */
+static int wait_disk(struct train *t, double seconds)
+{
+    double limit = clock_seconds() + seconds;
+    int code;
+
+    while ((code = saver_wait(&t->saver, MOMENT)) < 0 && clock_seconds() < limit)
+        crew_reassure(t->crew);
+    return code;
+}
+
+int train_check_finite(struct train *t)
+{
+    const char *name = not_finite(t);
+
+    if (!name)
+        return 0;
+    wait_disk(t, SAVER_PATIENCE); /* what is being written is still good: it is the last */
+    train_note_saved(t);
+    return err(
+        ERR_NONFINITE,
+        "after round %" PRIu64
+        " of stage '%s' '%s' is not finite: nothing of it is saved; %s%s%s; try a lower rate",
+        t->round, t->stage->config->name, name,
+        t->checkpoint[0] ? "the last checkpoint is '" : "there is no checkpoint", t->checkpoint,
+        t->checkpoint[0] ? "'" : "");
+}
+
 int train_save(struct train *t)
 {
     struct checkpoint_info info = {
@@ -78,6 +127,7 @@ int train_save(struct train *t)
         .configuration = t->configuration,
     };
 
+    TRY(train_check_finite(t));
     snprintf(info.stage_name, sizeof info.stage_name, "%s", t->stage->config->name);
     snprintf(info.version, sizeof info.version, "%s", t->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
@@ -93,17 +143,6 @@ int train_save(struct train *t)
         add_kept(&info, t->stage, "best", t->guard.best);
     return saver_save(&t->saver, &t->stage->layout, t->theta, train_optim(t->stage), t->state,
                       &info);
-}
-
-/* Until nothing is being written, or for so long; the workers hear meanwhile that we are here. */
-static int wait_disk(struct train *t, double seconds)
-{
-    double limit = clock_seconds() + seconds;
-    int code;
-
-    while ((code = saver_wait(&t->saver, MOMENT)) < 0 && clock_seconds() < limit)
-        crew_reassure(t->crew);
-    return code;
 }
 
 static void let_pass(struct train *t, double seconds)

@@ -81,36 +81,52 @@ void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
     }
 }
 
-/* Where element (o, c, p) of [out][in][kh kw] lies in memory, [out][kh kw][in]. */
-static size_t memory_index(const struct segment *s, size_t o, size_t c, size_t p)
-{
-    size_t window = s->dims[2] * s->dims[3];
+/* A segment as [out][channel][position]; in memory channels are last. */
+struct columns {
+    size_t out, channels, positions;
+};
 
-    return (o * window + p) * s->dims[1] + c;
+static struct columns columns_of(const struct segment *s)
+{
+    if (s->n_dims == 4)
+        return (struct columns){s->dims[0], s->dims[1], s->dims[2] * s->dims[3]};
+    if (s->n_dims == 2 && s->positions > 1)
+        return (struct columns){s->dims[0], s->dims[1] / s->positions, s->positions};
+    return (struct columns){1, 1, s->n};
+}
+
+/* Where element (o, c, p) lies in memory, [out][position][channel]. */
+static size_t memory_index(struct columns k, size_t o, size_t c, size_t p)
+{
+    return (o * k.positions + p) * k.channels + c;
 }
 
 void layout_export(const struct segment *s, const real *theta, real *torch)
 {
-    if (s->n_dims != 4) {
+    struct columns k = columns_of(s);
+
+    if (k.positions == 1 || k.channels == 1) {
         memcpy(torch, theta + s->offset, s->n * sizeof(real));
         return;
     }
-    for (size_t o = 0; o < s->dims[0]; o++)
-        for (size_t c = 0; c < s->dims[1]; c++)
-            for (size_t p = 0; p < s->dims[2] * s->dims[3]; p++)
-                *torch++ = theta[s->offset + memory_index(s, o, c, p)];
+    for (size_t o = 0; o < k.out; o++)
+        for (size_t c = 0; c < k.channels; c++)
+            for (size_t p = 0; p < k.positions; p++)
+                *torch++ = theta[s->offset + memory_index(k, o, c, p)];
 }
 
 void layout_import(const struct segment *s, const real *torch, real *theta)
 {
-    if (s->n_dims != 4) {
+    struct columns k = columns_of(s);
+
+    if (k.positions == 1 || k.channels == 1) {
         memcpy(theta + s->offset, torch, s->n * sizeof(real));
         return;
     }
-    for (size_t o = 0; o < s->dims[0]; o++)
-        for (size_t c = 0; c < s->dims[1]; c++)
-            for (size_t p = 0; p < s->dims[2] * s->dims[3]; p++)
-                theta[s->offset + memory_index(s, o, c, p)] = *torch++;
+    for (size_t o = 0; o < k.out; o++)
+        for (size_t c = 0; c < k.channels; c++)
+            for (size_t p = 0; p < k.positions; p++)
+                theta[s->offset + memory_index(k, o, c, p)] = *torch++;
 }
 
 uint64_t layout_hash(const struct layout *l, const real *theta, real *scratch)

@@ -3,11 +3,12 @@
  * Everything learnable or averaged is a named segment of one array of `real`. Reduction,
  * broadcast, checkpoint, optimizer and clipping see a pointer and a length; the layout knows
  * names, shapes, roles and how to initialise. Names, shapes and file order are PyTorch's. In
- * memory a convolution's weight is [out][kh][kw][in] (channels last); layout_export and
- * layout_import convert. */
+ * memory a convolution's weight is [out][kh][kw][in] (channels last), and so are the columns of a dense
+ * layer that reads a map as it lies; layout_export and layout_import convert. */
 #ifndef CORE_LAYOUT_H
 #define CORE_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,10 @@ struct segment {
     enum role role;
     enum init init;
     double scale;
+    bool idle; /* no gradient of the stage reaches it: it is never stepped */
+    /* Positions of a map whose channels its columns are: in memory [out][position][channel], to others PyTorch's
+     * [out][channel][position]. 0: a plain vector's. Only if n_dims is 2. */
+    size_t positions;
 };
 
 enum { LAYOUT_MAX = 384 };

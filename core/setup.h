@@ -79,6 +79,9 @@ int stage_add(struct stage *stage, const char *name, enum role role, const struc
               int n_specs, struct shape in, int n_out, const char *loss);
 const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
 
+/* For forms: no gradient enters the main network above activation `act`; the layers behind it stay as they are. */
+void stage_idle_behind(struct stage *stage, int act);
+
 /* Whether data section `data` is of the old task, measured with its head (lwf). */
 bool stage_measures_old(const struct stage *stage, int data);
 

@@ -263,6 +263,17 @@ int stage_add(struct stage *stage, const char *name, enum role role, const struc
     return layout_append(&stage->block, name, &p->net.layout);
 }
 
+void stage_idle_behind(struct stage *stage, int act)
+{
+    const struct net *net = &stage->net;
+
+    for (int i = 0; i < stage->block.n_segments && act < net->n_layers; i++) {
+        struct segment *s = &stage->block.segments[i];
+
+        s->idle |= s->offset >= net->offset[act] && s->offset < net->layout.n;
+    }
+}
+
 static int outputs(const struct setup *s, const struct stage *stage)
 {
     const struct data *d = &s->data[stage->data];

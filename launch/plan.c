@@ -117,6 +117,23 @@ static void print_steps(const struct stage *stage)
     putchar('\n');
 }
 
+/* What stays as it is, although its role learns. */
+static void print_idle(const struct stage *stage)
+{
+    bool any = false;
+
+    for (int i = 0; i < stage->block.n_segments; i++) {
+        const struct segment *s = &stage->block.segments[i];
+
+        if (!s->idle || stage->optim.factor[s->role] == 0)
+            continue;
+        printf("%s%s", any ? ", " : "  no gradient reaches: ", s->name);
+        any = true;
+    }
+    if (any)
+        putchar('\n');
+}
+
 static bool is_taken(const struct setup *s, const struct stage *stage,
                      const struct segment *segment)
 {
@@ -209,6 +226,7 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     print_start(s, stage);
     print_anchor(s, stage);
     print_steps(stage);
+    print_idle(stage);
     print_networks(stage);
     printf("  %zu parameters, loss %s, %.4g MFLOP a %s, digest of the layout %016lx\n",
            stage->layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,

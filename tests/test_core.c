@@ -493,6 +493,27 @@ static void test_layout_export(void **state)
     assert_memory_equal(torch + 48, theta + 48, 19 * sizeof *theta);
 }
 
+/* The columns of a dense layer that reads a map as it lies: [2][3 channels][4 positions] in PyTorch, [2][4][3] here. */
+static void test_layout_export_map(void **state)
+{
+    struct segment s = {
+        .name = "discriminator.fc1.weight", .n_dims = 2, .dims = {2, 12}, .positions = 4};
+    struct layout l = {0};
+    real theta[24], torch[24], back[24] = {0};
+
+    (void)state;
+    assert_int_equal(layout_add(&l, s), 0);
+    for (int i = 0; i < 24; i++)
+        theta[i] = (real)i;
+    layout_export(&l.segments[0], theta, torch);
+    layout_import(&l.segments[0], torch, back);
+    assert_memory_equal(theta, back, sizeof theta);
+    for (int o = 0; o < 2; o++)
+        for (int c = 0; c < 3; c++)
+            for (int at = 0; at < 4; at++)
+                assert_true(torch[o * 12 + c * 4 + at] == theta[o * 12 + at * 3 + c]);
+}
+
 static void test_layout_hash(void **state)
 {
     struct layout l = some_layout();
@@ -511,16 +532,16 @@ static void test_layout_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rng_known),     cmocka_unit_test(test_rng_pure),
-        cmocka_unit_test(test_rng_words),     cmocka_unit_test(test_rng_distinct),
-        cmocka_unit_test(test_rng_below),     cmocka_unit_test(test_rng_choose),
-        cmocka_unit_test(test_rng_uniform),   cmocka_unit_test(test_rng_normal),
-        cmocka_unit_test(test_arena_plan),    cmocka_unit_test(test_arena_memory),
-        cmocka_unit_test(test_arena_refused), cmocka_unit_test(test_err_text),
-        cmocka_unit_test(test_err_status),    cmocka_unit_test(test_err_try),
-        cmocka_unit_test(test_layout_add),    cmocka_unit_test(test_layout_digest),
-        cmocka_unit_test(test_layout_init),   cmocka_unit_test(test_layout_export),
-        cmocka_unit_test(test_layout_hash),
+        cmocka_unit_test(test_rng_known),         cmocka_unit_test(test_rng_pure),
+        cmocka_unit_test(test_rng_words),         cmocka_unit_test(test_rng_distinct),
+        cmocka_unit_test(test_rng_below),         cmocka_unit_test(test_rng_choose),
+        cmocka_unit_test(test_rng_uniform),       cmocka_unit_test(test_rng_normal),
+        cmocka_unit_test(test_arena_plan),        cmocka_unit_test(test_arena_memory),
+        cmocka_unit_test(test_arena_refused),     cmocka_unit_test(test_err_text),
+        cmocka_unit_test(test_err_status),        cmocka_unit_test(test_err_try),
+        cmocka_unit_test(test_layout_add),        cmocka_unit_test(test_layout_digest),
+        cmocka_unit_test(test_layout_init),       cmocka_unit_test(test_layout_export),
+        cmocka_unit_test(test_layout_export_map), cmocka_unit_test(test_layout_hash),
     };
 
     return cmocka_run_group_tests_name("core", tests, NULL, NULL);

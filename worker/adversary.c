@@ -26,13 +26,27 @@ static int hidden_specs(const struct strings *widths, struct layer_spec *specs, 
     return n;
 }
 
+/* A share of the rate; of a rate of 0 there is none. */
+static void set_rates(struct stage *s)
+{
+    const struct stage_config *c = s->config;
+
+    if (c->discriminator_rate > 0 && c->rate > 0)
+        s->optim.factor[ROLE_DISCRIMINATOR] = c->discriminator_rate / c->rate;
+    else
+        s->optim.own[ROLE_DISCRIMINATOR] = c->discriminator_rate;
+    if (c->beta1 < 0)
+        s->optim.beta1 = 0.5;
+}
+
 int adversary_plan(struct stage *s, const struct setup *setup)
 {
     const struct stage_config *c = s->config;
     const struct net *anchor = &setup->stages[s->anchor].net;
     struct layer_spec specs[32];
-    int n = hidden_specs(&c->discriminator, specs, 32);
+    int n = hidden_specs(&c->discriminator, specs, 32), first = s->block.n_segments;
     struct taps t, theirs;
+    struct shape seen;
 
     TRY(n);
     TRY(taps_find(s, &s->net, &t));
@@ -45,13 +59,12 @@ int adversary_plan(struct stage *s, const struct setup *setup)
     if (net_act_size(anchor, theirs.act[0]) != net_act_size(&s->net, t.act[0]))
         return err(ERR_CONFIG,
                    "stage '%s': the discriminator's layer has another size in its anchor", c->name);
-    if (c->discriminator_rate > 0)
-        s->optim.factor[ROLE_DISCRIMINATOR] = c->discriminator_rate / c->rate;
-    if (c->beta1 < 0)
-        s->optim.beta1 = 0.5;
-    return stage_add(s, "discriminator", ROLE_DISCRIMINATOR, specs, n,
-                     (struct shape){1, 1, (int)net_act_size(&s->net, t.act[0])}, 2,
-                     "cross_entropy");
+    set_rates(s);
+    seen = s->net.layers[t.act[0] - 1].out;
+    TRY(stage_add(s, "discriminator", ROLE_DISCRIMINATOR, specs, n,
+                  (struct shape){1, 1, (int)shape_size(seen)}, 2, "cross_entropy"));
+    s->block.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
+    return 0;
 }
 
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena)

@@ -258,9 +258,8 @@ def adversary(r):
     min_D   L_D = - E log D(M_s(x_s)) - E log(1 - D(M_t(x_t))),   min_Mt   L_M = - E log D(M_t(x_t))."""
     name, = r.layers()
 
-    def features(found):  # channels last, as the discriminator takes the places of a map
-        f = found[name]
-        return f.permute(0, 2, 3, 1).flatten(1) if f.dim() == 4 else f
+    def features(found):
+        return found[name].flatten(1)
     source = features(r.source() if r.wrong == "own_source" else r.anchored())
     target = features(r.target())
 

@@ -5,11 +5,17 @@
 
 #include "core/err.h"
 #include "worker/adversary.h"
+#include "worker/align.h"
 
 static int adda_plan(struct stage *s, const struct setup *setup)
 {
+    struct taps t;
+
     s->optim.factor[ROLE_HEAD] = 0;
-    return adversary_plan(s, setup);
+    TRY(adversary_plan(s, setup));
+    TRY(taps_find(s, &s->net, &t));
+    stage_idle_behind(s, t.act[0]);
+    return 0;
 }
 
 static int adda_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
