@@ -7,6 +7,7 @@
 
 #include "core/config_table.h"
 #include "core/err.h"
+#include "core/nearest.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -40,6 +41,7 @@ static int instance_untitled(const struct config_section *s, const struct config
 static int instance_find(const struct config_section *s, const struct config *c, const char *title)
 {
     const char *words[CONFIG_INSTANCES + 1] = {0};
+    char hint[NEAREST_HINT];
     int n = config_section_count(s, c);
 
     for (int i = 0; i < n; i++) {
@@ -47,9 +49,7 @@ static int instance_find(const struct config_section *s, const struct config *c,
         if (strcmp(words[i], title) == 0)
             return i;
     }
-    const char *near = config_nearest(title, words);
-    return err(ERR_CONFIG, "no %s '%.63s'%s%s%s", s->name, title, near ? ", did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
+    return err(ERR_CONFIG, "no %s '%.63s'%s", s->name, title, nearest_hint(title, words, hint));
 }
 
 /* Keys that are checked beside others: they name a section or a stage, or belong together. */
@@ -114,21 +114,22 @@ static int use_check(const struct config *c, const char *user, const char *what,
 {
     const struct config_section *s = config_section_find(what);
     const char *words[CONFIG_INSTANCES + 1] = {0};
+    char hint[NEAREST_HINT];
 
     for (int i = 0; i < config_section_count(s, c); i++) {
         words[i] = *(char **)config_section_at(s, c, i);
         if (strcmp(words[i], name) == 0)
             return 0;
     }
-    const char *near = config_nearest(name, words);
-    return err(ERR_CONFIG, "%s uses %s '%.63s', which is not defined%s%s%s", user, what, name,
-               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return err(ERR_CONFIG, "%s uses %s '%.63s', which is not defined%s", user, what, name,
+               nearest_hint(name, words, hint));
 }
 
 /* A stage named by a later one. */
 static int earlier_check(const struct config *c, int i, const char *key, const char *name)
 {
     const char *words[CONFIG_STAGE_MAX + 1] = {0};
+    char hint[NEAREST_HINT];
 
     for (int j = 0; j < i; j++) {
         words[j] = c->stages[j].name;
@@ -137,9 +138,8 @@ static int earlier_check(const struct config *c, int i, const char *key, const c
     }
     if (!*name)
         return 0;
-    const char *near = config_nearest(name, words);
-    return err(ERR_CONFIG, "stage '%s': %s '%.63s' is no stage before it%s%s%s", c->stages[i].name,
-               key, name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return err(ERR_CONFIG, "stage '%s': %s '%.63s' is no stage before it%s", c->stages[i].name, key,
+               name, nearest_hint(name, words, hint));
 }
 
 static int uses_check(const struct config *c, const char *user, const struct strings *names)

@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "core/err.h"
+#include "core/nearest.h"
 
 const struct data_ops *data_find(const char *name)
 {
@@ -13,6 +14,16 @@ const struct data_ops *data_find(const char *name)
         if (strcmp((*ops)->name, name) == 0)
             return *ops;
     return NULL;
+}
+
+static int unknown_format(const char *name)
+{
+    const char *names[32] = {0};
+    char hint[NEAREST_HINT];
+
+    for (int i = 0; data_table[i] && i < 31; i++)
+        names[i] = data_table[i]->name;
+    return err(ERR_CONFIG, "no format is called '%s'%s", name, nearest_hint(name, names, hint));
 }
 
 static int rotations_set(struct data *d, const char *rotations)
@@ -41,7 +52,7 @@ static int rotations_set(struct data *d, const char *rotations)
 static int open_as(struct data *d, const struct data_config *c, const char *root)
 {
     if (!c->format || !(d->ops = data_find(c->format)))
-        return err(ERR_CONFIG, "unknown format '%s'", c->format ? c->format : "");
+        return unknown_format(c->format ? c->format : "");
     TRY(d->ops->open(d, c, root));
     return rotations_set(d, c->rotations);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/nearest.h"
 
 static void put(struct layer_spec *specs, int *n, struct layer_spec s)
 {
@@ -119,6 +120,9 @@ static int resnet12_specs(const struct model_config *m, struct layer_spec *specs
     return n;
 }
 
+static const char *const spec_keys[] = {"filters", "features", "kernel",  "stride", "pad",
+                                        "percent", "bias",     "running", NULL};
+
 static int spec_set(struct layer_spec *s, const char *key, int value)
 {
     struct {
@@ -143,26 +147,23 @@ static int spec_set(struct layer_spec *s, const char *key, int value)
 static int spec_word(struct layer_spec *s, const char *line, const char *word)
 {
     const char *equals = strchr(word, '=');
-    char key[16], *end = NULL;
+    char key[16], hint[NEAREST_HINT], *end = NULL;
     long value = equals ? strtol(equals + 1, &end, 10) : -1;
 
     if (!equals || end == equals + 1 || *end || value < 0 || value > 65536)
         return err(ERR_CONFIG, "layer '%s': '%s' is not key=number", line, word);
     snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
     if (spec_set(s, key, (int)value) < 0)
-        return err(
-            ERR_CONFIG,
-            "layer '%s': unknown key '%s', must be one of filters, features, kernel, stride, "
-            "pad, percent, bias, running",
-            line, key);
+        return err(ERR_CONFIG, "layer '%s': unknown key '%s'%s", line, key,
+                   nearest_hint(key, spec_keys, hint));
     return 0;
 }
 
 static int spec_type(struct layer_spec *s, const char *line, const char *type)
 {
     const char *names[32];
+    char hint[NEAREST_HINT];
     int n = 0;
-    const char *near;
 
     *s = strcmp(type, "head") == 0 ? head : (struct layer_spec){.bias = true};
     if (s->head)
@@ -174,9 +175,8 @@ static int spec_type(struct layer_spec *s, const char *line, const char *type)
         names[n++] = layer_table[i]->name;
     names[n++] = "head";
     names[n] = NULL;
-    near = config_nearest(type, names);
-    return err(ERR_CONFIG, "layer '%s': no layer is called '%s'%s%s%s", line, type,
-               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return err(ERR_CONFIG, "layer '%s': no layer is called '%s'%s", line, type,
+               nearest_hint(type, names, hint));
 }
 
 /* "conv filters=64 kernel=3 stride=2 pad=1" */

@@ -1,6 +1,7 @@
 /* nearest.c - the word that was meant. */
 #include "core/nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { NEAR_MAX = 63 }; /* bytes of a word that are compared */
@@ -51,4 +52,28 @@ const char *nearest_word(const char *word, const char *const *words)
         }
     }
     return nearest;
+}
+
+/* "; there is A, B, C" */
+static void all_words(const char *const *words, char *hint)
+{
+    size_t used = 0;
+
+    for (int i = 0; words[i] && used < NEAREST_HINT; i++)
+        used += (size_t)snprintf(hint + used, NEAREST_HINT - used, "%s%s", i ? ", " : "; there is ",
+                                 words[i]);
+    if (used >= NEAREST_HINT)
+        hint[0] = '\0';
+}
+
+const char *nearest_hint(const char *word, const char *const *words, char *hint)
+{
+    const char *near = nearest_word(word, words);
+
+    hint[0] = '\0';
+    if (near)
+        snprintf(hint, NEAREST_HINT, ", did you mean '%s'?", near);
+    else
+        all_words(words, hint);
+    return hint;
 }

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "core/err.h"
+#include "core/nearest.h"
 
 static void mark_used(const struct config *c, const struct strings *names, bool *used)
 {
@@ -67,13 +68,19 @@ void setup_close(struct setup *s)
 
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage)
 {
+    const char *names[CONFIG_STAGE_MAX + 1] = {0};
+    char hint[NEAREST_HINT];
+
     *stage = &s->stages[s->n_stages - 1];
-    for (int i = 0; name && i < s->n_stages; i++)
-        if (strcmp(s->stages[i].config->name, name) == 0) {
+    for (int i = 0; name && i < s->n_stages; i++) {
+        names[i] = s->stages[i].config->name;
+        if (strcmp(names[i], name) == 0) {
             *stage = &s->stages[i];
             return 0;
         }
-    return name ? err(ERR_USAGE, "no stage is called '%s'", name) : 0;
+    }
+    return name ? err(ERR_USAGE, "no stage is called '%s'%s", name, nearest_hint(name, names, hint))
+                : 0;
 }
 
 uint64_t setup_digest(const struct setup *s)

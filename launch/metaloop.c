@@ -7,6 +7,7 @@
 
 #include "core/config.h"
 #include "core/err.h"
+#include "core/nearest.h"
 #include "launch/team.h"
 #include "launch/verbs.h"
 #include "launch/verdict.h"
@@ -18,7 +19,8 @@ enum {
 
 static int find_verb(const char *name, const struct verb **found)
 {
-    const char *names[32], *near;
+    const char *names[32];
+    char hint[NEAREST_HINT];
     int n = 0;
 
     for (const struct verb *const *v = verb_table; *v; v++) {
@@ -28,9 +30,8 @@ static int find_verb(const char *name, const struct verb **found)
             return 0;
     }
     names[n] = NULL;
-    near = config_nearest(name, names);
-    return err(ERR_USAGE, "no verb is called '%s'%s%s%s; try 'metaloop --help'", name,
-               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return err(ERR_USAGE, "no verb is called '%s'%s; try 'metaloop --help'", name,
+               nearest_hint(name, names, hint));
 }
 
 static void say_error(int code)

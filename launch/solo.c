@@ -6,23 +6,22 @@
 
 #include "core/blas.h"
 #include "core/err.h"
+#include "core/nearest.h"
 #include "worker/method.h"
 
 int check_methods(const struct config *c)
 {
-    const char *names[64], *near;
+    const char *names[64];
+    char hint[NEAREST_HINT];
     int n = 0;
 
     for (; method_table[n] && n < 63; n++)
         names[n] = method_table[n]->name;
     names[n] = NULL;
     for (int i = 0; i < c->n_stages; i++)
-        if (!method_find(c->stages[i].method)) {
-            near = config_nearest(c->stages[i].method, names);
-            return err(ERR_CONFIG, "stage '%s': no method is called '%s'%s%s%s", c->stages[i].name,
-                       c->stages[i].method, near ? ", did you mean '" : "", near ? near : "",
-                       near ? "'?" : "");
-        }
+        if (!method_find(c->stages[i].method))
+            return err(ERR_CONFIG, "stage '%s': no method is called '%s'%s", c->stages[i].name,
+                       c->stages[i].method, nearest_hint(c->stages[i].method, names, hint));
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "core/layer.h"
 #include "core/loss.h"
 #include "core/model.h"
+#include "core/nearest.h"
 #include "core/optim.h"
 #include "launch/verbs.h"
 #include "worker/method.h"
@@ -45,7 +46,8 @@ enum { N_TOPICS = sizeof topics / sizeof *topics };
 
 static int list(const struct options *o)
 {
-    const char *names[N_TOPICS + 1], *near;
+    const char *names[N_TOPICS + 1];
+    char hint[NEAREST_HINT];
 
     for (int i = 0; i < N_TOPICS; i++) {
         names[i] = topics[i].name;
@@ -55,9 +57,8 @@ static int list(const struct options *o)
         }
     }
     names[N_TOPICS] = NULL;
-    near = config_nearest(o->places[0], names);
-    return err(ERR_USAGE, "no list is called '%s'%s%s%s", o->places[0],
-               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return err(ERR_USAGE, "no list is called '%s'%s", o->places[0],
+               nearest_hint(o->places[0], names, hint));
 }
 
 const struct verb verb_list = {

@@ -84,6 +84,63 @@ def test_list_wrong_word():
     refused(USAGE, "list", "metods", says=["'methods'"])
 
 
+NEAREST = [  # status, arguments behind the verb, what is wrong, what is meant
+    (USAGE, ["--stage", "metta"], "no stage is called 'metta'", "meta"),
+    (CONFIG, ["--set", "stage.meta.method=mamll"], "no method is called 'mamll'", "maml"),
+    (CONFIG, ["--set", "stage.meta.data=glyfs"], "uses data 'glyfs'", "glyphs"),
+    (CONFIG, ["--set", "stage.meta.model=modle"], "uses model 'modle'", "model"),
+    (CONFIG, ["--set", "stage.meta.evaluate=glyps"], "uses data 'glyps'", "glyphs"),
+    (CONFIG, ["--set", "evaluate.data=glyps"], "uses data 'glyps'", "glyphs"),
+    (CONFIG, ["--set", "data.glyphs.domain=glyps"], "uses data 'glyps'", "glyphs"),
+    (CONFIG, ["--set", "data.glyphs.format=foldr"], "no format is called 'foldr'", "folder"),
+    (CONFIG, ["--set", "data.glyphs.style=chlak"], "no style is called 'chlak'", "chalk"),
+    (CONFIG, ["--set", "data.glyphs.rotations=drwa"], "'rotations' is 'drwa'", "draw"),
+    (CONFIG, ["--set", "model.type=conv"], "'type' is 'conv'", "conv4"),
+    (CONFIG, ["--set", "model.type=layers", "--set", "model.layers=flaten,head"], "no layer is called 'flaten'", "flatten"),
+    (CONFIG, ["--set", "model.type=layers", "--set", "model.layers=dense filtres=3,head"], "unknown key 'filtres'",
+     "filters"),
+    (CONFIG, ["--set", "stage.meta.optimizer=adma"], "'optimizer' is 'adma'", "adam"),
+    (CONFIG, ["--set", "stage.meta.method=coral", "--set", "stage.meta.target=glyphs", "--set", "stage.meta.layers=conv9"],
+     "the model has no layer 'conv9'", "conv1"),
+    (CONFIG, ["--set", "stage.mta.way=3"], "no stage 'mta'", "meta"),
+    (CONFIG, ["--set", "data.glyps.size=14"], "no data 'glyps'", "glyphs"),
+    (CONFIG, ["--set", "stge.meta.way=3"], "unknown section 'stge'", "stage"),
+    (CONFIG, ["--set", "progress.evry=3"], "unknown key 'evry'", "every"),
+    (USAGE, ["--set-key"], "no option '--set-key'", None),
+    (USAGE, ["--gradient"], "no option '--gradient'", "--gradients"),
+]
+
+
+@pytest.mark.parametrize("rc, args, wrong, meant", NEAREST)
+def test_nearest_word(rc, args, wrong, meant, tmp_path):
+    """Wherever a name is looked up, the one that was meant is named."""
+    conf = changed(tmp_path, "size = 14", "size = 14  first = 5")
+    refused(rc, "check", conf, *args, says=[wrong] + ([f"did you mean '{meant}'?"] if meant else []))
+
+
+@pytest.mark.parametrize("rc, args, words", [
+    (USAGE, ["--stage", "xyz"], ["meta"]), (CONFIG, ["--set", "stage.meta.method=qqqqqqqq"], ["maml", "adda", "kd"]),
+    (CONFIG, ["--set", "data.glyphs.format=jpeg"], ["npy", "folder", "idx"]),
+    (CONFIG, ["--set", "stage.meta.data=xyz"], ["glyphs"])])
+def test_no_near_word(rc, args, words, conf):
+    """Where none is near, what there is."""
+    said = refused(rc, "check", conf, *args, says=["; there is "]).err.split("; there is ")[1].strip().split(", ")
+    assert set(words) <= set(said)
+
+
+def test_stages_and_teachers_by_their_names(tmp_path):
+    """A stage before it, and the teacher's layer."""
+    path = changed(tmp_path, "evaluate {", """stage body {{ method = "pretrain"  data = "few"  rounds = 1 }}
+stage student {{ method = "fitnet"  data = "few"  start = "bdoy" }}
+data few {{ format = "glyphs"  size = 14  first = 5 }}
+evaluate {{""".replace("{{", "{").replace("}}", "}"))
+    refused(CONFIG, "check", path, says=["start 'bdoy' is no stage before it", "did you mean 'body'?"])
+    start = ["--set", "stage.student.start="]
+    refused(CONFIG, "check", path, *start, "--set", "stage.student.anchor=bdy", says=["did you mean 'body'?"])
+    refused(CONFIG, "check", path, *start, "--set", "stage.student.hint=cov4",
+            says=["the teacher has no layer 'cov4'", "did you mean 'conv4'?"])
+
+
 # ---- configuration ----
 
 BAD_CONF = [  # the piece of the small configuration, what replaces it, its line, what the error says

@@ -177,7 +177,7 @@ static void test_models_refused(void **state)
             "f.conf:5: stage 's' uses model 'techer', which is not defined, did you mean "
             "'teacher'?");
     refused("data d {}\nstage s { data = d model = zzzzzzz }",
-            "f.conf:2: stage 's' uses model 'zzzzzzz', which is not defined");
+            "f.conf:2: stage 's' uses model 'zzzzzzz', which is not defined; there is model");
     refused("model {}\nmodel\n{ }", "f.conf:3: a second section with the name 'model'");
     refused("model {}\n\nmodel model { }", "f.conf:3: a second section with the name 'model'");
     refused("model a {}\nmodel a { }", "f.conf:2: a second section with the name 'a'");
@@ -276,7 +276,7 @@ static void test_structure(void **state)
     refused("data train {}\n/*\n*/\nstage s {\n way = 5\n data = trian }",
             "f.conf:4: stage 's' uses data 'trian', which is not defined, did you mean 'train'?");
     refused(SMALL "\nevaluate\n{ data = {d,\n zzzzzzz} }",
-            "f.conf:5: section 'evaluate' uses data 'zzzzzzz', which is not defined");
+            "f.conf:5: section 'evaluate' uses data 'zzzzzzz', which is not defined; there is d");
     refused("data a {}\ndata b {} data a\n{ path = x }",
             "f.conf:3: a second section with the name 'a'");
     refused(SMALL "\nstage s { data = d }", "f.conf:4: a second section with the name 's'");
@@ -386,7 +386,7 @@ static void test_sets_refused(void **state)
     static const char *const cases[][2] = {
         {"stage.s.roundz=1", "unknown key 'roundz' in section 'stage', did you mean 'rounds'?"},
         {"stge.s.rounds=1", "unknown section 'stge', did you mean 'stage'?"},
-        {"stage.meto.rounds=1", "no stage 'meto'"},
+        {"stage.meto.rounds=1", "no stage 'meto'; there is s"},
         {"data.dd.path=1", "no data 'dd', did you mean 'd'?"},
         {"stage.rounds=1", "must name the stage, as in stage.NAME.rounds=1"},
         {"run.a.seed=1", "section 'run' has no name, write run.seed=1"},
@@ -397,13 +397,13 @@ static void test_sets_refused(void **state)
         {"stage.s.way=5000", "'way' is 5000, must be between 1 and 4096"},
         {"stage.s.optimizer=sdg",
          "'optimizer' is 'sdg', must be one of sgd, adam; did you mean 'sgd'?"},
-        {"stage.s.data=e", "stage 's' uses data 'e', which is not defined"},
+        {"stage.s.data=e", "stage 's' uses data 'e', which is not defined; there is d"},
         {"stage.s.data=", "'data' has 0 bytes, must have 1 to 4096"},
-        {"evaluate.data=d,x", "section 'evaluate' uses data 'x', which is not defined"},
+        {"evaluate.data=d,x", "section 'evaluate' uses data 'x', which is not defined; there is d"},
         {"model.widths=40,,40", "'widths' is '', must be a whole number"},
         {"modle.widths=40", "unknown section 'modle', did you mean 'model'?"},
         {"model.width=40", "unknown key 'width' in section 'model', did you mean 'widths'?"},
-        {"model.teacher.widths=40", "no model 'teacher'"},
+        {"model.teacher.widths=40", "no model 'teacher'; there is model"},
         {"data.d.x_min=6", "data 'd' has x_min 6 above x_max 5"},
         {"run.name=\xff", "'name' is not UTF-8 (byte 0xff)"},
     };

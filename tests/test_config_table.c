@@ -1,4 +1,5 @@
 /* test_config_table.c - print and parse are inverse, over every row of the table; no text crashes. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -273,12 +274,196 @@ static void test_document(void **state)
     }
 }
 
+/* ---- words that are no keys, values at the bounds, over every row ---- */
+
+/* A section with one line in it, in a file that is whole otherwise. */
+static void section_text(char *text, size_t n, const struct config_section *s, const char *line)
+{
+    bool stage = strcmp(s->name, "stage") == 0;
+
+    snprintf(text, n, "data d { }\nstage first { data = d }\n%s %s { %s %s }\n", s->name,
+             s->max ? "e" : "", stage ? "data = d" : "", line);
+}
+
+static void refused(const char *text, const char *const *sets, int n_sets, const char *part)
+{
+    struct config c;
+
+    assert_int_equal(config_parse(&c, text, "f.conf", sets, n_sets), ERR_CONFIG);
+    if (!strstr(err_text(), part))
+        fail_msg("'%s' is not in '%s'", part, err_text());
+}
+
+/* In the file and in --set: the section is named, and where a key is near, that one. */
+static void unknown_key(const struct config_section *s, const char *word, const char *near)
+{
+    char text[512], line[128], set[128], part[256];
+    const char *sets[] = {set};
+
+    snprintf(line, sizeof line, "%s = 1", word);
+    snprintf(part, sizeof part, "unknown key '%s' in section '%s'%s%s%s", word, s->name,
+             near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    section_text(text, sizeof text, s, line);
+    refused(text, NULL, 0, part);
+    section_text(text, sizeof text, s, "");
+    snprintf(set, sizeof set, "%s%s.%s=1", s->name, s->max ? ".e" : "", word);
+    refused(text, sets, 1, part);
+}
+
+static void test_unknown_keys(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CONFIG_SECTIONS; i++) {
+        const struct config_section *s = &config_sections[i];
+
+        unknown_key(s, "zzzzzzzzzzzz", NULL);
+        for (const struct config_key *k = config_keys; k->name; k++) {
+            char wrong[64];
+
+            snprintf(wrong, sizeof wrong, "%sq", k->name);
+            if (strcmp(k->section, s->name) == 0)
+                unknown_key(s, wrong, k->name);
+        }
+    }
+}
+
+/* A key belongs to its section alone. */
+static void test_keys_of_other_sections(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CONFIG_SECTIONS; i++)
+        for (const struct config_key *k = config_keys; k->name; k++) {
+            const struct config_section *s = &config_sections[i];
+            char text[512], line[128], set[128], part[256];
+            const char *sets[] = {set};
+
+            if (config_key_find(s->name, k->name))
+                continue;
+            snprintf(line, sizeof line, "%s = 1", k->name);
+            snprintf(part, sizeof part, "unknown key '%s' in section '%s'", k->name, s->name);
+            section_text(text, sizeof text, s, line);
+            refused(text, NULL, 0, part);
+            section_text(text, sizeof text, s, "");
+            snprintf(set, sizeof set, "%s%s.%s=1", s->name, s->max ? ".e" : "", k->name);
+            refused(text, sets, 1, part);
+        }
+}
+
+static void test_unknown_sections(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CONFIG_SECTIONS; i++) {
+        const char *name = config_sections[i].name;
+        char text[512], set[128], part[128];
+        const char *sets[] = {set};
+
+        snprintf(part, sizeof part, "unknown section '%sq', did you mean '%s'?", name, name);
+        snprintf(text, sizeof text, "data d { }\nstage first { data = d }\n%sq { }\n", name);
+        refused(text, NULL, 0, part);
+        section_text(text, sizeof text, &config_sections[i], "");
+        snprintf(set, sizeof set, "%sq.way=1", name);
+        refused(text, sets, 1, part);
+    }
+}
+
+/* Sets one key of a fresh section; the code. */
+static int key_code(const struct config_key *k, const char *value)
+{
+    const struct config_section *s = config_section_find(k->section);
+    void *base = calloc(1, s->size);
+    int code;
+
+    assert_non_null(base);
+    assert_int_equal(config_section_init(s, base), 0);
+    *(char **)base = s->max ? strdup("e") : *(char **)base;
+    code = config_key_set(k, base, value);
+    config_section_release(s, base);
+    free(base);
+    return code;
+}
+
+static void expect_code(const struct config_key *k, const char *value, int code)
+{
+    int got = key_code(k, value);
+
+    if (got != code)
+        fail_msg("%s.%s = %s: %d, not %d", k->section, k->name, value, got, code);
+    if (code < 0 && !strstr(err_text(), k->name))
+        fail_msg("'%s' does not name '%s'", err_text(), k->name);
+}
+
+/* The first number beyond a bound, downwards or upwards. */
+static void beyond(const struct config_key *k, double bound, int direction, char *text)
+{
+    if (k->type == CONFIG_REAL)
+        sprintf(text, "%.17g", nextafter(bound, direction * INFINITY));
+    else
+        sprintf(text, "%lld", (long long)bound + direction);
+}
+
+/* Both bounds belong to the range, and what is next to them does not. */
+static void test_bounds(void **state)
+{
+    char text[400];
+
+    (void)state;
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        if (k->type != CONFIG_INT && k->type != CONFIG_REAL && k->type != CONFIG_WHOLES)
+            continue;
+        for (int high = 0; high < 2; high++) {
+            double bound = high ? k->max : k->min;
+
+            sprintf(text, k->type == CONFIG_REAL ? "%.17g" : "%.0f", bound);
+            expect_code(k, text, 0);
+            beyond(k, bound, high ? 1 : -1, text);
+            expect_code(k, text, ERR_CONFIG);
+        }
+        expect_code(k, "many", ERR_CONFIG);
+        expect_code(k, "1x", ERR_CONFIG);
+        expect_code(k, k->type == CONFIG_REAL ? "nan" : "1.5", ERR_CONFIG);
+    }
+}
+
+/* Every choice is taken, and nothing else; true and false, and nothing else. */
+static void test_words(void **state)
+{
+    (void)state;
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        char copy[128], *rest = copy;
+
+        if (k->type == CONFIG_BOOL) {
+            expect_code(k, "true", 0);
+            expect_code(k, "false", 0);
+            for (const char *const *w = (const char *const[]){"yes", "1", "True", "", NULL}; *w;
+                 w++)
+                expect_code(k, *w, ERR_CONFIG);
+        }
+        if (!k->choices)
+            continue;
+        snprintf(copy, sizeof copy, "%s", k->choices);
+        while (rest) {
+            char wrong[64], *word = strsep(&rest, "|");
+
+            expect_code(k, word, 0);
+            snprintf(wrong, sizeof wrong, "%sx", word);
+            expect_code(k, wrong, ERR_CONFIG);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_mutations),  cmocka_unit_test(test_table),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_table),
         cmocka_unit_test(test_document),
+        cmocka_unit_test(test_unknown_keys),
+        cmocka_unit_test(test_keys_of_other_sections),
+        cmocka_unit_test(test_unknown_sections),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/err.h"
+#include "core/nearest.h"
 #include "core/vec.h"
 
 static void tap_insert(struct taps *t, int act)
@@ -13,6 +14,21 @@ static void tap_insert(struct taps *t, int act)
     for (; i > 0 && t->act[i - 1] < act; i--)
         t->act[i] = t->act[i - 1];
     t->act[i] = act;
+}
+
+int tap_unknown(const struct stage *s, const char *whose, const struct net *net, const char *name)
+{
+    char text[NET_MAX][48], hint[NEAREST_HINT];
+    const char *names[NET_MAX + 1] = {0};
+    int n = 0;
+
+    for (int i = 0; i < net->n_layers; i++) {
+        net_layer_name(net, i, text[n], sizeof text[n]);
+        if (net_tap(net, text[n]) > 0)
+            names[n] = text[n], n++;
+    }
+    return err(ERR_CONFIG, "stage '%s': the %s has no layer '%s'%s", s->config->name, whose, name,
+               nearest_hint(name, names, hint));
 }
 
 int taps_find(const struct stage *s, const struct net *net, struct taps *t)
@@ -28,8 +44,7 @@ int taps_find(const struct stage *s, const struct net *net, struct taps *t)
         int act = net_tap(net, layers->items[i]);
 
         if (act == 0)
-            return err(ERR_CONFIG, "stage '%s': the model has no layer '%s'", s->config->name,
-                       layers->items[i]);
+            return tap_unknown(s, "model", net, layers->items[i]);
         tap_insert(t, act);
     }
     return 0;

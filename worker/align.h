@@ -22,4 +22,7 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
  * ERR_CONFIG for a layer that is not there. */
 int taps_find(const struct stage *s, const struct net *net, struct taps *t);
 
+/* ERR_CONFIG: that net, whose it is ("model", "teacher"), has no layer `name`, and which was meant. */
+int tap_unknown(const struct stage *s, const char *whose, const struct net *net, const char *name);
+
 #endif

@@ -9,6 +9,7 @@
 #include "core/data/glyph.h"
 #include "core/data/shift.h"
 #include "core/err.h"
+#include "core/nearest.h"
 
 enum { FIRST_MAX = 1 << 20 }; /* classes */
 
@@ -22,15 +23,16 @@ struct glyphs {
 
 static int style_find(const struct glyph_style **style, const char *name)
 {
-    char known[256] = "";
+    const char *names[32] = {0};
+    char hint[NEAREST_HINT];
 
-    for (*style = glyph_styles; (*style)->name; (*style)++)
+    for (*style = glyph_styles; (*style)->name; (*style)++) {
         if (strcmp((*style)->name, name) == 0)
             return 0;
-    for (const struct glyph_style *s = glyph_styles; s->name; s++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
-                 s == glyph_styles ? "" : ", ", s->name);
-    return err(ERR_CONFIG, "style '%s' is none of %s", name, known);
+        if (*style - glyph_styles < 31)
+            names[*style - glyph_styles] = (*style)->name;
+    }
+    return err(ERR_CONFIG, "no style is called '%s'%s", name, nearest_hint(name, names, hint));
 }
 
 static int glyphs_set(struct glyphs *g, const struct data_config *c)

@@ -15,9 +15,7 @@ static int hint_act(const struct stage *s, const struct net *teacher)
     const char *hint = s->config->hint;
     int act = *hint ? net_tap(teacher, hint) : net_features(teacher);
 
-    return act ? act
-               : err(ERR_CONFIG, "stage '%s': the teacher has no layer '%s'", s->config->name,
-                     hint);
+    return act ? act : tap_unknown(s, "teacher", teacher, hint);
 }
 
 /* What made an activation not linear in the layer below it, "relu" or "tanh"; "": nothing did. */
