@@ -48,6 +48,7 @@ static const struct option {
      "prove the derivatives of this network"},
     {"print-config", NULL, FLAG, offsetof(struct options, print_config),
      "print the whole effective configuration"},
+    {"all", NULL, FLAG, offsetof(struct options, all), "everything that is in it"},
     {"json", NULL, FLAG, offsetof(struct options, json), "print one JSON object (docs/json.md)"},
     {"quiet", NULL, FLAG, offsetof(struct options, quiet), "no progress; warnings only"},
     {"markdown", NULL, FLAG, offsetof(struct options, markdown), "as a markdown table"},

@@ -1,19 +1,24 @@
-/* verb_inspect.c - `metaloop inspect`: what is in a checkpoint, a data file or a recorded task. */
+/* verb_inspect.c - `metaloop inspect`: what is in a run's directory, a checkpoint, a data file or a recorded task. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/checkpoint.h"
 #include "core/data/archive.h"
 #include "core/data/array.h"
 #include "core/err.h"
 #include "core/safetensors.h"
+#include "launch/inspect.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
 
-static void print_tensor(const struct tensor *t)
+enum { SHOWN = 30 }; /* tensors, files, ids of a list, without --all */
+
+static void print_tensor(const struct tensor *t, bool all)
 {
-    if (t->digest)
+    if (all && t->digest)
         printf("  %016" PRIx64, t->digest);
     printf("  %-40s %s [", t->name, dtype_name(t->dtype));
     for (int k = 0; k < t->n_dims; k++)
@@ -21,30 +26,100 @@ static void print_tensor(const struct tensor *t)
     printf("]\n");
 }
 
-static int inspect_safetensors(const char *path)
+/* Of a checkpoint what is no parameter of the stage: the optimizer's vectors, what later stages need. */
+static bool is_beside(const struct tensor *t)
+{
+    return strncmp(t->name, "optimizer.", 10) == 0 || strncmp(t->name, "kept.", 5) == 0;
+}
+
+static void print_texts(const struct safetensors *s)
+{
+    for (int i = 0; i < s->n_texts; i++)
+        if (strcmp(s->texts[i].key, "tensor_digests") != 0)
+            printf(strchr(s->texts[i].value, '\n') ? "%s:\n%s" : "%s: %s\n", s->texts[i].key,
+                   s->texts[i].value);
+}
+
+static void print_all(const struct safetensors *s, const char *path)
+{
+    printf("'%s': safetensors, %d tensor%s", path, s->n_tensors,
+           plural((unsigned long long)s->n_tensors));
+    if (s->digest)
+        printf(", digest %016" PRIx64 " checked", s->digest);
+    putchar('\n');
+    for (int i = 0; i < s->n_tensors; i++)
+        print_tensor(&s->tensors[i], true);
+    print_texts(s);
+}
+
+/* Texts of a checkpoint's metadata in a line, those that are there. */
+static void print_origin(const struct safetensors *s)
+{
+    static const char *const keys[][2] = {{"seed", "seed "},
+                                          {"run_id", ", run "},
+                                          {"version", ", metaloop "},
+                                          {"blas", ", OpenBLAS "},
+                                          {"cpu", ", "}};
+
+    if (!safetensors_text(s, "seed"))
+        return;
+    printf("  ");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *text = safetensors_text(s, keys[i][0]);
+
+        if (text)
+            printf("%s%s", keys[i][1], text);
+    }
+    putchar('\n');
+}
+
+static void print_head(const struct safetensors *s, const char *path)
+{
+    const char *stage = safetensors_text(s, "stage_name"), *theta = safetensors_text(s, "theta");
+
+    printf("'%s': ", path);
+    if (stage && theta)
+        printf("checkpoint of stage '%s' after round %s, parameters %s, checked\n", stage,
+               safetensors_text(s, "round") ? safetensors_text(s, "round") : "?", theta);
+    else
+        printf("safetensors, %d tensor%s%s\n", s->n_tensors,
+               plural((unsigned long long)s->n_tensors), s->digest ? ", digest checked" : "");
+    print_origin(s);
+}
+
+static void print_short(const struct safetensors *s, const char *path)
+{
+    size_t n = 0, beside = 0, parameters = 0;
+
+    print_head(s, path);
+    for (int i = 0; i < s->n_tensors; i++) {
+        if (is_beside(&s->tensors[i])) {
+            beside++;
+            continue;
+        }
+        parameters += s->tensors[i].n;
+        if (n++ < SHOWN)
+            print_tensor(&s->tensors[i], false);
+    }
+    printf("  %zu number%s in %zu tensor%s", parameters, plural(parameters), n, plural(n));
+    if (n > SHOWN)
+        printf(", the first %d above", SHOWN);
+    if (beside)
+        printf("; %zu more of the optimizer and of other stages", beside);
+    printf("%s\n", n > SHOWN || beside || s->n_texts ? "; --all shows everything" : "");
+}
+
+static int inspect_safetensors(const char *path, bool all)
 {
     struct safetensors s;
-
     int code;
 
     TRY(safetensors_open(&s, path));
     code = checkpoint_check(&s, path);
-    if (code < 0) {
-        safetensors_close(&s);
-        return code;
-    }
-    printf("'%s': safetensors, %d tensors", path, s.n_tensors);
-    if (s.digest)
-        printf(", digest %016" PRIx64 " checked", s.digest);
-    putchar('\n');
-    for (int i = 0; i < s.n_tensors; i++)
-        print_tensor(&s.tensors[i]);
-    for (int i = 0; i < s.n_texts; i++)
-        if (strcmp(s.texts[i].key, "tensor_digests") != 0)
-            printf(strchr(s.texts[i].value, '\n') ? "%s:\n%s" : "%s: %s\n", s.texts[i].key,
-                   s.texts[i].value);
+    if (code >= 0)
+        (all ? print_all : print_short)(&s, path);
     safetensors_close(&s);
-    return 0;
+    return code;
 }
 
 static int print_array(const struct blob *b, const char *name, bool idx)
@@ -59,12 +134,13 @@ static int print_array(const struct blob *b, const char *name, bool idx)
     return 0;
 }
 
-static int inspect_array(const char *path)
+static int inspect_array(const char *path, bool all)
 {
     struct blob b;
     bool npy;
     int code;
 
+    (void)all;
     TRY(blob_map(&b, path));
     code = blob_gunzip(&b, path);
     npy = code >= 0 && b.n > 6 && memcmp(b.bytes, "\x93NUMPY", 6) == 0;
@@ -74,61 +150,82 @@ static int inspect_array(const char *path)
     return code;
 }
 
-static int inspect_archive(const char *path)
+static int inspect_archive(const char *path, bool all)
 {
     struct reader *r;
     const char *name;
-    size_t size, total = 0, n = 0;
+    size_t size, total = 0, n = 0, most = all ? SIZE_MAX : 10;
     int more;
 
     TRY(reader_open(&r, path));
     while ((more = reader_next(r, &name, &size)) > 0) {
-        if (n++ < 10)
-            printf("  %-60s %zu bytes\n", name, size);
+        if (n++ < most)
+            printf("  %-60s %zu byte%s\n", name, size, plural(size));
         total += size;
     }
     reader_close(r);
     TRY(more);
-    printf("'%s': archive, %zu files, %zu bytes%s\n", path, n, total,
-           n > 10 ? "; the first ten above" : "");
+    printf("'%s': archive, %zu file%s, %zu byte%s%s\n", path, n, plural(n), total, plural(total),
+           n > most ? "; the first ten above, --all shows every one" : "");
     return 0;
 }
 
-static void print_ids(const char *name, const uint32_t *ids, uint32_t n)
+struct listing {
+    const char *path;
+    bool all;
+};
+
+static void print_ids(const struct listing *l, const char *name, const uint32_t *ids, uint32_t n)
 {
+    uint32_t most = l->all || n <= SHOWN ? n : SHOWN;
+
+    if (n == 0)
+        return;
     printf("  %s", name);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < most; i++)
         printf(" %u", ids[i]);
+    if (most < n)
+        printf(" ... of %u, --all shows every one", n);
     putchar('\n');
 }
 
 static int print_task(void *context, const struct task *t)
 {
-    printf("'%s': task of stage %u, data %u, round %u, slot %u, seed %" PRIu64
-           "; way %u, shot %u, query %u\n",
-           (const char *)context, t->stage, t->data, t->round, t->slot, t->seed, t->way, t->shot,
-           t->query);
-    print_ids("classes", t->classes, t->way);
-    print_ids("turns  ", t->turns, t->way);
-    print_ids("support", t->support, t->way * t->shot);
-    print_ids("queries", t->queries, t->way * t->query);
+    const struct listing *l = context;
+
+    printf("'%s': task of stage %u, data %u, round %u, slot %u, seed %" PRIu64, l->path, t->stage,
+           t->data, t->round, t->slot, t->seed);
+    if (t->way)
+        printf("; way %u, shot %u, query %u", t->way, t->shot, t->query);
+    if (t->n_source)
+        printf("; %u sample%s", t->n_source, plural(t->n_source));
+    if (t->n_targets)
+        printf(", %u of data %u", t->n_targets, t->target);
+    putchar('\n');
+    print_ids(l, "classes", t->classes, t->way);
+    print_ids(l, "turns  ", t->turns, t->way);
+    print_ids(l, "support", t->support, t->way * t->shot);
+    print_ids(l, "queries", t->queries, t->way * t->query);
+    print_ids(l, "source ", t->source, t->n_source);
+    print_ids(l, "targets", t->targets, t->n_targets);
     return 0;
 }
 
-static int inspect_task(const char *path)
+static int inspect_task(const char *path, bool all)
 {
+    struct listing l = {path, all};
     struct blob b;
     int code;
 
     TRY(blob_map(&b, path));
-    code = wire_unpack_task(b.bytes, b.n, print_task, (void *)path);
+    code = wire_unpack_task(b.bytes, b.n, print_task, &l);
     blob_release(&b);
     return code < 0 ? err_within(code, "'%s'", path) : 0;
 }
 
 static const struct {
     const char *end;
-    int (*inspect)(const char *path);
+    int (*inspect)(const char *path, bool all);
 } kinds[] = {
     {".safetensors", inspect_safetensors},
     {".safetensors.damaged", inspect_safetensors},
@@ -148,25 +245,30 @@ static int inspect(const struct options *o)
 {
     const char *path = o->places[0];
     size_t n = strlen(path);
+    struct stat st;
 
+    if (stat(path, &st) != 0)
+        return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return inspect_run(path);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         size_t m = strlen(kinds[i].end);
 
         if (n >= m && strcmp(path + n - m, kinds[i].end) == 0)
-            return kinds[i].inspect(path);
+            return kinds[i].inspect(path, o->all);
     }
     return err(ERR_USAGE,
                "'%s' ends in none of .safetensors, .npy, .npz, .idx, -ubyte, .gz, .zip, .tar, "
-               ".tar.gz, .tgz, .bin (a recorded task)",
+               ".tar.gz, .tgz, .bin (a recorded task), and is no run's directory",
                path);
 }
 
 const struct verb verb_inspect = {
     .name = "inspect",
-    .places = "FILE",
+    .places = "FILE|RUN_DIR",
     .min_places = 1,
     .max_places = 1,
-    .options = "",
-    .summary = "what is in a checkpoint, a data file or a recorded task",
+    .options = "all",
+    .summary = "what is in a run's directory, a checkpoint, a data file or a recorded task",
     .run = inspect,
 };

@@ -58,7 +58,7 @@ def names(run, pattern="*.bin"):
 
 def ids(path):
     """What `inspect` prints of a task file: numbers by word, and the task's slot."""
-    out = cli.done("inspect", path).out
+    out = cli.done("inspect", path, "--all").out
     found = {w: [int(n) for n in re.search(rf"^ *{w}((?: \d+)*)$", out, re.M)[1].split()]
              for w in ("classes", "support", "queries")}
     return found, int(re.search(r"slot (\d+)", out)[1]), int(re.search(r"round (\d+)", out)[1])
