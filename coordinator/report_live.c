@@ -1,9 +1,7 @@
-/* report_live.c - what only observers hear: what runs, how the workers are, the lines that people read; and of a
- * resumed run, what it told before. */
+/* report_live.c - what only observers hear: what runs, how the workers are, the lines that people read. */
 #include "coordinator/train_internal.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +13,6 @@
 #include "core/err.h"
 #include "core/machine.h"
 #include "proto/sink_zmq.h"
-
-enum { FIELDS = 32, NUMBERS_MAX = 4 * STEPS_MAX }; /* of a recalled line */
 
 #define WORKERS_EVERY 1.0 /* seconds */
 
@@ -152,12 +148,16 @@ static void worker_fill(const struct mate *m, int rank, struct field fields[10])
     memcpy(fields, of, sizeof of);
 }
 
-static void report_trouble(struct train *t)
+/* What became of the process that serves observers. Another one has to be told what runs. */
+static void tend_stream(struct train *t)
 {
-    char text[512];
+    struct sink_zmq_news news;
 
-    if (sink_zmq_trouble(&t->stream, text, sizeof text))
-        progress_warn(t->progress, "warning: metrics: %s", text);
+    sink_zmq_tend(&t->stream, &news);
+    if (*news.text)
+        progress_warn(t->progress, "warning: metrics: %s", news.text);
+    if (news.begun)
+        report_run(t);
 }
 
 static void emit_workers(struct train *t)
@@ -186,78 +186,8 @@ void report_workers(struct train *t)
     if (!t->stream.ops || now - t->told < WORKERS_EVERY)
         return;
     t->told = now;
-    report_trouble(t);
+    tend_stream(t);
     emit_workers(t);
-}
-
-/* ---- a resumed run ---- */
-
-struct recalled {
-    int n, n_numbers;
-    struct field fields[FIELDS + 1];
-    double numbers[NUMBERS_MAX]; /* of lists */
-};
-
-static double number_of(const json_t *value)
-{
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-/* As much of a list as there is room for. */
-static struct field numbers_of(struct recalled *r, const char *key, const json_t *list)
-{
-    const double *first = r->numbers + r->n_numbers;
-    const json_t *value;
-    size_t i;
-
-    json_array_foreach(list, i, value)
-    {
-        if (r->n_numbers < NUMBERS_MAX)
-            r->numbers[r->n_numbers++] = number_of(value);
-    }
-    return (struct field)NUMBERS(key, first, r->numbers + r->n_numbers - first);
-}
-
-static struct field field_of(struct recalled *r, const char *key, const json_t *value)
-{
-    if (json_is_array(value))
-        return numbers_of(r, key, value);
-    if (json_is_string(value))
-        return (struct field)TEXT(key, json_string_value(value));
-    if (json_is_integer(value))
-        return (struct field)INTEGER(key, json_integer_value(value));
-    return (struct field)NUMBER(key, number_of(value));
-}
-
-static void recall_line(struct sink *stream, const char *line)
-{
-    json_t *o = json_loads(line, 0, NULL), *value;
-    const char *kind = json_string_value(json_object_get(o, "kind")), *key;
-    struct recalled r = {0};
-
-    json_object_foreach(o, key, value)
-    {
-        if (strcmp(key, "kind") != 0 && r.n < FIELDS)
-            r.fields[r.n++] = field_of(&r, key, value);
-    }
-    if (kind)
-        sink_zmq_recall(stream, kind, r.fields);
-    json_decref(o);
-}
-
-void report_recall(struct train *t)
-{
-    char path[1280], *line = NULL;
-    size_t room = 0;
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/metrics.jsonl", t->directory);
-    f = t->stream.ops ? fopen(path, "r") : NULL;
-    while (f && getline(&line, &room, f) > 0)
-        recall_line(&t->stream, line);
-    free(line);
-    if (f)
-        fclose(f);
 }
 
 /* ---- beginning and end ---- */
@@ -276,13 +206,16 @@ static void name_run(const struct train *t, char *id, size_t n)
 int report_open(struct train *t)
 {
     const struct metrics_config *c = &t->setup->config->metrics;
-    char id[128];
+    char id[128], metrics[1280];
+    struct sink_zmq_options options = {
+        .config = c, .run_id = id, .metrics = metrics, .resumed = t->resume};
     bool busy;
 
     if (!*c->endpoint)
         return 0;
     name_run(t, id, sizeof id);
-    TRY(sink_open_zmq(&t->stream, c, id, &busy));
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", t->directory);
+    TRY(sink_open_zmq(&t->stream, &options, &busy));
     t->sinks.each[t->sinks.n++] = &t->stream;
     t->progress->tell = tell_line;
     t->progress->context = t;

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "proto/sink_zmq.h"
 
 /* Keeps what failed, and stops before the step where that is too much. */
 static int set_aside(struct train *t, const struct round *r, const struct total *total)
@@ -218,8 +219,7 @@ int train_run(struct train *t)
     };
     aside_open(&t->aside);
     TRY(train_resume(t, &first));
-    if (t->resume)
-        report_recall(t);
+    sink_zmq_recall(&t->stream);
     for (int i = first; i < t->setup->n_stages; i++) {
         if (i > first)
             TRY(train_stage(t, &t->setup->stages[i]));

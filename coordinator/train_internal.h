@@ -51,6 +51,5 @@ void report_end(struct train *t);
 /* The stream itself, and what runs. ERR_CONFIG, ERR_NOINPUT. */
 int report_open(struct train *t);
 void report_workers(struct train *t); /* once a second at most, whoever calls */
-void report_recall(struct train *t);  /* a resumed run's past, for late joiners */
 
 #endif

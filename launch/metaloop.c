@@ -11,6 +11,8 @@
 #include "launch/team.h"
 #include "launch/verbs.h"
 #include "launch/verdict.h"
+#include "proto/stream_process.h"
+#include "proto/stream_publish.h"
 
 enum {
     START_LIMIT = 300, /* seconds for MPI to start all ranks */
@@ -161,7 +163,10 @@ static int start(int argc, char **argv)
  * a rank that leaves with another status has mpirun end the first before it has spoken. */
 int main(int argc, char **argv)
 {
-    int code = start(argc, argv);
+    int code;
 
+    if (argc > 1 && strcmp(argv[1], PROCESS_VERB) == 0)
+        return stream_publish(argc, argv); /* no rank, and nobody's verdict */
+    code = start(argc, argv);
     return is_first_rank() ? conclude(code) : 0;
 }

@@ -133,14 +133,28 @@ static int message_fill(ProtobufCMessage *m, const struct field *fields)
     return 0;
 }
 
+static const ProtobufCFieldDescriptor *kind_find(const char *kind)
+{
+    const ProtobufCFieldDescriptor *d =
+        protobuf_c_message_descriptor_get_field_by_name(&metaloop__event__descriptor, kind);
+
+    return d && d->type == PROTOBUF_C_TYPE_MESSAGE && strlen(kind) <= STREAM_KIND ? d : NULL;
+}
+
+bool stream_event_has(const char *kind, const char *key)
+{
+    const ProtobufCFieldDescriptor *d = kind_find(kind);
+
+    return d && (!key || protobuf_c_message_descriptor_get_field_by_name(d->descriptor, key));
+}
+
 /* The message of that kind, in its place in e. */
 static int what_fill(Metaloop__Event *e, const char *kind, const struct field *fields)
 {
-    const ProtobufCFieldDescriptor *d =
-        protobuf_c_message_descriptor_get_field_by_name(e->base.descriptor, kind);
+    const ProtobufCFieldDescriptor *d = kind_find(kind);
     ProtobufCMessage *what;
 
-    if (!d || d->type != PROTOBUF_C_TYPE_MESSAGE || strlen(kind) > STREAM_KIND)
+    if (!d)
         return err(ERR_FAILED, "Event has no '%s'", kind);
     what = message_new(d->descriptor);
     if (!what)

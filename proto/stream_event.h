@@ -35,4 +35,7 @@ struct stream_event {
 struct stream_event *stream_pack(const struct stream_source *source, uint64_t seq, double time,
                                  const char *kind, const struct field *fields);
 
+/* Whether Event has that kind, and with key not NULL, whether the kind has that field. */
+bool stream_event_has(const char *kind, const char *key);
+
 #endif

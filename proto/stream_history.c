@@ -211,6 +211,21 @@ void history_put(struct history *h, struct stream_event *event)
         ;
 }
 
+void history_spread(struct history *h, const char *kind, uint64_t every)
+{
+    size_t n = strlen(kind);
+
+    for (size_t i = 0; i < h->room; i++) {
+        struct series *s = h->table[i];
+
+        if (!s || s->keep != KEEP_CURVE || strncmp(s->name, kind, n) != 0 ||
+            (s->name[n] != ' ' && s->name[n] != '\0'))
+            continue;
+        s->every *= every;
+        s->seen = 0; /* the next one stays */
+    }
+}
+
 /* ---- snapshots ---- */
 
 static int by_seq(const void *a, const void *b)
@@ -247,6 +262,24 @@ int history_snapshot(const struct history *h, struct snapshot *to)
             take(to, s->last);
     }
     qsort(to->each, to->n, sizeof(struct held *), by_seq);
+    return 0;
+}
+
+int history_append(struct history *h, const struct history *from)
+{
+    struct snapshot all;
+
+    TRY(history_snapshot(from, &all));
+    for (size_t i = 0; i < all.n; i++) {
+        const struct stream_event *e = all.each[i]->event;
+        struct stream_event *copy = malloc(sizeof *e + e->n);
+
+        if (copy)
+            history_put(h, memcpy(copy, e, sizeof *e + e->n));
+    }
+    if (from->complete > h->complete)
+        h->complete = from->complete;
+    snapshot_release(&all);
     return 0;
 }
 

@@ -150,6 +150,12 @@ int stream_sockets_bind(struct stream_sockets *s)
     }
     if (reason == EADDRINUSE)
         return 1;
+    if (reason == ENODEV)
+        return err(
+            ERR_CONFIG,
+            "cannot publish metrics at '%s': this machine has no such network interface, "
+            "and names of hosts are not looked up: write tcp://ADDRESS:PORT, or tcp://*:PORT",
+            refused);
     return err(ERR_CONFIG, "cannot publish metrics at '%s': %s", refused, zmq_strerror(reason));
 }
 

@@ -13,6 +13,7 @@ import zmq
 
 import cli
 import fault
+import supervised
 
 TEXT = """
 run {{ name = "watched"  seed = 3  directory = "{directory}" }}
@@ -57,6 +58,11 @@ def free_port():
                 pass
 
 
+def publisher_of(pid):
+    """The process that serves the observers of a rank 0; None while there is none."""
+    return next((child for child in supervised.children(pid) if supervised.command_of(child)[1:2] == ["publish"]), None)
+
+
 class Run(fault.Job):
     """A run that is watched; by default so long that it has to be stopped."""
 
@@ -82,6 +88,10 @@ class Run(fault.Job):
 
     def await_round(self, number):
         fault.await_round(self, self.folder, number)
+
+    def publisher(self):
+        """The process that serves observers, which may not be the first one."""
+        return supervised.wait_for(lambda: publisher_of(self.rank(0) or self.process.pid))
 
     def stop(self):
         """SIGTERM, and what it says."""

@@ -15,6 +15,8 @@
 #include "core/err.h"
 #include "proto/metaloop.pb-c.h"
 #include "proto/sink_zmq.h"
+#include "proto/stream_process.h"
+#include "proto/stream_publish.h"
 
 enum { EVENTS = 100000 };
 
@@ -24,11 +26,12 @@ static char endpoint[64], empty[] = "";
 static void open_sink(struct sink *s)
 {
     for (int port = 32001 + 2 * (getpid() % 900); port < 60000; port += 2) {
-        struct metrics_config c = {endpoint, empty, empty, empty, false};
+        static struct metrics_config c = {endpoint, empty, empty, empty, false};
+        const struct sink_zmq_options options = {&c, "run", "/no/metrics.jsonl", false};
         bool busy;
 
         snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
-        assert_int_equal(sink_open_zmq(s, &c, "run", &busy) < 0, 0);
+        assert_int_equal(sink_open_zmq(s, &options, &busy) < 0, 0);
         if (!busy)
             return;
         sink_close(s);
@@ -226,8 +229,11 @@ static void test_what_event_does_not_have_is_no_crash(void **state)
     sink_close(&sink);
 }
 
-int main(void)
+/* The sink starts this program again, with a verb, to publish. */
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], PROCESS_VERB) == 0)
+        return stream_publish(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_dropped_is_told),
         cmocka_unit_test(test_messages),
