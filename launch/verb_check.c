@@ -7,6 +7,7 @@
 
 #include "coordinator/sampler.h"
 #include "core/err.h"
+#include "core/outfile.h"
 #include "launch/plan.h"
 #include "launch/prove.h"
 #include "launch/solo.h"
@@ -17,19 +18,13 @@ static int write_task(const struct task *t, const char *method, const char *dire
 {
     struct buffer out = {0};
     char path[1200];
-    FILE *f;
-    bool bad = true;
+    int code;
 
     snprintf(path, sizeof path, "%s/task-%06u-%04u.bin", directory, t->round, t->slot);
     TRY(wire_pack_task(t, method, &out));
-    f = fopen(path, "w");
-    if (f) {
-        bad = fwrite(out.bytes, 1, out.n, f) != out.n;
-        bad |= fclose(f) != 0;
-    }
+    code = outfile_whole(path, out.bytes, out.n);
     buffer_release(&out);
-    return bad ? err(f ? ERR_IO : ERR_CANTCREAT, "cannot write '%s': %s", path, strerror(errno))
-               : 0;
+    return code;
 }
 
 /* Samples by their place in file order; a long batch's first. */

@@ -36,19 +36,19 @@ static const struct view_ops jsonl = {.name = "jsonl", .event = jsonl_event, .cl
 int view_jsonl(struct view *v, const char *path)
 {
     struct sink *sink = calloc(1, sizeof *sink);
-    int code;
+    int fd = outfile_stream(path), code;
 
-    if (!sink)
+    if (!sink && fd >= 0) {
+        close(fd);
         return err(ERR_MEMORY, "no memory to write '%s'", path);
-    code = sink_open_jsonl(sink, path);
+    }
+    code = fd < 0 ? fd : sink_jsonl_of(sink, fd, path);
     if (code < 0) {
         free(sink);
         return code;
     }
     v->ops = &jsonl;
     v->state = sink;
-    if (truncate(path, 0) != 0 && errno != EINVAL) /* EINVAL: a pipe or a terminal */
-        return err(outfile_code(errno), "cannot empty '%s': %s", path, strerror(errno));
     return 0;
 }
 
@@ -144,14 +144,17 @@ static const struct view_ops csv = {
 int view_csv(struct view *v, const char *path)
 {
     struct csv *c = calloc(1, sizeof *c + strlen(path) + 1);
+    int fd = outfile_stream(path);
 
-    if (!c)
-        return err(ERR_MEMORY, "no memory to write '%s'", path);
-    strcpy(c->path, path);
-    c->file = fopen(path, "we");
-    if (!c->file) {
-        int code = err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
+    if (c)
+        strcpy(c->path, path);
+    if (c && fd >= 0)
+        c->file = fdopen(fd, "w");
+    if (fd < 0 || !c || !c->file) {
+        int code = fd < 0 ? fd : err(ERR_MEMORY, "no memory to write '%s'", path);
 
+        if (fd >= 0)
+            close(fd);
         free(c);
         return code;
     }

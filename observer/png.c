@@ -31,6 +31,7 @@ enum {
 
 struct png {
     double written;
+    bool once;       /* the output cannot be rewritten: only the last picture goes there */
     uint64_t serial; /* of all runs together, as written */
     char path[];
 };
@@ -309,7 +310,7 @@ static int png_tick(struct view *v, double now)
 
     if (p->written == 0)
         p->written = now;
-    if (now - p->written < REWRITE || serial_of(v->runs) == p->serial)
+    if (p->once || now - p->written < REWRITE || serial_of(v->runs) == p->serial)
         return 0;
     p->written = now;
     p->serial = serial_of(v->runs);
@@ -335,5 +336,6 @@ int view_png(struct view *v, const char *path)
     strcpy(p->path, path);
     v->ops = &png;
     v->state = p;
-    return picture_write(p, v->runs); /* what cannot be written is told at once */
+    p->once = !outfile_replaces(path);
+    return p->once ? 0 : picture_write(p, v->runs); /* what cannot be written is told at once */
 }

@@ -74,4 +74,7 @@ void sinks_emit(const struct sinks *all, const char *kind, const struct field *f
  * one is cut off again, before anything else is written. ERR_CANTCREAT, ERR_IO name the path. */
 int sink_open_jsonl(struct sink *s, const char *path);
 
+/* The same on a descriptor, which the sink owns from then on, also after an error; path is for errors. */
+int sink_jsonl_of(struct sink *s, int fd, const char *path);
+
 #endif

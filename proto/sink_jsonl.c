@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/err.h"
@@ -67,6 +68,7 @@ static json_t *object_of(const struct field *fields)
 /* Of an open file. */
 struct jsonl {
     int fd;
+    bool grows;  /* a regular file: what was torn can be cut off */
     bool torn;   /* the file ends in part of a line ... */
     off_t whole; /* ... that begins here */
     char path[];
@@ -79,7 +81,7 @@ static int fail_write(const struct jsonl *f)
 
 static int torn_cut(struct jsonl *f)
 {
-    if (f->torn && ftruncate(f->fd, f->whole) != 0)
+    if (f->grows && f->torn && ftruncate(f->fd, f->whole) != 0)
         return fail_write(f);
     f->torn = false;
     return 0;
@@ -89,7 +91,7 @@ static int torn_cut(struct jsonl *f)
 static int line_append(struct jsonl *f, const char *line, size_t n)
 {
     TRY(torn_cut(f));
-    f->whole = lseek(f->fd, 0, SEEK_END);
+    f->whole = f->grows ? lseek(f->fd, 0, SEEK_END) : 0;
     if (f->whole < 0)
         return fail_write(f);
     while (n > 0) {
@@ -135,7 +137,7 @@ static int jsonl_flush(struct sink *s)
     struct jsonl *f = s->state;
 
     TRY(torn_cut(f));
-    return fsync(f->fd) != 0 ? fail_write(f) : 0;
+    return f->grows && fsync(f->fd) != 0 ? fail_write(f) : 0;
 }
 
 static void jsonl_close(struct sink *s)
@@ -149,20 +151,27 @@ static void jsonl_close(struct sink *s)
 static const struct sink_ops jsonl = {
     .name = "jsonl", .emit = jsonl_emit, .flush = jsonl_flush, .close = jsonl_close};
 
-int sink_open_jsonl(struct sink *s, const char *path)
+int sink_jsonl_of(struct sink *s, int fd, const char *path)
 {
     struct jsonl *f = calloc(1, sizeof *f + strlen(path) + 1);
+    struct stat st;
 
-    if (!f)
+    if (!f) {
+        close(fd);
         return err(ERR_MEMORY, "no memory to write '%s'", path);
-    strcpy(f->path, path);
-    f->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (f->fd < 0) {
-        int code = err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
-
-        free(f);
-        return code;
     }
+    strcpy(f->path, path);
+    f->fd = fd;
+    f->grows = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     *s = (struct sink){.ops = &jsonl, .state = f};
     return 0;
+}
+
+int sink_open_jsonl(struct sink *s, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+
+    if (fd < 0)
+        return err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
+    return sink_jsonl_of(s, fd, path);
 }

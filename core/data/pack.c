@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/outfile.h"
 
 struct output {
-    char *path, *temporary; /* owned */
-    FILE *file;             /* owned */
+    char *path; /* owned */
+    struct outfile out;
+    FILE *file; /* owned; writes to out */
 };
 
 struct packing {
@@ -27,25 +28,18 @@ static int output_open(struct output *o, const char *stem, int n_stem, const cha
 {
     int fd;
 
-    if (asprintf(&o->path, "%.*s%s", n_stem, stem, end) < 0)
+    o->out.fd = -1;
+    if (asprintf(&o->path, "%.*s%s", n_stem, stem, end) < 0) {
         o->path = NULL;
-    if (!o->path || asprintf(&o->temporary, "%s.XXXXXX", o->path) < 0) {
-        o->temporary = NULL;
         return err(ERR_MEMORY, "out of memory for a path");
     }
-    fd = mkostemp(o->temporary, O_CLOEXEC);
-    if (fd < 0) {
-        int code = err(ERR_CANTCREAT, "cannot create '%s': %s", o->path, strerror(errno));
-
-        free(o->temporary);
-        o->temporary = NULL;
-        return code;
-    }
-    fchmod(fd, 0644);
-    o->file = fdopen(fd, "w");
+    TRY(outfile_open(&o->out, o->path));
+    fd = fcntl(o->out.fd, F_DUPFD_CLOEXEC, 3);
+    o->file = fd < 0 ? NULL : fdopen(fd, "w");
     if (o->file)
         return 0;
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     return err(ERR_MEMORY, "out of memory for '%s'", o->path);
 }
 
@@ -57,7 +51,7 @@ static int write_error(const struct output *o)
 static int output_sync(struct output *o)
 {
     FILE *file = o->file;
-    int failed = ferror(file) | fflush(file) | fsync(fileno(file));
+    int failed = ferror(file) | fflush(file);
 
     o->file = NULL;
     if (failed) {
@@ -66,25 +60,15 @@ static int output_sync(struct output *o)
         fclose(file);
         return code;
     }
-    return fclose(file) == 0 ? 0 : write_error(o);
-}
-
-static int output_rename(struct output *o)
-{
-    if (rename(o->temporary, o->path) < 0)
-        return err(ERR_CANTCREAT, "cannot create '%s': %s", o->path, strerror(errno));
-    free(o->temporary);
-    o->temporary = NULL;
-    return 0;
+    return fclose(file) == 0 ? outfile_sync(&o->out) : write_error(o);
 }
 
 static void output_release(struct output *o)
 {
     if (o->file)
         fclose(o->file);
-    if (o->temporary)
-        unlink(o->temporary);
-    free(o->temporary);
+    if (o->path)
+        outfile_abandon(&o->out);
     free(o->path);
 }
 
@@ -165,7 +149,7 @@ static int pack_to(struct packing *p, const char *dest, struct output *o)
     for (int i = 0; i < N_OUTPUTS; i++)
         TRY(output_sync(&o[i]));
     for (int i = N_OUTPUTS - 1; i >= 0; i--) /* the images last: they say that the set is there */
-        TRY(output_rename(&o[i]));
+        TRY(outfile_commit(&o[i].out));
     return 0;
 }
 
