@@ -94,7 +94,8 @@ static int write_task(struct aside *a, struct crew *c, const struct round *r, ui
                       const char *path)
 {
     bool train = r->purpose == PURPOSE_TRAIN;
-    struct sampler s = {c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0};
+    struct sampler s = {c->setup,  r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0,
+                        r->samples};
 
     sampler_draw(&s, slot, &c->tasks[0]);
     TRY(wire_pack_task(&c->tasks[0], r->stage->config->method, &a->out));

@@ -121,6 +121,7 @@ struct round {
     const real *theta;  /* (P of a block) of evaluation, and of training where tasks do not step */
     const real *anchor; /* parameters of the stage's anchor; NULL where it has none */
     const struct blocks *blocks; /* of training where they do; else NULL */
+    uint32_t samples;            /* of evaluation on a whole set */
 };
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not

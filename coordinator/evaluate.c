@@ -24,6 +24,7 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
         .data = data,
         .round = round,
         .n_tasks = stage_evaluate_tasks(s, stage, data, episodes),
+        .samples = stage_evaluate_samples(s, stage, data, episodes),
         .theta = theta + (size_t)(block > 0 ? block : 0) * stage->block.n,
         .anchor = anchor,
     };

@@ -45,8 +45,8 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                            .round = r->round,
                            .purpose = r->purpose,
                            .data = (uint32_t)r->data};
-    p->sampler =
-        (struct sampler){c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0};
+    p->sampler = (struct sampler){
+        c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0, r->samples};
     p->begun = p->moved = clock_seconds();
     memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
     for (int i = 1; i < c->comm->size; i++)

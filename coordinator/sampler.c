@@ -96,15 +96,18 @@ static void watch_batches(const struct sampler *s, struct task *t)
                  t->targets);
 }
 
-/* The slot-th batch of the whole set. */
+/* The slot-th batch of the whole set: it is cut into batches as equal as can be. Only batch statistics care which
+ * samples are together, and then chance decides, the same at every evaluation. */
 static void take_batch(const struct sampler *s, struct task *t)
 {
-    uint32_t batch = s->stage->evaluate.source, first = t->slot * batch;
-    uint32_t left = s->setup->data[s->data].n_samples - first;
+    uint64_t n = s->samples, batch = s->stage->evaluate.source, batches = (n + batch - 1) / batch;
+    uint32_t first = (uint32_t)(t->slot * n / batches);
+    bool mixed = stage_is_transductive(s->stage);
 
-    t->n_source = batch < left ? batch : left;
+    t->n_source = (uint32_t)((t->slot + 1) * n / batches) - first;
     for (uint32_t i = 0; i < t->n_source; i++)
-        t->source[i] = first + i;
+        t->source[i] =
+            mixed ? rng_permute(t->seed, RNG_BATCH, 125, (uint32_t)n, first + i) : first + i;
 }
 
 void sampler_draw(const struct sampler *s, uint32_t slot, struct task *t)

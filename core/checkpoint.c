@@ -226,6 +226,17 @@ static void text_copy(const struct safetensors *f, const char *key, char to[CHEC
     snprintf(to, CHECKPOINT_TEXT, "%s", text ? text : "");
 }
 
+static bool has_statistics(const struct safetensors *f)
+{
+    for (int i = 0; i < f->n_tensors; i++) {
+        const char *name = f->tensors[i].name, *dot = strrchr(name, '.');
+
+        if (is_parameter(name) && dot && strcmp(dot, ".running_mean") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void read_info(const struct safetensors *f, struct checkpoint_info *info)
 {
     *info = (struct checkpoint_info){
@@ -233,6 +244,7 @@ static void read_info(const struct safetensors *f, struct checkpoint_info *info)
         .round = text_number(f, "round", 10),
         .seed = text_number(f, "seed", 10),
         .hash = text_number(f, "theta", 16),
+        .statistics = has_statistics(f),
     };
     text_copy(f, "stage_name", info->stage_name);
     text_copy(f, "version", info->version);

@@ -6,6 +6,7 @@
 #ifndef CORE_CHECKPOINT_H
 #define CORE_CHECKPOINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/layout.h"
@@ -26,7 +27,8 @@ struct checkpoint_info {
     int stage;      /* index in the configuration */
     uint64_t round; /* rounds of that stage done */
     uint64_t seed;
-    uint64_t hash; /* layout_hash of the parameters */
+    uint64_t hash;   /* layout_hash of the parameters */
+    bool statistics; /* when read: running statistics are among the parameters */
     char stage_name[CHECKPOINT_TEXT], version[CHECKPOINT_TEXT], blas[CHECKPOINT_TEXT],
         cpu[CHECKPOINT_TEXT];
     const char *configuration; /* effective text; borrowed; NULL when read */

@@ -62,7 +62,7 @@ struct model_config {
     int64_t filters;       /* conv4; resnet12: of the first block */
     char *reduction;       /* conv4: stride | maxpool */
     char *pool;            /* conv4, before the head: mean | flatten */
-    char *statistics;      /* batchnorm: batch | running */
+    char *statistics;      /* batchnorm: auto | batch | running */
     struct strings
         layers; /* layers: "conv filters=64 kernel=3 stride=2 pad=1", "relu", ... "head" */
 };
@@ -103,6 +103,7 @@ struct evaluate_config {
     struct strings data;            /* names of data sections; empty: the stage's own */
     int64_t every;                  /* rounds between evaluations; 0: only at the end */
     int64_t episodes, steps, query; /* steps, query 0: as the stage */
+    int64_t batch;                  /* samples of whole sets at a time */
 };
 
 struct checkpoint_config {

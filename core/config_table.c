@@ -136,8 +136,8 @@ const struct config_key config_keys[] = {
  "conv4: how each block halves its image"},
 {"model", "pool", CONFIG_STRING, "mean", 0, LENGTH, "mean|flatten", MODEL(pool),
  "conv4: what comes before the head"},
-{"model", "statistics", CONFIG_STRING, "batch", 0, LENGTH, "batch|running", MODEL(statistics),
- "batch normalisation by the batch's own or by running statistics"},
+{"model", "statistics", CONFIG_STRING, "auto", 0, LENGTH, "auto|batch|running", MODEL(statistics),
+ "what evaluation normalises by: the batch's own statistics, or running ones; auto: running in stages measured on whole sets, batch in few-shot ones"},
 {"model", "layers", CONFIG_LIST, "", 0, 0, NULL, MODEL(layers),
  "layers: one string a layer, as \"conv filters=64 kernel=3 stride=2 pad=1\", ..., \"head\""},
 
@@ -250,6 +250,8 @@ const struct config_key config_keys[] = {
  "inner steps; 0: as the stage"},
 {"evaluate", "query", CONFIG_INT, "0", 0, 4096, NULL, EVALUATE(query),
  "query samples a class; 0: as the stage"},
+{"evaluate", "batch", CONFIG_INT, "128", 1, 65536, NULL, EVALUATE(batch),
+ "whole sets: largest batch, in every stage; matters to the figure only where it is normalised by batch statistics"},
 
 {"checkpoint", "every", CONFIG_INT, "100", 1, 1000000000, NULL, CHECKPOINT(every),
  "rounds between checkpoints"},

@@ -28,8 +28,9 @@ struct layer_spec {
     int kernel, stride, pad;
     int percent; /* dropout: elements dropped; leaky_relu: slope below zero               */
     bool bias;
-    bool running; /* batchnorm, residual: keep running statistics and evaluate with them */
-    bool head;    /* dense: named "head", its size is the number of outputs            */
+    bool running;        /* batchnorm, residual: keep running statistics and evaluate with them */
+    bool follows_target; /* where passes of two domains train it, only the target's are observed */
+    bool head;           /* dense: named "head", its size is the number of outputs            */
 };
 
 struct pair {
@@ -49,6 +50,8 @@ struct noise {
 struct io {
     int n;              /* samples                                                           */
     bool evaluate;      /* batchnorm with running statistics normalises by them; no dropout  */
+    bool source;        /* a pass over the source beside one over the target */
+    bool fixed;         /* training with the running statistics, which nothing is observed for */
     struct noise noise; /* the same in all four passes of a tape                         */
     uint32_t index;     /* of the layer in its network, < 256                            */
     struct pair w, x, y;
@@ -64,8 +67,9 @@ struct layer {
     const struct layer_ops *ops; /* borrowed */
     struct layer_spec spec;
     struct shape in, out;
-    size_t n_w;                   /* weights, 0 for none                              */
-    size_t save, save_each;       /* reals of save.v (and save.t): fixed, per sample   */
+    bool coupled;           /* also in evaluation, what becomes of a sample depends on the batch */
+    size_t n_w;             /* weights, 0 for none                              */
+    size_t save, save_each; /* reals of save.v (and save.t): fixed, per sample   */
     size_t scratch, scratch_each; /* reals of scratch: fixed, per sample               */
     double multiply_adds;         /* of one sample's forward: matrix products only     */
     double input_adds;            /* of these, the products with x: what gx costs      */

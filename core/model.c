@@ -24,11 +24,13 @@ static void put_dropout(struct layer_spec *specs, int *n, int64_t percent)
 }
 
 /* Hidden layers of the given widths, each with its activation and dropout behind that. */
-static int mlp_specs(const struct model_config *m, struct layer_spec *specs, int max)
+static int mlp_specs(const struct model_config *m, struct layer_spec norm, struct layer_spec *specs,
+                     int max)
 {
     struct layer_spec activation = {0};
     int n = 0, each = m->dropout ? 3 : 2, rest = m->input_dropout ? 3 : 2;
 
+    (void)norm;
     if (each * m->widths.n + rest > max)
         return err(ERR_CONFIG, "'widths' has more than %d hidden layers", (max - rest) / each);
     snprintf(activation.type, sizeof activation.type, "%s", m->activation);
@@ -45,14 +47,21 @@ static int mlp_specs(const struct model_config *m, struct layer_spec *specs, int
     return n;
 }
 
-static bool is_running(const struct model_config *m)
+/* Batch normalisation as the configuration has it in a stage that is measured few-shot, or on whole sets. */
+static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
 {
-    return strcmp(m->statistics, "running") == 0;
+    bool automatic = strcmp(m->statistics, "auto") == 0;
+
+    return (struct layer_spec){.type = "batchnorm",
+                               .running =
+                                   automatic ? !few_shot : strcmp(m->statistics, "running") == 0,
+                               .follows_target = automatic};
 }
 
 /* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017) or by
  * 2x2 max-pooling (mini-ImageNet). */
-static int conv4_specs(const struct model_config *m, struct layer_spec *specs, int max)
+static int conv4_specs(const struct model_config *m, struct layer_spec norm,
+                       struct layer_spec *specs, int max)
 {
     bool stride = strcmp(m->reduction, "stride") == 0;
     int n = 0;
@@ -65,7 +74,7 @@ static int conv4_specs(const struct model_config *m, struct layer_spec *specs, i
                                 .kernel = 3,
                                 .stride = stride ? 2 : 1,
                                 .pad = 1});
-        put(specs, &n, (struct layer_spec){.type = "batchnorm", .running = is_running(m)});
+        put(specs, &n, norm);
         put(specs, &n, (struct layer_spec){.type = "relu"});
         if (!stride)
             put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2, .stride = 2});
@@ -81,11 +90,12 @@ static int conv4_specs(const struct model_config *m, struct layer_spec *specs, i
 /* LeNet as in ADDA (Tzeng et al. 2017): 20 and 50 filters of 5x5 without padding, each with relu and
  * then 2x2 max-pooling (in the other order it would be the same function), 500 features. As it starts,
  * with biases 0, a blank part of an image sits on relu's kink: differences prove no gradient there. */
-static int lenet_specs(const struct model_config *m, struct layer_spec *specs, int max)
+static int lenet_specs(const struct model_config *m, struct layer_spec norm,
+                       struct layer_spec *specs, int max)
 {
     int n = 0;
 
-    (void)m;
+    (void)m, (void)norm;
     assert(max >= 10);
     for (int filters = 20; filters <= 50; filters += 30) {
         put(specs, &n,
@@ -102,7 +112,8 @@ static int lenet_specs(const struct model_config *m, struct layer_spec *specs, i
 
 /* ResNet-12 of few-shot learning (Oreshkin et al. 2018; Lee et al. 2019): four residual blocks of 1, 2.5, 5
  * and 10 times the filters, each behind the last's 2x2 max-pooling; the mean of the map; the head. */
-static int resnet12_specs(const struct model_config *m, struct layer_spec *specs, int max)
+static int resnet12_specs(const struct model_config *m, struct layer_spec norm,
+                          struct layer_spec *specs, int max)
 {
     static const int halves[] = {2, 5, 10, 20};
     int n = 0;
@@ -112,7 +123,8 @@ static int resnet12_specs(const struct model_config *m, struct layer_spec *specs
         put(specs, &n,
             (struct layer_spec){.type = "residual",
                                 .filters = (int)m->filters * halves[i] / 2,
-                                .running = is_running(m)});
+                                .running = norm.running,
+                                .follows_target = norm.follows_target});
         put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2});
     }
     put(specs, &n, (struct layer_spec){.type = "meanpool"});
@@ -138,6 +150,7 @@ static int spec_set(struct layer_spec *s, const char *key, int value)
         }
     if (strcmp(key, "bias") == 0 || strcmp(key, "running") == 0) {
         *(strcmp(key, "bias") == 0 ? &s->bias : &s->running) = value != 0;
+        s->follows_target &= strcmp(key, "running") != 0;
         return 0;
     }
     return -1;
@@ -180,7 +193,7 @@ static int spec_type(struct layer_spec *s, const char *line, const char *type)
 }
 
 /* "conv filters=64 kernel=3 stride=2 pad=1" */
-static int spec_parse(struct layer_spec *s, const char *line)
+static int spec_parse(struct layer_spec *s, struct layer_spec norm, const char *line)
 {
     char words[256], *save, *word;
 
@@ -189,19 +202,21 @@ static int spec_parse(struct layer_spec *s, const char *line)
     if (!word)
         return err(ERR_CONFIG, "'layers' has an empty line");
     TRY(spec_type(s, line, word));
+    s->running = norm.running, s->follows_target = norm.follows_target;
     while ((word = strtok_r(NULL, " \t", &save)))
         TRY(spec_word(s, line, word));
     return 0;
 }
 
-static int layers_specs(const struct model_config *m, struct layer_spec *specs, int max)
+static int layers_specs(const struct model_config *m, struct layer_spec norm,
+                        struct layer_spec *specs, int max)
 {
     if (m->layers.n == 0)
         return err(ERR_CONFIG, "'type' is layers, but 'layers' is empty");
     if (m->layers.n > max)
         return err(ERR_CONFIG, "'layers' has more than %d lines", max);
     for (int i = 0; i < m->layers.n; i++)
-        TRY(spec_parse(&specs[i], m->layers.items[i]));
+        TRY(spec_parse(&specs[i], norm, m->layers.items[i]));
     return m->layers.n;
 }
 
@@ -226,11 +241,11 @@ const struct model_ops *model_find(const char *name)
     return NULL;
 }
 
-int model_specs(const struct model_config *m, struct layer_spec *specs, int max)
+int model_specs(const struct model_config *m, bool few_shot, struct layer_spec *specs, int max)
 {
     const struct model_ops *ops = model_find(m->type);
 
     if (!ops)
         return err(ERR_CONFIG, "no model is called '%s'", m->type);
-    return ops->specs(m, specs, max);
+    return ops->specs(m, norm_of(m, few_shot), specs, max);
 }

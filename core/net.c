@@ -73,6 +73,14 @@ int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struc
     return 0;
 }
 
+bool net_is_coupled(const struct net *net)
+{
+    for (int i = 0; i < net->n_layers; i++)
+        if (net->layers[i].coupled)
+            return true;
+    return false;
+}
+
 double net_flops_forward(const struct net *net, int n)
 {
     double sum = 0;
@@ -193,6 +201,8 @@ static struct io io_at(const struct net *net, int i, const real *theta, int n, c
 {
     struct io io = {.n = n,
                     .evaluate = t->evaluate,
+                    .fixed = t->fixed,
+                    .source = t->source,
                     .noise = t->noise,
                     .index = (uint32_t)i,
                     .scratch = t->scratch};

@@ -34,6 +34,9 @@ int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struc
  * type. */
 void net_layer_name(const struct net *net, int i, char *name, size_t n);
 
+/* Whether a sample's outputs in evaluation depend on the others of its batch: batch statistics. */
+bool net_is_coupled(const struct net *net);
+
 /* Multiply-adds, counted as two operations, of n samples: one forward pass; one forward and backward
  * pass, without the first layer's input gradient. Matrix products only. */
 double net_flops_forward(const struct net *net, int n);
@@ -42,7 +45,7 @@ double net_flops_gradient(const struct net *net, int n);
 /* What a pass over n samples leaves behind. */
 struct tape {
     int n;
-    bool evaluate;                /* see struct io */
+    bool evaluate, fixed, source; /* see struct io */
     struct noise noise;           /* set before net_forward; dropout's masks follow from it */
     struct pair act[NET_MAX + 1]; /* act[i]: input of layer i; act[0].v is the batch's x */
     struct pair save[NET_MAX];

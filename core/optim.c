@@ -53,7 +53,7 @@ double optim_clip(real *g, size_t n, double clip)
 static double share(const struct optim_spec *o, enum role role, uint64_t t)
 {
     if (role == ROLE_STAT)
-        role = ROLE_BODY;
+        return t <= o->still ? 0 : 1;
     return t <= (uint64_t)o->warm_up && role != ROLE_HEAD ? 0 : o->factor[role];
 }
 

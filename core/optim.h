@@ -23,6 +23,7 @@ struct optim_spec {
     double factor[ROLES]; /* of the rate, by role; 0: frozen                                 */
     double own[ROLES];    /* above 0: the role's own rate before the schedule, which ends at 0 */
     int warm_up;          /* rounds in which only the head steps                             */
+    uint64_t still;       /* first rounds in which statistics do not move                    */
 };
 
 struct optim_ops {
@@ -47,7 +48,7 @@ double optim_clip(real *g, size_t n, double clip);
 
 /* One outer step over the whole layout: segments by the named optimizer, clipped and scheduled, at their role's share of
  * the rate; segments of role stat by theta -= 0.1 g, which with g = stat - observed is the running average
- * (docs/math.md, section 4), if the body is not frozen. A segment that is idle stays as it is, and one that warm_up holds
+ * (docs/math.md, section 4), after the rounds in which they are still. A segment that is idle stays as it is, and one that warm_up holds
  * back counts its steps from its first one. g (P) is overwritten. Returns the norm, before clipping, of the gradient of
  * what steps, without the stat segments. */
 double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,

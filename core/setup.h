@@ -85,11 +85,18 @@ void stage_idle_behind(struct stage *stage, int act);
 /* Whether data section `data` is of the old task, measured with its head (lwf). */
 bool stage_measures_old(const struct stage *stage, int data);
 
+/* Whether a prediction depends on the other samples of its batch or query set: batch statistics. */
+bool stage_is_transductive(const struct stage *stage);
+
 /* The query size per class with which data section `data` is evaluated in this stage. */
 uint32_t stage_query(const struct setup *s, const struct stage *stage, int data);
 
-/* Tasks of an evaluation of `episodes` episodes of data section `data`: those, or the batches that hold every sample
- * of a set (of one without end, `episodes` batches). */
+/* Samples of an evaluation of data section `data` as a whole: all of it; of a set without end the first ones, as many
+ * as `episodes` batches of training have. 0: it is measured on episodes. */
+uint32_t stage_evaluate_samples(const struct setup *s, const struct stage *stage, int data,
+                                int64_t episodes);
+
+/* Tasks of an evaluation: `episodes`, or the batches that hold those samples. */
 uint32_t stage_evaluate_tasks(const struct setup *s, const struct stage *stage, int data,
                               int64_t episodes);
 

@@ -13,6 +13,11 @@ static int data_index(const struct config *c, const char *name)
     return (int)(config_find_data(c, name) - c->data);
 }
 
+bool stage_is_transductive(const struct stage *stage)
+{
+    return net_is_coupled(&stage->net);
+}
+
 uint32_t stage_query(const struct setup *s, const struct stage *stage, int data)
 {
     int64_t query = s->config->evaluate.query;
@@ -22,14 +27,23 @@ uint32_t stage_query(const struct setup *s, const struct stage *stage, int data)
     return (uint32_t)(query ? query : stage->shape->query);
 }
 
+uint32_t stage_evaluate_samples(const struct setup *s, const struct stage *stage, int data,
+                                int64_t episodes)
+{
+    uint32_t n = s->data[data].n_samples;
+    uint64_t drawn = (uint64_t)episodes * (uint64_t)stage->config->batch;
+
+    if (stage->few_shot)
+        return 0;
+    return n == DATA_ENDLESS && drawn < n ? (uint32_t)drawn : n;
+}
+
 uint32_t stage_evaluate_tasks(const struct setup *s, const struct stage *stage, int data,
                               int64_t episodes)
 {
-    uint32_t n = s->data[data].n_samples, batch = stage->evaluate.source;
+    uint64_t n = stage_evaluate_samples(s, stage, data, episodes), batch = stage->evaluate.source;
 
-    if (stage->few_shot || n == DATA_ENDLESS)
-        return (uint32_t)episodes;
-    return (n + batch - 1) / batch;
+    return (uint32_t)(stage->few_shot ? (uint64_t)episodes : (n + batch - 1) / batch);
 }
 
 bool stage_measures_old(const struct stage *stage, int data)
@@ -178,7 +192,7 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
         return err(ERR_CONFIG, "stage '%s': more than %d inner steps", stage->config->name,
                    STEPS_MAX);
     if (!stage->few_shot)
-        stage->evaluate.source = (uint32_t)stage->config->batch, stage->evaluate_steps = 0;
+        stage->evaluate.source = (uint32_t)s->config->evaluate.batch, stage->evaluate_steps = 0;
     else
         stage->evaluate = (struct task_size){
             .way = s->data[stage->data].n_target ? 1 : (uint32_t)c->way, .shot = (uint32_t)c->shot};
@@ -307,7 +321,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
     if ((strcmp(loss, "mse") == 0) != (d->n_target > 0))
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
                    c->name, loss, d->name, d->n_target ? "targets" : "classes");
-    code = model_specs(model, specs, NET_MAX);
+    code = model_specs(model, stage->few_shot, specs, NET_MAX);
     if (code >= 0)
         code = net_plan(&stage->net, specs, code, d->shape, n_out, loss_find(loss));
     if (code < 0)
@@ -317,6 +331,25 @@ static int stage_net(const struct setup *s, struct stage *stage)
                    c->name, s->stages[stage->anchor].config->name);
     TRY(layout_append(&stage->block, "", &stage->net.layout));
     return stage->form->plan ? stage->form->plan(stage, s) : 0;
+}
+
+static bool has_statistics(const struct layout *l)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        if (l->segments[i].role == ROLE_STAT)
+            return true;
+    return false;
+}
+
+/* Statistics stay while the body does: there its training normalises by them, as its evaluation does. Those that a stage on
+ * batches does not take from another were never estimated, and move from the first round on. */
+static void stage_statistics(const struct setup *s, struct stage *stage)
+{
+    bool taken = stage->start >= 0 && has_statistics(&s->stages[stage->start].layout);
+
+    if (stage->few_shot || taken)
+        stage->optim.still =
+            stage->config->body_rate == 0 ? UINT64_MAX : (uint64_t)stage->config->warm_up;
 }
 
 /* One block, or one per target, which then has its model to itself and steps on its own. */
@@ -425,6 +458,7 @@ int stage_open(struct setup *s, int index)
     TRY(stage_draws(s, stage));
     stage_optim(stage);
     TRY(stage_net(s, stage));
+    stage_statistics(s, stage);
     TRY(stage_layout(s, stage));
     return stage_evaluates(s, stage);
 }

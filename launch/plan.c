@@ -39,9 +39,10 @@ static void print_layers(const char *title, const struct net *net)
         snprintf(shape, sizeof shape, "%d x %d x %d", l->out.h, l->out.w, l->out.c);
         printf("  %-16s %-14s %zu%s%s%s\n", l->ops->name, shape, l->n_w, l->ops->prefix ? "  " : "",
                l->ops->prefix ? name : "",
-               strncmp(l->ops->name, "batchnorm", 9) != 0 ? ""
-               : l->spec.running                          ? "  (running statistics in evaluation)"
-                                                          : "  (batch statistics: transductive)");
+               strncmp(l->ops->name, "batchnorm", 9) != 0 && strcmp(l->ops->name, "residual") != 0
+                   ? ""
+               : l->coupled ? "  (batch statistics: transductive)"
+                            : "  (running statistics in evaluation)");
     }
 }
 
@@ -91,7 +92,8 @@ static void print_roles(const struct stage *stage, const char *title, bool froze
     for (int i = 0; i < stage->block.n_segments; i++)
         seen[stage->block.segments[i].role] = true;
     for (int role = 0; role < ROLES; role++) {
-        double factor = stage->optim.factor[role == ROLE_STAT ? ROLE_BODY : role];
+        double factor =
+            role == ROLE_STAT ? stage->optim.still != UINT64_MAX : stage->optim.factor[role];
 
         if (!seen[role] || (factor == 0) != frozen)
             continue;
@@ -203,7 +205,16 @@ static void print_evaluated(const struct setup *s, const struct stage *stage)
                : stage_measures_old(stage, data) ? " (old head)"
                                                  : "");
     }
-    printf(stage->few_shot ? ", %d inner steps\n" : ", every sample\n", stage->evaluate_steps);
+    if (stage->few_shot)
+        printf(", %d inner steps%s\n", stage->evaluate_steps,
+               stage_is_transductive(stage)
+                   ? ", transductive: a query's prediction depends on the other queries of its task"
+                   : "");
+    else if (stage_is_transductive(stage))
+        printf(", every sample, by the statistics of batches of at most %u drawn at random\n",
+               stage->evaluate.source);
+    else
+        printf(", every sample\n");
 }
 
 static void print_networks(const struct stage *stage)

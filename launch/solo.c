@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/blas.h"
+#include "core/checkpoint.h"
 #include "core/err.h"
 #include "core/nearest.h"
 #include "worker/method.h"
@@ -25,11 +26,31 @@ int check_methods(const struct config *c)
     return 0;
 }
 
+int settle_statistics(struct config *c, const char *path)
+{
+    struct checkpoint_info info;
+
+    TRY(checkpoint_peek(path, &info));
+    for (int i = 0; i < c->n_models && !info.statistics; i++) {
+        struct model_config *m = &c->models[i];
+
+        if (strcmp(m->statistics, "auto") != 0)
+            continue;
+        free(m->statistics);
+        m->statistics = strdup("batch");
+        if (!m->statistics)
+            return err(ERR_MEMORY, "no memory for the configuration");
+    }
+    return 0;
+}
+
 static int solo_finish(struct solo *s, const struct options *o)
 {
     int code = check_methods(&s->config);
 
     blas_single_thread();
+    if (code >= 0 && o->params)
+        code = settle_statistics(&s->config, o->params);
     if (code >= 0)
         code = setup_open(&s->setup, &s->config, options_data_root(o), method_form);
     if (code >= 0)

@@ -46,6 +46,8 @@ static int team_open(struct team *t, struct comm *comm)
 
     TRY(config_read(&t->config, o->places[0], o->sets, o->n_sets));
     TRY(check_methods(&t->config));
+    if (o->checkpoint)
+        TRY(settle_statistics(&t->config, o->checkpoint));
     t->configuration = config_text(&t->config);
     if (!t->configuration)
         return err(ERR_MEMORY, "no memory for the configuration's text");

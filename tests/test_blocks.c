@@ -22,6 +22,7 @@ static const char text[] =
     "data thick { format = \"glyphs\" size = 12 first = 2 style = \"thick\" }\n"
     "data large { format = \"glyphs\" size = 64 first = 9 }\n"
     "model { type = \"mlp\" widths = {\"4\"} }\n"
+    "evaluate { batch = 4 }\n"
     "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"
     "stage big { method = \"pretrain\" data = \"large\" batch = 4 }\n"
     "stage domains { method = \"adda\" data = \"ink\" start = \"source\" anchor = \"source\"\n"
@@ -75,7 +76,7 @@ static void place_close(struct place *p)
 
 static void draw(struct place *p, enum purpose purpose, int data)
 {
-    struct sampler s = {&p->setup, p->stage, data, purpose, purpose == PURPOSE_TRAIN};
+    struct sampler s = {&p->setup, p->stage, data, purpose, purpose == PURPOSE_TRAIN, 8};
 
     sampler_draw(&s, 1, &p->task);
     engine_begin(&p->engine, p->stage, purpose, p->anchor);

@@ -214,6 +214,7 @@ static void expect_whole_set(struct scene *s)
 
     s->sampler.purpose = PURPOSE_EVALUATE;
     s->sampler.round = 0;
+    s->sampler.samples = stage_evaluate_samples(&s->setup, s->stage, 0, 600);
     for (uint32_t slot = 0; slot < n; slot++) {
         sampler_draw(&s->sampler, slot, &s->task);
         assert_true(s->task.n_source > 0);
@@ -223,7 +224,7 @@ static void expect_whole_set(struct scene *s)
     assert_int_equal(all, 21);
 }
 
-/* The batches of a whole set's evaluation hold each of the 21 samples once, whatever a batch of training is. */
+/* The batches of a whole set's evaluation hold each of the 21 samples once, whatever their size. */
 static void whole_set_once(void **state)
 {
     (void)state;
@@ -232,7 +233,8 @@ static void whole_set_once(void **state)
         char text[512];
 
         snprintf(text, sizeof text,
-                 SET("a", "") MODEL "stage s { method = \"pretrain\" data = \"a\" batch = %d }\n",
+                 SET("a", "") MODEL "stage s { method = \"pretrain\" data = \"a\" }\n"
+                                    "evaluate { batch = %d }\n",
                  batch);
         s = scene_open(text);
         expect_whole_set(s);

@@ -34,7 +34,7 @@ static struct net *net_of(const char *model, struct shape in, int n_out)
     snprintf(text, sizeof text, "model { %s }\n%s", model, rest);
     if (config_parse(&c, text, "text", NULL, 0))
         fail_msg("%s", err_text());
-    n = model_specs(&c.models[0], specs, NET_MAX);
+    n = model_specs(&c.models[0], true, specs, NET_MAX);
     if (n < 0 || net_plan(net, specs, n, in, n_out, loss_find("cross_entropy")))
         fail_msg("%s", err_text());
     config_release(&c);

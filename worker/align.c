@@ -67,6 +67,7 @@ void align_init(const struct align *a, struct method *m, const struct method_spe
     size_t most = 0;
 
     batch_init(m, spec, arena);
+    m->source_tape.source = true;
     taps_find(m->stage, m->net, &m->taps);
     for (int i = 0; i < m->taps.n; i++) {
         size_t d = net_act_size(m->net, m->taps.act[i]);

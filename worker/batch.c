@@ -38,6 +38,7 @@ void batch_init_aux(struct method *m, const struct aux *p, int n, struct arena *
 const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,
                           const real *theta, struct tape *t)
 {
+    t->fixed = ep->round <= m->stage->optim.still;
     t->noise = (struct noise){ep->seed, ep->round, ep->slot, 2 * ep->pass + (t == &m->target_tape)};
     return net_forward(m->net, theta, b, t);
 }

@@ -11,8 +11,8 @@
  *
  * Statistics are those of the batch, in training and in evaluation: a query's prediction depends
  * on its neighbours (transductive). With `running`, two statistics segments follow their average,
- * their "gradient" being stat - observed, and evaluation normalises by them instead: mean(x.t),
- * s and the two sums in gx are then absent.
+ * their "gradient" being stat - observed, and evaluation, or training where they are fixed,
+ * normalises by them instead: mean(x.t), s and the two sums in gx are then absent.
  *
  * The fused variant reads and writes each map once instead of twice; relu's mask is y > 0. */
 #include <math.h>
@@ -47,6 +47,7 @@ static int batchnorm_plan(struct layer *l, struct shape in, const char *name, st
     size_t c = (size_t)in.c;
 
     plan_plain(l, in, in);
+    l->coupled = !l->spec.running;
     l->save = 2 * c;                   /* v: mean, r; t: mean(x.t), s                       */
     l->scratch = SUMS * c * 3 + 8 * c; /* real sums, the same in double (2 reals), vectors  */
     TRY(batchnorm_segment(l, layout, name, "weight", 1, ROLE_BODY));
@@ -98,7 +99,7 @@ static size_t rows_of(const struct layer *l, const struct io *io)
 
 static bool is_fixed(const struct layer *l, const struct io *io)
 {
-    return l->spec.running && io->evaluate;
+    return l->spec.running && (io->evaluate || io->fixed);
 }
 
 /* Sums of d = x - shift and of d^2, shift the first row: one pass, without the cancellation of
@@ -247,7 +248,7 @@ static inline void backward(const struct layer *l, const struct io *io, bool rel
         io->gw.v[i] += (real)s.total[c + i];
         io->gw.v[c + i] += (real)s.total[i];
     }
-    if (l->spec.running && !io->evaluate)
+    if (l->spec.running && !is_fixed(l, io) && !(io->source && l->spec.follows_target))
         batchnorm_observe(l, io);
     if (io->gx.v)
         backward_rows(rows, c, a, b, d, io->x.v, io->y.v, io->gy.v, io->gx.v, relu);

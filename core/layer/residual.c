@@ -69,10 +69,12 @@ static int part_plan(const struct layer *l, int i, const char *name, struct layo
     int k = parts[i].kernel;
     char full[48];
 
-    *part = (struct layer){
-        .ops = parts[i].ops,
-        .spec = {
-            .filters = l->spec.filters, .kernel = k, .pad = k / 2, .running = l->spec.running}};
+    *part = (struct layer){.ops = parts[i].ops,
+                           .spec = {.filters = l->spec.filters,
+                                    .kernel = k,
+                                    .pad = k / 2,
+                                    .running = l->spec.running,
+                                    .follows_target = l->spec.follows_target}};
     snprintf(full, sizeof full, "%s.%s", name, parts[i].name);
     TRY(part->ops->plan(part, parts[i].x == IN ? l->in : inner, full, layout));
     assert(part->save_each == 0 && part->scratch_each == 0);
@@ -120,6 +122,7 @@ static int residual_plan(struct layer *l, struct shape in, const char *name, str
     l->save_each = SAVED * shape_size(l->out);
     l->scratch = b.gradients;
     l->scratch_each = 2 * MAPS * map_size(l);
+    l->coupled = !l->spec.running;
     for (int i = 0; i < PARTS; i++) {
         l->multiply_adds += b.layer[i].multiply_adds;
         l->input_adds += parts[i].x == IN ? b.layer[i].multiply_adds : 0;
@@ -169,6 +172,8 @@ static struct io part_io(const struct layer *l, const struct block *b, const str
 {
     struct io p = {.n = io->n,
                    .evaluate = io->evaluate,
+                   .fixed = io->fixed,
+                   .source = io->source,
                    .noise = io->noise,
                    .index = io->index,
                    .scratch = io->scratch};
