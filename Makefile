@@ -21,10 +21,11 @@ LDLIBS = $(PKG_LIBS) -lm -pthread
 OBSERVE_CORE = observer/event.c observer/line.c observer/decode.c observer/model.c observer/model_event.c \
                observer/model_series.c observer/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
+MAINS = launch/metaloop.c launch/session.c
 SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coordinator/*.c launch/*.c) \
           $(OBSERVE_CORE)
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
-LIBRARY = $(filter-out $(BUILD)/launch/metaloop.o,$(OBJECTS))
+LIBRARY = $(filter-out $(MAINS:%.c=$(BUILD)/%.o),$(OBJECTS))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c tests/conform_*.c))
 HELPERS = $(BUILD)/tests/checkpoint_writer
 FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -45,11 +46,15 @@ OBSERVE_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-m
 DYGRAPHS ?= /usr/share/javascript/dygraphs
 OBSERVE_LIBS = $(shell pkg-config --libs $(OBSERVE_PACKAGES)) -lm -pthread
 
-all: $(BUILD)/metaloop $(BUILD)/metaloop-observe
+all: $(BUILD)/metaloop $(BUILD)/metaloop-session $(BUILD)/metaloop-observe
 
 $(BUILD)/metaloop: $(BUILD)/launch/metaloop.o $(BUILD)/libmetaloop.a
 	@echo '  LD $@'
 	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/metaloop-session: $(BUILD)/launch/session.o $(BUILD)/launch/noise.o
+	@echo '  LD $@'
+	@$(CC) $(SANITIZE) $(OPT) -o $@ $^
 
 $(BUILD)/metaloop-observe: $(OBSERVE_OBJECTS)
 	@echo '  LD $@'

@@ -6,19 +6,26 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 
-#define REDRAW 0.1 /* seconds */
+#define REDRAW 0.1  /* seconds */
+#define MEASURE 0.5 /* seconds between two looks at the terminal's size */
 
-enum { BAR = 20, LINE = 8192 };
+enum { BAR = 20, LINE = 8192, WIDTH = 80 };
 
 void progress_open(struct progress *p, double every)
 {
-    *p = (struct progress){.terminal = isatty(STDERR_FILENO), .quiet = every <= 0, .every = every};
+    const char *size = getenv("METALOOP_TERMINAL"), *kind = getenv("TERM");
+    bool dumb = !kind || !*kind || strcmp(kind, "dumb") == 0;
+
+    *p = (struct progress){.quiet = every <= 0, .every = every, .width = WIDTH};
+    p->size = size && *size ? size : NULL;
+    p->terminal = p->size || (isatty(STDERR_FILENO) && !dumb);
 }
 
 void progress_stage(struct progress *p, uint64_t first_round)
@@ -35,11 +42,31 @@ static bool reader_ready(void)
     return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
 }
 
-static int columns(void)
+/* As before if the file cannot be read: it is being written, or its file system is slow to show it. */
+static int columns_of_file(const char *path, int before)
+{
+    FILE *f = fopen(path, "re");
+    int rows, columns;
+
+    if (!f)
+        return before;
+    if (fscanf(f, "%d %d", &rows, &columns) != 2 || columns < 1 || columns > 10000)
+        columns = before;
+    fclose(f);
+    return columns;
+}
+
+static int columns(struct progress *p, double now)
 {
     struct winsize w;
 
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+    if (!p->size)
+        return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : WIDTH;
+    if (p->measured == 0 || now - p->measured >= MEASURE) {
+        p->width = columns_of_file(p->size, p->width);
+        p->measured = now;
+    }
+    return p->width;
 }
 
 static void duration(double s, char *text, size_t n)
@@ -70,7 +97,8 @@ static int figures(const struct progress *p, const struct glance *g, char *text,
     if (g->accuracy >= 0)
         snprintf(accuracy, sizeof accuracy, "  accuracy %.1f %%", 100 * g->accuracy);
     if (g->failed > 0)
-        snprintf(failed, sizeof failed, "  %.0f tasks failed", g->failed);
+        snprintf(failed, sizeof failed, "  %.0f task%s failed", g->failed,
+                 g->failed == 1 ? "" : "s");
     return snprintf(text, n, "loss %.4f%s  %.0f tasks/s  %s left%s", g->loss, accuracy,
                     rate * (double)g->tasks, left, failed);
 }
@@ -84,20 +112,33 @@ static void bar(const struct glance *g, char text[BAR * 3 + 1])
         strcat(text, i < filled ? "━" : i == filled ? "╸" : " ");
 }
 
-static void draw(struct progress *p, const struct glance *g)
+/* Never as wide as the terminal, where the line would go on below: the figures are cut, the bar is left out, the rest is
+ * cut. */
+static void draw(struct progress *p, const struct glance *g, const char *figures)
 {
-    char line[320], cells[BAR * 3 + 1];
-    int width = columns(), used;
+    char head[320], cells[BAR * 3 + 1];
+    int width = columns(p, clock_seconds()) - 1, used, left;
 
+    snprintf(head, sizeof head, "%.200s %" PRIu64 "/%" PRIu64 " ", g->stage, g->round, g->rounds);
     bar(g, cells);
-    figures(p, g, line, sizeof line);
-    used = snprintf(NULL, 0, "%s %" PRIu64 "/%" PRIu64 " ", g->stage, g->round, g->rounds) + BAR;
-    if (width - used - 2 < (int)strlen(line))
-        line[width - used - 2 > 0 ? width - used - 2 : 0] = '\0';
-    fprintf(stderr, "\r%s %" PRIu64 "/%" PRIu64 " %s %s\033[K", g->stage, g->round, g->rounds,
-            cells, line);
+    used = (int)strlen(head);
+    left = width - used - BAR - 1;
+    if (left >= 0)
+        fprintf(stderr, "\r%s%s %.*s\033[K", head, cells, left, figures);
+    else
+        fprintf(stderr, "\r%.*s\033[K", width, head);
     fflush(stderr);
     p->drawn = true;
+}
+
+static void show(struct progress *p, const struct glance *g, const char *figures)
+{
+    p->shown = clock_seconds();
+    if (p->terminal)
+        draw(p, g, figures);
+    else
+        fprintf(stderr, "%s  round %" PRIu64 "/%" PRIu64 "%s%s\n", g->stage, g->round, g->rounds,
+                *figures ? "  " : "", figures);
 }
 
 void progress_show(struct progress *p, const struct glance *g)
@@ -107,13 +148,14 @@ void progress_show(struct progress *p, const struct glance *g)
 
     if (p->quiet || now - p->shown < (p->terminal ? REDRAW : p->every) || !reader_ready())
         return;
-    p->shown = now;
-    if (p->terminal) {
-        draw(p, g);
-        return;
-    }
     figures(p, g, line, sizeof line);
-    fprintf(stderr, "%s  round %" PRIu64 "/%" PRIu64 "  %s\n", g->stage, g->round, g->rounds, line);
+    show(p, g, line);
+}
+
+void progress_begin(struct progress *p, const struct glance *g)
+{
+    if (!p->quiet && g->round < g->rounds && reader_ready())
+        show(p, g, "");
 }
 
 static void say(struct progress *p, bool shown, const char *level, const char *fmt, va_list args)

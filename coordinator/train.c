@@ -88,6 +88,7 @@ static int one_round(struct train *t)
     double start = clock_seconds(), norm = 0;
     struct total total;
 
+    *t->under_way = (int)r.round;
     TRY(crew_round(t->crew, &r, &total));
     TRY(set_aside(t, &r, &total));
     step(t, &total, &norm);
@@ -164,6 +165,7 @@ static int stage_rounds(struct train *t)
         if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round)))
             TRY(train_save(t));
     }
+    *t->under_way = 0;
     return 0;
 }
 
@@ -173,6 +175,9 @@ static int run_stage(struct train *t)
 
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
     report_start(t);
+    progress_begin(t->progress, &(struct glance){.stage = t->stage->config->name,
+                                                 .round = t->round,
+                                                 .rounds = (uint64_t)t->stage->config->rounds});
     code = guard_open(t);
     if (code >= 0 && t->stage->form->adapts && t->round == 0) /* what adaptation begins with */
         code = measure(t);

@@ -21,7 +21,9 @@ struct train {
     const char *version;
     bool resume;
     const volatile sig_atomic_t *stop; /* set by a signal: finish the round, save, leave */
-    double time_limit;                 /* seconds, 0: none */
+    volatile sig_atomic_t
+        *under_way;    /* set to the round that is computed, for what a signal says; 0: none */
+    double time_limit; /* seconds, 0: none */
     struct deadline deadline;
     struct progress *progress;
     struct rundir rundir;

@@ -4,8 +4,13 @@
 
 #include <cblas.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/real.h"
+
+/* Address space that a thread needs before its first product: OpenBLAS's buffer (if that cannot be had, OpenBLAS tries for
+ * ever), the stack, and malloc's arena. */
+#define BLAS_THREAD_ROOM ((size_t)208 << 20)
 
 /* C (m x n) = op(A) op(B) + beta C, op(A) (m x k), op(B) (k x n); `ta`, `tb`: transposed in memory. */
 static inline void gemm(bool ta, bool tb, int m, int n, int k, const real *a, int lda,

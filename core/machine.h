@@ -2,6 +2,7 @@
 #ifndef CORE_MACHINE_H
 #define CORE_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void machine_host(char *name, size_t n);
@@ -13,5 +14,8 @@ int machine_ranks_beside(void);
 
 double machine_resident_mib(void); /* memory of this process now; 0 where the system does not say */
 double machine_peak_mib(void);     /* largest resident memory of this process so far */
+
+/* Whether this process may have so many bytes more of address space (ulimit -v, batch systems' limits). */
+bool machine_has_room(size_t bytes);
 
 #endif

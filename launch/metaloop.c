@@ -1,4 +1,6 @@
 /* metaloop.c - arguments, MPI's start and end, one verb, one exit status. */
+#include <errno.h>
+#include <fcntl.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +103,18 @@ static unsigned start_limit(const struct options *o)
     return (unsigned)limit + 1;
 }
 
+/* launch/run waits for this file, and no longer than cluster.start_limit. If it cannot be written, that is what it says. */
+static void tell_started(void)
+{
+    const char *path = getenv("METALOOP_STARTED");
+    int fd = path && *path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    else if (path && *path)
+        fprintf(stderr, "metaloop: cannot write '%s': %s\n", path, strerror(errno));
+}
+
 /* A rank that dies while MPI starts would keep the others waiting for ever. */
 static int start_mpi(const struct options *o, int *argc, char ***argv)
 {
@@ -111,6 +125,8 @@ static int start_mpi(const struct options *o, int *argc, char ***argv)
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     alarm(0);
+    if (rank == 0)
+        tell_started();
     return rank;
 }
 

@@ -1,10 +1,12 @@
 /* team.c - roles by rank. */
 #include "launch/team.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/blas.h"
 #include "core/err.h"
@@ -13,7 +15,7 @@
 #include "worker/method.h"
 #include "worker/serve.h"
 
-volatile sig_atomic_t team_stop;
+volatile sig_atomic_t team_stop, team_round;
 
 static struct losses losses;
 
@@ -22,16 +24,69 @@ const struct losses *team_losses(void)
     return &losses;
 }
 
+static bool speaks;     /* the first rank, or the only process */
+static bool is_alone;   /* nobody else passes signals on to it */
+static bool bar_stands; /* standard error is, or becomes, a terminal's line that is drawn over */
+
+static size_t put_text(char *line, size_t n, const char *text)
+{
+    memcpy(line + n, text, strlen(text));
+    return n + strlen(text);
+}
+
+static size_t put_number(char *line, size_t n, long number)
+{
+    char digits[24];
+    size_t k = 0;
+
+    do
+        digits[k++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (k > 0)
+        line[n++] = digits[--k];
+    return n;
+}
+
+/* In a signal handler: with write alone. */
+static void say_stopping(const char *what, long round, const char *then)
+{
+    char line[160];
+    size_t n = bar_stands ? put_text(line, 0, "\r\033[K") : 0;
+
+    n = put_text(line, n, "metaloop: ");
+    n = put_text(line, n, what);
+    if (round > 0)
+        n = put_number(line, n, round);
+    n = put_text(line, n, then);
+    (void)!write(STDERR_FILENO, line, n);
+}
+
+/* Under mpirun the same signal may come twice by several ways, and launch/run ends the ranks itself at the second. */
 static void on_signal(int signal)
 {
-    (void)signal;
+    static volatile sig_atomic_t heard;
+    int before = errno;
+
+    if (is_alone && heard && (signal == SIGINT || signal == SIGTERM)) {
+        say_stopping("ending at once\n", 0, "");
+        _exit(err_exit_status(ERR_FAILED));
+    }
+    if (speaks && !heard)
+        say_stopping(team_round > 0 ? "finishing round " : "stopping", team_round,
+                     ", again: end at once\n");
+    heard = 1;
     team_stop = 1;
+    errno = before;
 }
 
 void team_catch_signals(void)
 {
     struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
 
+    is_alone = !rank;
+    speaks = !rank || strcmp(rank, "0") == 0;
+    bar_stands = getenv("METALOOP_TERMINAL") || isatty(STDERR_FILENO);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGUSR1, &a, NULL);

@@ -11,6 +11,7 @@
 
 /* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, once team_catch_signals has been called. */
 extern volatile sig_atomic_t team_stop;
+extern volatile sig_atomic_t team_round; /* under way; 0: none */
 
 /* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. Before MPI starts, so
  * that a signal to the whole job finds no rank unprepared. */

@@ -87,6 +87,7 @@ static int lead_train(struct team *team, void *context)
         .version = version,
         .resume = o->resume,
         .stop = &team_stop,
+        .under_way = &team_round,
         .time_limit = o->time_limit,
         .progress = &progress,
         .loss = NAN,

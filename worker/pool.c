@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "core/blas.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/machine.h"
 
 static void note_error(struct pool *p, int code)
 {
@@ -210,6 +212,12 @@ static int pool_fill(struct pool *p)
         TRY(engine_open(&p->engines[i], p->setup));
         p->engines[i].abandoned = &p->abandoned;
     }
+    if (!machine_has_room((size_t)p->n_threads * BLAS_THREAD_ROOM))
+        return err(
+            ERR_MEMORY,
+            "no address space for %d compute thread%s (%zu MiB each): raise the limit (ulimit -v) "
+            "or use fewer (cluster.threads)",
+            p->n_threads, p->n_threads == 1 ? "" : "s", BLAS_THREAD_ROOM >> 20);
     for (int i = 0; i < p->n_threads; i++)
         TRY(thread_start(p, i));
     return 0;

@@ -20,6 +20,10 @@ suit_place() {
     export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
     export OMPI_MCA_mpi_warn_on_fork=${OMPI_MCA_mpi_warn_on_fork:-0}
     export OMPI_MCA_hwloc_base_binding_policy=${OMPI_MCA_hwloc_base_binding_policy:-none}
+    if [ ${#hosts[@]} = 0 ] && [ -z "${OMPI_MCA_plm_rsh_agent:-}" ] && ! command -v ssh >/dev/null &&
+        ! command -v rsh >/dev/null; then # which mpirun wants to find even if it reaches nobody
+        export OMPI_MCA_plm_rsh_agent=sh
+    fi
     if [ -z "${OMPI_MCA_btl_vader_single_copy_mechanism:-}" ] && ! can_read_memory; then
         export OMPI_MCA_btl_vader_single_copy_mechanism=none
     fi
