@@ -2,11 +2,11 @@
  *
  *   metaloop-session [--pid FILE] [--end FILE] COMMAND [ARGUMENT]...
  *
- * Ctrl-C in the terminal does not reach the command; SIGTERM, SIGUSR1, ... to this program are passed on to it, and the death
- * of the parent is, as SIGUSR1: the run saves and ends. Its standard error passes through noise.h. A second SIGTERM, or the
- * end of the command, ends all that it has started, whatever session or group that is in; so does a first that has not been
- * obeyed in time. The exit status is the command's, 128 and the number if a signal killed it; the file of
- * --end says which of the two: "exit NUMBER" or "signal NUMBER". That of --pid has the command's process. */
+ * Ctrl-C in the terminal does not reach the command; SIGTERM, SIGUSR1, ... to this program are passed on to it, and so is
+ * the death of the parent, as SIGUSR1: the run saves and ends. Its standard error passes through noise.h. When the command
+ * has ended, or has not obeyed SIGTERM in time, or at SIGINT at once, all that it has started is ended, whatever session
+ * or group that is in. The exit status is the command's, 128 and the number if a signal killed it; the file of --end says
+ * which of the two: "exit NUMBER" or "signal NUMBER". That of --pid has the command's process. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -38,7 +38,7 @@ struct session {
     int errors, signals; /* file descriptors; errors is -1 at the end of the stream */
     int status;          /* of the command; -1: it runs */
     bool killed;         /* by a signal */
-    int terms;           /* SIGTERM so often */
+    bool hard;           /* all are to end at once */
     bool gone;           /* nobody reads any more: the run goes on */
     struct noise noise;
 };
@@ -50,7 +50,7 @@ static void write_all(void *context, const char *text, size_t n)
 {
     struct session *s = context;
 
-    while (n > 0 && !s->gone && s->terms < 2) {
+    while (n > 0 && !s->gone && !s->hard) {
         struct pollfd fd[2] = {{STDERR_FILENO, POLLOUT, 0}, {s->signals, POLLIN, 0}};
         ssize_t k = 0;
 
@@ -149,14 +149,11 @@ static void take_signal(struct session *s)
         collect(s);
         return;
     }
-    if (info.ssi_signo == SIGTERM && s->terms++ == 0)
+    if (info.ssi_signo == SIGTERM || (info.ssi_signo == SIGUSR1 && is_orphaned_early(s)))
         alarm(OBEY);
-    if (info.ssi_signo == SIGUSR1 && is_orphaned_early(s))
-        alarm(OBEY);
-    if (info.ssi_signo == SIGALRM)
-        s->terms = 2;
+    s->hard |= info.ssi_signo == SIGALRM || info.ssi_signo == SIGINT;
     if (s->status < 0)
-        kill(s->command, s->terms > 1 ? SIGKILL : (int)info.ssi_signo);
+        kill(s->command, s->hard ? SIGKILL : (int)info.ssi_signo);
 }
 
 /* Waits for text, a signal, or the end of the time; passes both on. */
@@ -182,7 +179,7 @@ static void end_others(struct session *s)
     int passed = 0;
 
     while (collect(s), children(0) > 0) {
-        if (passed >= GRACE || s->terms > 1)
+        if (passed >= GRACE || s->hard)
             children(SIGKILL);
         look(s, STEP);
         passed += STEP;
