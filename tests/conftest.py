@@ -1,6 +1,7 @@
 """Makes pytest collect the C test programs: tests/X.c stands for build/tests/X, and for
-build64/tests/X where that was built. Each is run once; each line of its TAP output is an item."""
+build64/tests/X where that was built. Each is run once, a few at a time; each line of its TAP output is an item."""
 import collections
+import concurrent.futures
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ sys.dont_write_bytecode = True
 import cli
 
 LIMIT = 300  # seconds for one program
+AT_ONCE = min(4, os.cpu_count() or 1)  # programs
+POOL = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
 BUILDS = "build", "build64"
 
 
@@ -21,11 +24,20 @@ def pytest_collect_file(file_path, parent):
 
 
 class Source(pytest.File):
+    """Its programs are started when the file is found, and awaited when their lines are asked for."""
+
+    def __init__(self, **kw):
+        super().__init__(**kw)
+        programs = {build: os.path.join(cli.ROOT, build, "tests", self.path.stem) for build in BUILDS}
+        self.runs = {build: (p, run_later(p)) for build, p in programs.items() if build == "build" or os.path.exists(p)}
+
     def collect(self):
-        for build in BUILDS:
-            program = os.path.join(cli.ROOT, build, "tests", self.path.stem)
-            if build == "build" or os.path.exists(program):
-                yield Program.from_parent(self, name=build, program=program)
+        for build, (program, running) in self.runs.items():
+            yield Program.from_parent(self, name=build, program=program, running=running)
+
+
+def run_later(program):
+    return POOL.submit(cli.execute, [program], {"CMOCKA_MESSAGE_OUTPUT": "TAP"}, LIMIT) if os.path.exists(program) else None
 
 
 class Line:
@@ -73,15 +85,15 @@ def complaint(result, lines, planned):
 
 
 class Program(pytest.Collector):
-    def __init__(self, program, **kw):
+    def __init__(self, program, running, **kw):
         super().__init__(**kw)
-        self.program = program
+        self.program, self.running = program, running
 
     def collect(self):
-        if not os.path.exists(self.program):
+        if not self.running:
             yield Item.from_parent(self, name="built", failure=f"{self.program} has not been built")
             return
-        result = cli.execute([self.program], {"CMOCKA_MESSAGE_OUTPUT": "TAP"}, LIMIT)
+        result = self.running.result()
         lines, planned = parse(result.out)
         output = f"--- the end of what {os.path.relpath(self.program, cli.ROOT)} printed\n" \
                  f"{result.out[-2000:]}{result.err[-4000:]}"

@@ -24,6 +24,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     atomic_int left;
     bool dead;
     atomic_bool holds;   /* WRONG: does not begin the tasks it is given */
+    atomic_bool missed;  /* STALL: it has been given up, and goes on */
     struct header round; /* of the last parameters */
     pthread_t thread;
     int code; /* of worker_serve */
@@ -43,8 +44,8 @@ static void pass(struct faulty *f)
     if (f->left-- != 0)
         return;
     f->dead = f->fault == DIE;
-    if (f->fault == STALL)
-        nap(0.5);
+    while (f->fault == STALL && !f->missed)
+        nap(1e-3);
 }
 
 /* A worker that takes tasks, never finishes them, and sends its sum again and again while those of others are

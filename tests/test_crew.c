@@ -1,5 +1,7 @@
 /* test_crew.c - rounds whose workers die, stall or compute wrongly, at every message they send or receive. All
- * ranks are threads of this process; the faults are in what carries a worker's messages. */
+ * ranks are threads of this process; the faults are in what carries a worker's messages. Nobody waits for a lease to run
+ * out: of who has fallen silent the last word is made older than it, so that nobody else is missed however busy the
+ * machine. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,10 +20,14 @@
 #include "tests/faulty.h"
 #include "worker/method.h"
 
-enum { RANKS = 5, ROUNDS = 3 };
+enum {
+    RANKS = 5,
+    ROUNDS = 3,
+    PATIENCE = 100000
+}; /* rounds of a millisecond or more, against hanging */
 
-#define TEXT(lease)                                                                                \
-    "cluster { threads = 1 lease = " lease " start_limit = 20 schedule = \"dynamic\" }\n"          \
+#define TEXT                                                                                       \
+    "cluster { threads = 1 lease = 10 start_limit = 100 schedule = \"dynamic\" }\n"                \
     "data sine { format = \"sinusoid\" }\n"                                                        \
     "model { type = \"mlp\" widths = {\"8\"} }\n"                                                  \
     "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"       \
@@ -31,9 +37,9 @@ enum { RANKS = 5, ROUNDS = 3 };
     "data " style " { format = \"glyphs\" size = 12 first = 2 style = \"" style "\" }\n"
 
 /* Tasks step a block each: adda with several targets. */
-#define BLOCKS(lease)                                                                              \
-    "cluster { threads = 1 lease = " lease                                                         \
-    " start_limit = 20 schedule = \"dynamic\" }\n" GLYPHS("ink") GLYPHS("chalk") GLYPHS("outline") \
+#define BLOCKS                                                                                     \
+    "cluster { threads = 1 lease = 10 "                                                            \
+    "start_limit = 100 schedule = \"dynamic\" }\n" GLYPHS("ink") GLYPHS("chalk") GLYPHS("outline") \
         GLYPHS("thick") GLYPHS("dotted") GLYPHS(                                                   \
             "slanted") "model { type = \"mlp\" widths = {\"4\"} }\n"                               \
                        "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"         \
@@ -41,9 +47,7 @@ enum { RANKS = 5, ROUNDS = 3 };
                        "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\", \"slanted\"}\n" \
                        "  discriminator = {\"4\"} rounds = 3 }\n"
 
-/* Who falls silent is missed soon; where nobody does, nobody is missed however busy the machine. */
-static const char *const quick[] = {TEXT("0.15"), BLOCKS("0.15")};
-static const char *const patient[] = {TEXT("10"), BLOCKS("10")};
+static const char *const texts[] = {TEXT, BLOCKS};
 
 struct scene {
     struct comm *ends;      /* (n) owned, as what the threads of a failed test go on using */
@@ -85,16 +89,50 @@ static void scene_parameters(struct scene *s)
     s->blocks = (struct blocks){s->theta, s->state, s->next, s->arrived};
 }
 
+static bool is_silent(const struct faulty *f)
+{
+    return f->left < 0 && (f->fault == DIE || (f->fault == STALL && !f->missed));
+}
+
+/* Asked every few milliseconds of a round. */
+static bool let_time_pass(void *context, enum purpose purpose)
+{
+    struct scene *s = context;
+
+    (void)purpose;
+    for (int i = 1; i < s->n; i++)
+        if (is_silent(&s->workers[i]))
+            s->crew.mates[i].heard -= 2 * s->config.cluster.lease;
+    return false;
+}
+
+static void on_loss(void *context, const struct notice *n)
+{
+    struct scene *s = context;
+
+    if (strcmp(n->kind, "lost") == 0)
+        s->workers[n->rank].missed = true;
+}
+
+/* Whoever stalls goes on. */
+static void wake(struct scene *s)
+{
+    for (int i = 1; i < s->n; i++)
+        s->workers[i].missed = true;
+}
+
 static struct { /* dies as well */
     int rank, at;
 } second;
 
 static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
 {
-    bool silent = at > 0 && (fault == DIE || fault == STALL || fault == BABBLE);
-    const char *text = (silent ? quick : patient)[blocks];
+    const char *text = texts[blocks];
 
     *s = (struct scene){.n = n};
+    s->crew.interrupt = let_time_pass;
+    s->crew.notify = on_loss;
+    s->crew.context = s;
     s->ends = calloc((size_t)n, sizeof *s->ends);
     s->workers = calloc((size_t)n, sizeof *s->workers);
     assert_int_equal(comm_open_local(s->ends, n), 0);
@@ -119,6 +157,10 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
 
 static void scene_close(struct scene *s)
 {
+    wake(s);
+    for (int i = 1; i < s->n; i++)
+        if (s->workers[i].fault == DIE) /* it may not answer, or die of the question */
+            s->config.cluster.lease = 0.05;
     crew_dismiss(&s->crew, 0, "done");
     for (int i = 1; i < s->n; i++)
         pthread_join(s->workers[i].thread, NULL), s->n_failed += s->workers[i].code != 0;
@@ -237,12 +279,12 @@ static void awaited(struct scene *s, int rank, enum fault fault)
     struct total total;
     int tries = 0;
 
-    for (; tries < 5000 && !(fault == LEAVE ? mate->left : mate->given > 0); tries++) {
+    for (; tries < PATIENCE && !(fault == LEAVE ? mate->left : mate->given > 0); tries++) {
         assert_int_equal(play(s, 0, &total), 0);
         assert_true(expected[blocks][0] == mark(s, 0, &total));
         nap(1e-3);
     }
-    assert_in_range(tries, 0, 4999);
+    assert_in_range(tries, 0, PATIENCE - 1);
 }
 
 /* The totals of three rounds in which the fault strikes `rank` at message `at`: equal to the undisturbed ones. Returns
@@ -265,6 +307,7 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
     if (fault == LEAVE)
         awaited(&s, rank, fault);
     struck = s.workers[rank].left < 0;
+    wake(&s);
     for (int i = 1; struck && fault == STALL && i < n; i++)
         awaited(&s, i, fault);
     *after = s.crew;
@@ -435,10 +478,11 @@ static void find_wrong_rank(void)
     scene_open(&s, RANKS, 3, WRONG, 16);
     mate = &s.crew.mates[3];
     s.workers[3].holds = true;
+    s.crew.interrupt = NULL;
     s.crew.notify = on_differs;
     s.crew.context = &s.workers[3];
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
-    for (; k < 5000 && !missed; k++, nap(1e-3)) {
+    for (; k < PATIENCE && !missed; k++, nap(1e-3)) {
         bool known = mate->owing && mate->others_known;
 
         code = play(&s, 0, &total);
