@@ -69,7 +69,7 @@ static void emit_run(struct train *t, const struct field *const *stages,
     sink_emit(&t->stream, "run", fields);
 }
 
-static void report_run(struct train *t)
+void report_run(struct train *t)
 {
     const struct setup *s = t->setup;
     struct field stage[CONFIG_STAGE_MAX][7], host[256][5];

@@ -50,6 +50,7 @@ void report_end(struct train *t);
 
 /* The stream itself, and what runs. ERR_CONFIG, ERR_NOINPUT. */
 int report_open(struct train *t);
+void report_run(struct train *t);     /* what runs: whoever serves observers has to hear it first */
 void report_workers(struct train *t); /* once a second at most, whoever calls */
 
 #endif

@@ -14,6 +14,7 @@ import time
 import pytest
 
 import cli
+import fault
 from supervised import RUN, Supervised, checkpoints_of, environment, rounds_of, wait_for
 
 ROUNDS, EVERY = 800, 25
@@ -174,8 +175,7 @@ def test_loss_under_plain_mpirun(killed, tmp_path, long):
             when_saved(tmp_path / "run")
             victims = [p for p in cli.members(process.pid) if p != process.pid]
             for pid in victims:
-                with open(f"/proc/{pid}/environ", "rb") as f:
-                    is_first = b"OMPI_COMM_WORLD_RANK=0" in f.read().split(b"\0")
+                is_first = fault.environment_of(pid).get(b"OMPI_COMM_WORLD_RANK") == b"0"
                 if is_first == (killed == "rank 0"):
                     os.kill(pid, signal.SIGKILL)
             process.wait(60)

@@ -40,7 +40,7 @@ class Observer:
         if not os.path.exists(self.jsonl):
             return []
         with open(self.jsonl, encoding="utf-8") as f:
-            return [e for e in map(json.loads, f) if e["kind"] == kind]
+            return [e for e in map(json.loads, (line for line in f if line.endswith("\n"))) if e["kind"] == kind]
 
     def rounds(self):
         return [e["round"] for e in self.events("round")]

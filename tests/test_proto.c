@@ -1,4 +1,5 @@
 /* test_proto.c - messages, the tree, the in-process transport, and where a resumed run's metrics are cut. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -225,6 +226,42 @@ static void write_lines(const char *path)
     fclose(f);
 }
 
+/* Each number in its own place; what is negative or no number is refused. */
+static void test_alive(void **state)
+{
+    const struct alive a = {1, 2.5, 3.25, 4e12, 5.75};
+    struct alive b = {0}, bad[] = {{1, -2.5, 3, 4, 5},  {1, 2, -3, 4, 5},  {1, 2, 3, -4, 5},
+                                   {1, 2, 3, 4, -5},    {1, NAN, 3, 4, 5}, {1, 2, INFINITY, 4, 5},
+                                   {1, 2, 3, 4, -1e-9}, {1, 2, 3, NAN, 5}, {1, 2, 3, 4, INFINITY}};
+    struct buffer out = {0};
+
+    (void)state;
+    assert_int_equal(wire_pack_alive(&a, &out), 0);
+    assert_int_equal(wire_unpack_alive(out.bytes, out.n, &b), 0);
+    assert_true(b.tasks == 1 && b.seconds == 2.5 && b.computing == 3.25);
+    assert_true(b.operations == 4e12 && b.memory_mib == 5.75);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(wire_pack_alive(&bad[i], &out), 0);
+        assert_int_equal(wire_unpack_alive(out.bytes, out.n, &b), ERR_DATA);
+    }
+    assert_int_equal(wire_unpack_alive(NULL, 0, &b), 0); /* all zero: it has done nothing yet */
+    assert_int_equal(wire_unpack_alive("\xff\xff", 2, &b), ERR_DATA);
+    buffer_release(&out);
+}
+
+/* As it stands in the schema: whoever reads it with another library takes each for what it is. */
+static void test_alive_by_its_numbers(void **state)
+{
+    const uint8_t bytes[] = {0x08, 0x07, 0x11, 0, 0, 0, 0, 0,    0,
+                             0,    0x40,                                /* tasks 7, seconds 2 */
+                             0x19, 0,    0,    0, 0, 0, 0, 0x10, 0x40}; /* computing 4 */
+    struct alive a;
+
+    (void)state;
+    assert_int_equal(wire_unpack_alive(bytes, sizeof bytes, &a), 0);
+    assert_true(a.tasks == 7 && a.seconds == 2 && a.computing == 4 && a.operations == 0);
+}
+
 static int count_lines(const char *path)
 {
     FILE *f = fopen(path, "r");
@@ -259,11 +296,17 @@ static void test_rewind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tasks),        cmocka_unit_test(test_too_many_tasks),
-        cmocka_unit_test(test_task_damaged), cmocka_unit_test(test_task_counts),
-        cmocka_unit_test(test_done),         cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_local),        cmocka_unit_test(test_bye),
+        cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_too_many_tasks),
+        cmocka_unit_test(test_task_damaged),
+        cmocka_unit_test(test_task_counts),
+        cmocka_unit_test(test_done),
+        cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_bye),
         cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_alive),
+        cmocka_unit_test(test_alive_by_its_numbers),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);
