@@ -111,6 +111,8 @@ static void test_nothing_that_the_other_writes_is_believed(void **state)
         for (int k = 0; k < 100000; k++)
             put(&pair[0], (uint64_t)k);
     }
+    pair[0].shared->taken = pair[0].at + 1; /* more than was ever put */
+    assert_false(put(&pair[0], 1));
     assert_int_not_equal(ftruncate(pair[0].file, 4096), 0);
 }
 
