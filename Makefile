@@ -104,6 +104,14 @@ $(BUILD)/build_revision.h: FORCE
 	@echo '#define REVISION "$(REVISION)"' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/launch/version.o: $(BUILD)/build_revision.h
+
+# What may change bits: rewritten only when it changes.
+BIT_FLAGS = $(strip $(OPT) -march=$(ARCH) $(SANITIZE) $(DEFINES))
+$(BUILD)/build_flags.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define BUILD_FLAGS "$(subst ",,$(BIT_FLAGS))"' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/core/machine.o: $(BUILD)/build_flags.h
 FORCE:
 
 tests-build: $(TESTS) $(HELPERS) $(FUZZERS)

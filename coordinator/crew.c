@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "coordinator/crew_internal.h"
-#include "core/blas.h"
 #include "core/clock.h"
 #include "core/err.h"
 
@@ -50,38 +49,6 @@ int crew_invite(struct crew *c, struct comm *comm, const char *configuration, co
     TRY(wire_pack_welcome(&w, &c->out));
     for (int i = 1; i < comm->size; i++)
         TRY(crew_say(c, i, MESSAGE_WELCOME, NULL, &c->out));
-    return 0;
-}
-
-static int check_hello(const struct crew *c, int rank)
-{
-    const struct hello *h = &c->mates[rank].hello;
-
-    if (h->code < 0)
-        return err(h->code, "rank %d on host '%s': %s", rank, h->host, h->error);
-    if (h->layout != setup_digest(c->setup))
-        return err(ERR_CONFIG,
-                   "rank %d on host '%s' runs metaloop %s and plans another network "
-                   "(digest %016" PRIx64 ", here %016" PRIx64 ")",
-                   rank, h->host, h->version, h->layout, setup_digest(c->setup));
-    if (strcmp(h->blas, blas_kernel()) != 0)
-        return err(ERR_CONFIG,
-                   "rank %d on host '%s' uses OpenBLAS kernel '%s', rank 0 '%s': results would "
-                   "depend on who computes what; set OPENBLAS_CORETYPE to one that all have",
-                   rank, h->host, h->blas, blas_kernel());
-    return 0;
-}
-
-int crew_hello(struct crew *c, const struct message *m)
-{
-    struct mate *mate = &c->mates[m->from];
-
-    TRY(wire_unpack_hello(m->body, m->h.size, &mate->hello));
-    TRY(check_hello(c, m->from));
-    mate->ready = true;
-    mate->gone = false;
-    mate->proved = true;
-    mate->heard = clock_seconds();
     return 0;
 }
 
@@ -177,6 +144,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
     size_t n = 0;
 
     c->setup = setup;
+    TRY(setup_survey(setup, c->sections.each, &c->sections.n));
     TRY(roll_call(c));
     c->looked = c->spoke = clock_seconds();
     c->tasks = calloc(WIRE_TASKS_MAX, sizeof *c->tasks);

@@ -61,6 +61,7 @@ struct crew {
     int n_members;             /* ranks of the round at hand, coordinator first */
     uint32_t *members;         /* owned (comm->size) */
     uint32_t *gatherers;       /* owned (comm->size): those whose sums are gathered again */
+    struct sections sections;  /* what the data hold, here: every rank's are compared with them */
     struct mate *mates;        /* owned (comm->size); [0] unused */
     uint32_t epoch;
     double looked, spoke; /* clocks: last look at the leases, last sign of life given */
@@ -81,15 +82,16 @@ struct crew {
     char differs[256];      /* whose was not, "": nobody */
     int code;               /* of the last worker that left, with its sentence */
     char reason[640];
+    const char *version; /* of the program, borrowed; NULL: not compared */
     void (*notify)(void *context, const struct notice *n);  /* NULL: nobody */
     bool (*interrupt)(void *context, enum purpose purpose); /* asked during a round; NULL: never */
     void *context;
 };
 
-/* *c is zero but for notify, interrupt and context. Sends every worker the configuration and waits for its hello. setup is opened by the caller between
+/* *c is zero but for version, notify, interrupt and context. Sends every worker the configuration and waits for its hello. setup is opened by the caller between
  * crew_invite and crew_gather, so that all ranks do it at once. A rank that has not answered within
  * cluster.start_limit is left out. Errors name rank and host: its own error of one that cannot start, ERR_CONFIG where
- * layouts or BLAS kernels differ, ERR_LOST where nobody answers. */
+ * versions, builds, layouts or BLAS kernels differ, ERR_DATA where data differ, ERR_LOST where nobody answers. */
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root);
 int crew_gather(struct crew *c, const struct setup *setup);
 

@@ -20,6 +20,9 @@ struct data_config; /* core/config.h: the keys of one `data NAME { ... }` sectio
 #define DATA_GRID 0x80000000u
 #define DATA_ENDLESS 0x80000000u /* n_classes of a generator, and class_size of its classes */
 
+struct mapped; /* core/data/mapped.h */
+struct survey; /* core/data/survey.h */
+
 struct data {
     const struct data_ops *ops; /* borrowed */
     char name[64];              /* of the configuration's section */
@@ -29,6 +32,7 @@ struct data {
     uint32_t n_samples;         /* of all classes; DATA_ENDLESS for glyphs, 0 for sinusoid */
     uint32_t n_grid;            /* fixed evaluation points of each class, 0 for images */
     int n_turns;         /* 1, or 4 where rotations by quarter turns are drawn or make classes */
+    bool named;          /* its classes have names; else numbers stand for them */
     bool turned_classes; /* rotations = "classes": class id = 4 * class + quarter turns */
     void *state;         /* owned by ops */
 };
@@ -46,6 +50,9 @@ struct data_ops {
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
+    /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */
+    int (*survey)(const struct data *d, struct survey *s);
+    struct mapped *(*map)(const struct data *d); /* the file its pixels are mapped from; NULL: none */
     void (*close)(struct data *d);
 };
 

@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "build_flags.h"
+
 void machine_host(char *name, size_t n)
 {
     if (gethostname(name, n) != 0)
@@ -69,4 +71,25 @@ bool machine_has_room(size_t bytes)
         return false;
     munmap(p, bytes);
     return true;
+}
+
+#ifdef __AVX512F__
+#define BUILT_AVX512 " avx512f"
+#else
+#define BUILT_AVX512 ""
+#endif
+#ifdef __AVX2__
+#define BUILT_AVX2 " avx2"
+#else
+#define BUILT_AVX2 ""
+#endif
+#if defined __FMA__ || defined __FMA4__ || defined __aarch64__
+#define BUILT_FMA " fma"
+#else
+#define BUILT_FMA ""
+#endif
+
+const char *machine_build(void)
+{
+    return BUILD_FLAGS ";" BUILT_AVX512 BUILT_AVX2 BUILT_FMA " gcc " __VERSION__;
 }

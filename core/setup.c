@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "core/data/mapped.h"
 #include "core/err.h"
 #include "core/nearest.h"
 
@@ -93,4 +94,55 @@ uint64_t setup_digest(const struct setup *s)
         digest = XXH64(&layout, sizeof layout, digest);
     }
     return digest;
+}
+
+int setup_survey(const struct setup *s, struct survey *out, int *n)
+{
+    *n = 0;
+    for (int i = 0; i < s->n_data; i++)
+        if (s->data[i].ops)
+            TRY(data_survey(&s->data[i], &out[(*n)++]));
+    return 0;
+}
+
+/* A file that was written to: 1: it still holds what it did. */
+static int look_again(const struct data *d, const struct mapped *map, const struct survey *known)
+{
+    struct survey now;
+
+    TRY(data_survey(d, &now));
+    if (known->sampled || now.pixels != known->pixels)
+        return err(ERR_DATA, "'%s' was written to since this run began", map->path);
+    return 1;
+}
+
+static struct mapped *data_map(const struct data *d)
+{
+    return d->ops && d->ops->map ? d->ops->map(d) : NULL;
+}
+
+static int watch_data(const struct data *d, const struct survey *known, int n)
+{
+    struct mapped *map = data_map(d);
+    int code = mapped_changed(map);
+
+    for (int i = 0; i < n && code > 0; i++)
+        if (strcmp(known[i].name, d->name) == 0)
+            code = look_again(d, map, &known[i]);
+    return code < 0 ? err_within(code, "data '%s'", d->name) : code;
+}
+
+int setup_watch(const struct setup *s, const struct survey *known, int n)
+{
+    bool written = false;
+
+    for (int i = 0; i < s->n_data; i++) {
+        int code = watch_data(&s->data[i], known, n);
+
+        TRY(code);
+        written |= code > 0;
+    }
+    for (int i = 0; i < s->n_data && written; i++)
+        mapped_accept(data_map(&s->data[i]));
+    return 0;
 }

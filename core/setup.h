@@ -7,6 +7,7 @@
 
 #include "core/config.h"
 #include "core/data.h"
+#include "core/data/survey.h"
 #include "core/form.h"
 #include "core/net.h"
 #include "core/optim.h"
@@ -64,6 +65,14 @@ void setup_close(struct setup *s);
 
 /* The stage of that name, or the last where name is NULL. ERR_USAGE. */
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
+
+/* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the configuration's order.
+ * ERR_DATA where a mapped file shrinks meanwhile. */
+int setup_survey(const struct setup *s, struct survey *out, int *n);
+
+/* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey: ERR_DATA, naming section and
+ * file. Cheap: a stat for each; one that was written to is read again, and may hold the same. */
+int setup_watch(const struct setup *s, const struct survey *known, int n);
 
 /* Digest of every stage's layout. */
 uint64_t setup_digest(const struct setup *s);

@@ -154,6 +154,7 @@ static int run_lead(struct comm *comm, const struct options *o,
     if (!t)
         return err(ERR_MEMORY, "no memory to start");
     t->options = o;
+    t->crew.version = version;
     t->crew.notify = on_notice;
     code = team_open(t, comm);
     if (code >= 0)

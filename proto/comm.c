@@ -1,6 +1,8 @@
 /* comm.c - the calls, whoever carries the bytes. */
 #include "proto/comm.h"
 
+#include <string.h>
+
 #include "core/err.h"
 
 int comm_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n)
@@ -44,4 +46,9 @@ void comm_close(struct comm *c)
     if (c->ops)
         c->ops->close(c);
     *c = (struct comm){0};
+}
+
+bool comm_is_local(const struct comm *c)
+{
+    return strcmp(c->ops->name, "local") == 0;
 }

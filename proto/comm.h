@@ -6,6 +6,7 @@
 #ifndef PROTO_COMM_H
 #define PROTO_COMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -71,6 +72,9 @@ struct comm_ops {
     void (*give_up)(struct comm *c, int rank); /* NULL: nothing to do */
     void (*close)(struct comm *c);
 };
+
+/* Whether ranks are threads of one process, which share its data sets. */
+bool comm_is_local(const struct comm *c);
 
 /* Copies the parts and returns at once; delivery is not awaited, and a message to a rank that is dead is no
  * error. ERR_MEMORY. */

@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "proto/metaloop.pb-c.h"
+#include "proto/wire_internal.h"
 
 enum { UNPACKED_MAX = 32 << 20 }; /* bytes of one message in memory */
 
@@ -31,7 +32,7 @@ void buffer_release(struct buffer *b)
     *b = (struct buffer){0};
 }
 
-static int pack(const ProtobufCMessage *m, struct buffer *out)
+int wire_pack(const ProtobufCMessage *m, struct buffer *out)
 {
     size_t n = protobuf_c_message_get_packed_size(m);
 
@@ -58,7 +59,7 @@ static void budget_free(void *left, void *p)
 }
 
 /* NULL for what is no such message, and for what would take more than UNPACKED_MAX. */
-static void *unpack(const ProtobufCMessageDescriptor *what, const void *bytes, size_t n)
+void *wire_unpack(const ProtobufCMessageDescriptor *what, const void *bytes, size_t n)
 {
     size_t left = UNPACKED_MAX;
     ProtobufCAllocator budget = {budget_alloc, budget_free, &left};
@@ -66,13 +67,13 @@ static void *unpack(const ProtobufCMessageDescriptor *what, const void *bytes, s
     return n <= UNPACKED_MAX ? protobuf_c_message_unpack(what, &budget, n, bytes) : NULL;
 }
 
-static int refuse(const char *what)
+int wire_refuse(const char *what)
 {
     return err(ERR_DATA, "a %s message that cannot be read, or takes more than %d bytes", what,
                UNPACKED_MAX);
 }
 
-static void copy(char *to, size_t n, const char *from)
+void wire_copy(char *to, size_t n, const char *from)
 {
     snprintf(to, n, "%s", from ? from : "");
 }
@@ -135,17 +136,17 @@ int wire_pack_tasks(const struct task *tasks, int n, bool last, struct buffer *o
     m.n_tasks = (size_t)n;
     m.tasks = list;
     m.last = last;
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
                       int (*take)(void *context, const struct task *t), void *context)
 {
-    Metaloop__Tasks *m = unpack(&metaloop__tasks__descriptor, bytes, n);
+    Metaloop__Tasks *m = wire_unpack(&metaloop__tasks__descriptor, bytes, n);
     int code = 0;
 
     if (!m)
-        return refuse("tasks");
+        return wire_refuse("tasks");
     if (m->n_tasks > WIRE_TASKS_MAX)
         code = err(ERR_DATA, "a message of %zu tasks, the limit is %d", m->n_tasks, WIRE_TASKS_MAX);
     *last = m->last;
@@ -165,54 +166,23 @@ int wire_pack_task(const struct task *t, const char *method, struct buffer *out)
     Metaloop__Task m;
 
     task_fill(t, method, &m);
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
                      void *context)
 {
-    Metaloop__Task *m = unpack(&metaloop__task__descriptor, bytes, n);
+    Metaloop__Task *m = wire_unpack(&metaloop__task__descriptor, bytes, n);
     struct task t;
     int code;
 
     if (!m)
-        return refuse("task");
+        return wire_refuse("task");
     code = task_view(m, &t);
     if (code >= 0)
         code = take(context, &t);
     metaloop__task__free_unpacked(m, NULL);
     return code;
-}
-
-int wire_pack_hello(const struct hello *h, struct buffer *out)
-{
-    Metaloop__Hello m = METALOOP__HELLO__INIT;
-
-    m.version = (char *)h->version, m.host = (char *)h->host, m.cpu = (char *)h->cpu;
-    m.blas = (char *)h->blas, m.error = (char *)h->error;
-    m.pid = h->pid, m.threads = h->threads, m.layout = h->layout, m.arena = h->arena;
-    m.code = h->code;
-    return pack(&m.base, out);
-}
-
-int wire_unpack_hello(const void *bytes, size_t n, struct hello *h)
-{
-    Metaloop__Hello *m = unpack(&metaloop__hello__descriptor, bytes, n);
-
-    if (!m)
-        return refuse("hello");
-    *h = (struct hello){.pid = m->pid,
-                        .threads = m->threads,
-                        .layout = m->layout,
-                        .arena = m->arena,
-                        .code = m->code};
-    copy(h->version, sizeof h->version, m->version);
-    copy(h->host, sizeof h->host, m->host);
-    copy(h->cpu, sizeof h->cpu, m->cpu);
-    copy(h->blas, sizeof h->blas, m->blas);
-    copy(h->error, sizeof h->error, m->error);
-    metaloop__hello__free_unpacked(m, NULL);
-    return 0;
 }
 
 int wire_pack_welcome(const struct welcome *w, struct buffer *out)
@@ -221,15 +191,15 @@ int wire_pack_welcome(const struct welcome *w, struct buffer *out)
 
     m.configuration = w->configuration;
     m.data_root = w->data_root;
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 int wire_unpack_welcome(const void *bytes, size_t n, struct welcome *w)
 {
-    Metaloop__Welcome *m = unpack(&metaloop__welcome__descriptor, bytes, n);
+    Metaloop__Welcome *m = wire_unpack(&metaloop__welcome__descriptor, bytes, n);
 
     if (!m)
-        return refuse("welcome");
+        return wire_refuse("welcome");
     *w = (struct welcome){strdup(m->configuration), strdup(m->data_root)};
     metaloop__welcome__free_unpacked(m, NULL);
     if (!w->configuration || !w->data_root)
@@ -250,15 +220,15 @@ int wire_pack_done(const struct done *d, struct buffer *out)
 
     m.tasks = d->tasks;
     m.mark = d->mark;
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 int wire_unpack_done(const void *bytes, size_t n, struct done *d)
 {
-    Metaloop__Done *m = unpack(&metaloop__done__descriptor, bytes, n);
+    Metaloop__Done *m = wire_unpack(&metaloop__done__descriptor, bytes, n);
 
     if (!m)
-        return refuse("done");
+        return wire_refuse("done");
     *d = (struct done){m->tasks, m->mark};
     metaloop__done__free_unpacked(m, NULL);
     return 0;
@@ -270,16 +240,16 @@ int wire_pack_alive(const struct alive *a, struct buffer *out)
 
     m.tasks = a->tasks, m.seconds = a->seconds, m.computing = a->computing;
     m.operations = a->operations, m.memory_mib = a->memory_mib;
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 int wire_unpack_alive(const void *bytes, size_t n, struct alive *a)
 {
-    Metaloop__Alive *m = unpack(&metaloop__alive__descriptor, bytes, n);
+    Metaloop__Alive *m = wire_unpack(&metaloop__alive__descriptor, bytes, n);
     const double *each[] = {&a->seconds, &a->computing, &a->operations, &a->memory_mib};
 
     if (!m)
-        return refuse("alive");
+        return wire_refuse("alive");
     *a = (struct alive){m->tasks, m->seconds, m->computing, m->operations, m->memory_mib};
     metaloop__alive__free_unpacked(m, NULL);
     for (size_t i = 0; i < sizeof each / sizeof *each; i++)
@@ -295,17 +265,17 @@ int wire_pack_bye(const struct bye *b, struct buffer *out)
     m.code = b->code;
     m.lost = b->lost;
     m.reason = (char *)b->reason;
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
 {
-    Metaloop__Bye *m = unpack(&metaloop__bye__descriptor, bytes, n);
+    Metaloop__Bye *m = wire_unpack(&metaloop__bye__descriptor, bytes, n);
 
     if (!m)
-        return refuse("bye");
+        return wire_refuse("bye");
     *b = (struct bye){.code = m->code, .lost = m->lost};
-    copy(b->reason, sizeof b->reason, m->reason);
+    wire_copy(b->reason, sizeof b->reason, m->reason);
     metaloop__bye__free_unpacked(m, NULL);
     return 0;
 }
@@ -317,7 +287,7 @@ int wire_pack_failed(const struct slots *s, struct buffer *out)
     m.n_slots = (size_t)s->n;
     m.slots = (uint32_t *)s->slot;
     m.count = s->count;
-    return pack(&m.base, out);
+    return wire_pack(&m.base, out);
 }
 
 static int failed_view(const Metaloop__Failed *m, struct slots *s)
@@ -337,11 +307,11 @@ static int failed_view(const Metaloop__Failed *m, struct slots *s)
 
 int wire_unpack_failed(const void *bytes, size_t n, struct slots *s)
 {
-    Metaloop__Failed *m = unpack(&metaloop__failed__descriptor, bytes, n);
+    Metaloop__Failed *m = wire_unpack(&metaloop__failed__descriptor, bytes, n);
     int code;
 
     if (!m)
-        return refuse("failed");
+        return wire_refuse("failed");
     code = failed_view(m, s);
     metaloop__failed__free_unpacked(m, NULL);
     return code;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/config.h"
+#include "core/data/survey.h"
 #include "core/slots.h"
 #include "core/task.h"
 
@@ -35,14 +37,20 @@ int wire_pack_task(const struct task *t, const char *method, struct buffer *out)
 int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
                      void *context);
 
+struct sections { /* what the data sets of a configuration hold */
+    int n;
+    struct survey each[CONFIG_DATA_MAX];
+};
+
 struct hello { /* worker to coordinator: ready, or why not */
-    char version[32], host[64], cpu[64], blas[32], error[512];
+    char version[32], host[64], cpu[64], blas[32], precision[16], build[192], error[512];
     uint32_t pid, threads;
     uint64_t layout, arena;
     int code;
 };
-int wire_pack_hello(const struct hello *h, struct buffer *out);
-int wire_unpack_hello(const void *bytes, size_t n, struct hello *h);
+int wire_pack_hello(const struct hello *h, const struct sections *s, struct buffer *out);
+/* Refused: more sections than CONFIG_DATA_MAX, shapes that are none. */
+int wire_unpack_hello(const void *bytes, size_t n, struct hello *h, struct sections *s);
 
 struct welcome {                     /* coordinator to worker: what to run */
     char *configuration, *data_root; /* unpacked: owned */

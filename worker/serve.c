@@ -27,6 +27,7 @@ struct worker {
     const char *version;
     struct config config;
     struct setup setup;
+    struct sections sections; /* what its data held at the start */
     struct pool pool;
     bool ready; /* pool is open */
     struct buffer out;
@@ -74,6 +75,8 @@ static void hello_fill(const struct worker *w, int code, struct hello *h)
     snprintf(h->version, sizeof h->version, "%s", w->version);
     snprintf(h->blas, sizeof h->blas, "%s", blas_kernel());
     machine_host(h->host, sizeof h->host);
+    snprintf(h->precision, sizeof h->precision, "%s", REAL_NAME);
+    snprintf(h->build, sizeof h->build, "%s", machine_build());
     machine_cpu(h->cpu, sizeof h->cpu);
     if (code < 0)
         snprintf(h->error, sizeof h->error, "%s", err_text());
@@ -122,6 +125,8 @@ static int worker_prepare(struct worker *w, const struct message *m)
         code = setup_open(&w->setup, &w->config, welcome.data_root, method_form);
     welcome_release(&welcome);
     TRY(code);
+    if (!comm_is_local(w->comm)) /* else the coordinator reads the same memory */
+        TRY(setup_survey(&w->setup, w->sections.each, &w->sections.n));
     TRY(take_vectors(w));
     w->limit = SILENCE * w->config.cluster.lease;
     TRY(pool_open(&w->pool, &w->setup, pool_threads(&w->config.cluster, machine_ranks_beside()),
@@ -137,7 +142,7 @@ static int on_welcome(struct worker *w, const struct message *m)
     int code = worker_prepare(w, m), sent;
 
     hello_fill(w, code, &h);
-    sent = wire_pack_hello(&h, &w->out);
+    sent = wire_pack_hello(&h, &w->sections, &w->out);
     if (sent >= 0)
         sent = say_buffer(w, MESSAGE_HELLO);
     return code < 0 ? err(code, "%s", h.error) : sent;
@@ -419,6 +424,7 @@ static int tell_work(struct worker *w, double now)
                       machine_resident_mib()};
 
     w->told = now;
+    TRY(setup_watch(&w->setup, w->sections.each, w->sections.n));
     TRY(wire_pack_alive(&a, &w->out));
     return say_buffer(w, MESSAGE_ALIVE);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/data/mapped.h"
 #include "core/err.h"
 
 enum {
@@ -26,8 +27,8 @@ static int map_fd(struct blob *b, int fd, const char *path)
         return err(ERR_NOINPUT, "cannot read '%s': %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return err(ERR_DATA, "'%s' is not a regular file", path);
-    *b = (struct blob){.n = (size_t)st.st_size, .mapped = st.st_size > 0};
-    if (!b->mapped)
+    *b = (struct blob){.n = (size_t)st.st_size};
+    if (b->n == 0)
         return 0;
     bytes = mmap(NULL, b->n, PROT_READ, MAP_SHARED, fd, 0);
     if (bytes == MAP_FAILED) {
@@ -35,7 +36,17 @@ static int map_fd(struct blob *b, int fd, const char *path)
         return err(ERR_NOINPUT, "cannot map '%s': %s", path, strerror(errno));
     }
     b->bytes = bytes;
-    return 0;
+    b->map = mapped_add(bytes, b->n, path, &st);
+    if (b->map)
+        return 0;
+    munmap(bytes, b->n);
+    *b = (struct blob){0};
+    return err(ERR_MEMORY, "out of memory for '%s'", path);
+}
+
+int blob_whole(const struct blob *b)
+{
+    return mapped_whole(b->map);
 }
 
 int blob_map(struct blob *b, const char *path)
@@ -60,7 +71,8 @@ int blob_alloc(struct blob *b, size_t n)
 
 void blob_release(struct blob *b)
 {
-    if (b->mapped)
+    mapped_remove(b->map);
+    if (b->map)
         munmap(b->bytes, b->n);
     else
         free(b->bytes);

@@ -3,7 +3,6 @@
 #ifndef CORE_DATA_BLOB_H
 #define CORE_DATA_BLOB_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,10 +15,12 @@
 #define DATA_RATIO_SLACK ((size_t)8 << 20)
 #define DATA_BYTES_MAX ((size_t)16 << 30)
 
+struct mapped; /* core/data/mapped.h */
+
 struct blob {
     uint8_t *bytes; /* owned; mapped ones are read only */
     size_t n;
-    bool mapped;
+    struct mapped *map; /* owned, where they are mapped; else NULL */
 };
 
 /* Maps the regular file at path. ERR_NOINPUT where it cannot be opened. */
@@ -27,6 +28,9 @@ int blob_map(struct blob *b, const char *path);
 
 /* Where b holds a gzip stream, replaces it by what it unpacks to; else leaves it. */
 int blob_gunzip(struct blob *b, const char *path);
+
+/* ERR_DATA where the file that b maps has shrunk since, and zeros were read instead. */
+int blob_whole(const struct blob *b);
 
 int blob_alloc(struct blob *b, size_t n); /* ERR_MEMORY */
 void blob_release(struct blob *b);

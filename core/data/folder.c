@@ -61,6 +61,7 @@ static int file_add(struct folder *f, const char *path, const char *relative)
     code = b.n <= FILE_MAX
                ? folder_add(f, relative, b.bytes, b.n)
                : err(ERR_DATA, "'%s' has %zu bytes, the limit is %d", path, b.n, FILE_MAX);
+    code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     return code;
 }
@@ -142,5 +143,7 @@ const struct data_ops data_folder = {
     .read = images_read,
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
+    .survey = images_survey,
+    .map = images_map,
     .close = images_close,
 };

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/config.h"
 #include "core/data.h"
 #include "core/data/glyph.h"
 #include "core/data/shift.h"
+#include "core/data/survey.h"
 #include "core/err.h"
 #include "core/nearest.h"
 
@@ -128,6 +130,17 @@ static uint32_t glyphs_label_flat(const struct data *d, uint32_t index)
     return flat_class(d->state, index);
 }
 
+static int glyphs_survey(const struct data *d, struct survey *s)
+{
+    const struct glyphs *g = d->state;
+    uint64_t words[] = {g->seed, (uint64_t)g->size, g->n_classes};
+
+    s->pixels = XXH3_64bits_withSeed(g->style->name, strlen(g->style->name),
+                                     XXH3_64bits(words, sizeof words));
+    s->pixels = shift_digest(&g->shift, s->pixels);
+    return 0;
+}
+
 static void glyphs_close(struct data *d)
 {
     free(d->state);
@@ -142,5 +155,6 @@ const struct data_ops data_glyphs = {
     .read = glyphs_read,
     .read_flat = glyphs_read_flat,
     .label_flat = glyphs_label_flat,
+    .survey = glyphs_survey,
     .close = glyphs_close,
 };

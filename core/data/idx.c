@@ -17,11 +17,13 @@ static int idx_load(struct store *s, const struct source *src)
 
     if (code == 0)
         code = store_set_images(s, &a, &b, src->path);
+    code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     TRY(code);
     code = idx_read(&a, &b, src->labels);
     if (code == 0)
         code = store_set_labels(s, &a, src->labels);
+    code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     return code;
 }
@@ -40,5 +42,7 @@ const struct data_ops data_idx = {
     .read = images_read,
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
+    .survey = images_survey,
+    .map = images_map,
     .close = images_close,
 };

@@ -7,6 +7,7 @@
 
 #include "core/config.h"
 #include "core/data/shift.h"
+#include "core/data/survey.h"
 #include "core/data/view.h"
 #include "core/err.h"
 
@@ -179,7 +180,7 @@ int images_read_flat(const struct data *d, uint32_t index, real *x)
                        .margin = m->margin};
 
     shift_read(&m->shift, &r, 0, image, x);
-    return 0;
+    return blob_whole(&s->pixels);
 }
 
 int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
@@ -195,6 +196,21 @@ uint32_t images_label_flat(const struct data *d, uint32_t index)
     const struct images *m = d->state;
 
     return view_class(&m->view, m->store->labels[view_image(&m->view, index)]);
+}
+
+int images_survey(const struct data *d, struct survey *s)
+{
+    const struct images *m = d->state;
+
+    s->labels = view_labels(&m->view, m->store);
+    TRY(view_pixels(&m->view, m->store, s));
+    s->pixels = shift_digest(&m->shift, s->pixels + (uint64_t)m->margin);
+    return blob_whole(&m->store->pixels);
+}
+
+struct mapped *images_map(const struct data *d)
+{
+    return ((const struct images *)d->state)->store->pixels.map;
 }
 
 void images_close(struct data *d)

@@ -85,6 +85,7 @@ int names_read(struct names *v, const char *path)
     *v = (struct names){0};
     TRY(blob_map(&b, path));
     code = names_from(v, &b, path);
+    code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     if (code < 0)
         names_release(v);

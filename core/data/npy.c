@@ -13,6 +13,7 @@ static int labels_load(struct store *s, const char *path)
     code = array_from_npy(&a, &b, path);
     if (code == 0)
         code = store_set_labels(s, &a, path);
+    code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     return code;
 }
@@ -27,6 +28,7 @@ static int npy_load(struct store *s, const struct source *src)
     code = array_from_npy(&a, &b, src->path);
     if (code == 0)
         code = store_set_images(s, &a, &b, src->path);
+    code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     TRY(code);
     return labels_load(s, src->labels);
@@ -46,5 +48,7 @@ const struct data_ops data_npy = {
     .read = images_read,
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
+    .survey = images_survey,
+    .map = images_map,
     .close = images_close,
 };

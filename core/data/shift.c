@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/config.h"
 #include "core/data/texture.h"
@@ -227,4 +228,13 @@ void shift_read(const struct shift *s, const struct raster *r, uint32_t round, u
         return;
     rng_init(&noise, s->seed, RNG_SHIFT, round, slot);
     texture_add(s, shape, &noise, x);
+}
+
+uint64_t shift_digest(const struct shift *s, uint64_t seed)
+{
+    double numbers[] = {s->reach, s->turned, s->cosine, s->sine, s->invert, s->texture};
+    uint64_t digest = XXH3_64bits_withSeed(numbers, sizeof numbers, seed);
+
+    digest = XXH3_64bits_withSeed(s->weight, sizeof s->weight, digest);
+    return XXH3_64bits_withSeed(&s->seed, sizeof s->seed, digest);
 }

@@ -2,10 +2,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "core/config.h"
 #include "core/data.h"
 #include "core/data/shift.h"
+#include "core/data/survey.h"
 #include "core/err.h"
 #include "core/rng.h"
 
@@ -94,6 +96,17 @@ static int sinusoid_read(const struct data *d, uint32_t class_id, uint32_t sampl
     return 0;
 }
 
+static int sinusoid_survey(const struct data *d, struct survey *s)
+{
+    const struct sinusoid *w = d->state;
+    double ranges[] = {w->amplitude[0], w->amplitude[1], w->phase[0],
+                       w->phase[1],     w->x[0],         w->x[1]};
+    uint64_t words[] = {w->seed, w->n_grid};
+
+    s->pixels = XXH3_64bits_withSeed(ranges, sizeof ranges, XXH3_64bits(words, sizeof words));
+    return 0;
+}
+
 static void sinusoid_close(struct data *d)
 {
     free(d->state);
@@ -106,5 +119,6 @@ const struct data_ops data_sinusoid = {
     .class_size = sinusoid_class_size,
     .class_name = sinusoid_class_name,
     .read = sinusoid_read,
+    .survey = sinusoid_survey,
     .close = sinusoid_close,
 };

@@ -85,7 +85,8 @@ static int store_resize(struct store *s, int side)
 static int store_fill(struct store *s, const struct source *src, store_load *load)
 {
     TRY(load(s, src));
-    return store_resize(s, src->side);
+    TRY(store_resize(s, src->side));
+    return blob_whole(&s->pixels);
 }
 
 static int store_new(struct store **out, char *key, const struct source *src, store_load *load)

@@ -32,6 +32,13 @@ void view_release(struct view *v);
 /* first[n_classes + 1], owned by the caller: how many images of s come before each of its classes. */
 int store_count(const struct store *s, uint32_t n_classes, uint32_t **first);
 
+/* Digest of the class of every image, in order. */
+uint64_t view_labels(const struct view *v, const struct store *s);
+
+struct survey;
+/* Fills pixels, sampled, time, low and high of the survey. */
+int view_pixels(const struct view *v, const struct store *s, struct survey *out);
+
 static inline uint32_t view_image(const struct view *v, uint32_t index)
 {
     return v->member ? v->member[index] : index;

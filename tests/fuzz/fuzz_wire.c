@@ -73,15 +73,16 @@ static void try_hello(const uint8_t *bytes, size_t n)
 {
     struct buffer first = {0}, second = {0};
     struct hello h;
-    int code = wire_unpack_hello(bytes, n, &h);
+    struct sections s;
+    int code = wire_unpack_hello(bytes, n, &h, &s);
 
     if (code < 0) {
         EXPECT_REFUSAL(code, ERR_DATA);
         return;
     }
-    EXPECT(wire_pack_hello(&h, &first) == 0);
-    EXPECT(wire_unpack_hello(first.bytes, first.n, &h) == 0);
-    EXPECT(wire_pack_hello(&h, &second) == 0);
+    EXPECT(wire_pack_hello(&h, &s, &first) == 0);
+    EXPECT(wire_unpack_hello(first.bytes, first.n, &h, &s) == 0);
+    EXPECT(wire_pack_hello(&h, &s, &second) == 0);
     same_release(&first, &second);
 }
 
