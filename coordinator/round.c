@@ -129,6 +129,8 @@ static int on_bye(struct crew *c, const struct message *m, uint64_t round)
     c->code = b.code < 0 ? b.code : ERR_FAILED;
     snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", m->from, mate->hello.host,
              b.reason);
+    if (b.spoiled) /* its results are among the others' already */
+        return err(b.code, "%s", c->reason);
     crew_notify(c, "left", m->from, round, "%s; round %" PRIu64 " goes on without it", c->reason,
                 round);
     return 0;

@@ -197,11 +197,22 @@ static json_t *describe_rank(int rank, const struct mate *mate)
                      "version", h->version, "arena_bytes", (json_int_t)h->arena);
 }
 
+/* What the data sets hold: a resume on other data can be told by it. */
+static json_t *describe_data(const struct survey *s)
+{
+    char digest[20];
+
+    snprintf(digest, sizeof digest, "%016" PRIx64, survey_digest(s));
+    return json_pack("{s:s, s:s, s:I, s:I, s:[i, i, i], s:b}", "name", s->name, "digest", digest,
+                     "classes", (json_int_t)s->n_classes, "samples", (json_int_t)s->n_samples,
+                     "shape", s->shape.h, s->shape.w, s->shape.c, "sampled", s->sampled);
+}
+
 static json_t *describe(const struct crew *c, const char *version)
 {
     char host[64], cpu[64], when[32];
     time_t now = time(NULL);
-    json_t *ranks = json_array(), *o;
+    json_t *ranks = json_array(), *data = json_array(), *o;
 
     machine_host(host, sizeof host);
     machine_cpu(cpu, sizeof cpu);
@@ -211,6 +222,10 @@ static json_t *describe(const struct crew *c, const char *version)
                   "ranks", c->comm->size, "transport", c->comm->ops->name);
     for (int i = 1; i < c->comm->size; i++)
         json_array_append_new(ranks, describe_rank(i, &c->mates[i]));
+    for (int i = 0; i < c->sections.n; i++)
+        json_array_append_new(data, describe_data(&c->sections.each[i]));
+    json_object_set_new(o, "data", data);
+    json_object_set_new(o, "build", json_string(machine_build()));
     json_object_set_new(o, "precision", json_string(REAL_NAME));
     json_object_set_new(o, "workers", ranks);
     return o;

@@ -11,6 +11,8 @@
 #include "core/err.h"
 #include "proto/sink_zmq.h"
 
+#define LOOK_EVERY 1.0 /* seconds between two looks at the files of the data */
+
 /* Keeps what failed, and stops before the step where that is too much. */
 static int set_aside(struct train *t, const struct round *r, const struct total *total)
 {
@@ -73,6 +75,18 @@ static bool is_interrupted(void *context, enum purpose purpose)
            deadline_before_save(&t->deadline, saver_cost(&t->saver));
 }
 
+/* Whether the files that are mapped are what they were, once a second, or now. Where they are not, what the rounds since
+ * the last look have made is not kept. */
+static int look_at_data(struct train *t, bool now)
+{
+    const struct sections *known = &t->crew->sections;
+
+    if (!now && clock_seconds() - t->data_looked < LOOK_EVERY)
+        return 0;
+    t->data_looked = clock_seconds();
+    return setup_watch(t->setup, known->each, known->n);
+}
+
 static int one_round(struct train *t)
 {
     struct round r = {
@@ -90,6 +104,7 @@ static int one_round(struct train *t)
 
     *t->under_way = (int)r.round;
     TRY(crew_round(t->crew, &r, &total));
+    TRY(look_at_data(t, false));
     TRY(set_aside(t, &r, &total));
     step(t, &total, &norm);
     TRY(train_check_finite(t));
@@ -110,6 +125,7 @@ static bool may_recover(const struct train *t)
 /* Measures on every data section that the stage is measured on. t->last is the first one's. */
 static int measure(struct train *t)
 {
+    TRY(look_at_data(t, true));
     for (int i = 0; i < t->stage->n_evaluate; i++) {
         struct round r;
         struct evaluation e = {0};
@@ -162,11 +178,25 @@ static int stage_rounds(struct train *t)
             TRY(look_and_measure(t));
         TRY(one_round(t));
         train_note_saved(t);
-        if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round)))
+        if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round))) {
+            TRY(look_at_data(t, true));
             TRY(train_save(t));
+        }
     }
     *t->under_way = 0;
     return 0;
+}
+
+/* What came of data that are not what they were is not saved. */
+static int data_failed(const struct train *t)
+{
+    char why[1024];
+
+    snprintf(why, sizeof why, "%s", err_text());
+    if (!t->checkpoint[0])
+        return err(ERR_DATA, "%s; no checkpoint was saved before", why);
+    return err(ERR_DATA, "%s; the last checkpoint, '%s', is from before: --resume goes on from it",
+               why, t->checkpoint);
 }
 
 static int run_stage(struct train *t)
@@ -191,6 +221,8 @@ static int run_stage(struct train *t)
         err(code, *t->stop ? "stopped by a signal" : "stopped before the time limit");
     if (code == ERR_NONFINITE || code == ERR_FAILED) /* kept already; not to be trusted */
         return code;
+    if (code == ERR_DATA)
+        return data_failed(t);
     if (code < 0)
         return train_give_up(t, code);
     return t->stage->index + 1 < t->setup->n_stages ? train_save_between(t)

@@ -30,6 +30,7 @@ struct train {
     struct sink stream; /* to observers; not open: nobody can watch */
     struct sinks sinks; /* what every event goes to: the metrics file, the stream */
     double told;        /* clock: the last word about the workers */
+    double data_looked; /* clock: the last look at the files of the data */
     struct saver saver;
     struct aside aside; /* tasks that failed */
 

@@ -52,7 +52,8 @@ struct data_ops {
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
     /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */
     int (*survey)(const struct data *d, struct survey *s);
-    struct mapped *(*map)(const struct data *d); /* the file its pixels are mapped from; NULL: none */
+    struct mapped *(*map)(
+        const struct data *d); /* the file its pixels are mapped from; NULL: none */
     void (*close)(struct data *d);
 };
 

@@ -76,7 +76,8 @@ int wire_unpack_alive(const void *bytes, size_t n, struct alive *a);
 
 struct bye {
     int code;
-    bool lost; /* ranks were lost on the way */
+    bool lost;    /* ranks were lost on the way */
+    bool spoiled; /* of a worker: what it computed last may be wrong, its data have changed */
     char reason[512];
 };
 int wire_pack_bye(const struct bye *b, struct buffer *out);

@@ -21,7 +21,7 @@ MAY_INCLUDE = {  # folder: the folders it may include from
 ONLY_IN = [  # header, who may include it
     (r"mpi\.h", r"proto/comm_mpi\.c|launch/metaloop\.c"),
     (r"zmq\.h", r"proto/stream_(publish|sockets|serve|gate|keys)\.c|observer/.*"),
-    (r"(.*/)?[^/]*\.pb-c\.h", r"proto/wire\.c|proto/stream_event\.c|observer/(decode|tensorboard)\.c"),
+    (r"(.*/)?[^/]*\.pb-c\.h", r"proto/wire(_hello)?\.c|proto/stream_event\.c|observer/(decode|tensorboard)\.c"),
     (r"cblas\.h", r"core/blas\.h"),
 ]
 CORE_OF_OBSERVER = {"core/err.h", "core/clock.h", "core/nearest.h", "core/outfile.h"}  # it knows only proto/ beside these

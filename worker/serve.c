@@ -48,6 +48,7 @@ struct worker {
     int anchored;         /* stage whose anchor that is; -1: none */
     int64_t *words;       /* owned: of total */
     struct total total;
+    bool spoiled;     /* its data have changed */
     bool ended, lost; /* the coordinator has said bye, after a loss */
 };
 
@@ -424,7 +425,9 @@ static int tell_work(struct worker *w, double now)
                       machine_resident_mib()};
 
     w->told = now;
+    w->spoiled = true;
     TRY(setup_watch(&w->setup, w->sections.each, w->sections.n));
+    w->spoiled = false;
     TRY(wire_pack_alive(&a, &w->out));
     return say_buffer(w, MESSAGE_ALIVE);
 }
@@ -469,7 +472,7 @@ static int serve(struct worker *w)
 /* Tells the coordinator why this rank cannot go on, and waits for the end of the run. */
 static void report(struct worker *w, int code)
 {
-    struct bye b = {.code = code};
+    struct bye b = {.code = code, .spoiled = w->spoiled};
     double looked = clock_seconds();
 
     snprintf(b.reason, sizeof b.reason, "%s", err_text());

@@ -47,11 +47,12 @@ static int source_set(struct source *src, const struct data_config *c, const cha
     return 0;
 }
 
-static int names_set(struct images *m, const char *file, const char *root)
+static int names_set(struct images *m, struct data *d, const char *file, const char *root)
 {
     char *path;
     int code;
 
+    d->named = is_given(file) || m->store->names.n > 0;
     if (!is_given(file))
         return m->store->names.n > 0 ? 0 : names_number(&m->names, m->store->n_classes);
     if (m->store->names.n > 0)
@@ -128,7 +129,7 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
     TRY(shift_set(&m->shift, c));
     TRY(store_take(&m->store, src, load));
     TRY(frame_set(m, d, c->margin));
-    TRY(names_set(m, c->names, root));
+    TRY(names_set(m, d, c->names, root));
     return classes_set(m, d, c, root);
 }
 

@@ -45,8 +45,9 @@ static void on_bus(int signal, siginfo_t *info, void *context)
     struct mapped *m = info->si_code > 0 ? find(at) : NULL;
 
     (void)context;
+    if (m)
+        atomic_store(&m->torn, true); /* first: another thread may read the zeros at once */
     if (m && fill(m, at)) {
-        atomic_store(&m->torn, true);
         errno = kept;
         return;
     }
@@ -55,12 +56,17 @@ static void on_bus(int signal, siginfo_t *info, void *context)
         raise(signal);
 }
 
+/* Under lock; again where somebody else (MPI) has put a handler in place of ours. */
 static void install(void)
 {
-    struct sigaction a = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+    struct sigaction a = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO}, now;
 
     page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    sigaction(SIGBUS, &a, &before);
+    sigaction(SIGBUS, NULL, &now);
+    if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_bus)
+        return;
+    before = now;
+    sigaction(SIGBUS, &a, NULL);
 }
 
 /* Under lock: a free entry, or a new one. */
@@ -82,12 +88,11 @@ static struct mapped *entry(void)
 
 struct mapped *mapped_add(const void *bytes, size_t n, const char *path, const struct stat *st)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     char *copy = strdup(path);
     struct mapped *m;
 
-    pthread_once(&once, install);
     pthread_mutex_lock(&lock);
+    install();
     m = copy ? entry() : NULL;
     if (m) {
         free(m->path);

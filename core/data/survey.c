@@ -64,9 +64,15 @@ const char *survey_difference(const struct survey *a, const struct survey *b)
 
 uint64_t survey_digest(const struct survey *s)
 {
-    uint64_t words[] = {(uint64_t)s->shape.h, (uint64_t)s->shape.w, (uint64_t)s->shape.c,
-                        s->n_target,          s->n_classes,         s->n_samples,
-                        s->names,             s->labels,            s->pixels};
+    uint64_t words[] = {(uint64_t)s->shape.h,
+                        (uint64_t)s->shape.w,
+                        (uint64_t)s->shape.c,
+                        s->n_target,
+                        s->n_classes,
+                        s->n_samples,
+                        s->names,
+                        s->labels,
+                        s->pixels};
 
     return XXH3_64bits(words, sizeof words);
 }

@@ -23,7 +23,8 @@ struct survey {
     uint64_t pixels; /* digest of the pixels in order; of a generator: of its parameters */
     bool sampled;    /* pixels is of a sample */
     int64_t time;    /* of the file's change, where sampled; else 0 */
-    float low, high; /* range of the stored pixels that are finite; low > high: none was looked at */
+    float low,
+        high; /* range of the stored pixels that are finite; low > high: none was looked at */
 };
 
 /* Reads the whole set, or the sample. ERR_DATA where a mapped file has shrunk. Thread-safe. */
