@@ -78,6 +78,8 @@ static int write_parameters(const struct aside *a, const struct crew *c, const s
         .configuration = a->configuration,
     };
 
+    if (a->run)
+        info.run = *a->run;
     if (r->anchor)
         keep_anchor(c->setup, r, &info);
     snprintf(info.stage_name, sizeof info.stage_name, "%s", r->stage->config->name);

@@ -10,6 +10,7 @@
 
 #include "coordinator/crew.h"
 #include "coordinator/progress.h"
+#include "core/run_id.h"
 #include "proto/sink.h"
 
 /* For glob(3). */
@@ -22,6 +23,7 @@ enum { ASIDE_FILES = 20, ASIDE_PATH = 1280 };
 struct aside {
     const char *directory;               /* borrowed, as all of these */
     const char *configuration, *version; /* for the parameters' metadata */
+    const struct run_identity *run;      /* likewise; NULL: none */
     const struct sinks *metrics;
     struct progress *progress;
     int n_files, n_said;         /* in the directory; messages given */

@@ -7,6 +7,38 @@
 
 #include "core/machine.h"
 
+void report_begin(struct train *t)
+{
+    const struct run_config *run = &t->setup->config->run;
+    struct field fields[] = {
+        TEXT("run_id", t->rundir.run.id),
+        TEXT("name", run->name),
+        INTEGER("seed", run->seed),
+        TEXT("version", t->version),
+        {0},
+    };
+
+    sink_emit(&t->rundir.metrics, "run", fields);
+}
+
+void report_changes(struct train *t)
+{
+    for (int i = 0; t->changes && i < t->changes->n; i++) {
+        const struct change *c = &t->changes->each[i];
+        struct field fields[] = {
+            TEXT("key", c->key),
+            TEXT("before", c->before),
+            TEXT("now", c->now),
+            INTEGER("stage_index", t->origin.stage),
+            INTEGER("at_round", t->origin.round),
+            {0},
+        };
+
+        progress_warn(t->progress, "warning: %s %s -> %s", c->key, c->before, c->now);
+        sinks_emit(&t->sinks, "changed", fields);
+    }
+}
+
 void report_start(struct train *t)
 {
     struct field fields[] = {

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "core/blas.h"
 #include "core/clock.h"
@@ -48,6 +47,7 @@ static void emit_run(struct train *t, const struct field *const *stages,
     const struct run_config *run = &t->setup->config->run;
     char host[64], cpu[64];
     struct field fields[] = {
+        TEXT("run_id", t->rundir.run.id),
         TEXT("name", run->name),
         INTEGER("seed", run->seed),
         TEXT("directory", t->directory),
@@ -192,28 +192,18 @@ void report_workers(struct train *t)
 
 /* ---- beginning and end ---- */
 
-/* The same for the same directory on the same file system, whoever resumes. */
-static void name_run(const struct train *t, char *id, size_t n)
-{
-    char *path = realpath(t->directory, NULL);
-    const char *text = path ? path : t->directory;
-
-    snprintf(id, n, "%.100s-%08" PRIx32, t->setup->config->run.name,
-             (uint32_t)XXH64(text, strlen(text), 0));
-    free(path);
-}
-
 int report_open(struct train *t)
 {
     const struct metrics_config *c = &t->setup->config->metrics;
-    char id[128], metrics[1280];
-    struct sink_zmq_options options = {
-        .config = c, .run_id = id, .metrics = metrics, .resumed = t->resume};
+    char metrics[1280];
+    struct sink_zmq_options options = {.config = c,
+                                       .run_id = t->rundir.run.id,
+                                       .metrics = metrics,
+                                       .resumed = t->resume};
     bool busy;
 
     if (!*c->endpoint)
         return 0;
-    name_run(t, id, sizeof id);
     snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", t->directory);
     TRY(sink_open_zmq(&t->stream, &options, &busy));
     t->sinks.each[t->sinks.n++] = &t->stream;

@@ -1,8 +1,9 @@
 /* rundir.c - files a person or a script finds in a run's directory. */
-#include "coordinator/rundir.h"
+#include "coordinator/rundir_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,42 +16,12 @@
 
 #include "coordinator/aside.h"
 #include "core/blas.h"
+#include "core/checkpoint.h"
 #include "core/checkpoint_files.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/machine.h"
 #include "core/outfile.h"
-
-enum { PATH_ROOM = 1280 };
-
-static void file_in(const char *directory, const char *name, char path[PATH_ROOM])
-{
-    snprintf(path, PATH_ROOM, "%s/%s", directory, name);
-}
-
-static bool is_directory(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-static int make_directories(const char *path)
-{
-    char part[PATH_ROOM];
-
-    for (const char *slash = path; slash; slash = strchr(slash + 1, '/')) {
-        const char *next = strchr(slash + 1, '/');
-        int n = next ? (int)(next - path) : (int)strlen(path);
-
-        snprintf(part, sizeof part, "%.*s", n, path);
-        if (is_directory(part))
-            continue;
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return err(outfile_code(errno), "cannot create '%s': %s", part, strerror(errno));
-        TRY(outfile_sync_directory(part));
-    }
-    return 0;
-}
 
 static bool is_ours(const char *name)
 {
@@ -75,11 +46,11 @@ static int erase_names(DIR *d, const char *path, const char *pattern)
     return 0;
 }
 
-/* Metrics last: while they are there, the directory counts as a run's. */
+/* The manifest is the new run's already: what is left of the old one, should this be cut short, is nobody's. */
 static int erase(const char *path)
 {
-    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS,          ASIDE_EPISODES,
-                                           "manifest.json",  "configuration.conf", "metrics.jsonl"};
+    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS, ASIDE_EPISODES,
+                                           "configuration.conf", "metrics.jsonl"};
     DIR *d;
     int code = 0;
 
@@ -93,98 +64,11 @@ static int erase(const char *path)
     return code;
 }
 
-static int refuse_run(const char *path, const char *metrics)
-{
-    int n = checkpoint_count(path);
-
-    TRY(n);
-    if (n == 0 && access(metrics, F_OK) != 0)
-        return 0;
-    return err(ERR_CANTCREAT,
-               "'%s' holds a run already: --resume goes on with it, --overwrite starts it "
-               "again, --run DIR puts this one elsewhere",
-               path);
-}
-
-int rundir_open(struct rundir *d, const char *path, enum rundir_mode mode)
-{
-    char metrics[PATH_ROOM];
-
-    *d = (struct rundir){.path = path};
-    TRY(make_directories(path));
-    file_in(path, "metrics.jsonl", metrics);
-    if (mode == RUNDIR_ERASE)
-        TRY(erase(path));
-    if (mode == RUNDIR_FRESH)
-        TRY(refuse_run(path, metrics));
-    outfile_clean(path, is_ours);
-    return sink_open_jsonl(&d->metrics, metrics);
-}
-
-static bool is_one_of(const char *word, const char *a, const char *b)
-{
-    return word && (strcmp(word, a) == 0 || strcmp(word, b) == 0);
-}
-
-/* Whether a metrics line belongs to what will be done again: a later round, or an evaluation of this one or a look at
- * its adaptation. A line that is no JSON tells nothing. */
-static bool is_beyond(const char *line, int stage, uint64_t round)
-{
-    json_t *o = json_loads(line, 0, NULL);
-    const char *kind = json_string_value(json_object_get(o, "kind"));
-    const char *purpose = json_string_value(json_object_get(o, "purpose"));
-    json_int_t s = json_integer_value(json_object_get(o, "stage_index"));
-    json_int_t r = json_integer_value(json_object_get(o, "round"));
-    bool measured =
-        is_one_of(kind, "evaluation", "watch") || is_one_of(purpose, "evaluate", "watch");
-    bool later = s > stage || (s == stage && r > (json_int_t)round - measured);
-    bool beyond = json_object_get(o, "round") && later;
-
-    json_decref(o);
-    return beyond;
-}
-
-/* The bytes before the first line beyond, or a torn one; ERR_IO where reading fails before that. */
-static off_t bytes_kept(FILE *f, const char *path, int stage, uint64_t round)
-{
-    char *line = NULL;
-    size_t room = 0;
-    off_t keep = 0;
-    ssize_t n;
-
-    while ((n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n' &&
-           !is_beyond(line, stage, round))
-        keep += n;
-    free(line);
-    if (n <= 0 && !feof(f))
-        return err(ERR_IO, "cannot read '%s': %s", path, strerror(errno));
-    return keep;
-}
-
-int rundir_rewind(const char *path, int stage, uint64_t round)
-{
-    char metrics[PATH_ROOM];
-    off_t keep;
-    FILE *f;
-
-    file_in(path, "metrics.jsonl", metrics);
-    f = fopen(metrics, "r");
-    if (!f)
-        return errno == ENOENT ? 0 : err(ERR_IO, "cannot read '%s': %s", metrics, strerror(errno));
-    keep = bytes_kept(f, metrics, stage, round);
-    fclose(f);
-    if (keep < 0)
-        return (int)keep;
-    if (truncate(metrics, keep) != 0)
-        return err(ERR_IO, "cannot cut '%s': %s", metrics, strerror(errno));
-    return 0;
-}
-
 static int write_text(const char *directory, const char *name, const char *text)
 {
     char path[PATH_ROOM];
 
-    file_in(directory, name, path);
+    rundir_file(directory, name, path);
     return outfile_whole(path, text, strlen(text));
 }
 
@@ -208,7 +92,7 @@ static json_t *describe_data(const struct survey *s)
                      "shape", s->shape.h, s->shape.w, s->shape.c, "sampled", s->sampled);
 }
 
-static json_t *describe(const struct crew *c, const char *version)
+static json_t *describe(const struct rundir *d, const struct crew *c, const char *version)
 {
     char host[64], cpu[64], when[32];
     time_t now = time(NULL);
@@ -217,9 +101,9 @@ static json_t *describe(const struct crew *c, const char *version)
     machine_host(host, sizeof host);
     machine_cpu(cpu, sizeof cpu);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "program", "metaloop", "version",
-                  version, "started", when, "host", host, "cpu", cpu, "blas", blas_kernel(),
-                  "ranks", c->comm->size, "transport", c->comm->ops->name);
+    o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "program", "metaloop", "run_id",
+                  d->run.id, "version", version, "started", when, "host", host, "cpu", cpu, "blas",
+                  blas_kernel(), "ranks", c->comm->size, "transport", c->comm->ops->name);
     for (int i = 1; i < c->comm->size; i++)
         json_array_append_new(ranks, describe_rank(i, &c->mates[i]));
     for (int i = 0; i < c->sections.n; i++)
@@ -228,21 +112,47 @@ static json_t *describe(const struct crew *c, const char *version)
     json_object_set_new(o, "build", json_string(machine_build()));
     json_object_set_new(o, "precision", json_string(REAL_NAME));
     json_object_set_new(o, "workers", ranks);
+    if (d->run.unnamed)
+        json_object_set_new(o, "began_without_run_id", json_true());
     return o;
 }
 
-int rundir_describe(const struct rundir *d, const char *configuration, const struct crew *c,
-                    const char *version)
+static int write_manifest(const struct rundir *d, const struct crew *c, const char *version)
 {
-    json_t *manifest = describe(c, version);
+    json_t *manifest = describe(d, c, version);
     char *text = json_dumps(manifest, JSON_INDENT(2));
     int code = text ? write_text(d->path, "manifest.json", text)
                     : err(ERR_MEMORY, "no memory for the manifest");
 
     free(text);
     json_decref(manifest);
-    TRY(code);
-    return write_text(d->path, "configuration.conf", configuration);
+    return code;
+}
+
+static int open_metrics(struct rundir *d)
+{
+    char metrics[PATH_ROOM];
+    struct stat st;
+
+    rundir_file(d->path, "metrics.jsonl", metrics);
+    TRY(sink_open_jsonl(&d->metrics, metrics));
+    if (stat(metrics, &st) != 0)
+        return err(ERR_IO, "cannot read '%s': %s", metrics, strerror(errno));
+    d->metrics_device = st.st_dev;
+    d->metrics_inode = st.st_ino;
+    return 0;
+}
+
+/* The identity first: whatever is cut short from here on is the new run's. */
+int rundir_begin(struct rundir *d, const char *configuration, const struct crew *c,
+                 const char *version)
+{
+    TRY(write_manifest(d, c, version));
+    if (d->mode == RUNDIR_ERASE)
+        TRY(erase(d->path));
+    outfile_clean(d->path, is_ours);
+    TRY(write_text(d->path, "configuration.conf", configuration));
+    return open_metrics(d);
 }
 
 bool rundir_news(struct rundir *d, char *sentence, size_t n)
@@ -264,4 +174,8 @@ bool rundir_news(struct rundir *d, char *sentence, size_t n)
 void rundir_close(struct rundir *d)
 {
     sink_close(&d->metrics);
+    run_lock_release(&d->lock);
+    if (d->fd >= 0)
+        close(d->fd);
+    d->fd = -1;
 }

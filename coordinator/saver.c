@@ -52,7 +52,7 @@ static void prune(struct writer *w)
 
     if (w->first.stage < 0)
         w->first = last;
-    if (checkpoint_prune(w->directory, w->keep, &w->first, &last) < 0)
+    if (checkpoint_prune(w->directory, &a->info.run, w->keep, &w->first, &last) < 0)
         snprintf(a->unpruned, sizeof a->unpruned, "%s", err_text());
 }
 
@@ -329,6 +329,17 @@ int saver_wait(struct saver *s, double seconds)
         return 0;
     return err(ERR_IO, "cannot write '%s': the disk has not taken it within %.0f s",
                w->attempt.path, clock_seconds() - w->started);
+}
+
+void saver_move(struct saver *s, const char *directory)
+{
+    struct writer *w = s->writer;
+
+    saver_wait(s, s->patience);
+    pthread_mutex_lock(&w->mutex);
+    if (!w->busy)
+        snprintf(w->directory, sizeof w->directory, "%s", directory);
+    pthread_mutex_unlock(&w->mutex);
 }
 
 double saver_cost(const struct saver *s)

@@ -60,6 +60,9 @@ bool saver_poll(struct saver *s);
 /* Until nothing is being written, at most `seconds`: then ERR_IO. */
 int saver_wait(struct saver *s, double seconds);
 
+/* What is saved from now on goes there. */
+void saver_move(struct saver *s, const char *directory);
+
 /* The longest of the last SAVER_RECENT attempts and of the one in progress, in seconds; 0: there was none. */
 double saver_cost(const struct saver *s);
 

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/errand.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "proto/sink_zmq.h"
 
 #define LOOK_EVERY 1.0 /* seconds between two looks at the files of the data */
+#define PATIENCE 30.0  /* seconds for the process of a lost attempt to let go of the directory */
 
 /* Keeps what failed, and stops before the step where that is too much. */
 static int set_aside(struct train *t, const struct round *r, const struct total *total)
@@ -177,6 +179,7 @@ static int stage_rounds(struct train *t)
             due(c->evaluate.every, t->round)) /* also the first thing after a resume */
             TRY(look_and_measure(t));
         TRY(one_round(t));
+        TRY(train_look(t));
         train_note_saved(t);
         if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round))) {
             TRY(look_at_data(t, true));
@@ -217,6 +220,8 @@ static int run_stage(struct train *t)
         code = guard_finish(t);
     if (code >= 0)
         code = measure(t);
+    if (code >= 0)
+        code = train_look(t);
     if (code == ERR_STOPPED)
         err(code, *t->stop ? "stopped by a signal" : "stopped before the time limit");
     if (code == ERR_NONFINITE || code == ERR_FAILED) /* kept already; not to be trusted */
@@ -229,17 +234,39 @@ static int run_stage(struct train *t)
                                                     : train_save_and_wait(t);
 }
 
+/* Nothing of a run that is there is touched before it is known that this one may go on with it. */
+static int open_directory(void *context)
+{
+    struct train *t = context;
+    const struct rundir_start start = {t->mode, t->run_id, PATIENCE, t->stop};
+
+    TRY(rundir_take(&t->rundir, t->directory, &start));
+    t->resume = t->rundir.mode == RUNDIR_RESUME;
+    if (t->resume)
+        TRY(train_find(t));
+    return rundir_begin(&t->rundir, t->configuration, t->crew, t->version);
+}
+
 int train_open(struct train *t, enum rundir_mode mode)
 {
-    TRY(rundir_open(&t->rundir, t->directory, mode));
+    t->mode = mode;
+    TRY(errand_run(t->crew, open_directory, t));
     t->sinks = (struct sinks){1, {&t->rundir.metrics}};
-    TRY(rundir_describe(&t->rundir, t->configuration, t->crew, t->version));
     return report_open(t);
+}
+
+static int resume(void *context)
+{
+    struct train *t = context;
+    int first = 0;
+
+    TRY(train_resume(t, &first));
+    return first;
 }
 
 int train_run(struct train *t)
 {
-    int first = 0;
+    int first;
 
     TRY(deadline_open(&t->deadline, t->time_limit));
     t->crew->notify = report_notice;
@@ -251,12 +278,15 @@ int train_run(struct train *t)
         .directory = t->directory,
         .configuration = t->configuration,
         .version = t->version,
+        .run = &t->rundir.run,
         .metrics = &t->sinks,
         .progress = t->progress,
     };
     aside_open(&t->aside);
-    TRY(train_resume(t, &first));
+    TRY(first = errand_run(t->crew, resume, t));
     sink_zmq_recall(&t->stream);
+    report_begin(t);
+    report_changes(t);
     for (int i = first; i < t->setup->n_stages; i++) {
         if (i > first)
             TRY(train_stage(t, &t->setup->stages[i]));
@@ -273,6 +303,7 @@ void train_release(struct train *t)
     sink_close(&t->stream);
     aside_release(&t->aside);
     rundir_close(&t->rundir);
+    train_changes_free(t);
     arena_release(&t->arena);
     guard_close(&t->guard);
     for (int i = 0; i < CONFIG_STAGE_MAX; i++)

@@ -19,7 +19,9 @@ struct train {
     const char *directory;     /* of the run */
     const char *configuration; /* effective text */
     const char *version;
-    bool resume;
+    const char *run_id; /* of a start that goes on with its own run; "": none */
+    enum rundir_mode mode;
+    bool resume;                       /* as decided: there is a run to go on with */
     const volatile sig_atomic_t *stop; /* set by a signal: finish the round, save, leave */
     volatile sig_atomic_t
         *under_way;    /* set to the round that is computed, for what a signal says; 0: none */
@@ -27,10 +29,15 @@ struct train {
     struct deadline deadline;
     struct progress *progress;
     struct rundir rundir;
-    struct sink stream; /* to observers; not open: nobody can watch */
-    struct sinks sinks; /* what every event goes to: the metrics file, the stream */
-    double told;        /* clock: the last word about the workers */
-    double data_looked; /* clock: the last look at the files of the data */
+    char moved[1024];              /* where the directory is if it has been moved */
+    bool homeless;                 /* another run has its place: nothing can be saved */
+    char from[1280];               /* the checkpoint to go on from; "": none */
+    struct checkpoint_info origin; /* what it tells */
+    struct changes *changes;       /* owned: values changed since that checkpoint */
+    struct sink stream;            /* to observers; not open: nobody can watch */
+    struct sinks sinks;            /* what every event goes to: the metrics file, the stream */
+    double told;                   /* clock: the last word about the workers */
+    double data_looked;            /* clock: the last look at the files of the data */
     struct saver saver;
     struct aside aside; /* tasks that failed */
 
@@ -54,7 +61,9 @@ struct train {
  * saved; ERR_IO when the last checkpoint could not be written. */
 int train_run(struct train *t);
 
-/* Opens the run's directory, and the stream where the configuration has one. ERR_CANTCREAT, ERR_IO, ERR_CONFIG, ERR_NOINPUT. */
+/* Takes the run's directory, decides whether to go on with the run that is there, and opens the stream if the configuration
+ * has one. ERR_CONFIG also for values that a resumed run cannot change; ERR_CANTCREAT also if another process has the
+ * directory; ERR_IO, ERR_NOINPUT, ERR_STOPPED. */
 int train_open(struct train *t, enum rundir_mode mode);
 
 /* Tells the observers how a run ended that has not come to its end: the code, and the sentence in err_text. */

@@ -17,8 +17,37 @@ const real *train_anchor(const struct train *t);
 /* Whether stage j's result is started from or anchored to by stage i or a later one. */
 bool train_needs(const struct setup *s, int j, int i);
 
+/* Finds the checkpoint to go on from: t->from, t->origin. Errors of checkpoint_newest and train_compare. */
+int train_find(struct train *t);
+
 /* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
 int train_resume(struct train *t, int *first);
+
+/* ---- train_compare.c ---- */
+
+struct change {
+    char *key, *before, *now; /* owned */
+};
+
+struct changes {
+    int n, room;
+    struct change *each; /* owned */
+    char refused[768];   /* those that a run cannot go on with, in words */
+    int code;            /* ERR_MEMORY, or 0 */
+    int stage;           /* that the checkpoint is of: those before are done */
+    uint64_t round;
+};
+
+/* Compares every key with the configuration that t->from carries: t->changes are those it may go on with. ERR_CONFIG names
+ * all others with both values; ERR_DATA, ERR_MEMORY. */
+int train_compare(struct train *t);
+void train_changes_free(struct train *t);
+
+/* ---- train_look.c ---- */
+
+/* Whether the run's directory is still there. Deleted, it is made again, and a checkpoint is owed; moved, or another run's
+ * now, the run ends: ERR_IO, for train_give_up, which saves where that can be. */
+int train_look(struct train *t);
 
 /* ---- train_save.c ---- */
 
@@ -39,6 +68,8 @@ void report_inputs(struct train *t, int target, double source_low, double source
                    double source_mean, double low, double high, double mean);
 void report_look(struct train *t, int block, const struct look *l);
 
+void report_begin(struct train *t);   /* which run this is, for metrics.jsonl */
+void report_changes(struct train *t); /* what is not as it was before the run was resumed */
 void report_start(struct train *t);
 void report_round(struct train *t, const struct total *total, double norm, double seconds);
 void report_progress(struct train *t);

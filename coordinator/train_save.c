@@ -120,6 +120,7 @@ int train_check_finite(struct train *t)
 int train_save(struct train *t)
 {
     struct checkpoint_info info = {
+        .run = t->rundir.run,
         .stage = t->stage->index,
         .round = t->round,
         .seed = (uint64_t)t->setup->config->run.seed,
@@ -199,6 +200,8 @@ int train_give_up(struct train *t, int code)
     char why[1024];
 
     snprintf(why, sizeof why, "%s", err_text());
+    if (t->homeless)
+        return code;
     if (train_save_and_wait(t) < 0)
         return err_within(code == ERR_STOPPED ? ERR_IO : code, "%s, but not saved", why);
     return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume goes on", why,

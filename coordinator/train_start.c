@@ -129,7 +129,7 @@ static void complain(void *context, const char *sentence)
 static int begin(struct train *t)
 {
     if (t->resume) {
-        TRY(checkpoint_set_aside(t->directory, NULL));
+        TRY(checkpoint_set_aside(t->directory, &t->rundir.run, NULL));
         TRY(rundir_rewind(t->directory, 0, 0));
         progress_warn(t->progress, "no checkpoint to resume from in '%s': starting at round 0",
                       t->directory);
@@ -158,20 +158,28 @@ static int read_kept(struct train *t, const char *path)
     return 0;
 }
 
+int train_find(struct train *t)
+{
+    int found =
+        checkpoint_newest(t->directory, &t->rundir.run, t->from, sizeof t->from, complain, t);
+
+    TRY(found);
+    if (!found)
+        return 0;
+    TRY(checkpoint_peek(t->from, &t->origin));
+    return train_compare(t);
+}
+
 /* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
 int train_resume(struct train *t, int *first)
 {
-    char path[1280];
-    struct checkpoint_info info;
+    const char *path = t->from;
+    struct checkpoint_info info = t->origin;
     const struct stage *s;
 
-    int found = t->resume ? checkpoint_newest(t->directory, path, sizeof path, complain, t) : 0;
-
     *first = 0;
-    TRY(found);
-    if (!found)
+    if (!*path)
         return begin(t);
-    TRY(checkpoint_peek(path, &info));
     if (info.stage < 0 || info.stage >= t->setup->n_stages)
         return err(ERR_DATA, "'%s' is of stage %d, which this configuration does not have", path,
                    info.stage);
@@ -192,7 +200,8 @@ int train_resume(struct train *t, int *first)
                       "warning: '%s' was computed with OpenBLAS kernel '%s', here it is '%s': the "
                       "result will differ in its last bits",
                       path, info.blas, blas_kernel());
-    TRY(checkpoint_set_aside(t->directory, &(struct checkpoint_key){info.stage, info.round}));
+    TRY(checkpoint_set_aside(t->directory, &t->rundir.run,
+                             &(struct checkpoint_key){info.stage, info.round}));
     TRY(rundir_rewind(t->directory, info.stage, info.round));
     progress_say(t->progress, "resuming %s at round %" PRIu64 " from '%s'", s->config->name,
                  info.round, path);

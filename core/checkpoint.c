@@ -57,13 +57,16 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
         {"blas", info->blas},
         {"cpu", info->cpu},
         {"configuration", info->configuration},
+        {"run_id", info->run.id},
     };
+
+    int n_texts = sizeof texts / sizeof *texts;
 
     snprintf(stage, sizeof stage, "%d", info->stage);
     snprintf(round, sizeof round, "%" PRIu64, info->round);
     snprintf(seed, sizeof seed, "%" PRIu64, info->seed);
     snprintf(hash, sizeof hash, "%016" PRIx64, info->hash);
-    return safetensors_write(path, tensors, n, texts, sizeof texts / sizeof *texts);
+    return safetensors_write(path, tensors, n, texts, n_texts - !*info->run.id);
 }
 
 static void state_prefix(const char *state, char where[KEPT_NAME + 8])
@@ -239,6 +242,8 @@ static bool has_statistics(const struct safetensors *f)
 
 static void read_info(const struct safetensors *f, struct checkpoint_info *info)
 {
+    const char *id = safetensors_text(f, "run_id");
+
     *info = (struct checkpoint_info){
         .stage = (int)text_number(f, "stage", 10),
         .round = text_number(f, "round", 10),
@@ -250,6 +255,8 @@ static void read_info(const struct safetensors *f, struct checkpoint_info *info)
     text_copy(f, "version", info->version);
     text_copy(f, "blas", info->blas);
     text_copy(f, "cpu", info->cpu);
+    if (run_id_is(id))
+        strcpy(info->run.id, id);
 }
 
 int checkpoint_check(const struct safetensors *f, const char *path)

@@ -12,6 +12,7 @@
 #include "core/layout.h"
 #include "core/optim.h"
 #include "core/real.h"
+#include "core/run_id.h"
 #include "core/safetensors.h"
 
 enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 33, KEPT_NAME = 32 };
@@ -24,8 +25,9 @@ struct kept {
 };
 
 struct checkpoint_info {
-    int stage;      /* index in the configuration */
-    uint64_t round; /* rounds of that stage done */
+    struct run_identity run; /* the run that wrote it; `unnamed` is not kept */
+    int stage;               /* index in the configuration */
+    uint64_t round;          /* rounds of that stage done */
     uint64_t seed;
     uint64_t hash;   /* layout_hash of the parameters */
     bool statistics; /* when read: running statistics are among the parameters */

@@ -16,7 +16,7 @@
 
 enum { NAME_ROOM = 64, PATH_ROOM = 1280, STAGE_DIGITS = 6, ROUND_DIGITS = 18 };
 
-static const char aside[] = ".damaged";
+static const char damaged[] = ".damaged", other[] = ".other";
 
 struct entry {
     struct checkpoint_key key;
@@ -142,7 +142,21 @@ static void path_of(const char *directory, const struct entry *e, char path[PATH
     snprintf(path, PATH_ROOM, "%s/%s", directory, e->name);
 }
 
-int checkpoint_newest(const char *directory, char *path, size_t n,
+/* A good file: 0; of another run: ERR_FAILED; damaged: the reader's error. */
+static int look_at(const char *path, const struct run_identity *run)
+{
+    struct checkpoint_info info;
+
+    TRY(checkpoint_peek(path, &info));
+    if (!run || run_id_owns(run, info.run.id))
+        return 0;
+    return *info.run.id
+               ? err(ERR_FAILED, "'%s' is of run %s, not of this one, %s", path, info.run.id,
+                     run->id)
+               : err(ERR_FAILED, "'%s' tells no run, so it is not of this one, %s", path, run->id);
+}
+
+int checkpoint_newest(const char *directory, const struct run_identity *run, char *path, size_t n,
                       void (*complain)(void *context, const char *sentence), void *context)
 {
     struct listing l;
@@ -150,11 +164,10 @@ int checkpoint_newest(const char *directory, char *path, size_t n,
 
     TRY(listing_read(&l, directory, ""));
     for (int i = l.n - 1; i >= 0 && code == 0; i--) {
-        struct checkpoint_info info;
         char name[PATH_ROOM];
 
         path_of(directory, &l.entries[i], name);
-        code = checkpoint_peek(name, &info);
+        code = look_at(name, run);
         if (code == 0) {
             snprintf(path, n, "%s", name);
             code = 1;
@@ -167,19 +180,28 @@ int checkpoint_newest(const char *directory, char *path, size_t n,
     return code;
 }
 
-static int set_one_aside(const char *directory, const struct entry *e)
+static int rename_one(const char *from, const char *end)
 {
-    char from[PATH_ROOM], to[PATH_ROOM + sizeof aside];
+    char to[PATH_ROOM + sizeof damaged];
 
-    path_of(directory, e, from);
-    snprintf(to, sizeof to, "%s%s", from, aside);
+    snprintf(to, sizeof to, "%s%s", from, end);
     if (rename(from, to) < 0)
         return err(outfile_code(errno), "cannot rename '%s' to '%s': %s", from, to,
                    strerror(errno));
     return 0;
 }
 
-int checkpoint_set_aside(const char *directory, const struct checkpoint_key *last)
+static int set_one_aside(const char *directory, const struct run_identity *run,
+                         const struct entry *e)
+{
+    char path[PATH_ROOM];
+
+    path_of(directory, e, path);
+    return rename_one(path, run && look_at(path, run) == ERR_FAILED ? other : damaged);
+}
+
+int checkpoint_set_aside(const char *directory, const struct run_identity *run,
+                         const struct checkpoint_key *last)
 {
     struct listing l;
     int code = 0;
@@ -187,7 +209,7 @@ int checkpoint_set_aside(const char *directory, const struct checkpoint_key *las
     TRY(listing_read(&l, directory, ""));
     for (int i = 0; i < l.n && code == 0; i++)
         if (!last || compare(&l.entries[i].key, last) > 0)
-            code = set_one_aside(directory, &l.entries[i]);
+            code = set_one_aside(directory, run, &l.entries[i]);
     free(l.entries);
     return code;
 }
@@ -202,18 +224,25 @@ static int remove_one(const char *directory, const struct entry *e)
     return 0;
 }
 
-static bool is_good(const char *directory, const struct entry *e,
-                    const struct checkpoint_key *trusted)
+/* From newest to oldest: counts one of the run's good files, or removes it if there are enough. */
+static int prune_one(const char *directory, const struct run_identity *run, const struct entry *e,
+                     bool trusted, int keep, int *good)
 {
-    struct checkpoint_info info;
     char path[PATH_ROOM];
+    int code;
 
     path_of(directory, e, path);
-    return compare(&e->key, trusted) >= 0 || checkpoint_peek(path, &info) == 0;
+    code = trusted ? 0 : look_at(path, run);
+    if (code == ERR_FAILED)
+        return rename_one(path, other);
+    if (*good == keep)
+        return remove_one(directory, e);
+    *good += code == 0;
+    return 0;
 }
 
-int checkpoint_prune(const char *directory, int keep, const struct checkpoint_key *trusted,
-                     const struct checkpoint_key *last)
+int checkpoint_prune(const char *directory, const struct run_identity *run, int keep,
+                     const struct checkpoint_key *trusted, const struct checkpoint_key *last)
 {
     struct listing l;
     int good = 0, code = 0;
@@ -222,10 +251,8 @@ int checkpoint_prune(const char *directory, int keep, const struct checkpoint_ke
     for (int i = l.n - 1; i >= 0 && code == 0; i--) {
         if (compare(&l.entries[i].key, last) > 0)
             continue;
-        if (good == keep)
-            code = remove_one(directory, &l.entries[i]);
-        else
-            good += is_good(directory, &l.entries[i], trusted);
+        code = prune_one(directory, run, &l.entries[i], compare(&l.entries[i].key, trusted) >= 0,
+                         keep, &good);
     }
     free(l.entries);
     return code;
@@ -246,7 +273,8 @@ static int erase(const char *directory, const char *end)
 int checkpoint_erase(const char *directory)
 {
     TRY(erase(directory, ""));
-    return erase(directory, aside);
+    TRY(erase(directory, damaged));
+    return erase(directory, other);
 }
 
 int checkpoint_count(const char *directory)

@@ -57,7 +57,7 @@ static bool is_reference(const char *key)
 {
     static const char *const keys[] = {"target",  "old",        "evaluate", "domain",
                                        "start",   "anchor",     "endpoint", "snapshot",
-                                       "allowed", "server_key", "insecure"};
+                                       "allowed", "server_key", "insecure", "name"};
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(keys[i], key) == 0)
@@ -195,13 +195,40 @@ static int evaluate_check(const struct config *c, int i)
     return 0;
 }
 
+/* A C0, DEL or C1 control character, in UTF-8. */
+static bool has_control(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+            return true;
+    return false;
+}
+
+/* The name is that of a folder: here (runs/NAME), and wherever observers write. */
+static int name_check(const struct config *c, int i)
+{
+    const char *name = c->run.name;
+
+    (void)i;
+    if (*name == '.')
+        return err(ERR_CONFIG, "run.name '%.200s' begins with a dot", name);
+    if (strchr(name, '/'))
+        return err(ERR_CONFIG,
+                   "run.name '%.200s' holds a '/': it names a folder, run.directory says where",
+                   name);
+    if (has_control(name))
+        return err(ERR_CONFIG, "run.name holds a control character");
+    return 0;
+}
+
 /* What holds between sections, once the last --set is in. */
 static int load_check(struct load *l)
 {
     static const struct {
         const char *section;
         int (*check)(const struct config *c, int i);
-    } checks[] = {{"data", ranges_check},
+    } checks[] = {{"run", name_check},
+                  {"data", ranges_check},
                   {"stage", stage_check},
                   {"evaluate", evaluate_check},
                   {"metrics", config_metrics_check}};
@@ -264,6 +291,13 @@ int config_parse(struct config *c, const char *text, const char *name, const cha
     if (code < 0)
         config_release(c);
     return code;
+}
+
+int config_set_directory(struct config *c, const char *directory)
+{
+    if (!*directory)
+        return err(ERR_CONFIG, "the run's directory is ''");
+    return config_key_set(config_key_find("run", "directory"), &c->run, directory);
 }
 
 /* The line of the first zero byte, 0 where there is none. */

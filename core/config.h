@@ -150,6 +150,9 @@ int config_read(struct config *c, const char *path, const char *const *sets, int
 int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
                  int n_sets);
 
+/* Puts the run elsewhere than its configuration says. ERR_CONFIG, ERR_MEMORY. */
+int config_set_directory(struct config *c, const char *directory);
+
 void config_release(struct config *c);
 
 /* The whole effective configuration, every key, in a form that config_parse reads back to the same. */
@@ -159,6 +162,18 @@ char *config_text(
 
 /* Every key: section, type, default, range, meaning. `markdown` gives the table of docs/configuration.md. */
 void config_document(FILE *out, bool markdown);
+
+struct config_change {        /* of a value between two configurations */
+    const char *key;          /* "stage.meta.rate"; "stages": the list of their names */
+    const char *before, *now; /* as in a file */
+    bool allowed;             /* whether a run may be resumed with it */
+    int stage;                /* index of the stage whose key it is; -1: no stage's */
+};
+
+/* Tells each change once, in the table's order, through each(); strings are the callee's for the call. A data or model section
+ * that only one of both has is no change of the run: what uses it is a key of its own. ERR_MEMORY. */
+int config_compare(const struct config *before, const struct config *now,
+                   void (*each)(void *context, const struct config_change *change), void *context);
 
 const struct data_config *config_find_data(const struct config *c, const char *name); /* or NULL */
 const struct model_config *config_find_model(const struct config *c,

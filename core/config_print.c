@@ -42,11 +42,10 @@ static void list_print(const struct strings *s, FILE *out)
     fputc('}', out);
 }
 
-static void key_print(const struct config_key *k, const void *base, FILE *out)
+void config_key_print(const struct config_key *k, const void *base, FILE *out)
 {
     const void *field = (const char *)base + k->offset;
 
-    fprintf(out, "    %s = ", k->name);
     switch (k->type) {
     case CONFIG_INT:
         fprintf(out, "%lld", (long long)*(const int64_t *)field);
@@ -65,6 +64,12 @@ static void key_print(const struct config_key *k, const void *base, FILE *out)
         list_print(field, out);
         break;
     }
+}
+
+static void key_print(const struct config_key *k, const void *base, FILE *out)
+{
+    fprintf(out, "    %s = ", k->name);
+    config_key_print(k, base, out);
     fputc('\n', out);
 }
 
@@ -155,8 +160,9 @@ static void key_document(const struct config_key *k, FILE *out, bool markdown)
     range_text(k, range, sizeof range);
     default_text(k, preset, sizeof preset);
     if (markdown)
-        fprintf(out, "| `%s` | %s | %s%s%s | %s | %s |\n", k->name, type_name(k->type),
-                k->preset ? "`" : "", preset, k->preset ? "`" : "", range, k->doc);
+        fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s |\n", k->name, type_name(k->type),
+                k->preset ? "`" : "", preset, k->preset ? "`" : "", range,
+                k->may_change ? "yes" : "no", k->doc);
     else
         fprintf(out, "    %-14s %-14s %-18s %-26s %s\n", k->name, type_name(k->type), preset, range,
                 k->doc);
@@ -168,9 +174,9 @@ void config_document(FILE *out, bool markdown)
         const struct config_section *s = &config_sections[i];
         const char *title = s->untitled ? " [NAME]" : s->max ? " NAME" : "";
         if (markdown)
-            fprintf(
-                out, "%s### `%s%s`\n\n%s.\n\n%s", i ? "\n" : "", s->name, title, s->doc,
-                "| key | type | default | values | meaning |\n| --- | --- | --- | --- | --- |\n");
+            fprintf(out, "%s### `%s%s`\n\n%s.\n\n%s", i ? "\n" : "", s->name, title, s->doc,
+                    "| key | type | default | values | may change on `--resume` | meaning |\n"
+                    "| --- | --- | --- | --- | --- | --- |\n");
         else
             fprintf(out, "%s%s%s: %s\n", i ? "\n" : "", s->name, title, s->doc);
         for (const struct config_key *k = config_keys; k->name; k++)

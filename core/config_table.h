@@ -24,6 +24,7 @@ struct config_key {
     const char *choices; /* "a|b|c"; NULL: any                                               */
     size_t offset;       /* in the section's struct                                          */
     const char *doc;     /* with its unit                                                    */
+    bool may_change;     /* on resuming; else another value would make it another run        */
 };
 
 struct config_section {
@@ -55,6 +56,9 @@ void config_section_release(const struct config_section *s, void *base);
 /* Puts a value into the key's field; a list takes items separated by commas. Errors say
  * "'way' is 5000, must be ..." without a place: ERR_CONFIG, ERR_MEMORY. */
 int config_key_set(const struct config_key *k, void *base, const char *value);
+
+/* The value as it would stand in a file. */
+void config_key_print(const struct config_key *k, const void *base, FILE *out);
 
 /* One more item of a list that has n. */
 int config_key_check_item(const struct config_key *k, const char *item, int n);

@@ -56,7 +56,8 @@ static int is_first_rank(void)
 /* Results are out, the error is told, the verdict is on disk: the exit status of the run. */
 static int conclude(int code)
 {
-    struct verdict v = {.restart = code == ERR_LOST, .lost = team_losses()->hosts};
+    struct verdict v = {
+        .restart = code == ERR_LOST, .lost = team_losses()->hosts, .run = team_run_id};
 
     if (fflush(stdout) != 0 && code == 0)
         code = err(ERR_IO, "cannot write to standard output");

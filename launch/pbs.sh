@@ -37,6 +37,8 @@ if [ "${run_count:-1}" -gt 1 ]; then
     export METALOOP_AGAIN=1
 fi
 
+export METALOOP_JOB=${METALOOP_JOB:-$PBS_JOBID} # the first of those that follow each other
+
 walltime=$(qstat -f "$PBS_JOBID" | sed -n 's/^ *Resource_List.walltime = //p')
 run=0 timer=0 cancelled=false caught=false
 # shellcheck disable=SC2317 # called by traps
@@ -69,7 +71,7 @@ done
 if [ "$status" = 75 ] && ! $cancelled; then
     echo "pbs.sh: saved; job $PBS_JOBID goes back into the queue" >&2
     if ! qrerun "$PBS_JOBID"; then
-        qsub -W "depend=afterany:$PBS_JOBID" -v "METALOOP_ARGS=$METALOOP_ARGS,METALOOP_HOME=$home,METALOOP_AGAIN=1" \
+        qsub -W "depend=afterany:$PBS_JOBID" -v "METALOOP_ARGS=$METALOOP_ARGS,METALOOP_HOME=$home,METALOOP_AGAIN=1,METALOOP_JOB=$METALOOP_JOB" \
             "$home/launch/pbs.sh"
     fi
 fi

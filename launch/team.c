@@ -16,6 +16,7 @@
 #include "worker/serve.h"
 
 volatile sig_atomic_t team_stop, team_round;
+char team_run_id[RUN_ID_ROOM];
 
 static struct losses losses;
 
@@ -100,6 +101,8 @@ static int team_open(struct team *t, struct comm *comm)
     const struct options *o = t->options;
 
     TRY(config_read(&t->config, o->places[0], o->sets, o->n_sets));
+    if (o->run)
+        TRY(config_set_directory(&t->config, o->run));
     TRY(check_methods(&t->config));
     if (o->checkpoint)
         TRY(settle_statistics(&t->config, o->checkpoint));

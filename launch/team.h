@@ -7,6 +7,7 @@
 
 #include "coordinator/crew.h"
 #include "core/config.h"
+#include "core/run_id.h"
 #include "launch/options.h"
 
 /* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, once team_catch_signals has been called. */
@@ -16,6 +17,9 @@ extern volatile sig_atomic_t team_round; /* under way; 0: none */
 /* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. Before MPI starts, so
  * that a signal to the whole job finds no rank unprepared. */
 void team_catch_signals(void);
+
+/* Of the run that this process leads or has led; "": none. */
+extern char team_run_id[RUN_ID_ROOM];
 
 struct team { /* on the coordinator, when everybody is ready */
     const struct options *options;

@@ -91,15 +91,31 @@ static int tasks(const struct solo *s, const struct options *o)
     return code;
 }
 
+/* Needs no data. */
+static int print_config(const struct options *o)
+{
+    struct config c;
+    int code;
+
+    TRY(config_read(&c, o->places[0], o->sets, o->n_sets));
+    code = check_methods(&c);
+    if (code >= 0)
+        config_print(&c, stdout);
+    config_release(&c);
+    return code;
+}
+
 static int check(const struct options *o)
 {
     struct solo s;
     int code;
 
-    TRY(solo_open(&s, o));
     if (o->print_config)
-        config_print(&s.config, stdout);
-    code = o->print_config ? 0 : o->tasks ? tasks(&s, o) : plan_print(&s);
+        TRY(print_config(o));
+    if (o->print_config && !o->gradients && !o->tasks)
+        return 0;
+    TRY(solo_open(&s, o));
+    code = o->tasks ? tasks(&s, o) : o->print_config ? 0 : plan_print(&s);
     if (code >= 0 && o->gradients)
         code = prove_gradients(&s);
     solo_close(&s);

@@ -229,6 +229,7 @@ static const struct {
 } kinds[] = {
     {".safetensors", inspect_safetensors},
     {".safetensors.damaged", inspect_safetensors},
+    {".safetensors.other", inspect_safetensors},
     {".npy", inspect_array},
     {"ubyte", inspect_array},
     {".npz", inspect_archive},

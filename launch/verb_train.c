@@ -76,16 +76,20 @@ static int lead_train(struct team *team, void *context)
     const struct options *o = team->options;
     struct train *t = context;
     struct progress progress;
+    const char *run_id = getenv("METALOOP_RUN_ID");
     int code;
 
+    if (run_id && *run_id && !run_id_is(run_id))
+        return err(ERR_USAGE,
+                   "METALOOP_RUN_ID is '%.40s', must be 16 lower-case hexadecimal digits", run_id);
     progress_open(&progress, o->quiet ? 0 : team->config.progress.every);
     *t = (struct train){
         .crew = &team->crew,
         .setup = &team->setup,
-        .directory = o->run ? o->run : team->config.run.directory,
+        .directory = team->config.run.directory,
         .configuration = team->configuration,
         .version = version,
-        .resume = o->resume,
+        .run_id = run_id ? run_id : "",
         .stop = &team_stop,
         .under_way = &team_round,
         .time_limit = o->time_limit,
@@ -94,6 +98,7 @@ static int lead_train(struct team *team, void *context)
         .accuracy = -1,
     };
     code = train_open(t, mode_of(o));
+    strcpy(team_run_id, t->rundir.run.id);
     if (code >= 0)
         code = train_run(t);
     progress_clear(&progress);
@@ -112,6 +117,12 @@ static int train(const struct options *o)
 
     if (!t)
         return err(ERR_MEMORY, "no memory to start");
+    if (o->resume && o->overwrite) {
+        free(t);
+        return err(ERR_USAGE,
+                   "'--resume' goes on with the run that is there, '--overwrite' removes "
+                   "it: one of them");
+    }
     code = team_run(o, lead_train, t);
     free(t);
     return code;

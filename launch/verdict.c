@@ -27,6 +27,7 @@ static char *text_of(const struct verdict *v, size_t *n)
     put_line(f, "reason", v->reason);
     put_line(f, "restart", v->restart ? "yes" : "no");
     put_line(f, "lost", v->lost);
+    put_line(f, "run", v->run);
     if (fclose(f) == 0)
         return text;
     free(text);

@@ -6,7 +6,8 @@
  *     exit=75                 the run's exit status
  *     reason=stopped by ...   one line
  *     restart=no              yes: starting again from the last checkpoint can help
- *     lost=node3 node7        hosts of the ranks that were lost, none: empty */
+ *     lost=node3 node7        hosts of the ranks that were lost, none: empty
+ *     run=0123456789abcdef    which run it was; empty: none, or it never came so far */
 #ifndef LAUNCH_VERDICT_H
 #define LAUNCH_VERDICT_H
 
@@ -17,6 +18,7 @@ struct verdict {
     const char *reason; /* a sentence; line ends become blanks */
     bool restart;
     const char *lost; /* hosts, separated by blanks */
+    const char *run;  /* id, "": none */
 };
 
 /* Writes *v to the file that METALOOP_STATUS names, whole or not at all (core/outfile.h); nothing where it

@@ -64,7 +64,7 @@ static int write_rounds(const char *directory, uint64_t first, uint64_t last, in
         access("/begin", F_OK);
         checkpoint_path(directory, 0, round, path, sizeof path);
         TRY(checkpoint_write(path, &layout, theta, adam, state, &info));
-        TRY(checkpoint_prune(directory, keep, &trusted, &key));
+        TRY(checkpoint_prune(directory, NULL, keep, &trusted, &key));
     }
     return 0;
 }
@@ -80,7 +80,7 @@ static int newest(const char *directory)
     real read_theta[N], read_state[N_STATE * N];
     struct checkpoint_info info;
     char path[1280];
-    int found = checkpoint_newest(directory, path, sizeof path, complain, NULL);
+    int found = checkpoint_newest(directory, NULL, path, sizeof path, complain, NULL);
 
     TRY(found);
     if (!found)

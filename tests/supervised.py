@@ -157,3 +157,14 @@ def rounds_of(run):
 
 def checkpoints_of(run):
     return sorted(glob.glob(os.path.join(run, "checkpoint-*.safetensors")))
+
+
+def identity_of(run):
+    """The id of the run that a directory holds."""
+    with open(os.path.join(run, "manifest.json")) as f:
+        return json.load(f)["run_id"]
+
+
+def first_line(run):
+    with open(os.path.join(run, "metrics.jsonl")) as f:
+        return json.loads(f.readline())

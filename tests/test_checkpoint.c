@@ -302,19 +302,20 @@ static void test_newest(void **unused)
     (void)unused;
     char old[300], middle[300], new[300], path[300];
 
-    assert_int_equal(checkpoint_newest(directory, path, sizeof path, complain, ""), 0);
+    assert_int_equal(checkpoint_newest(directory, NULL, path, sizeof path, complain, ""), 0);
     save(0, 999999999, old);
     save(1, 2, middle);
     save(1, 1000000000, new);
-    assert_int_equal(checkpoint_newest(directory, path, sizeof path, complain, ""), 1);
+    assert_int_equal(checkpoint_newest(directory, NULL, path, sizeof path, complain, ""), 1);
     assert_string_equal(path, new);
     spoil(new);
     n_complaints = 0;
-    assert_int_equal(checkpoint_newest(directory, path, sizeof path, complain, new), 1);
+    assert_int_equal(checkpoint_newest(directory, NULL, path, sizeof path, complain, new), 1);
     assert_string_equal(path, middle);
     assert_int_equal(n_complaints, 1);
-    assert_int_equal(checkpoint_newest("/nowhere", path, sizeof path, complain, ""), 0);
-    assert_int_equal(checkpoint_newest("/dev/null", path, sizeof path, complain, ""), ERR_NOINPUT);
+    assert_int_equal(checkpoint_newest("/nowhere", NULL, path, sizeof path, complain, ""), 0);
+    assert_int_equal(checkpoint_newest("/dev/null", NULL, path, sizeof path, complain, ""),
+                     ERR_NOINPUT);
     sweep();
 }
 
@@ -336,11 +337,11 @@ static void test_set_aside(void **unused)
     store(other, "mine", 4);
     spoil(p[3]);
     spoil(p[4]);
-    assert_int_equal(checkpoint_set_aside(directory, &last), 0);
+    assert_int_equal(checkpoint_set_aside(directory, NULL, &last), 0);
     assert_true(is_there(p[1]) && is_there(p[2]) && !is_there(p[3]) && !is_there(p[4]));
     snprintf(to, sizeof to, "%s.damaged", p[4]);
     assert_true(is_there(to));
-    assert_int_equal(checkpoint_newest(directory, path, sizeof path, complain, "none"), 1);
+    assert_int_equal(checkpoint_newest(directory, NULL, path, sizeof path, complain, "none"), 1);
     assert_string_equal(path, p[2]);
     assert_int_equal(checkpoint_count(directory), 2);
     assert_int_equal(checkpoint_erase(directory), 0);
@@ -361,10 +362,10 @@ static void test_prune(void **unused)
     store(other, "mine", 4);
     spoil(p[4]);
     spoil(p[3]);
-    assert_int_equal(checkpoint_prune(directory, 2, &trusted, &last), 0);
+    assert_int_equal(checkpoint_prune(directory, NULL, 2, &trusted, &last), 0);
     assert_true(is_there(p[6]) && is_there(p[5]) && is_there(p[2]) && !is_there(p[1]));
     assert_true(is_there(p[3]) && is_there(p[4]));
-    assert_int_equal(checkpoint_prune(directory, 1, &trusted, &last), 0);
+    assert_int_equal(checkpoint_prune(directory, NULL, 1, &trusted, &last), 0);
     assert_true(is_there(p[6]) && is_there(p[5]) && !is_there(p[4]) && !is_there(p[2]));
     assert_true(is_there(other));
     sweep();

@@ -65,7 +65,9 @@ static void other_value(char *text, const struct config_key *k)
 {
     char *end = text + strlen(text);
 
-    if (strcmp(k->name, "data") == 0)
+    if (strcmp(k->name, "name") == 0)
+        strcpy(end, "'q\"s $ ${x} {y} # ,;='");
+    else if (strcmp(k->name, "data") == 0)
         sprintf(end, k->type == CONFIG_LIST ? "{d, e}" : "e");
     else if (is_data_list(k))
         strcpy(end, "{d, e}");
@@ -154,7 +156,7 @@ static void test_round_trip(void **state)
     char *text = full_text();
 
     accepted(&first, text);
-    assert_string_equal(first.run.name, nasty);
+    assert_string_equal(first.run.directory, nasty);
     char *printed = config_text(&first);
     assert_non_null(strstr(printed, "}\nmodel {\n"));
     assert_non_null(strstr(printed, "}\nmodel e {\n"));

@@ -236,7 +236,7 @@ static struct place *place_open(void)
     p->sink = (struct sink){.ops = &noting, .state = p};
     p->sinks = (struct sinks){1, {&p->sink}};
     p->progress.quiet = true;
-    p->aside = (struct aside){p->directory, "the text", "1", &p->sinks, &p->progress};
+    p->aside = (struct aside){p->directory, "the text", "1", NULL, &p->sinks, &p->progress};
     aside_open(&p->aside);
     return p;
 }
@@ -332,7 +332,7 @@ static void test_files(void **state)
     assert_int_equal(task_in(p, p->file), 3);
     assert_string_equal(p->error, "");
     assert_int_equal(p->aside.n_files, 3);
-    assert_false(checkpoint_newest(p->directory, p->file, sizeof p->file, NULL, NULL));
+    assert_false(checkpoint_newest(p->directory, NULL, p->file, sizeof p->file, NULL, NULL));
     free(theta);
     place_close(p);
 }

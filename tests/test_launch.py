@@ -15,7 +15,7 @@ import pytest
 
 import cli
 import fault
-from supervised import RUN, Supervised, checkpoints_of, environment, rounds_of, wait_for
+from supervised import RUN, Supervised, checkpoints_of, environment, first_line, identity_of, rounds_of, wait_for
 
 ROUNDS, EVERY = 800, 25
 LONG = {"rounds = 8": f"rounds = {ROUNDS}", "every = 4": f"every = {EVERY}", "threads = 1": "threads = 1  lease = 1"}
@@ -154,7 +154,12 @@ def test_status_file(args, rc, reason, tmp_path, conf):
     cli.run(*[a.format(conf=conf) for a in args], ranks=3, env={"METALOOP_STATUS": tmp_path / "status"})
     lines = (tmp_path / "status").read_text().split("\n")
     assert lines[0] == f"exit={rc}" and lines[1].startswith("reason=") and reason in lines[1], lines
-    assert lines[2:] == ["restart=no", "lost=", ""]
+    assert lines[2:4] == ["restart=no", "lost="] and lines[5:] == [""]
+    run_id = lines[4].removeprefix("run=")
+    if rc:
+        assert run_id == ""
+    else:  # the same wherever it stands
+        assert run_id == identity_of(tmp_path / "run") == first_line(tmp_path / "run")["run_id"]
     assert not (tmp_path / "status.new").exists()
 
 
@@ -355,22 +360,28 @@ def pbs(tmp_path):
     script(tools / "qrerun", f"echo qrerun \"$@\" >>'{tmp_path}/calls'; exit 1")
     script(tools / "qsub", f"echo qsub \"$@\" >>'{tmp_path}/calls'")
     (tmp_path / "calls").write_text("")
-    return {**environment(), "PATH": f"{tools}:{os.environ['PATH']}", "PBS_JOBID": "7.here", "PBS_O_WORKDIR": cli.ROOT}
+    return {**environment(), "PATH": f"{tools}:{os.environ['PATH']}", "PBS_JOBID": "7.here", "PBS_O_WORKDIR": str(tmp_path),
+            "METALOOP_HOME": cli.ROOT}
 
 
 def test_pbs_script_requeues(tmp_path, long, pbs):
     """Where users may not qrerun, it submits itself; started again, it goes on and erases nothing."""
     (tmp_path / "job").write_text("    Resource_List.walltime = 00:01:32\n    run_count = 1\n")
     batch = os.path.join(cli.ROOT, "launch", "pbs.sh")
-    words = f"-n 3 train {long} --overwrite --json"
-    endless = {**pbs, "METALOOP_ARGS": f"{words} --set stage.meta.rounds=1000000"}
-    with Supervised(tmp_path, program=batch, env=endless) as run:
+    job = {**pbs, "METALOOP_ARGS": f"-n 3 train {long} --overwrite --json --set stage.meta.rounds=1000000"}
+    with Supervised(tmp_path, program=batch, env=job) as run:
         result = run.result()
     assert result.rc == STOPPED and "saved as" in result.err, result
     calls = (tmp_path / "calls").read_text()
-    assert re.search(r"qrerun 7\.here\nqsub .*depend=afterany:7\.here .*METALOOP_AGAIN=1 .*pbs\.sh", calls), calls
+    assert re.search(r"qrerun 7\.here\nqsub .*depend=afterany:7\.here .*METALOOP_AGAIN=1,METALOOP_JOB=7.here .*pbs\.sh", calls), calls
     reached = rounds_of(tmp_path / "run")
-    again = {**pbs, "METALOOP_ARGS": f"{words} --set stage.meta.rounds={reached + 5}", "METALOOP_AGAIN": "1"}
+    mine = identity_of(tmp_path / "run")
+    os.unlink(long)  # the job has what it was started with
+    again = {**job, "METALOOP_AGAIN": "1", "METALOOP_JOB": "7.here", "PBS_JOBID": "8.here"}
+    (tmp_path / "job").write_text("    run_count = 1\n")
     with Supervised(tmp_path, program=batch, env=again) as run:
+        wait_for(lambda: rounds_of(tmp_path / "run") > reached)
+        run.process.send_signal(signal.SIGTERM)
         result = run.result()
-    assert result.rc == 0 and f"resuming meta at round {reached}" in result.err, result
+    assert result.rc == STOPPED and f"resuming meta at round {reached}" in result.err, result
+    assert identity_of(tmp_path / "run") == mine

@@ -1,62 +1,13 @@
 /* test_rundir.c - whole lines and whole files on a disk that fills up; what a run's directory may hold. */
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include "tests/run_files.h"
 
-#include <cmocka.h>
-
-#include "coordinator/rundir.h"
-#include "core/err.h"
-#include "core/outfile.h"
-
-static char directory[] = "/tmp/test_rundir[1]_XXXXXX";
 static struct rlimit unlimited;
-
-static int setup(void **unused)
-{
-    (void)unused;
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &unlimited);
-    return mkdtemp(directory) ? 0 : -1;
-}
-
-static int teardown(void **unused)
-{
-    (void)unused;
-    return rmdir(directory);
-}
-
-static const char *path_in(const char *name)
-{
-    static char path[300];
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
 
 /* Stands for a full disk: files may not grow beyond n bytes. */
 static void limit(rlim_t n)
 {
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){n < unlimited.rlim_cur ? n : unlimited.rlim_cur,
                                              unlimited.rlim_max});
-}
-
-static void touch(const char *name, const char *text)
-{
-    FILE *f = fopen(path_in(name), "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
 }
 
 /* Every line is a JSON object; the events of this kind, and the sum of their member `events`. */
@@ -85,13 +36,6 @@ static int count_lines(const char *path, const char *kind, json_int_t *events)
     return found;
 }
 
-static void emit(struct rundir *d, int round)
-{
-    struct field fields[] = {INTEGER("round", round), NUMBER("loss", 1.0 / 3), {0}};
-
-    sink_emit(&d->metrics, "round", fields);
-}
-
 static void test_full(void **unused)
 {
     (void)unused;
@@ -101,7 +45,7 @@ static void test_full(void **unused)
     int told = 0;
 
     strcpy(metrics, path_in("metrics.jsonl"));
-    assert_int_equal(rundir_open(&d, directory, RUNDIR_FRESH), 0);
+    assert_int_equal(open_run(&d, RUNDIR_FRESH), 0);
     for (rlim_t n = 1000; n < 1100; n += 7) { /* cut a line at every place, more or less */
         limit(n);
         for (int i = 0; i < 40; i++) {
@@ -125,7 +69,7 @@ static void test_full(void **unused)
     assert_true(count_lines(metrics, "lost", &events) >= 1);
     assert_true((uint64_t)events == lost);
     rundir_close(&d);
-    assert_int_equal(rundir_open(&d, directory, RUNDIR_ERASE), 0);
+    assert_int_equal(open_run(&d, RUNDIR_ERASE), 0);
     rundir_close(&d);
     unlink(metrics);
 }
@@ -158,43 +102,20 @@ static void test_open(void **unused)
 
     strcpy(metrics, path_in("metrics.jsonl"));
     touch("checkpoint-00-000000001.safetensors", "of a run without metrics");
-    assert_int_equal(rundir_open(&d, directory, RUNDIR_FRESH), ERR_CANTCREAT);
+    assert_int_equal(open_run(&d, RUNDIR_FRESH), ERR_CANTCREAT);
+    rundir_close(&d);
     assert_non_null(strstr(err_text(), "holds a run already"));
     touch("manifest.json.tmp-4-0", "");
     touch("checkpoint-00-000000001.safetensors.tmp-77-3", "");
     touch("thesis.tex.tmp-77-3", "");
-    assert_int_equal(rundir_open(&d, directory, RUNDIR_RESUME), 0);
+    assert_int_equal(open_run(&d, RUNDIR_RESUME), 0);
     rundir_close(&d);
     assert_int_not_equal(access(path_in("manifest.json.tmp-4-0"), F_OK), 0);
     assert_int_not_equal(access(path_in("checkpoint-00-000000001.safetensors.tmp-77-3"), F_OK), 0);
     assert_int_equal(unlink(path_in("thesis.tex.tmp-77-3")), 0);
-    assert_int_equal(rundir_open(&d, directory, RUNDIR_ERASE), 0);
+    assert_int_equal(open_run(&d, RUNDIR_ERASE), 0);
     rundir_close(&d);
     assert_int_equal(unlink(metrics), 0);
-}
-
-/* A line that is no JSON is not a reason to cut off what follows. */
-static void test_rewind(void **unused)
-{
-    (void)unused;
-    json_int_t events;
-
-    touch("metrics.jsonl", "{\"kind\":\"round\",\"round\":1,\"stage_index\":0}\n"
-                           "\x01\x02 a bad sector\n"
-                           "{\"kind\":\"round\",\"round\":2,\"stage_index\":0}\n"
-                           "{\"kind\":\"round\",\"round\":3,\"stage_index\":0}\n");
-    assert_int_equal(rundir_rewind(directory, 0, 2), 0);
-    FILE *f = fopen(path_in("metrics.jsonl"), "r+");
-    char line[100];
-    int n = 0;
-
-    while (fgets(line, sizeof line, f))
-        n++;
-    fclose(f);
-    assert_int_equal(n, 3);
-    assert_int_equal(rundir_rewind(directory, 0, 0), 0);
-    assert_int_equal(count_lines(path_in("metrics.jsonl"), "round", &events), 0);
-    unlink(path_in("metrics.jsonl"));
 }
 
 int main(void)
@@ -203,8 +124,9 @@ int main(void)
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_whole_files),
         cmocka_unit_test(test_open),
-        cmocka_unit_test(test_rewind),
     };
 
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &unlimited);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -101,15 +101,17 @@ read_arguments() {
             misuse "'${word%%=*}' is an option of launch/run and belongs before the verb, as in 'launch/run -n 4 $verb ...'"
             ;;
         --set | --run | --data-root | --checkpoint | --episodes | --domain | --stage | --time-limit)
-            i=$((i + 1))
-            word=$word=${args[i]:-}
+            if [ $((i + 1)) -lt ${#args[@]} ]; then
+                i=$((i + 1))
+                word=$word=${args[i]}
+            fi
             ;;
         esac
         case $word in
-        --set=* | --data-root=*) sets+=("$word") ;;
-        --run=*) run_directory=${word#--run=} ;;
-        --*) ;;
-        *) conf=${conf:-$word} ;;
+        --set=*) sets+=("$word") ;;
+        --run=*) run_directory=${word#--run=} && rest+=("$word") ;;
+        --*) rest+=("$word") ;;
+        *) if [ -z "$conf" ]; then conf=$word; else rest+=("$word"); fi ;;
         esac
     done
 }

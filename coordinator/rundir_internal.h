@@ -1,0 +1,15 @@
+/* rundir_internal.h - between the files that look after a run's directory. */
+#ifndef COORDINATOR_RUNDIR_INTERNAL_H
+#define COORDINATOR_RUNDIR_INTERNAL_H
+
+#include "coordinator/rundir.h"
+
+enum { PATH_ROOM = RUNDIR_PATH + 280 };
+
+/* "DIRECTORY/NAME" */
+void rundir_file(const char *directory, const char *name, char path[PATH_ROOM]);
+
+/* Creates the directory and its parents, and opens it as d->fd. ERR_CANTCREAT, ERR_IO. */
+int rundir_open_directory(struct rundir *d);
+
+#endif

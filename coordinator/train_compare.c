@@ -1,0 +1,109 @@
+/* train_compare.c - what a resumed run was told to do, beside what it is told now. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/train_internal.h"
+#include "core/checkpoint.h"
+#include "core/err.h"
+
+static void refuse(struct changes *c, const struct config_change *change, const char *why)
+{
+    size_t used = strlen(c->refused);
+
+    snprintf(c->refused + used, sizeof c->refused - used, "%s%s %.100s -> %.100s%s",
+             used ? ", " : "", change->key, change->before, change->now, why);
+}
+
+static void keep(struct changes *c, const struct config_change *change)
+{
+    if (c->n == c->room) {
+        int room = c->room ? 2 * c->room : 16;
+        struct change *more = realloc(c->each, (size_t)room * sizeof *more);
+
+        if (!more) {
+            c->code = err(ERR_MEMORY, "no memory for a list of changes");
+            return;
+        }
+        c->each = more;
+        c->room = room;
+    }
+    struct change *mine = &c->each[c->n++];
+
+    *mine = (struct change){strdup(change->key), strdup(change->before), strdup(change->now)};
+    if (!mine->key || !mine->before || !mine->now)
+        c->code = err(ERR_MEMORY, "no memory for a list of changes");
+}
+
+static bool is_rounds(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+
+    return dot && strcmp(dot, ".rounds") == 0;
+}
+
+static void judge(void *context, const struct config_change *change)
+{
+    struct changes *c = context;
+    char why[64];
+
+    if (!change->allowed) {
+        refuse(c, change, "");
+    } else if (change->stage >= 0 && change->stage < c->stage) {
+        refuse(c, change, " (that stage is done)");
+    } else if (change->stage == c->stage && is_rounds(change->key) &&
+               strtoull(change->now, NULL, 10) < c->round) {
+        snprintf(why, sizeof why, " (it stands at round %" PRIu64 ")", c->round);
+        refuse(c, change, why);
+    } else {
+        keep(c, change);
+    }
+}
+
+static int compare_with(struct train *t, const char *text)
+{
+    struct config before;
+    int code;
+
+    TRY(config_parse(&before, text, t->from, NULL, 0));
+    code = config_compare(&before, t->setup->config, judge, t->changes);
+    config_release(&before);
+    TRY(code);
+    TRY(t->changes->code);
+    if (*t->changes->refused)
+        return err(ERR_CONFIG,
+                   "'%s' cannot go on with other values: %s; --overwrite starts the run again, "
+                   "--run DIR puts another one elsewhere",
+                   t->from, t->changes->refused);
+    return 0;
+}
+
+int train_compare(struct train *t)
+{
+    char *text;
+    int code;
+
+    t->changes = calloc(1, sizeof *t->changes);
+    if (!t->changes)
+        return err(ERR_MEMORY, "no memory for a list of changes");
+    t->changes->stage = t->origin.stage;
+    t->changes->round = t->origin.round;
+    TRY(checkpoint_configuration(t->from, &text));
+    code = compare_with(t, text);
+    free(text);
+    return code;
+}
+
+void train_changes_free(struct train *t)
+{
+    for (int i = 0; t->changes && i < t->changes->n; i++) {
+        free(t->changes->each[i].key);
+        free(t->changes->each[i].before);
+        free(t->changes->each[i].now);
+    }
+    if (t->changes)
+        free(t->changes->each);
+    free(t->changes);
+    t->changes = NULL;
+}

@@ -1,0 +1,87 @@
+/* run_files.h - a run's directory for tests: a place, who works in it, and how it is taken. */
+#ifndef TESTS_RUN_FILES_H
+#define TESTS_RUN_FILES_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "coordinator/rundir.h"
+#include "core/err.h"
+#include "core/outfile.h"
+
+static char directory[] = "/tmp/test_rundir[1]_XXXXXX";
+
+static struct comm ends[2];
+static struct mate mates[2];
+static struct crew crew = {.comm = ends, .mates = mates};
+
+static inline int setup(void **unused)
+{
+    (void)unused;
+    assert_int_equal(comm_open_local(ends, 2), 0);
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static inline int teardown(void **unused)
+{
+    char command[300];
+
+    (void)unused;
+    comm_close(&ends[1]);
+    comm_close(&ends[0]);
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    return system(command);
+}
+
+static inline const char *path_in(const char *name)
+{
+    static char path[300];
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static inline void touch(const char *name, const char *text)
+{
+    FILE *f = fopen(path_in(name), "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static inline int take(struct rundir *d, enum rundir_mode mode, const char *run_id)
+{
+    const struct rundir_start start = {.mode = mode, .run_id = run_id};
+
+    return rundir_take(d, directory, &start);
+}
+
+static inline int open_run(struct rundir *d, enum rundir_mode mode)
+{
+    TRY(take(d, mode, ""));
+    return rundir_begin(d, "run { }\n", &crew, "1");
+}
+
+static inline void emit(struct rundir *d, int round)
+{
+    struct field fields[] = {INTEGER("round", round), NUMBER("loss", 1.0 / 3), {0}};
+
+    sink_emit(&d->metrics, "round", fields);
+}
+
+#endif
