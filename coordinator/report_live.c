@@ -196,10 +196,8 @@ int report_open(struct train *t)
 {
     const struct metrics_config *c = &t->setup->config->metrics;
     char metrics[1280];
-    struct sink_zmq_options options = {.config = c,
-                                       .run_id = t->rundir.run.id,
-                                       .metrics = metrics,
-                                       .resumed = t->resume};
+    struct sink_zmq_options options = {
+        .config = c, .run_id = t->rundir.run.id, .metrics = metrics, .resumed = t->resume};
     bool busy;
 
     if (!*c->endpoint)

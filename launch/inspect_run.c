@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "coordinator/rundir.h"
 #include "core/checkpoint.h"
 #include "core/checkpoint_files.h"
 #include "core/config.h"
@@ -217,6 +218,7 @@ static void complain(void *context, const char *sentence)
 static int print_checkpoints(const struct run_state *s, int n)
 {
     struct checkpoint_info info;
+    struct run_identity run;
     char path[PATH_ROOM];
     int found;
 
@@ -225,7 +227,10 @@ static int print_checkpoints(const struct run_state *s, int n)
         putchar('\n');
         return 0;
     }
-    TRY(found = checkpoint_newest(s->directory, path, sizeof path, complain, NULL));
+    bool known = rundir_identity(s->directory, &run);
+
+    TRY(found = checkpoint_newest(s->directory, known ? &run : NULL, path, sizeof path, complain,
+                                  NULL));
     if (found) {
         TRY(checkpoint_peek(path, &info));
         printf(", the newest good one '%s' (stage '%s', round %" PRIu64 ")", path, info.stage_name,
