@@ -18,7 +18,7 @@ CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errn
 LDLIBS = $(PKG_LIBS) -lm -pthread
 
 # Of the observer: what tests and fuzz targets call.
-OBSERVE_CORE = observer/event.c observer/line.c observer/decode.c observer/model.c observer/model_event.c \
+OBSERVE_CORE = observer/event.c observer/name.c observer/line.c observer/decode.c observer/model.c observer/model_event.c \
                observer/model_series.c observer/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
 MAINS = launch/metaloop.c launch/session.c
@@ -64,6 +64,8 @@ $(BUILD)/observe/%.o: %.c | $(OBSERVE_PROTO)
 	@mkdir -p $(@D)
 	@echo '  CC $< (observer)'
 	@$(CC) $(OBSERVE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/observe/observer/version.o: $(BUILD)/build_revision.h
 
 $(BUILD)/observe/observer/page.o: $(wildcard observer/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
 

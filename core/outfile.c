@@ -213,6 +213,15 @@ int outfile_open(struct outfile *f, const char *path)
     return code;
 }
 
+char *outfile_target(const char *path)
+{
+    struct outfile f = {.path = path, .fd = -1};
+    int descriptor;
+
+    target_find(&f, &descriptor);
+    return f.target;
+}
+
 bool outfile_replaces(const char *path)
 {
     struct outfile f = {.path = path, .fd = -1};

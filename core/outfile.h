@@ -50,6 +50,9 @@ int outfile_whole(const char *path, const void *bytes, size_t n);
  * name. Everything else is as above. ERR_CANTCREAT, ERR_IO name the path. */
 int outfile_stream(const char *path);
 
+/* Where path leads, through the symbolic links of its last component; owned by the caller, NULL if that cannot be told. */
+char *outfile_target(const char *path);
+
 /* False: what is written there is added to what was written before (a device, a FIFO, a descriptor). */
 bool outfile_replaces(const char *path);
 

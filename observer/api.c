@@ -142,8 +142,12 @@ static json_t *facts_json(const struct run *r)
     return all;
 }
 
-static json_t *run_json(const struct run *r, double now)
+static json_t *run_json(const struct runs *runs, const struct run *r, double now)
 {
+    char key[KEY], label[NAME + KEY];
+
+    run_key(runs, r, key, sizeof key);
+    run_label(runs, r, label, sizeof label);
     json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i}", "name", r->name, "source",
                           r->source, "state", run_state_name(r), "well", r->well, "end", r->end,
                           "digest", r->digest, "checkpoint", r->checkpoint, "stage", r->stage);
@@ -151,6 +155,8 @@ static json_t *run_json(const struct run *r, double now)
         const char *key;
         json_t *value;
     } more[] = {
+        {"run_id", json_string(key)},
+        {"label", json_string(label)},
         {"left", number(run_left(r, now))},
         {"time", number(r->time)},
         {"generation", count(r->generation)},
@@ -178,7 +184,7 @@ json_t *api_runs(const struct runs *runs, double now)
     json_t *all = json_array();
 
     for (int i = 0; i < runs->n; i++)
-        json_array_append_new(all, run_json(&runs->sources[i].run, now));
+        json_array_append_new(all, run_json(runs, &runs->sources[i].run, now));
     return json_pack("{s:o}", "runs", all);
 }
 

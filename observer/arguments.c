@@ -61,7 +61,7 @@ static int print_help(void)
         snprintf(name, sizeof name, "%s %s", o->name, o->value ? o->value : "");
         printf("  %-24s  %s\n", name, o->help);
     }
-    puts("  --help                    this text\n\n"
+    puts("  --help, --version         this text; the version\n\n"
          "Exit codes: 0 done; 1 failed; 64 wrong use; 65 lines or messages were refused; 66 no "
          "input; 73, 74 cannot\n"
          "write; 78 a key file that cannot be used.");
@@ -70,12 +70,13 @@ static int print_help(void)
 
 static int unknown(const char *word)
 {
-    const char *names[OPTIONS + 2], *near;
+    const char *names[OPTIONS + 3], *near;
 
     for (int i = 0; i < OPTIONS; i++)
         names[i] = options[i].name;
     names[OPTIONS] = "--help";
-    names[OPTIONS + 1] = NULL;
+    names[OPTIONS + 1] = "--version";
+    names[OPTIONS + 2] = NULL;
     near = nearest_word(word, names);
     return err(ERR_USAGE, "no option is called '%s'%s%s%s", word, near ? ", did you mean '" : "",
                near ? near : "", near ? "'?" : "; try --help");
@@ -154,6 +155,10 @@ int arguments_read(struct arguments *a, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return print_help();
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("metaloop-observe %s\n", observer_version);
+            return 1;
+        }
         if (argv[i][0] == '-')
             TRY(option_read(a, argc, argv, &i));
         else

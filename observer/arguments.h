@@ -18,4 +18,9 @@ struct arguments { /* all borrowed from argv */
  * printed. */
 int arguments_read(struct arguments *a, int argc, char **argv);
 
+/* Before anything is opened: no two outputs into one file, none over what --replay reads, no run twice. ERR_USAGE. */
+int outputs_check(const struct arguments *a);
+
+extern const char observer_version[];
+
 #endif

@@ -2,6 +2,7 @@
 #include "observer/event.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
@@ -112,18 +113,19 @@ static int utf8_read(const unsigned char *s, uint32_t *code)
 /* Also the marks that turn the direction of a line. */
 static int is_harmless(uint32_t c)
 {
-    return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && !(c >= 0x200b && c <= 0x200f) &&
+    return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && c != 0x61c && !(c >= 0x200b && c <= 0x200f) &&
            !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069) && c != 0xfeff;
 }
 
-void text_clean(char *to, size_t n, const char *from)
+static void clean(char *to, size_t n, const char *from, bool lines)
 {
     const unsigned char *s = (const unsigned char *)from;
     size_t used = 0;
 
     while (*s) {
         uint32_t code;
-        int bytes = utf8_read(s, &code), good = bytes > 0 && is_harmless(code);
+        int bytes = utf8_read(s, &code),
+            good = bytes > 0 && (is_harmless(code) || (lines && code == '\n'));
         size_t add = good ? (size_t)bytes : 1;
 
         if (used + add >= n)
@@ -137,4 +139,71 @@ void text_clean(char *to, size_t n, const char *from)
     }
     if (n > 0)
         to[used] = '\0';
+}
+
+void text_clean(char *to, size_t n, const char *from)
+{
+    clean(to, n, from, false);
+}
+
+static bool has_lines(const struct field *f)
+{
+    return strcmp(f->key, "configuration") == 0;
+}
+
+static bool text_is_clean(const struct field *f)
+{
+    const unsigned char *s = (const unsigned char *)f->text;
+
+    while (*s) {
+        uint32_t code;
+        int bytes = utf8_read(s, &code);
+
+        if (bytes == 0 || !(is_harmless(code) || (code == '\n' && has_lines(f))))
+            return false;
+        s += bytes;
+    }
+    return true;
+}
+
+static bool is_unclean(const struct field *f)
+{
+    return f->type == FIELD_TEXT && f->text && !text_is_clean(f);
+}
+
+/* Owned by the caller; NULL: no memory. */
+static char *field_cleaned(const struct field *f)
+{
+    size_t n = strlen(f->text) + 1;
+    char *copy = malloc(n);
+
+    if (copy)
+        clean(copy, n, f->text, has_lines(f));
+    return copy;
+}
+
+int event_clean(const struct event *e, int (*take)(void *context, const struct event *e),
+                void *context)
+{
+    char *texts[EVENT_FIELDS] = {NULL};
+    struct event *clean = NULL;
+    int code = 0;
+
+    for (int i = 0; i < e->n && code == 0; i++) {
+        if (!is_unclean(&e->fields[i]))
+            continue;
+        if (!clean && (clean = malloc(sizeof *clean)))
+            *clean = *e;
+        texts[i] = field_cleaned(&e->fields[i]);
+        if (clean && texts[i])
+            clean->fields[i].text = texts[i];
+        else
+            code = err(ERR_MEMORY, "no memory for an event");
+    }
+    if (code == 0)
+        code = take(context, clean ? clean : e);
+    for (int i = 0; i < e->n; i++)
+        free(texts[i]);
+    free(clean);
+    return code;
 }

@@ -45,6 +45,11 @@ uint64_t event_count(const struct event *e, const char *key);
 /* A field as a number: NAN for a text or a list. */
 double field_number(const struct field *f);
 
+/* Hands the event on with all texts clean, but for line ends in `configuration`. The entrance: whatever takes events takes
+ * them from here. ERR_MEMORY, and what take returns. */
+int event_clean(const struct event *e, int (*take)(void *context, const struct event *e),
+                void *context);
+
 /* Copies a text that somebody sent: at most n - 1 bytes, whole UTF-8 characters, everything that could move a
  * cursor (control characters, also those beyond ASCII) and what is not UTF-8 as '?'. */
 void text_clean(char *to, size_t n, const char *from);

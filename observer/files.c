@@ -10,45 +10,64 @@
 #include "core/outfile.h"
 #include "observer/view.h"
 
-/* Lines as metrics.jsonl has them; with several runs each begins with "run". */
+struct jsonl {
+    struct sink sink;
+    int fd; /* the sink's */
+};
+
+/* Lines as metrics.jsonl has them; with several runs each begins with "run" and "run_id". */
 static int jsonl_event(struct view *v, const struct source *s, const struct event *e)
 {
-    struct sink *sink = v->state;
-    struct field fields[EVENT_FIELDS + 2] = {TEXT("run", s->run.name)};
-    int at = v->runs->n > 1;
+    struct jsonl *j = v->state;
+    char key[KEY];
+    struct field fields[EVENT_FIELDS + 3] = {TEXT("run", s->run.name), TEXT("run_id", key)};
+    int at = v->runs->n > 1 ? 2 : 0;
 
-    if (strcmp(e->kind, "heartbeat") == 0)
+    if (strcmp(e->kind, "heartbeat") == 0 || v->gone)
         return 0;
+    run_key(v->runs, &s->run, key, sizeof key);
     memcpy(fields + at, e->fields, (size_t)(e->n + 1) * sizeof *fields);
-    sink_emit(sink, e->kind, fields);
-    return sink->gap ? err(ERR_IO, "%s", sink->error) : 0;
+    sink_emit(&j->sink, e->kind, fields);
+    v->gone = j->sink.gap && reader_is_gone(j->fd);
+    return j->sink.gap && !v->gone ? err(ERR_IO, "%s", j->sink.error) : 0;
+}
+
+static int jsonl_tick(struct view *v, double now)
+{
+    const struct jsonl *j = v->state;
+
+    (void)now;
+    v->gone |= reader_is_gone(j->fd);
+    return 0;
 }
 
 static int jsonl_close(struct view *v)
 {
-    sink_close(v->state);
-    free(v->state);
+    struct jsonl *j = v->state;
+
+    sink_close(&j->sink);
+    free(j);
     return 0;
 }
 
-static const struct view_ops jsonl = {.name = "jsonl", .event = jsonl_event, .close = jsonl_close};
+static const struct view_ops jsonl = {
+    .name = "jsonl", .event = jsonl_event, .tick = jsonl_tick, .close = jsonl_close};
 
 int view_jsonl(struct view *v, const char *path)
 {
-    struct sink *sink = calloc(1, sizeof *sink);
-    int fd = outfile_stream(path), code;
+    struct jsonl *j = calloc(1, sizeof *j);
+    int code;
 
-    if (!sink && fd >= 0) {
-        close(fd);
+    if (!j)
         return err(ERR_MEMORY, "no memory to write '%s'", path);
-    }
-    code = fd < 0 ? fd : sink_jsonl_of(sink, fd, path);
+    j->fd = outfile_stream(path);
+    code = j->fd < 0 ? j->fd : sink_jsonl_of(&j->sink, j->fd, path);
     if (code < 0) {
-        free(sink);
+        free(j);
         return code;
     }
     v->ops = &jsonl;
-    v->state = sink;
+    v->state = j;
     return 0;
 }
 
@@ -57,16 +76,19 @@ struct csv {
     char path[];
 };
 
-static void csv_text(FILE *f, const char *text)
+/* As RFC 4180 has it; a text that a spreadsheet would take for a formula has a ' in front. */
+static void csv_text(FILE *f, const char *text, char end)
 {
+    const char *guard = *text && strchr("=+-@", *text) ? "'" : "";
+
     if (!strpbrk(text, ",\"\r\n")) {
-        fprintf(f, "%s,", text);
+        fprintf(f, "%s%s%c", guard, text, end);
         return;
     }
-    fputc('"', f);
+    fprintf(f, "\"%s", guard);
     for (; *text; text++)
         fprintf(f, *text == '"' ? "\"\"" : "%c", *text);
-    fputs("\",", f);
+    fprintf(f, "\"%c", end);
 }
 
 /* The stage by name, where the event tells its index only. */
@@ -79,43 +101,50 @@ static const char *stage_name(const struct source *s, const struct event *e)
     return i >= 0 && i < s->run.n_stages ? s->run.stages[i].name : "";
 }
 
-static int csv_check(const struct csv *c)
+static int csv_check(struct view *v)
 {
-    return ferror(c->file) ? err(ERR_IO, "cannot write '%s'", c->path) : 0;
+    const struct csv *c = v->state;
+
+    v->gone |= reader_is_gone(fileno(c->file));
+    return ferror(c->file) && !v->gone ? err(ERR_IO, "cannot write '%s'", c->path) : 0;
 }
 
-static void csv_row(FILE *f, const struct source *s, const struct event *e, const struct value *v)
+static void csv_row(const struct view *v, const struct source *s, const struct event *e,
+                    const struct value *one)
 {
+    const struct csv *c = v->state;
+    FILE *f = c->file;
     const char *data = event_text(e, "data");
-    int64_t step = v->step >= 0 ? v->step : event_integer(e, "step", -1);
+    int64_t step = one->step >= 0 ? one->step : event_integer(e, "step", -1);
+    char key[KEY];
 
-    csv_text(f, s->run.name);
-    csv_text(f, e->kind);
-    csv_text(f, stage_name(s, e));
+    csv_text(f, s->run.name, ',');
+    csv_text(f, e->kind, ',');
+    csv_text(f, stage_name(s, e), ',');
     if (event_find(e, "round"))
         fprintf(f, "%lld", (long long)event_integer(e, "round", 0));
     fputc(',', f);
-    csv_text(f, *data ? data : event_text(e, "target"));
-    if (v->step >= 0 || event_find(e, "step"))
+    csv_text(f, *data ? data : event_text(e, "target"), ',');
+    if (one->step >= 0 || event_find(e, "step"))
         fprintf(f, "%lld", (long long)step);
     fputc(',', f);
-    csv_text(f, v->field->key);
-    if (v->field->type == FIELD_INTEGER)
-        fprintf(f, "%lld\n", (long long)v->field->integer);
+    csv_text(f, one->field->key, ',');
+    if (one->field->type == FIELD_INTEGER)
+        fprintf(f, "%lld,", (long long)one->field->integer);
     else
-        fprintf(f, "%.9g\n", v->number);
+        fprintf(f, "%.9g,", one->number);
+    run_key(v->runs, &s->run, key, sizeof key);
+    csv_text(f, key, '\n');
 }
 
 /* A row per number. */
 static int csv_event(struct view *v, const struct source *s, const struct event *e)
 {
-    const struct csv *c = v->state;
-
-    if (strcmp(e->kind, "heartbeat") == 0)
+    if (strcmp(e->kind, "heartbeat") == 0 || v->gone)
         return 0;
     for (struct value one = {0}; event_next(e, &one);)
-        csv_row(c->file, s, e, &one);
-    return csv_check(c);
+        csv_row(v, s, e, &one);
+    return ferror(((const struct csv *)v->state)->file) ? csv_check(v) : 0;
 }
 
 static int csv_tick(struct view *v, double now)
@@ -124,15 +153,16 @@ static int csv_tick(struct view *v, double now)
 
     (void)now;
     fflush(c->file);
-    return csv_check(c);
+    return csv_check(v);
 }
 
 static int csv_close(struct view *v)
 {
     struct csv *c = v->state;
-    int code =
-        fflush(c->file) != 0 ? err(ERR_IO, "cannot write '%s': %s", c->path, strerror(errno)) : 0;
+    int code = 0;
 
+    if (fflush(c->file) != 0 && !v->gone && !reader_is_gone(fileno(c->file)))
+        code = err(ERR_IO, "cannot write '%s': %s", c->path, strerror(errno));
     fclose(c->file);
     free(c);
     return code;
@@ -158,7 +188,7 @@ int view_csv(struct view *v, const char *path)
         free(c);
         return code;
     }
-    fputs("run,kind,stage,round,of,step,name,value\n", c->file);
+    fputs("run,kind,stage,round,of,step,name,value,run_id\n", c->file);
     v->ops = &csv;
     v->state = c;
     return 0;

@@ -1,13 +1,17 @@
 /* lines.c - what happens, a line each, for a log or a pipe. */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/err.h"
 #include "observer/view.h"
 
+enum { BACKLOG = 1 << 20, PIECE = 4096, PIECE_TERMINAL = 256 };
 enum { PARTS = 20 }; /* of a stage: a line of progress at each, however fast it goes */
 
 struct seen { /* of a run */
@@ -18,9 +22,20 @@ struct seen { /* of a run */
 };
 
 struct lines {
+    FILE *
+        out; /* owned: into text, until standard output takes it; a slow reader holds up nothing else */
+    char *text;
+    size_t n, at;
     double every, now;
     struct seen *seen; /* owned, one per run */
 };
+
+bool reader_is_gone(int fd)
+{
+    struct pollfd one = {.fd = fd};
+
+    return poll(&one, 1, 0) == 1 && one.revents & (POLLERR | POLLHUP | POLLNVAL);
+}
 
 void text_duration(char *text, size_t n, double seconds)
 {
@@ -42,11 +57,19 @@ double stage_done(const struct run *r)
     return done > 1 ? 1 : done;
 }
 
-/* The run's name, where there are several. */
+static FILE *out(const struct view *v)
+{
+    return ((const struct lines *)v->state)->out;
+}
+
+/* The run, if there are several. */
 static void prefix(const struct view *v, const struct run *r)
 {
+    char label[NAME + KEY];
+
+    run_label(v->runs, r, label, sizeof label);
     if (v->runs->n > 1)
-        printf("[%s] ", r->name);
+        fprintf(out(v), "[%s] ", label);
 }
 
 static void say_notes(const struct view *v, const struct run *r, struct seen *seen)
@@ -58,7 +81,7 @@ static void say_notes(const struct view *v, const struct run *r, struct seen *se
         const struct note *n = &r->notes[i % NOTES_MAX];
 
         prefix(v, r);
-        printf("%s%s\n", levels[n->level], n->text);
+        fprintf(out(v), "%s%s\n", levels[n->level], n->text);
     }
     seen->notes = r->n_notes;
 }
@@ -68,17 +91,18 @@ static void say_stage(const struct view *v, const struct run *r, const struct ev
     const struct stage_seen *s = &r->stages[r->stage];
 
     prefix(v, r);
-    printf("stage '%s' (%s): rounds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " parameters, %" PRId64
-           " ranks\n",
-           s->name, s->method, s->from, s->rounds, s->parameters, event_integer(e, "ranks", 0));
+    fprintf(out(v),
+            "stage '%s' (%s): rounds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " parameters, %" PRId64
+            " ranks\n",
+            s->name, s->method, s->from, s->rounds, s->parameters, event_integer(e, "ranks", 0));
 }
 
-static void say_figure(const char *name, double value, double scale, const char *format)
+static void say_figure(FILE *f, const char *name, double value, double scale, const char *format)
 {
     if (!isfinite(value))
         return;
-    printf("  %s ", name);
-    printf(format, value * scale);
+    fprintf(f, "  %s ", name);
+    fprintf(f, format, value * scale);
 }
 
 static void say_progress(const struct view *v, const struct run *r, double now)
@@ -87,17 +111,19 @@ static void say_progress(const struct view *v, const struct run *r, double now)
     char left[32];
 
     prefix(v, r);
-    printf("%s  round %" PRIu64 "/%" PRIu64, s->name, s->round, s->rounds);
-    say_figure("loss", series_last(model_series(r, r->stage, "round", "", -1, "loss")), 1, "%.4f");
-    say_figure("accuracy", series_last(model_series(r, r->stage, "round", "", -1, "accuracy")), 100,
-               "%.1f %%");
-    say_figure("speed", series_last(model_series(r, r->stage, "round", "", -1, "tasks_per_second")),
-               1, "%.0f tasks/s");
+    fprintf(out(v), "%s  round %" PRIu64 "/%" PRIu64, s->name, s->round, s->rounds);
+    say_figure(out(v), "loss", series_last(model_series(r, r->stage, "round", "", -1, "loss")), 1,
+               "%.4f");
+    say_figure(out(v), "accuracy",
+               series_last(model_series(r, r->stage, "round", "", -1, "accuracy")), 100, "%.1f %%");
+    say_figure(out(v), "speed",
+               series_last(model_series(r, r->stage, "round", "", -1, "tasks_per_second")), 1,
+               "%.0f tasks/s");
     if (isfinite(run_left(r, now))) {
         text_duration(left, sizeof left, run_left(r, now));
-        printf("  %s left", left);
+        fprintf(out(v), "  %s left", left);
     }
-    putchar('\n');
+    fputc('\n', out(v));
 }
 
 static void say_evaluation(const struct view *v, const struct run *r, const struct event *e)
@@ -107,19 +133,19 @@ static void say_evaluation(const struct view *v, const struct run *r, const stru
 
     text_clean(data, sizeof data, event_text(e, "data"));
     prefix(v, r);
-    printf("evaluation  round %" PRIu64 "  data '%s'  step %" PRId64, event_count(e, "round"), data,
-           event_integer(e, "step", 0));
+    fprintf(out(v), "evaluation  round %" PRIu64 "  data '%s'  step %" PRId64,
+            event_count(e, "round"), data, event_integer(e, "step", 0));
     if (isfinite(accuracy))
-        printf("  accuracy %.2f +- %.2f %%", 100 * accuracy,
-               100 * event_number(e, "accuracy_ci95", NAN));
-    printf("  loss %.4f +- %.4f\n", event_number(e, "loss", NAN),
-           event_number(e, "loss_ci95", NAN));
+        fprintf(out(v), "  accuracy %.2f +- %.2f %%", 100 * accuracy,
+                100 * event_number(e, "accuracy_ci95", NAN));
+    fprintf(out(v), "  loss %.4f +- %.4f\n", event_number(e, "loss", NAN),
+            event_number(e, "loss_ci95", NAN));
 }
 
 static void say_end(const struct view *v, const struct run *r)
 {
     prefix(v, r);
-    printf("ended: %s%s%s\n", r->end, *r->digest ? "  digest " : "", r->digest);
+    fprintf(out(v), "ended: %s%s%s\n", r->end, *r->digest ? "  digest " : "", r->digest);
 }
 
 static void round_seen(const struct view *v, const struct run *r, struct seen *seen)
@@ -163,6 +189,40 @@ static int lines_event(struct view *v, const struct source *s, const struct even
     return 0;
 }
 
+static bool is_writable(int milliseconds)
+{
+    struct pollfd one = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    return poll(&one, 1, milliseconds) == 1;
+}
+
+/* Writes what standard output takes now; waits only while more than `least` bytes are left. Pieces that fit do not block. */
+static int pending_write(struct view *v, size_t least)
+{
+    struct lines *l = v->state;
+    size_t piece = isatty(STDOUT_FILENO) ? PIECE_TERMINAL : PIECE;
+
+    v->gone |= reader_is_gone(STDOUT_FILENO);
+    fflush(l->out);
+    while (l->at < l->n && !v->gone) {
+        size_t left = l->n - l->at;
+
+        if (!is_writable(left > least ? v->runs->stopped ? 1000 : -1 : 0))
+            return 0;
+        ssize_t done = write(STDOUT_FILENO, l->text + l->at, left < piece ? left : piece);
+
+        if (done < 0 && (errno == EPIPE || errno == EIO))
+            v->gone = true;
+        else if (done < 0 && errno != EINTR && errno != EAGAIN)
+            return err(ERR_IO, "cannot write to standard output: %s", strerror(errno));
+        l->at += done > 0 ? (size_t)done : 0;
+    }
+    rewind(l->out);
+    fflush(l->out);
+    l->at = 0;
+    return 0;
+}
+
 static int lines_tick(struct view *v, double now)
 {
     struct lines *l = v->state;
@@ -179,22 +239,23 @@ static int lines_tick(struct view *v, double now)
             if (r->stage >= 0)
                 say_progress(v, r, r->time);
             prefix(v, r);
-            puts("the file ends here: the run has not ended, or was killed");
+            fputs("the file ends here: the run has not ended, or was killed\n", out(v));
         }
         l->seen[i].state = r->state;
     }
-    fflush(stdout);
-    return 0;
+    return pending_write(v, BACKLOG);
 }
 
 static int lines_close(struct view *v)
 {
     struct lines *l = v->state;
+    int code = pending_write(v, 0);
 
+    fclose(l->out);
+    free(l->text);
     free(l->seen);
     free(l);
-    return fflush(stdout) != 0 || ferror(stdout) ? err(ERR_IO, "cannot write to standard output")
-                                                 : 0;
+    return code;
 }
 
 static const struct view_ops lines = {
@@ -206,7 +267,11 @@ int view_lines(struct view *v, double every)
 
     if (l)
         l->seen = calloc((size_t)v->runs->n, sizeof *l->seen);
-    if (!l || !l->seen) {
+    if (l && l->seen)
+        l->out = open_memstream(&l->text, &l->n);
+    if (!l || !l->out) {
+        if (l)
+            free(l->seen);
         free(l);
         return err(ERR_MEMORY, "no memory for lines");
     }

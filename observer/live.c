@@ -42,13 +42,18 @@ static void refuse(struct source *s, const char *why)
 
 /* ---- handing on ---- */
 
-static int event_take(void *context, const struct event *e)
+static int event_clean_take(void *context, const struct event *e)
 {
     struct source *s = context;
     struct live *l = s->state;
 
     TRY(model_event(&s->run, e));
     return marks_pass(&l->marks, e, l->history) ? l->to->event(l->to->context, s, e) : 0;
+}
+
+static int event_take(void *context, const struct event *e)
+{
+    return event_clean(e, event_clean_take, context);
 }
 
 /* An event that cannot be read is refused and does not end the rest; what a view cannot do ends us. */
@@ -165,6 +170,7 @@ static void begin_again(struct source *s, const struct header *h)
     if (s->run.events > 0)
         model_restart(&s->run);
     snprintf(l->run_id, sizeof l->run_id, "%s", h->run_id);
+    model_identity(&s->run, h->run_id);
     s->run.state = RUN_LIVE;
     l->fresh = false;
 }

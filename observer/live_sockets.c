@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/err.h"
 #include "observer/live_internal.h"
@@ -28,14 +29,35 @@ static int fail_endpoint(const char *endpoint, const char *why)
                endpoint, why);
 }
 
-/* "tcp://host:5555" has its history at the next port; "A,B" has it at B. */
-static int endpoint_split(struct sockets *s, const char *text)
+/* What was perhaps meant. HOST:PORT means tcp://HOST:PORT. */
+static int endpoint_complete(const char *text, char *full, size_t n)
 {
-    const char *comma = strchr(text, ','), *colon;
-    size_t n = comma ? (size_t)(comma - text) : strlen(text);
-    char *end;
+    struct stat st;
+
+    if (strstr(text, "://")) {
+        snprintf(full, n, "%s", text);
+        return 0;
+    }
+    if (stat(text, &st) == 0)
+        return err(ERR_USAGE, "'%s' is no endpoint; a run directory is shown by --replay %s", text,
+                   text);
+    snprintf(full, n, "tcp://%s", text);
+    return strchr(text, ':') ? 0 : fail_endpoint(text, "no port");
+}
+
+/* "tcp://host:5555" has its history at the next port; "A,B" has it at B. */
+static int endpoint_split(struct sockets *s, const char *given)
+{
+    char text[2 * PLACE], *comma, *end;
+    const char *colon;
+    size_t n;
     long port;
 
+    if (strlen(given) >= sizeof text - 8)
+        return fail_endpoint("...", "too long");
+    TRY(endpoint_complete(given, text, sizeof text));
+    comma = strchr(text, ',');
+    n = comma ? (size_t)(comma - text) : strlen(text);
     if (n >= PLACE - 8 || (comma && strlen(comma) >= PLACE))
         return fail_endpoint(text, "too long");
     snprintf(s->endpoint, PLACE, "%.*s", (int)n, text);

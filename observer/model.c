@@ -26,6 +26,27 @@ int model_init(struct run *r, const char *source)
     return err(ERR_MEMORY, "no memory for what is seen of '%s'", source);
 }
 
+/* FNV-1a, 64 bits. */
+static uint64_t digest(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3;
+    return h;
+}
+
+void model_identity(struct run *r, const char *id)
+{
+    static const char good[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    size_t n = strlen(id);
+
+    if (n > 0 && n <= 40 && strspn(id, good) == n)
+        strcpy(r->id, id);
+    else if (n > 0)
+        snprintf(r->id, sizeof r->id, "%016" PRIx64, digest(id));
+}
+
 void model_release(struct run *r)
 {
     for (int i = 0; i < r->n_series; i++)

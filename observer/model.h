@@ -84,7 +84,8 @@ struct fact { /* of the run: host, program, ... */
 enum run_state { RUN_WAITING, RUN_LIVE, RUN_SILENT, RUN_ENDED, RUN_WHOLE };
 
 struct run {
-    char name[NAME], source[256];
+    char id[NAME], name[NAME],
+        source[256];      /* id: letters, digits, - and _; "" before it is known */
     enum run_state state; /* WHOLE: all of a file without an end was read */
     char end[SENTENCE], digest[NAME], checkpoint[SENTENCE];
     bool well; /* it ended as it should */
@@ -113,6 +114,9 @@ void model_release(struct run *r);
 
 /* Forgets all but the source and the name; what comes next has larger serials and another generation. */
 void model_restart(struct run *r);
+
+/* Sets the id. A text that is no word of at most 40 letters, digits, - and _ is replaced by a digest of it. */
+void model_identity(struct run *r, const char *id);
 
 /* Takes an event. What makes no sense is counted in refused and changes nothing else. ERR_MEMORY. */
 int model_event(struct run *r, const struct event *e);

@@ -284,6 +284,7 @@ static int take_run(struct run *r, const struct event *e)
 
     if (*event_text(e, "name"))
         text_clean(r->name, sizeof r->name, event_text(e, "name"));
+    model_identity(r, event_text(e, "run_id"));
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         model_fact(r, facts[i], event_text(e, facts[i]));
     for (const char *const *key = (const char *const[]){"seed", "ranks", NULL}; *key; key++) {

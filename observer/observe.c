@@ -1,5 +1,6 @@
 /* observe.c - metaloop-observe: sources in, views out, one loop, one exit status. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,9 +84,11 @@ static int opened(struct observe *o, int code)
 static int screen_open(struct observe *o)
 {
     const struct arguments *a = &o->arguments;
+    const char *kind = getenv("TERM");
+    bool plain = a->lines || !kind || !*kind || strcmp(kind, "dumb") == 0; /* no cursor to move */
     bool other = a->http || a->tensorboard || a->jsonl || a->csv || a->png;
 
-    if (a->lines || (!other && !(isatty(STDOUT_FILENO) && isatty(STDIN_FILENO))))
+    if (a->lines || (!other && (plain || !(isatty(STDOUT_FILENO) && isatty(STDIN_FILENO)))))
         return opened(o, view_lines(view_next(o), a->every));
     if (other)
         return 0;
@@ -149,7 +152,7 @@ static int views_tick(struct observe *o)
         int code = o->views[i].ops->tick ? o->views[i].ops->tick(&o->views[i], now) : 0;
 
         TRY(code);
-        leave |= code;
+        leave |= code | o->views[i].gone;
     }
     return leave;
 }
@@ -198,6 +201,7 @@ static int finish(struct observe *o, int code)
 {
     uint64_t refused = 0;
 
+    o->runs.stopped = stopped;
     for (int i = 0; i < o->n_views; i++)
         keep(&code, o->views[i].ops->close(&o->views[i]));
     for (int i = 0; i < o->runs.n; i++) {
@@ -211,23 +215,43 @@ static int finish(struct observe *o, int code)
 
 static int observe(struct observe *o)
 {
+    TRY(outputs_check(&o->arguments));
     TRY(sources_open(o));
     TRY(views_open(o));
     return loop(o);
 }
 
+/* What is opened must not take the place of a standard stream that is closed. */
+static void streams_hold(void)
+{
+    for (int fd = open("/dev/null", O_RDWR); fd >= 0; fd = open("/dev/null", O_RDWR))
+        if (fd > STDERR_FILENO) {
+            close(fd);
+            return;
+        }
+}
+
+static void signals_take(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN}, before;
+
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, NULL, &before);
+    if (before.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct observe *o = calloc(1, sizeof *o);
-    struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
     int code = 0, parsed;
 
     if (!o)
         return 1;
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGHUP, &stop, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
+    streams_hold();
+    signals_take();
     parsed = arguments_read(&o->arguments, argc, argv);
     keep(&code, parsed);
     if (parsed == 0) {

@@ -31,10 +31,14 @@ static void family(FILE *f, const char *name, const char *type, const char *help
     fprintf(f, "# TYPE %s %s\n# HELP %s %s\n", name, type, name, help);
 }
 
-/* Two runs of one name differ in where they are seen. */
-static void run_labels(FILE *f, const struct run *r, const char *end)
+/* Two runs of one name differ in their id. */
+static void run_labels(FILE *f, const struct runs *runs, const struct run *r, const char *end)
 {
+    char key[KEY];
+
+    run_key(runs, r, key, sizeof key);
     label(f, "run", r->name, ",");
+    label(f, "run_id", key, ",");
     label(f, "source", r->source, end);
 }
 
@@ -100,7 +104,7 @@ static void runs_write(FILE *f, const struct runs *runs)
         family(f, of_run[k].name, of_run[k].type, of_run[k].help);
         for (int i = 0; i < runs->n; i++) {
             fprintf(f, "%s%s{", of_run[k].name, of_run[k].suffix);
-            run_labels(f, &runs->sources[i].run, "}");
+            run_labels(f, runs, &runs->sources[i].run, "}");
             value_write(f, of_run[k].value(&runs->sources[i].run));
         }
     }
@@ -133,7 +137,7 @@ static void workers_write(FILE *f, const struct runs *runs)
                     continue;
                 fprintf(f, "%s{rank=\"%" PRId64 "\",", name, w->rank);
                 label(f, "host", w->host, ",");
-                run_labels(f, &runs->sources[i].run, "}");
+                run_labels(f, runs, &runs->sources[i].run, "}");
                 value_write(f, worker_figure(w, k));
             }
     }
@@ -152,13 +156,14 @@ static bool series_family(const struct series *s, char *name, size_t n)
     return true;
 }
 
-static void series_write(FILE *f, const struct run *r, const struct series *s, const char *name)
+static void series_write(FILE *f, const struct runs *runs, const struct run *r,
+                         const struct series *s, const char *name)
 {
     const struct point *last = &s->points[s->n - 1];
 
     for (int spread = 0; spread <= isfinite(last->spread); spread++) {
         fprintf(f, "%s{", name);
-        run_labels(f, r, ",");
+        run_labels(f, runs, r, ",");
         label(f, "stage", r->stages[s->stage].name, "");
         if (*s->of)
             label(f, ",of", s->of, "");
@@ -194,7 +199,7 @@ static void family_write(FILE *f, const struct runs *runs, const char *name)
             const struct series *s = runs->sources[i].run.series[k];
 
             if (s->n > 0 && series_family(s, other, sizeof other) && strcmp(other, name) == 0)
-                series_write(f, &runs->sources[i].run, s, name);
+                series_write(f, runs, &runs->sources[i].run, s, name);
         }
 }
 

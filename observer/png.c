@@ -228,13 +228,14 @@ static double stage_draw(cairo_t *c, const struct run *r, int stage, double y)
     return y + (n + IN_ROW - 1) / IN_ROW * CELL_H;
 }
 
-static double run_draw(cairo_t *c, const struct run *r, double y)
+static double run_draw(cairo_t *c, const struct runs *runs, const struct run *r, double y)
 {
-    char text[2 * SENTENCE];
+    char text[2 * SENTENCE], label[NAME + KEY];
     double x;
 
     grey_set(c, 0.05);
-    x = MARGIN + text_draw(c, MARGIN, y + 34, 0, 20, r->name);
+    run_label(runs, r, label, sizeof label);
+    x = MARGIN + text_draw(c, MARGIN, y + 34, 0, 20, label);
     snprintf(text, sizeof text, "%s%s%s%s%s", run_state_name(r), *r->end ? ": " : "", r->end,
              *r->digest ? "   digest " : "", r->digest);
     grey_set(c, 0.4);
@@ -270,7 +271,7 @@ static cairo_surface_t *picture_draw(const struct runs *runs)
     cairo_paint(c);
     cairo_select_font_face(c, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
     for (int k = 0; k < runs->n; k++)
-        y = run_draw(c, &runs->sources[k].run, y);
+        y = run_draw(c, runs, &runs->sources[k].run, y);
     cairo_destroy(c);
     return surface;
 }

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "core/err.h"
 #include "observer/line.h"
+#include "observer/name.h"
 #include "observer/source.h"
 
 enum {
@@ -20,6 +22,23 @@ struct replay {
     uint64_t number;
     char path[1024];
 };
+
+/* What is wrong with a path that is no run directory. */
+static int fail_open(const char *directory, int error)
+{
+    const char *slash = strrchr(directory, '/');
+    struct stat st;
+
+    if (stat(directory, &st) != 0)
+        return err(ERR_NOINPUT, "no run directory '%s': %s", directory, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return err(ERR_NOINPUT,
+                   "'%s' is no directory; --replay takes the run directory, here '%.*s'", directory,
+                   slash ? (int)(slash - directory) : 1, slash ? directory : ".");
+    if (error == ENOENT)
+        return err(ERR_NOINPUT, "'%s' is no run directory: it has no metrics.jsonl", directory);
+    return err(ERR_NOINPUT, "cannot open '%s/metrics.jsonl': %s", directory, strerror(error));
+}
 
 static FILE *open_in(const char *directory, const char *name)
 {
@@ -43,30 +62,15 @@ static char *read_in(const char *directory, const char *name, size_t *n)
     return text;
 }
 
-/* The configuration's run { name = "..." }. */
-static void name_find(struct run *r, const char *text)
-{
-    const char *section = strstr(text, "run {"),
-               *name = section ? strstr(section, "name = \"") : NULL;
-    char word[NAME];
-    size_t n;
-
-    if (!name)
-        return;
-    name += strlen("name = \"");
-    n = strcspn(name, "\"\n");
-    snprintf(word, sizeof word, "%.*s", (int)(n < NAME ? n : NAME - 1), name);
-    text_clean(r->name, sizeof r->name, word);
-}
-
 static void configuration_read(struct run *r, const char *directory)
 {
     size_t n;
-    char *text = read_in(directory, "configuration.conf", &n);
+    char *text = read_in(directory, "configuration.conf", &n), name[4 * NAME];
 
     if (!text)
         return;
-    name_find(r, text);
+    if (name_read(text, name, sizeof name))
+        text_clean(r->name, sizeof r->name, name);
     model_configuration(r, text, n);
     free(text);
 }
@@ -89,14 +93,27 @@ static void workers_read(struct run *r, const json_t *workers)
     }
 }
 
+/* Without an id of its own a run is the directory that it lies in. */
+static void identity_find(struct run *r, const char *directory, const json_t *manifest)
+{
+    const char *id = json_string_value(json_object_get(manifest, "run_id"));
+    char *place = id && *id ? NULL : realpath(directory, NULL);
+
+    model_identity(r, id && *id ? id : place ? place : directory);
+    free(place);
+}
+
 /* What a manifest does not tell, or one that cannot be read, is not shown. */
 static void manifest_read(struct run *r, const char *directory)
 {
     size_t n;
     char *text = read_in(directory, "manifest.json", &n);
     json_t *all = text ? json_loadb(text, n, 0, NULL) : NULL, *value;
-    const char *key;
+    const char *key, *name = json_string_value(json_object_get(all, "name"));
 
+    identity_find(r, directory, all);
+    if (name && *name)
+        text_clean(r->name, sizeof r->name, name);
     json_object_foreach(all, key, value)
     {
         char number[32];
@@ -216,7 +233,7 @@ int source_replay(struct source *s, const char *directory)
     snprintf(p->path, sizeof p->path, "%s/metrics.jsonl", directory);
     p->file = open_in(directory, "metrics.jsonl");
     if (!p->file) {
-        int code = err(ERR_NOINPUT, "cannot open '%s': %s", p->path, strerror(errno));
+        int code = fail_open(directory, errno);
 
         free(p->line);
         free(p);

@@ -11,13 +11,20 @@
 
 enum { LABEL = 8, COLUMNS_MAX = 1024, DOTS_X = 2, DOTS_Y = 4 };
 
+static bool is_coloured(void)
+{
+    const char *no = getenv("NO_COLOR");
+
+    return has_colors() && !(no && *no);
+}
+
 void screen_start(void)
 {
     static const short colours[] = {
         [PAINT_GOOD] = COLOR_GREEN, [PAINT_BAD] = COLOR_RED,        [PAINT_WARN] = COLOR_YELLOW,
         [PAINT_FIRST] = COLOR_CYAN, [PAINT_SECOND] = COLOR_MAGENTA, [PAINT_THIRD] = COLOR_YELLOW};
 
-    if (!has_colors())
+    if (!is_coloured())
         return;
     start_color();
     use_default_colors();
@@ -28,9 +35,9 @@ void screen_start(void)
 
 void screen_paint(enum paint p)
 {
-    attrset(p == PAINT_FAINT                    ? A_DIM
-            : p == PAINT_PLAIN || !has_colors() ? A_NORMAL
-                                                : COLOR_PAIR(p));
+    attrset(p == PAINT_FAINT                     ? A_DIM
+            : p == PAINT_PLAIN || !is_coloured() ? A_NORMAL
+                                                 : COLOR_PAIR(p));
     if (p == PAINT_BAD)
         attron(A_BOLD);
 }

@@ -3,10 +3,22 @@
 
 #include "core/err.h"
 
+struct entrance {
+    struct source *s;
+    const struct listener *to;
+};
+
+static int event_take(void *context, const struct event *e)
+{
+    const struct entrance *at = context;
+
+    TRY(model_event(&at->s->run, e));
+    return at->to->event(at->to->context, at->s, e);
+}
+
 int source_event(struct source *s, const struct event *e, const struct listener *to)
 {
-    TRY(model_event(&s->run, e));
-    return to->event(to->context, s, e);
+    return event_clean(e, event_take, &(struct entrance){s, to});
 }
 
 void source_close(struct source *s)

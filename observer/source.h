@@ -39,7 +39,7 @@ struct source {
     uint64_t refused; /* lines or messages that were not what they should be */
 };
 
-/* To the model, then to the listener. */
+/* To the model, then to the listener, with all texts clean. */
 int source_event(struct source *s, const struct event *e, const struct listener *to);
 
 void source_close(struct source *s);

@@ -16,8 +16,9 @@
 
 enum { DT_STRING = 7, PATH_ROOM = 1200, TAG = 256 };
 
-struct board {  /* of a run */
-    FILE *file; /* owned; NULL before its first event */
+struct board {     /* of a run */
+    FILE *file;    /* owned; NULL before its first event */
+    char key[KEY]; /* of the run that it is of */
     bool configured;
     double started; /* events that do not tell their time are dated in order from here */
 };
@@ -54,7 +55,10 @@ static void safe_name(char *to, size_t n, const char *from)
     size_t i = 0;
 
     for (; from[i] && i < n - 1; i++)
-        to[i] = strchr("/\\:*?\"<>|", from[i]) || (i == 0 && from[i] == '.') ? '_' : from[i];
+        to[i] = (unsigned char)from[i] < ' ' || strchr("/\\:*?\"<>|", from[i]) ||
+                        (i == 0 && from[i] == '.')
+                    ? '_'
+                    : from[i];
     to[i] = '\0';
 }
 
@@ -65,28 +69,45 @@ static int directory_make(const char *path)
     return err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
 }
 
+/* NAME-ID: two runs of one name have a directory each, whatever else is watched and in which order. */
 static int file_open(const struct tensorboard *t, const struct source *s, int index, FILE **file)
 {
-    char path[PATH_ROOM], host[65] = "", name[NAME];
+    const char *key = t->boards[index].key;
+    char path[PATH_ROOM], host[65] = "", name[NAME + KEY], safe[NAME + KEY];
     int n;
 
-    safe_name(name, sizeof name, *s->run.name ? s->run.name : "run");
-    n = snprintf(path, sizeof path, "%s/%s", t->directory, name);
+    snprintf(name, sizeof name, "%s%s%s", *s->run.name ? s->run.name : "run", *key ? "-" : "", key);
+    safe_name(safe, sizeof safe, name);
+    n = snprintf(path, sizeof path, "%s/%s", t->directory, safe);
     TRY(directory_make(path));
     gethostname(host, sizeof host - 1);
     snprintf(path + n, sizeof path - (size_t)n, "/events.out.tfevents.%010ld.%s.%d.%d.metaloop",
              (long)time(NULL), host, (int)getpid(), index);
-    *file = fopen(path, "we");
+    *file = fopen(path, "ae");
     if (!*file)
         return err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
     return 0;
 }
 
-static int board_open(const struct tensorboard *t, const struct source *s, int index)
+static int board_shut(const struct tensorboard *t, struct board *b)
+{
+    FILE *f = b->file;
+
+    *b = (struct board){0};
+    if (f && (fflush(f) != 0) | (fclose(f) != 0))
+        return err(ERR_IO, "cannot write an event file in '%s': %s", t->directory, strerror(errno));
+    return 0;
+}
+
+/* Of the run that the source shows now. */
+static int board_open(const struct tensorboard *t, const struct source *s, int index,
+                      const char *key)
 {
     struct board *b = &t->boards[index];
     Tensorboard__Event e = TENSORBOARD__EVENT__INIT;
 
+    TRY(board_shut(t, b));
+    strcpy(b->key, key);
     TRY(file_open(t, s, index, &b->file));
     b->started = now_seconds();
     e.wall_time = b->started;
@@ -185,8 +206,11 @@ static int board_event(struct view *v, const struct source *s, const struct even
     int index = (int)(s - v->runs->sources);
     struct board *b = &t->boards[index];
 
-    if (!b->file)
-        TRY(board_open(t, s, index));
+    char key[KEY];
+
+    run_key(v->runs, &s->run, key, sizeof key);
+    if (!b->file || strcmp(b->key, key) != 0)
+        TRY(board_open(t, s, index, key));
     if (!b->configured && s->run.configuration)
         TRY(write_configuration(t, b, &s->run));
     if (!event_find(e, "round"))
@@ -221,9 +245,11 @@ static int board_close(struct view *v)
     struct tensorboard *t = v->state;
     int code = board_tick(v, 0);
 
-    for (int i = 0; i < v->runs->n; i++)
-        if (t->boards[i].file)
-            fclose(t->boards[i].file);
+    for (int i = 0; i < v->runs->n; i++) {
+        int shut = board_shut(t, &t->boards[i]);
+
+        code = code < 0 ? code : shut;
+    }
     free(t->boards);
     free(t);
     return code;

@@ -3,9 +3,12 @@
 #include <locale.h>
 #include <math.h>
 #include <ncurses.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,10 +55,12 @@ static void draw_state(const struct run *r)
 
 static void draw_title(const struct view *v, const struct terminal *t, const struct run *r)
 {
+    char label[NAME + KEY];
     int x;
 
     attron(A_BOLD);
-    x = screen_text(0, 0, COLS - 10, "%s", r->name);
+    run_label(v->runs, r, label, sizeof label);
+    x = screen_text(0, 0, COLS - 10, "%s", label);
     screen_paint(PAINT_FAINT);
     if (strcmp(r->name, r->source) != 0)
         x += screen_text(0, x, COLS - 10 - x, "  %s", r->source);
@@ -311,11 +316,35 @@ static int key_take(const struct view *v, struct terminal *t)
     return 0;
 }
 
+/* The terminal is closed, or its input has ended: then every read is told to be ready, and gives nothing. */
+static bool input_is_gone(void)
+{
+    struct pollfd one = {.fd = STDIN_FILENO, .events = POLLIN};
+    int n = 0;
+
+    if (poll(&one, 1, 0) != 1)
+        return false;
+    if (one.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return true;
+    return ioctl(STDIN_FILENO, FIONREAD, &n) == 0 && n == 0;
+}
+
+/* False while the terminal is stopped (Ctrl-S), or too slow. */
+static bool output_is_ready(void)
+{
+    struct pollfd one = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    return poll(&one, 1, 0) == 1;
+}
+
 static int terminal_tick(struct view *v, double now)
 {
     struct terminal *t = v->state;
     int key;
 
+    v->gone = input_is_gone() || reader_is_gone(STDOUT_FILENO);
+    if (v->gone || !output_is_ready())
+        return 0;
     while ((key = key_take(v, t)) >= 0) {
         if (key > 0)
             return 1;
@@ -338,6 +367,7 @@ static int terminal_close(struct view *v)
 {
     struct terminal *t = v->state;
 
+    tcflow(STDOUT_FILENO, TCOON); /* of a stopped terminal the end is not waited for */
     endwin();
     delscreen(t->screen);
     free(t);

@@ -11,7 +11,17 @@ enum { VIEWS_MAX = 8, VIEW_ITEMS = 2 };
 struct runs {               /* all that is observed */
     struct source *sources; /* owned by main */
     int n;
+    bool stopped; /* by a signal: nothing is waited for any more */
 };
+
+enum { KEY = NAME + 12 };
+
+/* The identity of a run as views write it: its id, and -2, -3 ... behind it if an earlier one has the same (a copy of a
+ * run directory). "" while nothing is known of a live run. */
+void run_key(const struct runs *runs, const struct run *r, char *text, size_t n);
+
+/* What people read: the name, with the key behind it if another run has that name. */
+void run_label(const struct runs *runs, const struct run *r, char *text, size_t n);
 
 struct view;
 
@@ -29,6 +39,7 @@ struct view {
     const struct view_ops *ops;
     void *state;             /* owned */
     const struct runs *runs; /* borrowed */
+    bool gone;               /* nobody reads what it writes any more: the program ends, quietly */
     bool stays; /* there is something to look at after the end: the program waits for the user */
 };
 
@@ -46,6 +57,9 @@ struct http_options {
     const char *token;   /* NULL: drawn where one is needed */
 };
 int view_http(struct view *v, const struct http_options *o); /* says its URL on standard error */
+
+/* Whether nobody can read what is written to fd: a pipe without readers, a terminal that was closed. */
+bool reader_is_gone(int fd);
 
 /* Seconds as 1:02:03, "?" where not a number. */
 void text_duration(char *text, size_t n, double seconds);

@@ -3,6 +3,7 @@ import csv
 import glob
 import json
 import os
+import shutil
 import struct
 import subprocess
 
@@ -82,7 +83,7 @@ def test_csv_has_every_number(run, tmp_path):
 
 def test_event_files_are_read_back(run, tmp_path):
     observe("--replay", run, "--tensorboard", tmp_path / "board")
-    files = glob.glob(str(tmp_path / "board" / "watched" / "events.out.tfevents.*"))
+    files = glob.glob(str(tmp_path / "board" / "watched-*" / "events.out.tfevents.*"))
     assert len(files) == 1
     events = tfevents.read(files[0])
     assert events[0].version == b"brain.Event:2" and all(e.version is None for e in events[1:])
@@ -131,10 +132,12 @@ def test_picture(run, tmp_path):
 
 
 def test_several_runs_are_told_apart(run, tmp_path):
-    observe("--replay", run, "--replay", run, "--jsonl", tmp_path / "out.jsonl")
+    shutil.copytree(run, tmp_path / "copy")
+    observe("--replay", run, "--replay", tmp_path / "copy", "--jsonl", tmp_path / "out.jsonl")
     with open(tmp_path / "out.jsonl") as f:
         events = [json.loads(line) for line in f]
-    assert all(list(e)[:2] == ["kind", "run"] and e["run"] == "watched" for e in events)
+    assert all(list(e)[:3] == ["kind", "run", "run_id"] and e["run"] == "watched" for e in events)
+    assert len({e["run_id"] for e in events}) == 2
     assert len(events) == 2 * len(metrics(run))
 
 
@@ -197,7 +200,7 @@ def test_curves_are_bounded(tmp_path):
 def test_wrong_use():
     for args, rc, text in ((["--replya", "x"], 64, "did you mean '--replay'?"), (["--csv"], 64, "needs a value"),
                            (["--lines=1"], 64, "takes no value"), (["--every", "x"], 64, "not a number of seconds"),
-                           (["--key", "k"], 64, "--server-key"), (["--replay", "nowhere"], 66, "nowhere/metrics.jsonl")):
+                           (["--key", "k"], 64, "--server-key"), (["--replay", "nowhere"], 66, "no run directory 'nowhere'")):
         result = cli.run(*args, program=OBSERVE)
         assert result.rc == rc and text in result.err, result
     assert "usage:" in observe("--help").out

@@ -2,6 +2,7 @@
 import json
 import math
 import os
+import shutil
 import socket
 import time
 
@@ -65,7 +66,8 @@ def test_metrics_of_hostile_names_parse(tmp_path):
         f'{{"kind":"stage","stage":"{HOSTILE}","stage_index":0}}\n{{"kind":"round","stage_index":0,"round":1,"loss":2}}\n'
         f'{{"kind":"rank","rank":1,"what":"lost","host":"{HOSTILE}","text":"x"}}\n'
         '{"kind":"round","stage_index":0,"round":2,"run_ended":2,"worker_up":1,"loss":1e308}\n')
-    s = Server("--replay", tmp_path, "--replay", tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    s = Server("--replay", tmp_path, "--replay", tmp_path / "copy")
     s.until(lambda runs: runs[1]["state"] == "no end")
     assert families(s)["metaloop_loss"][0].labels["stage"].startswith('"\\" <script>')
     s.close()

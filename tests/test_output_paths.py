@@ -58,14 +58,17 @@ def test_fifo_is_read_once(run, tmp_path, option):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_standard_output(run, tmp_path, option):
-    """A pipe, and a file that the shell appends to: what was there stays."""
-    command = [OBSERVE, "--replay", str(run), option, "/dev/stdout"]
+    """A pipe, and a file that the shell appends to: what was there stays. Through a twin of /dev/stdout: a program that gets
+    it wrong must not hit the machine's own."""
+    twin = tmp_path / "stdout"
+    twin.symlink_to("/proc/self/fd/1")
+    command = [OBSERVE, "--replay", str(run), option, str(twin)]
     assert subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout.startswith(OPTIONS[option])
     log = tmp_path / "log"
     log.write_bytes(b"head\n")
     with open(log, "ab") as f:
         subprocess.run(command, stdout=f, timeout=60, check=True)
-    assert log.read_bytes().startswith(b"head\n" + OPTIONS[option])
+    assert log.read_bytes().startswith(b"head\n" + OPTIONS[option]) and twin.is_symlink()
 
 
 def test_status_file_of_a_run(tmp_path):

@@ -23,15 +23,16 @@ function stageOf(run) { return pinned !== null && pinned < run.stages.length ? p
 function showHead(run) {
   const state = run.state, kind = { live: "good", ended: "good", failed: "bad", silent: "bad" }[state] || "warn";
   document.body.dataset.state = state;
-  document.title = `${run.name} – metaloop`;
-  $("name").textContent = run.name;
+  document.title = `${run.label} – metaloop`;
+  $("name").textContent = run.label;
   $("state").textContent = state;
   $("state").className = "badge " + kind;
   $("end").hidden = !run.end;
   $("end").textContent = `ended: ${run.end}${run.digest ? "  ·  digest " + run.digest : ""}`;
   $("run").hidden = runs.length < 2;
-  if ($("run").options.length !== runs.length)
-    $("run").replaceChildren(...runs.map((r, i) => new Option(r.name === r.source ? r.name : `${r.name} · ${r.source}`, i)));
+  const names = runs.map(r => r.name === r.source ? r.label : `${r.label} · ${r.source}`), key = JSON.stringify(names);
+  if ($("run").dataset.key !== key) $("run").replaceChildren(...names.map((name, i) => new Option(name, i)));
+  $("run").dataset.key = key;
   $("run").value = shown;
 }
 
@@ -159,7 +160,7 @@ function showNotes(run) {
 }
 
 function showFacts(run) {
-  const facts = [["source", run.source], ...Object.entries(run.facts), ["checkpoint", run.checkpoint], ["digest", run.digest]];
+  const facts = [["source", run.source], ["run id", run.run_id], ...Object.entries(run.facts), ["checkpoint", run.checkpoint], ["digest", run.digest]];
   $("facts").replaceChildren(...facts.filter(f => f[1]).map(([key, value]) => {
     const row = element("tr");
     row.append(element("td", key.replaceAll("_", " ")), element("td", value));
