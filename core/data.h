@@ -50,6 +50,8 @@ struct data_ops {
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
+    /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot. ERR_MEMORY. */
+    int (*reorder)(struct data *d, const uint32_t *order);
     /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */
     int (*survey)(const struct data *d, struct survey *s);
     struct mapped *(*map)(

@@ -25,7 +25,8 @@ struct form {
     bool adapts;  /* to a target, without labels: watched (coordinator/guard.h)                  */
     bool
         keeps_best; /* and ends with what the guard says                                          */
-    bool new_head;  /* the head is not taken from the stage it starts from */
+    bool same_outputs; /* its outputs are compared with the anchor's, class by class */
+    bool new_head;     /* the head is not taken from the stage it starts from */
     /* Appends the networks it needs beside the main one (stage_add), and sets the rates of roles that are not
      * the stage's. Called once the main network is planned. NULL: nothing. ERR_CONFIG. */
     int (*plan)(struct stage *s, const struct setup *setup);

@@ -41,7 +41,7 @@ static int setup_fill(struct setup *s)
     TRY(open_used(s));
     for (int i = 0; i < s->n_stages; i++)
         TRY(stage_open(s, i));
-    return 0;
+    return setup_heads(s);
 }
 
 int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms)

@@ -47,12 +47,17 @@ struct stage {
     struct optim_spec optim;
 };
 
+enum matched { MATCHED_NOT, MATCHED_NAMES, MATCHED_ORDER, MATCHED_NUMBERS };
+
 struct setup {
     const struct config *config; /* borrowed */
     form_find *forms;
     char *root; /* owned: the data root */
     int n_data;
     struct data data[CONFIG_DATA_MAX];
+    enum matched
+        matched[CONFIG_DATA_MAX]; /* how its classes were found to be those of a head's section: */
+    int matched_with[CONFIG_DATA_MAX]; /* that section */
     int n_stages;
     struct stage *stages; /* owned */
 };
@@ -76,6 +81,12 @@ int setup_watch(const struct setup *s, const struct survey *known, int n);
 
 /* Digest of every stage's layout. */
 uint64_t setup_digest(const struct setup *s);
+
+/* ---- heads.c ---- */
+
+/* Matches the classes of all sections that share a head, by name: a section in another order is given the order of the
+ * one that the head is trained on. ERR_DATA, naming stage, sections and class, where names differ. Stages are planned. */
+int setup_heads(struct setup *s);
 
 /* ---- stage.c ---- */
 

@@ -7,6 +7,20 @@
 #include "core/err.h"
 #include "worker/engine.h"
 
+/* How the classes of section i were found to be those of another, whose head it shares. */
+static void print_matched(const struct setup *s, int i)
+{
+    static const char *const how[] = {
+        [MATCHED_NAMES] = "by name",
+        [MATCHED_ORDER] = "by name, and numbered in its order",
+        [MATCHED_NUMBERS] = "by number alone: no names on one side",
+    };
+
+    if (s->matched[i] != MATCHED_NOT)
+        printf("  its classes are those of '%s', %s\n", s->data[s->matched_with[i]].name,
+               how[s->matched[i]]);
+}
+
 static void print_data(const struct setup *s)
 {
     for (int i = 0; i < s->n_data; i++) {
@@ -25,6 +39,7 @@ static void print_data(const struct setup *s)
                d->turned_classes ? ", rotations as classes"
                : d->n_turns > 1  ? ", rotations drawn per class and task"
                                  : "");
+        print_matched(s, i);
     }
 }
 

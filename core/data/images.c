@@ -12,10 +12,11 @@
 #include "core/err.h"
 
 struct images {
-    struct store *store; /* taken */
-    struct names names;  /* owned; n = 0 where the store has names */
-    struct view view;    /* owned */
-    uint32_t *selected;  /* owned; class of the store by class id; NULL: all as they are */
+    struct store *store;  /* taken */
+    struct names names;   /* owned; n = 0 where the store has names */
+    struct choice choice; /* what the view was made from */
+    struct view view;     /* owned */
+    uint32_t *selected;   /* owned; class of the store by class id; NULL: all as they are */
     int margin;
     struct shift shift;
 };
@@ -102,6 +103,7 @@ static int classes_set(struct images *m, struct data *d, const struct data_confi
     d->n_classes = c->first > 0 ? (uint32_t)c->first : d->n_classes;
     choice.selected = m->selected;
     choice.n_classes = d->n_classes;
+    m->choice = choice;
     TRY(view_init(&m->view, m->store, &choice));
     d->n_samples = m->view.n;
     return 0;
@@ -197,6 +199,23 @@ uint32_t images_label_flat(const struct data *d, uint32_t index)
     const struct images *m = d->state;
 
     return view_class(&m->view, m->store->labels[view_image(&m->view, index)]);
+}
+
+int images_reorder(struct data *d, const uint32_t *order)
+{
+    struct images *m = d->state;
+    uint32_t n = d->turned_classes ? d->n_classes / 4 : d->n_classes,
+             *selected = calloc((size_t)n + 1, sizeof *selected);
+
+    if (!selected)
+        return err(ERR_MEMORY, "out of memory for %u classes", n);
+    for (uint32_t i = 0; i < n; i++)
+        selected[i] = m->selected ? m->selected[order[i]] : order[i];
+    free(m->selected);
+    m->selected = selected;
+    m->choice.selected = selected;
+    view_release(&m->view);
+    return view_init(&m->view, m->store, &m->choice);
 }
 
 int images_survey(const struct data *d, struct survey *s)

@@ -111,6 +111,7 @@ const struct data_ops data_npz = {
     .read = images_read,
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
+    .reorder = images_reorder,
     .survey = images_survey,
     .map = images_map,
     .close = images_close,

@@ -58,7 +58,7 @@ static int kd_grad(struct method *m, const struct episode *ep, const real *theta
 const struct method_ops method_kd = {
     .name = "kd",
     .summary = "labels and a teacher's softened outputs (Hinton 2015)",
-    .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = kd_plan},
+    .form = {.draws = DRAW_SOURCE, .anchor = true, .same_outputs = true, .plan = kd_plan},
     .init = kd_init,
     .grad = kd_grad,
 };
