@@ -2,6 +2,8 @@
 #ifndef COORDINATOR_RUNDIR_INTERNAL_H
 #define COORDINATOR_RUNDIR_INTERNAL_H
 
+#include <jansson.h>
+
 #include "coordinator/rundir.h"
 
 enum { PATH_ROOM = RUNDIR_PATH + 280 };
@@ -11,5 +13,8 @@ void rundir_file(const char *directory, const char *name, char path[PATH_ROOM]);
 
 /* Creates the directory and its parents, and opens it as d->fd. ERR_CANTCREAT, ERR_IO. */
 int rundir_open_directory(struct rundir *d);
+
+/* What manifest.json holds, owned by the caller; NULL: it is not there, or no JSON. */
+json_t *rundir_manifest(const char *directory);
 
 #endif

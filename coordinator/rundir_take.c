@@ -55,8 +55,7 @@ int rundir_open_directory(struct rundir *d)
                       : err(outfile_code(errno), "cannot open '%s': %s", d->path, strerror(errno));
 }
 
-/* Owned by the caller; NULL: it is not there, or no file of a JSON object. */
-static json_t *manifest_read(const char *directory)
+json_t *rundir_manifest(const char *directory)
 {
     char path[PATH_ROOM];
     json_t *o = NULL;
@@ -95,7 +94,7 @@ static bool metrics_tell(const char *directory, char id[RUN_ID_ROOM])
 
 bool rundir_identity(const char *directory, struct run_identity *run)
 {
-    json_t *o = manifest_read(directory);
+    json_t *o = rundir_manifest(directory);
     const char *id = json_string_value(json_object_get(o, "run_id"));
     bool any = json_is_object(o);
 

@@ -244,6 +244,8 @@ static int open_directory(void *context)
     t->resume = t->rundir.mode == RUNDIR_RESUME;
     if (t->resume)
         TRY(train_find(t));
+    if (*t->from)
+        TRY(rundir_compare_data(t->directory, &t->crew->sections));
     return rundir_begin(&t->rundir, t->configuration, t->crew, t->version);
 }
 

@@ -1,5 +1,4 @@
 """Whose run is it? One owner of a directory, one identity in all its files, and a restart that runs what was started."""
-import glob
 import json
 import os
 import re
@@ -7,14 +6,14 @@ import shutil
 import signal
 import subprocess
 
+import numpy as np
 import pytest
 
 import cli
-import fault
 import kill
 from supervised import Supervised, checkpoints_of, first_line, identity_of, is_running, rounds_of, wait_for
 
-USAGE, NOINPUT, CANTCREAT, IO, CONFIG = 64, 66, 73, 74, 78
+USAGE, DATA, CANTCREAT, IO, CONFIG = 64, 65, 73, 74, 78
 QUIET = {"checkpoint {{": 'metrics {{ endpoint = "" }}\ncheckpoint {{'}
 ENDLESS = {**QUIET, "rounds = 8": "rounds = 1000000"}
 OTHER = "--set", "stage.meta.rate=0.5"
@@ -294,6 +293,22 @@ def test_stages_that_are_done_stay_as_they_were(change, says, tmp_path):
 def test_resume_and_overwrite_exclude_each_other(conf):
     result = cli.run("train", conf, "--resume", "--overwrite")
     assert result.rc == USAGE and "--overwrite" in result.err, result
+
+
+def test_other_data_under_the_same_name(tmp_path):
+    """The file's bytes have changed, its path has not; mended, the run goes on."""
+    images = np.random.default_rng(1).integers(0, 255, (24, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "y.npy", np.repeat(np.arange(4, dtype=np.uint8), 6))
+    text = cli.SMALL.replace("checkpoint {{", QUIET["checkpoint {{"]).replace(
+        'format = "glyphs"  size = 14', 'format = "npy"  path = "x.npy"  labels = "y.npy"')
+    args = "train", cli.small(tmp_path, text=text.replace("conv4\"  filters = 4", 'mlp"')), "--resume", "--data-root", tmp_path
+    cli.done(*args, "--set", "stage.meta.rounds=4")
+    np.save(tmp_path / "x.npy", images[::-1])
+    result = cli.run(*args)
+    assert result.rc == DATA and "data 'glyphs' is not what the run" in result.err, result
+    np.save(tmp_path / "x.npy", images)
+    assert "resuming meta at round 4" in cli.done(*args).err
 
 
 # ---- names and paths ----

@@ -1,0 +1,48 @@
+/* rundir_data.c - the data that a run began with, beside the data of now. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/rundir_internal.h"
+#include "core/err.h"
+
+/* The digest that the manifest tells of a section; NULL: none. */
+static const char *digest_of(const json_t *manifest, const char *name)
+{
+    const json_t *section;
+    size_t i;
+
+    json_array_foreach(json_object_get(manifest, "data"), i, section)
+    {
+        const char *its = json_string_value(json_object_get(section, "name"));
+
+        if (its && strcmp(its, name) == 0)
+            return json_string_value(json_object_get(section, "digest"));
+    }
+    return NULL;
+}
+
+static int compare(const char *directory, const json_t *manifest, const struct survey *now)
+{
+    const char *before = digest_of(manifest, now->name);
+    char digest[20];
+
+    snprintf(digest, sizeof digest, "%016" PRIx64, survey_digest(now));
+    if (!before || strcmp(before, digest) == 0)
+        return 0;
+    return err(ERR_DATA,
+               "data '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
+               "--overwrite starts the run again, --run DIR puts another one elsewhere",
+               now->name, directory, before, digest);
+}
+
+int rundir_compare_data(const char *directory, const struct sections *now)
+{
+    json_t *manifest = rundir_manifest(directory);
+    int code = 0;
+
+    for (int i = 0; i < now->n && code == 0; i++)
+        code = compare(directory, manifest, &now->each[i]);
+    json_decref(manifest);
+    return code;
+}
