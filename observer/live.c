@@ -17,6 +17,8 @@
 
 enum { VERSION = 1, TOLD = 5 };
 
+#define RECALLED (UINT64_C(1) << 32) /* seq before the first live event of a run that has a past */
+
 struct live {
     struct sockets sockets;
     struct list queue, answer; /* of the stream while joining; of the snapshot */
@@ -276,6 +278,8 @@ static int queue_force(struct source *s)
 
     if (l->queue.n > 0 && l->fresh)
         begin_again(s, &l->queue.items[0].header);
+    if (l->queue.n > 0 && l->queue.items[0].header.seq > RECALLED && l->seq < RECALLED)
+        l->seq = RECALLED; /* what lies below is the past, which was never asked for */
     for (size_t i = 0; i < l->queue.n && code >= 0; i++) {
         struct held *h = &l->queue.items[i];
 

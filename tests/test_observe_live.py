@@ -138,6 +138,18 @@ def test_an_end_behind_a_gap_that_nobody_can_heal(stream, observer):
     assert "1 events are missing here" in observer.text() and "ended: done  digest abcdef" in observer.text()
 
 
+def test_an_end_before_the_past_was_told(stream, observer):
+    """A run with a past begins behind its numbers: what is not heard of it are not billions of events."""
+    stream.mute, stream.seq = True, 2**32
+    observer.until(lambda: os.path.exists(observer.jsonl))
+    time.sleep(1)  # it has subscribed
+    stream.begin()
+    stream.round(7, lose=True)
+    stream.tell("end", digest="abcdef", status=0)
+    assert observer.process.wait(30) == 0
+    assert "1 events are missing here" in observer.text() and observer.text().count("missing") == 1
+
+
 def test_goes_on_with_a_coordinator_that_was_restarted(stream, observer, port):
     stream.begin()
     for n in numbers(1, 10):

@@ -1,5 +1,6 @@
 """The metrics stream, as docs/stream.md has it: live, from the beginning for those who join late, closed to those who may
 not watch, and without any effect on the run."""
+import json
 import os
 import re
 import subprocess
@@ -198,15 +199,25 @@ def test_workers(tmp_path, observers):
     """Their hosts, their states, what they have done; a killed one is lost."""
     more = "} cluster { threads = 1 lease = 2 "
     text = stream.TEXT.replace("cluster {{ threads = 1 }}\n", "")
+    began = time.monotonic()
     with stream.Run(tmp_path, ranks=4, more=more, text=text, env=stream.fault.RECOVERY) as run:
         observer = observers(run.port)
         observer.watch(lambda: observer.complete and observer.of("workers"))
-        assert observer.of("run")[0].ranks == 4 and observer.of("run")[0].hosts[0].ranks == 3
+        what = observer.of("run")[0]
+        with open(os.path.join(run.directory, "manifest.json")) as f:
+            manifest = json.load(f)
+        assert what.ranks == 4 and what.hosts[0].ranks == 3 and what.hosts[0].threads == 3
+        for key in ("version", "cpu", "blas", "host", "transport", "precision"):
+            assert getattr(what, key) == manifest[key], key
+        assert (what.name, what.seed, what.directory) == ("watched", 3, run.directory)
         states = {w.state for w in observer.of("workers")[-1].workers}
         assert states <= {"working", "waiting"}
         observer.watch(lambda: all(w.tasks > 10 and w.computing > 0 for w in observer.of("workers")[-1].workers))
         for w in observer.of("workers")[-1].workers:
+            passed = time.monotonic() - began  # seconds; of all threads together
             assert w.rank in (1, 2, 3) and w.threads == 1 and 1 < w.memory_mib < 2000 and w.host
+            assert 0 < w.computing <= passed * w.threads and 0 <= w.waiting <= passed * w.threads
+            assert w.computing + w.waiting <= passed * w.threads
         observer.watch(lambda: observer.of("round")[-1].gflops > 0)
         assert 0 <= observer.of("round")[-1].idle <= 1
         assert run.send(2, 9)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import pytest
+import zmq
 
 import cli
 import stream
@@ -127,6 +128,23 @@ def test_it_stands_still_at_the_end(tmp_path):
         os.kill(pid, signal.SIGSTOP)
         assert run.stop().rc == 75
         assert not supervised.is_running(pid)
+
+
+def test_a_run_that_stands_still(tmp_path):
+    """It tells nobody that the run lives, until it does again."""
+    context = zmq.Context()
+    with stream.Run(tmp_path) as run:
+        heart = context.socket(zmq.SUB)
+        heart.connect(f"tcp://127.0.0.1:{run.port}")
+        heart.subscribe("heartbeat")
+        assert heart.poll(60000)
+        run.process.send_signal(signal.SIGSTOP)
+        supervised.wait_for(lambda: not heart.poll(3000) or heart.recv_multipart() and False)
+        assert supervised.is_running(run.publisher())
+        run.process.send_signal(signal.SIGCONT)
+        assert heart.poll(60000)
+        assert run.stop().rc == 75
+    context.destroy(linger=0)
 
 
 def test_its_keys_are_gone_for_a_while(tmp_path, observers):
