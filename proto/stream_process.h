@@ -38,7 +38,8 @@ struct stream_process {
     int words; /* socket; -1: none */
 };
 
-/* Starts it; it reports itself with WORD_OPENED. ERR_FAILED: it cannot be started. */
+/* Starts it; it reports itself with WORD_OPENED. The kernel ends it with the thread that calls this, so that has to be one
+ * that lives as long as the run. ERR_FAILED: it cannot be started. */
 int stream_process_start(struct stream_process *p, const struct stream_plan *plan, int ring);
 
 /* Its next word. 1: *w is filled; 0: none within `seconds`; -1: it has none any more. */
