@@ -168,13 +168,25 @@ static const real *block_of(const struct train *t, const real *theta, int b)
     return theta + (size_t)b * t->stage->block.n;
 }
 
-static void keep_block(struct train *t, int b, const real *theta, double score)
+static void keep_block(struct guard *g, size_t n, int b, const real *theta, double score)
 {
-    struct guard *g = &t->guard;
-    size_t n = t->stage->block.n;
-
     memcpy(g->best + (size_t)b * n, theta, n * sizeof(real));
     g->best_score[b] = score;
+}
+
+void guard_note(struct guard *g, size_t n, int b, const real *theta, const struct look *l)
+{
+    if (is_safe(l) && l->score > g->best_score[b])
+        keep_block(g, n, b, theta, l->score);
+}
+
+bool guard_accepts(const struct guard *g, int b, const struct look *last, bool best)
+{
+    double least = g->source_only[b].score;
+
+    if (best)
+        least = fmax(least, g->best_score[b]);
+    return is_safe(last) && last->score >= least;
 }
 
 /* The block at hand with the source encoder in its place. */
@@ -222,7 +234,7 @@ int guard_take(struct train *t)
 static void begin_blocks(struct train *t)
 {
     for (int b = 0; b < t->stage->n_blocks; b++)
-        keep_block(t, b, source_encoder(t, b), -INFINITY);
+        keep_block(&t->guard, t->stage->block.n, b, source_encoder(t, b), -INFINITY);
 }
 
 /* Scores follow from parameters alone, so what a checkpoint kept is scored again. */
@@ -266,8 +278,7 @@ int guard_look(struct train *t)
         struct look l;
 
         TRY(look_at(t, b, theta, &l));
-        if (is_safe(&l) && l.score > t->guard.best_score[b])
-            keep_block(t, b, theta, l.score);
+        guard_note(&t->guard, t->stage->block.n, b, theta, &l);
         report_look(t, b, &l);
         tell_alarms(t, b, &l);
     }
@@ -283,11 +294,10 @@ static int finish_block(struct train *t, int b)
     struct look l;
 
     TRY(look_at(t, b, theta, &l));
-    if (is_safe(&l) && l.score > g->best_score[b])
-        keep_block(t, b, theta, l.score);
+    guard_note(g, t->stage->block.n, b, theta, &l);
     report_look(t, b, &l);
     tell_alarms(t, b, &l);
-    if (is_safe(&l) && l.score >= g->source_only[b].score && (!best || l.score >= g->best_score[b]))
+    if (guard_accepts(g, b, &l, best))
         return 0;
     memcpy(theta, block_of(t, g->best, b), t->stage->block.n * sizeof(real));
     progress_say(t->progress,

@@ -51,6 +51,12 @@ int guard_open(struct train *t);
 /* What a look's sums (enum watch_slot, from `batches` batches) say of an encoder of stage s. */
 void guard_judge(const struct stage *s, const double *w, double batches, struct look *l);
 
+/* Keeps the n parameters of block b if the look at them is safe and better than the best so far. */
+void guard_note(struct guard *g, size_t n, int b, const real *theta, const struct look *l);
+
+/* Whether the stage may end with the encoder that was looked at last; best: only if none before was better. */
+bool guard_accepts(const struct guard *g, int b, const struct look *last, bool best);
+
 int guard_look(struct train *t);   /* now */
 int guard_finish(struct train *t); /* the last look; theta is what the stage ends with */
 void guard_close(struct guard *g);

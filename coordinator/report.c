@@ -168,6 +168,7 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
             NUMBER("loss_ci95", e->loss[k].ci95),
             NUMBER("accuracy", e->has_accuracy ? e->accuracy[k].mean : NAN),
             NUMBER("accuracy_ci95", e->has_accuracy ? e->accuracy[k].ci95 : NAN),
+            INTEGER("transductive", e->transductive),
             {0},
         };
 
@@ -177,18 +178,17 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
 
 static void say_evaluation(struct train *t, const struct evaluation *e, int data)
 {
-    const struct estimate *loss = &e->loss[e->steps], *accuracy = &e->accuracy[e->steps];
-    char figure[64] = "", how[48] = "samples";
+    char loss[64], accuracy[64], figure[96] = "", how[48] = "samples";
 
+    estimate_text(&e->loss[e->steps], 1, 4, loss, sizeof loss);
+    estimate_text(&e->accuracy[e->steps], 100, 2, accuracy, sizeof accuracy);
     if (e->few_shot)
         snprintf(how, sizeof how, "episodes, %d inner steps", e->steps);
     if (e->has_accuracy)
-        snprintf(figure, sizeof figure, "accuracy %.2f +- %.2f %%  ", 100 * accuracy->mean,
-                 100 * accuracy->ci95);
-    progress_say(t->progress,
-                 "%s  round %" PRIu64 "  data '%s'  %sloss %.4f +- %.4f  (%" PRIu64 " %s)",
-                 t->stage->config->name, t->round, t->setup->data[data].name, figure, loss->mean,
-                 loss->ci95, e->episodes, how);
+        snprintf(figure, sizeof figure, "accuracy %s %%  ", accuracy);
+    progress_say(t->progress, "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",
+                 t->stage->config->name, t->round, t->setup->data[data].name, figure, loss,
+                 e->episodes, how);
 }
 
 void report_evaluation(struct train *t, const struct evaluation *e, int data)

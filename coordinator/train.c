@@ -124,7 +124,7 @@ static bool may_recover(const struct train *t)
            t->round < (uint64_t)t->stage->config->rounds;
 }
 
-/* Measures on every data section that the stage is measured on. t->last is the first one's. */
+/* Measures on every data section that the stage is measured on. */
 static int measure(struct train *t)
 {
     TRY(look_at_data(t, true));
@@ -145,8 +145,7 @@ static int measure(struct train *t)
         if (code < 0)
             return code == ERR_NONFINITE ? train_give_up(t, code) : code;
         report_evaluation(t, &e, data);
-        if (t->last.episodes == 0 || i == 0)
-            t->last = e;
+        t->last[i] = e;
     }
     return 0;
 }
@@ -207,6 +206,7 @@ static int run_stage(struct train *t)
     int code;
 
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
+    memset(t->last, 0, sizeof t->last);
     report_start(t);
     progress_begin(t->progress, &(struct glance){.stage = t->stage->config->name,
                                                  .round = t->round,

@@ -52,8 +52,9 @@ struct train {
 
     uint64_t hash; /* results: of the final parameters */
     double loss, accuracy;
-    struct evaluation last; /* the last evaluation, episodes 0: none */
-    char checkpoint[1280];  /* the last one written */
+    /* The last evaluation of each section of the stage's list, in its order; episodes 0: none. */
+    struct evaluation last[CONFIG_DATA_MAX];
+    char checkpoint[1280]; /* the last one written */
 };
 
 /* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, saved; errors of crew_round, saved unless ranks

@@ -33,7 +33,7 @@ static const struct option {
     {"domain", "NAME", TEXT, offsetof(struct options, domain),
      "data section to measure on, instead of evaluate.data"},
     {"stage", "NAME", TEXT, offsetof(struct options, stage),
-     "which stage; the last one where not given"},
+     "which stage; where not given the last one, for `evaluate` the checkpoint's"},
     {"params", "FILE", TEXT, offsetof(struct options, params), "parameters, safetensors"},
     {"anchor", "FILE", TEXT, offsetof(struct options, anchor),
      "parameters of the stage that this one is anchored to, safetensors"},

@@ -2,6 +2,7 @@
 #include "launch/print.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 void print_json(json_t *o)
@@ -12,17 +13,30 @@ void print_json(json_t *o)
     json_decref(o);
 }
 
+/* "+- 0.0123", or "+- -" in the same place where one episode has no interval. */
+static void print_interval(double ci95, int digits, const char *unit)
+{
+    if (isfinite(ci95))
+        printf(" +- %.*f%s", digits, ci95, unit);
+    else
+        printf(" +- -%s", unit);
+}
+
 void print_curve(const char *data, const struct evaluation *e)
 {
-    printf("data '%s': %" PRIu64 " %s%s\n", data, e->episodes, e->few_shot ? "episodes" : "samples",
+    printf("data '%s': %" PRIu64 " %s%s%s\n", data, e->episodes,
+           e->few_shot ? "episodes" : "samples", e->transductive ? ", transductive" : "",
            e->failed ? ", some were not finite:" : "");
     if (e->failed)
         printf("  %" PRIu64 " set aside\n", e->failed);
     printf("  inner steps   loss              %s\n", e->has_accuracy ? "accuracy" : "");
     for (int k = 0; k <= e->steps; k++) {
-        printf("  %11d   %.4f +- %.4f", k, e->loss[k].mean, e->loss[k].ci95);
-        if (e->has_accuracy)
-            printf("  %6.2f +- %.2f %%", 100 * e->accuracy[k].mean, 100 * e->accuracy[k].ci95);
+        printf("  %11d   %.4f", k, e->loss[k].mean);
+        print_interval(e->loss[k].ci95, 4, "");
+        if (e->has_accuracy) {
+            printf("  %6.2f", 100 * e->accuracy[k].mean);
+            print_interval(100 * e->accuracy[k].ci95, 2, " %");
+        }
         putchar('\n');
     }
 }

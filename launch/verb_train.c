@@ -18,51 +18,66 @@ static json_t *real_or_null(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static void add_evaluation(json_t *o, const struct evaluation *e)
+/* Loss and, of classification, accuracy after k inner steps. */
+static void add_figures(json_t *o, const struct evaluation *e, int k)
 {
-    json_t *steps = json_array();
+    json_object_set_new(o, "loss", real_or_null(e->loss[k].mean));
+    json_object_set_new(o, "loss_ci95", real_or_null(e->loss[k].ci95));
+    if (!e->has_accuracy)
+        return;
+    json_object_set_new(o, "accuracy", json_real(e->accuracy[k].mean));
+    json_object_set_new(o, "ci95", real_or_null(e->accuracy[k].ci95));
+}
 
-    json_object_set_new(o, e->few_shot ? "episodes" : "samples",
-                        json_integer((json_int_t)e->episodes));
-    json_object_set_new(o, "failed", json_integer((json_int_t)e->failed));
-    json_object_set_new(o, "loss", real_or_null(e->loss[e->steps].mean));
-    json_object_set_new(o, "loss_ci95", real_or_null(e->loss[e->steps].ci95));
-    if (e->has_accuracy) {
-        json_object_set_new(o, "accuracy", json_real(e->accuracy[e->steps].mean));
-        json_object_set_new(o, "ci95", json_real(e->accuracy[e->steps].ci95));
-    }
+static json_t *evaluation_json(const struct stage *stage, const char *data,
+                               const struct evaluation *e)
+{
+    json_t *steps = json_array(),
+           *o = json_pack("{s:s, s:s, s:I, s:I, s:b}", "data", data, "stage", stage->config->name,
+                          e->few_shot ? "episodes" : "samples", (json_int_t)e->episodes, "failed",
+                          (json_int_t)e->failed, "transductive", e->transductive);
+
+    add_figures(o, e, e->steps);
     for (int k = 0; k <= e->steps; k++) {
-        json_t *s = json_pack("{s:i, s:o, s:o}", "step", k, "loss", real_or_null(e->loss[k].mean),
-                              "loss_ci95", real_or_null(e->loss[k].ci95));
+        json_t *s = json_pack("{s:i}", "step", k);
 
-        if (e->has_accuracy) {
-            json_object_set_new(s, "accuracy", json_real(e->accuracy[k].mean));
-            json_object_set_new(s, "ci95", json_real(e->accuracy[k].ci95));
-        }
+        add_figures(s, e, k);
         json_array_append_new(steps, s);
     }
     json_object_set_new(o, "by_step", steps);
+    return o;
+}
+
+/* One for each section that the last stage is measured on. */
+static json_t *evaluations_json(const struct train *t)
+{
+    json_t *all = json_array();
+
+    for (int i = 0; i < t->stage->n_evaluate; i++)
+        if (t->last[i].episodes)
+            json_array_append_new(
+                all, evaluation_json(t->stage, t->setup->data[t->stage->evaluate_data[i]].name,
+                                     &t->last[i]));
+    return all;
 }
 
 static void print_result(const struct train *t, bool json)
 {
     char digest[20];
-    json_t *o = json_object(), *e = json_object();
+    json_t *o, *first;
 
     snprintf(digest, sizeof digest, "%016" PRIx64, t->hash);
     if (!json) {
         printf("digest %s  checkpoint %s\n", digest, t->checkpoint);
-        json_decref(o);
-        json_decref(e);
         return;
     }
-    json_object_set_new(o, "digest", json_string(digest));
-    json_object_set_new(o, "rounds", json_integer((json_int_t)t->round));
-    json_object_set_new(o, "loss", real_or_null(t->loss));
-    json_object_set_new(o, "accuracy", t->accuracy >= 0 ? json_real(t->accuracy) : json_null());
-    json_object_set_new(o, "checkpoint", json_string(t->checkpoint));
-    add_evaluation(e, &t->last);
-    json_object_set_new(o, "evaluation", e);
+    o = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o}", "digest", digest, "rounds",
+                  (json_int_t)t->round, "loss", real_or_null(t->loss), "accuracy",
+                  real_or_null(t->accuracy >= 0 ? t->accuracy : NAN), "checkpoint", t->checkpoint,
+                  "evaluations", evaluations_json(t));
+    /* The first of them once more, as it always was. */
+    first = json_array_get(json_object_get(o, "evaluations"), 0);
+    json_object_set(o, "evaluation", first ? first : json_null());
     print_json(o);
 }
 
@@ -145,17 +160,15 @@ const struct verb verb_train = {
     .run = train,
 };
 
-static void print_evaluation(const struct team *t, const struct evaluation *e, int data, bool json)
+static void print_evaluation(const struct team *t, const struct stage *stage,
+                             const struct evaluation *e, int data)
 {
-    json_t *o;
+    const char *name = t->setup.data[data].name;
 
-    if (!json) {
-        print_curve(t->setup.data[data].name, e);
-        return;
-    }
-    o = json_pack("{s:s}", "data", t->setup.data[data].name);
-    add_evaluation(o, e);
-    print_json(o);
+    if (t->options->json)
+        print_json(evaluation_json(stage, name, e));
+    else
+        print_curve(name, e);
 }
 
 static int evaluate_all(struct team *t, const struct stage *stage, const real *theta)
@@ -174,7 +187,7 @@ static int evaluate_all(struct team *t, const struct stage *stage, const real *t
         if (!evaluate_round(&t->setup, stage, data, episodes, 0, theta, NULL, &r))
             continue;
         TRY(evaluate(&t->crew, &r, &e));
-        print_evaluation(t, &e, data, o->json);
+        print_evaluation(t, stage, &e, data);
         fflush(stdout);
         any = true;
     }
@@ -185,19 +198,40 @@ static int evaluate_all(struct team *t, const struct stage *stage, const real *t
     return 0;
 }
 
+/* --stage, else the one that the file is of; a file of another program is of the last. */
+static int choose_stage(const struct team *t, const struct stage **stage,
+                        struct checkpoint_info *info)
+{
+    const struct options *o = t->options;
+
+    TRY(checkpoint_peek(o->checkpoint, info));
+    if (o->stage || !info->stage_name[0])
+        return setup_stage(&t->setup, o->stage, stage);
+    if (setup_stage(&t->setup, info->stage_name, stage) >= 0)
+        return 0;
+    return err(ERR_DATA,
+               "'%s' is of stage '%s', which the configuration does not have; --stage names one "
+               "that its parameters fit",
+               o->checkpoint, info->stage_name);
+}
+
 static int lead_evaluate(struct team *t, void *context)
 {
     const struct stage *stage;
     struct checkpoint_info info;
+    char of[CHECKPOINT_TEXT];
     real *theta;
     int code;
 
     (void)context;
-    TRY(setup_stage(&t->setup, t->options->stage, &stage));
+    TRY(choose_stage(t, &stage, &info));
+    snprintf(of, sizeof of, "%s", info.stage_name);
     theta = malloc(stage->layout.n * sizeof *theta);
     if (!theta)
         return err(ERR_MEMORY, "no memory for %zu parameters", stage->layout.n);
     code = checkpoint_read(t->options->checkpoint, &stage->layout, theta, NULL, NULL, &info);
+    if (code == ERR_DATA && strcmp(of, stage->config->name) != 0)
+        code = err_within(code, "stage '%s', a file of stage '%s'", stage->config->name, of);
     if (code >= 0)
         code = evaluate_all(t, stage, theta);
     free(theta);
@@ -231,8 +265,9 @@ const struct verb verb_evaluate = {
     .summary = "measure a checkpoint over episodes, with 95 % intervals",
     .text =
         "Adapts the checkpoint to each episode's support set and measures on its query set before\n"
-        "every inner step and after the last. With batch statistics (the default) the query\n"
-        "set is predicted as one batch: transductive.",
+        "every inner step and after the last; few-shot, batch normalisation normalises the query\n"
+        "set as one batch (transductive), unless model.statistics is running. Whole sets are\n"
+        "measured sample by sample. The stage is the one that the checkpoint is of.",
     .ranks = true,
     .run = run_evaluate,
 };

@@ -126,6 +126,13 @@ static void say_progress(const struct view *v, const struct run *r, double now)
     fputc('\n', out(v));
 }
 
+/* One episode has none. */
+static void say_interval(FILE *f, double ci95, int digits)
+{
+    if (isfinite(ci95))
+        fprintf(f, " +- %.*f", digits, ci95);
+}
+
 static void say_evaluation(const struct view *v, const struct run *r, const struct event *e)
 {
     double accuracy = event_number(e, "accuracy", NAN);
@@ -135,11 +142,14 @@ static void say_evaluation(const struct view *v, const struct run *r, const stru
     prefix(v, r);
     fprintf(out(v), "evaluation  round %" PRIu64 "  data '%s'  step %" PRId64,
             event_count(e, "round"), data, event_integer(e, "step", 0));
-    if (isfinite(accuracy))
-        fprintf(out(v), "  accuracy %.2f +- %.2f %%", 100 * accuracy,
-                100 * event_number(e, "accuracy_ci95", NAN));
-    fprintf(out(v), "  loss %.4f +- %.4f\n", event_number(e, "loss", NAN),
-            event_number(e, "loss_ci95", NAN));
+    if (isfinite(accuracy)) {
+        fprintf(out(v), "  accuracy %.2f", 100 * accuracy);
+        say_interval(out(v), 100 * event_number(e, "accuracy_ci95", NAN), 2);
+        fputs(" %", out(v));
+    }
+    fprintf(out(v), "  loss %.4f", event_number(e, "loss", NAN));
+    say_interval(out(v), event_number(e, "loss_ci95", NAN), 4);
+    fputc('\n', out(v));
 }
 
 static void say_end(const struct view *v, const struct run *r)

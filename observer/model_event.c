@@ -123,7 +123,7 @@ static struct evaluated *evaluation_get(struct run *r, int stage, const char *da
 
 static int take_evaluation(struct run *r, const struct event *e)
 {
-    static const char *const but[] = {"episodes", "samples", "failed", NULL};
+    static const char *const but[] = {"episodes", "samples", "failed", "transductive", NULL};
     int stage = stage_of(r, e), step = (int)event_integer(e, "step", 0);
     int64_t round = event_integer(e, "round", -1), n = event_integer(e, "episodes", 0);
     char data[NAME];

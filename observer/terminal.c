@@ -143,17 +143,28 @@ static int draw_charts(const struct terminal *t, const struct run *r, struct are
     return rows * h;
 }
 
+/* "-", as wide, where one episode has none. */
+static void interval_text(double ci95, int width, int digits, char *text, size_t n)
+{
+    if (isfinite(ci95))
+        snprintf(text, n, "%*.*f", width, digits, ci95);
+    else
+        snprintf(text, n, "%*s", width, "-");
+}
+
 static void draw_evaluation(const struct run *r, const struct evaluated *v, int y, struct area a)
 {
-    char figure[64], how[32];
+    char figure[64], how[32], spread[24];
     int wide = a.w >= 60 ? 14 : 6;
 
     snprintf(how, sizeof how, "step %d", v->step);
-    if (isfinite(v->accuracy))
-        snprintf(figure, sizeof figure, "%6.2f ± %5.2f %%", 100 * v->accuracy,
-                 100 * v->accuracy_ci95);
-    else
-        snprintf(figure, sizeof figure, "loss %.4f ± %.4f", v->loss, v->loss_ci95);
+    if (isfinite(v->accuracy)) {
+        interval_text(100 * v->accuracy_ci95, 5, 2, spread, sizeof spread);
+        snprintf(figure, sizeof figure, "%6.2f ± %s %%", 100 * v->accuracy, spread);
+    } else {
+        interval_text(v->loss_ci95, 6, 4, spread, sizeof spread);
+        snprintf(figure, sizeof figure, "loss %.4f ± %s", v->loss, spread);
+    }
     screen_text(y, a.x, a.w, "%-*.*s %-*.*s %-6s %s %7" PRIu64, wide, wide,
                 r->stages[v->stage].name, wide + 2, wide + 2, v->data, v->samples ? "whole" : how,
                 figure, v->round);

@@ -1,4 +1,5 @@
 /* test_guard.c - what the guard says of an adaptation, from sums that are made up. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,13 +135,72 @@ static void few_shot(void **state)
     stage.few_shot = false;
 }
 
+/* ---- what is kept of a row of looks ---- */
+
+enum { P = 3, LOOKS = 6 };
+
+struct row {
+    double score;
+    unsigned alarms;
+    int kept; /* which look is the best after this one; -1: the source encoder */
+    bool as_best,
+        as_last; /* whether the stage may end with this one, as the guard is best or last */
+};
+
+/* The source encoder scores 1. */
+static void keep_row(const struct row *rows, int n)
+{
+    real best[2 * P] = {0};
+    struct guard g = {
+        .best = best, .source_only = {{.score = 5}, {.score = 1}}, .best_score = {9, 1}};
+    double before = 1;
+
+    for (int i = 0; i < P; i++)
+        best[P + i] = -1;
+    for (int i = 0; i < n; i++) {
+        struct look l = {.score = rows[i].score, .alarms = rows[i].alarms};
+        real theta[P] = {(real)i, (real)i, (real)i};
+
+        guard_note(&g, P, 1, theta, &l);
+        for (int k = 0; k < P; k++)
+            assert_true(best[P + k] == rows[i].kept && best[k] == 0); /* the other block stays */
+        assert_true(g.best_score[1] >= before && g.best_score[0] == 9);
+        assert_true(g.best_score[1] == (rows[i].kept < 0 ? 1 : rows[rows[i].kept].score));
+        assert_int_equal(guard_accepts(&g, 1, &l, true), rows[i].as_best);
+        assert_int_equal(guard_accepts(&g, 1, &l, false), rows[i].as_last);
+        before = g.best_score[1];
+    }
+}
+
+static void best_of_a_row(void **state)
+{
+    static const struct row rises_and_falls[] = {
+        {0.5, 0, -1, false, false}, /* below the source encoder */
+        {1.2, 0, 1, true, true},    {2.5, 0, 2, true, true}, {2.0, 0, 2, false, true},
+        {2.5, 0, 2, true, true}, /* as good: the first stays, either may end it */
+        {0.9, 0, 2, false, false},
+    };
+    static const struct row unsafe[] = {
+        {3, ALARM_COLLAPSE, -1, false, false},
+        {4, ALARM_SWAP, -1, false, false},
+        {2, ALARM_DISCRIMINATOR, 2, true, true}, /* no harm in that alone */
+        {5, ALARM_COLLAPSE | ALARM_SWAP, 2, false, false},
+        {NAN, 0, 2, false, false},
+        {-INFINITY, ALARM_COLLAPSE, 2, false, false},
+    };
+
+    (void)state;
+    keep_row(rises_and_falls, LOOKS);
+    keep_row(unsafe, LOOKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_alarm),     cmocka_unit_test(collapse),
-        cmocka_unit_test(swap),         cmocka_unit_test(few_that_moved),
-        cmocka_unit_test(other_shares), cmocka_unit_test(discriminator),
-        cmocka_unit_test(few_shot),
+        cmocka_unit_test(best_of_a_row),  cmocka_unit_test(no_alarm),
+        cmocka_unit_test(collapse),       cmocka_unit_test(swap),
+        cmocka_unit_test(few_that_moved), cmocka_unit_test(other_shares),
+        cmocka_unit_test(discriminator),  cmocka_unit_test(few_shot),
     };
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);

@@ -227,3 +227,26 @@ def test_inverted_target_is_told(tmp_path):
     assert told not in train(tmp_path / "a", GUARD).err
     found = train(tmp_path / "b", GUARD, "--set", "data.outline.style=inverted").err
     assert told in found and "'ink'" in found and "'outline'" in found
+
+
+def rounds(folder):
+    """{round: digest of the parameters after it}"""
+    return {row["round"]: row["digest"] for row in fault.metrics(folder)
+            if row["kind"] == "round" and row["stage"] == "next"}
+
+
+@pytest.mark.parametrize("n,guard,ends_with", [(7, "best", "best"), (7, "last", "last"), (12, "last", "best"), (12, "best", "best")])
+def test_a_score_that_rises_and_falls(n, guard, ends_with, tmp_path):
+    """Without an alarm: `best` ends with the round of the largest score, `last` with the last round unless that scores
+    below the source encoder, and then with the best as well; the best score never falls."""
+    said = train(tmp_path, GUARD, "--set", "data.outline.style=slanted", "--set", "stage.next.rate=0.004", "--set",
+                 f"stage.next.rounds={n}", "--set", f"stage.next.guard={guard}", "--set", "metrics.endpoint=").json()
+    found = looks(tmp_path)
+    score = {row["round"]: row["score"] for row in found}
+    best = max(score, key=score.get)
+    assert not any(row["collapsed"] or row["swapped"] for row in found)
+    assert 1 < best < n and score[best] > found[0]["score_source_only"]
+    so_far = [row["score_best"] for row in found]
+    assert so_far == sorted(so_far) and so_far[-1] == pytest.approx(score[best], abs=1e-9)
+    assert (score[n] < found[0]["score_source_only"]) == (n == 12)
+    assert said["digest"] == rounds(tmp_path)[best if ends_with == "best" else n]

@@ -82,6 +82,9 @@ def test_stages_run_and_go_on(conf, tmp_path):
      ["classes without end"]),
     (("target = {chalk}  batch", "target = {shalk}  batch"), ["shalk", "did you mean 'chalk'"]),
     (('method = "pretrain"  data = "ink"', 'method = "kd"  data = "ink"'), ["needs a stage before it"]),
+    (('method = "pretrain"  data = "ink"', 'method = "finetune"  data = "ink"'), ["stage 'source'", "needs a stage before it"]),
+    (('method = "pretrain"  data = "ink"', 'method = "lwf"  data = "ink"'), ["needs a stage before it"]),
+    (('method = "pretrain"  data = "ink"', 'method = "fitnet"  data = "ink"'), ["needs a stage before it"]),
     (("discriminator = {6}  rate = 0.001  disc", 'layers = {fc9}  discriminator = {6}  rate = 0.001  disc'),
      ["no layer 'fc9'"]),
 ])

@@ -109,7 +109,7 @@ function showEvaluations(run) {
   $("evaluations-card").hidden = !list.length;
   fill($("evaluations"), ["stage", "data", "steps", share ? "#accuracy" : "#loss", "", "#round", "#n"], list.map(v => {
     const value = share ? v.accuracy : v.loss, spread = share ? v.accuracy_ci95 : v.loss_ci95;
-    return { cells: [run.stages[v.stage].name, v.data, v.samples ? "whole" : v.step, `${figure(value, share)} ± ${figure(spread, share)}`,
+    return { cells: [run.stages[v.stage].name, v.data, v.samples ? "whole" : v.step, figure(value, share) + (spread === null ? "" : ` ± ${figure(spread, share)}`),
                      range(value, spread || 0, most), v.round, v.n] };
   }));
 }
