@@ -72,10 +72,11 @@ static int compare_with(struct train *t, const char *text)
     TRY(code);
     TRY(t->changes->code);
     if (*t->changes->refused)
-        return err(ERR_CONFIG,
-                   "'%s' cannot go on with other values: %s; --overwrite starts the run again, "
-                   "--run DIR puts another one elsewhere",
-                   t->from, t->changes->refused);
+        return err(
+            ERR_CONFIG,
+            "'%s' cannot go on with other values: %s; --overwrite starts the run again, "
+            "--run DIR puts another one elsewhere, '%s/configuration.conf' holds the run's own",
+            t->from, t->changes->refused, t->directory);
     return 0;
 }
 
