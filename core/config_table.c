@@ -101,7 +101,7 @@ const struct config_key config_keys[] = {
  "the data section whose model measures this one, where targets have a model each; empty: itself"},
 {"data", "style", CONFIG_STRING, "ink", 1, LENGTH, NULL, DATA(style),
  "glyphs: the domain they are drawn in"},
-{"data", "size", CONFIG_INT, "28", 8, 512, NULL, DATA(size),
+{"data", "size", CONFIG_INT, "28", 12, 128, NULL, DATA(size),
  "glyphs: pixels a side"},
 {"data", "seed", CONFIG_INT, "1", 0, SEED_MAX, NULL, DATA(seed),
  "generators: which endless set of samples; else which subset, which textures"},

@@ -1,16 +1,24 @@
 #!/usr/bin/python3
 """Draws docs/sinusoid.png: what a trained sinusoid model predicts before and after adapting to 10 points.
 
-usage: docs/draw_sinusoid.py CHECKPOINT          (needs python3-numpy and gnuplot: launch/install-deps docs)
+usage: docs/draw_sinusoid.py CHECKPOINT [OUT.png]      (needs python3-numpy and gnuplot: launch/install-deps docs)
 """
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 
-import numpy as np
-
 sys.dont_write_bytecode = True
+if len(sys.argv) not in (2, 3):
+    sys.stderr.write(__doc__)
+    sys.exit(64)
+try:
+    import numpy as np
+except ImportError:
+    np = None
+if not np or not shutil.which("gnuplot"):
+    sys.exit(sys.stderr.write("draw_sinusoid.py: numpy or gnuplot is not there: launch/install-deps docs\n") and 69)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "torch"))
 import safetensors_io
@@ -52,7 +60,7 @@ plot "{names[0]}" u 1:2 w l lw 2 lc rgb "#999999" t "truth", "" u 1:3 w l lw 1.5
 """)
         script = f"""
 set terminal png size 1200,400 font "DejaVuSans,10"
-set output "{os.path.join(ROOT, 'docs/sinusoid.png')}"
+set output "{sys.argv[2] if len(sys.argv) > 2 else os.path.join(ROOT, 'docs/sinusoid.png')}"
 set multiplot layout 1,3
 set xrange [-5:5]; set yrange [-7:5]; set xlabel "x"; set key bottom left
 {''.join(plots)}

@@ -242,6 +242,26 @@ static void undisturbed(void **state)
     blocks = 0;
 }
 
+/* schedule = "static": nobody gets more than an even share of a round's tasks, whoever is faster. */
+static void even_shares(void **state)
+{
+    struct scene s;
+    struct total total;
+
+    (void)state;
+    scene_open(&s, RANKS, 0, NONE, 0);
+    free(s.config.cluster.schedule);
+    s.config.cluster.schedule = strdup("static");
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    for (int k = 0; k < ROUNDS; k++) {
+        assert_int_equal(play(&s, k, &total), 0);
+        assert_true(expected[blocks][k] == mark(&s, k, &total));
+        for (int i = 1; i < RANKS; i++)
+            assert_in_range(s.crew.mates[i].given, 0, 24 / (RANKS - 1));
+    }
+    scene_close(&s);
+}
+
 /* The share of a round that is communication, when ranks from `rank` on claim to have worked so long. */
 static double claimed(int rank, uint64_t worked)
 {
@@ -524,6 +544,7 @@ int main(void)
         cmocka_unit_test(nobody_left),       cmocka_unit_test(wrong_rank),
         cmocka_unit_test(wrong_block),       cmocka_unit_test(death_with_blocks),
         cmocka_unit_test(stall_with_blocks), cmocka_unit_test(communication),
+        cmocka_unit_test(even_shares),
     };
 
     blas_single_thread();

@@ -81,6 +81,34 @@ def test_head_drawn_anew_body_taken(name, tmp_path):
         assert not any(same(source, after(tmp_path, name, 4)[1], HEADS, "old."))  # at first it has nothing to mend
 
 
+SHAPES = """
+run {{ name = "shapes"  seed = 3  directory = "{directory}" }}
+cluster {{ threads = 1 }}
+data wide {{ format = "npy"  path = "wide.npy"  labels = "labels.npy" }}
+data small {{ format = "npy"  path = "small.npy"  labels = "labels.npy" }}
+model one {{ type = "mlp"  widths = {{"4"}} }}
+model two {{ type = "mlp"  widths = {{"6"}} }}
+stage first {{ method = "pretrain"  data = "wide"  model = "one"  batch = 4  tasks = 1  rounds = 1 }}
+stage next {{ method = "pretrain"  data = "small"  model = "two"  batch = 4  tasks = 1  rounds = 1  rate = 0 }}
+metrics {{ endpoint = "" }}
+"""
+
+
+def test_another_shape_of_equal_size_is_drawn_anew(tmp_path):
+    """fc1.weight is [4, 6] in the first stage and [6, 4] in the next; head.bias is [2] in both, and goes on."""
+    np.save(tmp_path / "wide.npy", np.arange(8 * 6, dtype=np.uint8).reshape(8, 2, 3) * 5)
+    np.save(tmp_path / "small.npy", np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2) * 7)
+    np.save(tmp_path / "labels.npy", np.arange(8) % 2)
+    root = ["--data-root", tmp_path]
+    plan = cli.done("check", cli.small(tmp_path, SHAPES), *root).out
+    assert "starts from stage 'first'; drawn anew: fc1.weight, fc1.bias, head.weight\n" in plan
+    train(tmp_path, SHAPES, *root)
+    first, following = (safetensors_io.load(checkpoint(tmp_path, stage, 1)) for stage in (0, 1))
+    assert first["fc1.weight"].shape == (4, 6) and following["fc1.weight"].shape == (6, 4)
+    assert not np.intersect1d(first["fc1.weight"], following["fc1.weight"]).size
+    assert np.array_equal(first["head.bias"], following["head.bias"]) and first["head.bias"].any()
+
+
 def test_frozen_body(tmp_path):
     source, tuned = after(tmp_path, "frozen", 3)
     assert all(same(source, tuned, BODY))
