@@ -252,7 +252,7 @@ const struct config_key config_keys[] = {
 {"evaluate", "query", CONFIG_INT, "0", 0, 4096, NULL, EVALUATE(query),
  "query samples a class; 0: as the stage", MAY_CHANGE},
 {"evaluate", "batch", CONFIG_INT, "128", 1, 65536, NULL, EVALUATE(batch),
- "whole sets: largest batch, in every stage; matters to the figure only where it is normalised by batch statistics", MAY_CHANGE},
+ "whole sets: largest batch; with batch statistics a part of the figure, else no larger than the stage's", MAY_CHANGE},
 
 {"checkpoint", "every", CONFIG_INT, "100", 1, 1000000000, NULL, CHECKPOINT(every),
  "rounds between checkpoints", MAY_CHANGE},

@@ -181,6 +181,15 @@ static void choose_evaluated(const struct setup *s, struct stage *stage)
         stage->evaluate_data[stage->n_evaluate++] = stage->data;
 }
 
+/* Where batch statistics make the batch a part of the figure it is what evaluate.batch says. Elsewhere it is no larger than in
+ * training, for which there is room. */
+static uint32_t measured_batch(const struct setup *s, const struct stage *stage)
+{
+    int64_t batch = s->config->evaluate.batch, trained = stage->config->batch;
+
+    return (uint32_t)(stage_is_transductive(stage) || batch < trained ? batch : trained);
+}
+
 static int stage_evaluates(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->shape;
@@ -192,7 +201,7 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
         return err(ERR_CONFIG, "stage '%s': more than %d inner steps", stage->config->name,
                    STEPS_MAX);
     if (!stage->few_shot)
-        stage->evaluate.source = (uint32_t)s->config->evaluate.batch, stage->evaluate_steps = 0;
+        stage->evaluate.source = measured_batch(s, stage), stage->evaluate_steps = 0;
     else
         stage->evaluate = (struct task_size){
             .way = s->data[stage->data].n_target ? 1 : (uint32_t)c->way, .shot = (uint32_t)c->shot};
