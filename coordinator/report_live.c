@@ -192,12 +192,23 @@ void report_workers(struct train *t)
 
 /* ---- beginning and end ---- */
 
+static void reassure(void *context)
+{
+    struct train *t = context;
+
+    crew_reassure(t->crew);
+}
+
 int report_open(struct train *t)
 {
     const struct metrics_config *c = &t->setup->config->metrics;
     char metrics[1280];
-    struct sink_zmq_options options = {
-        .config = c, .run_id = t->rundir.run.id, .metrics = metrics, .resumed = t->resume};
+    struct sink_zmq_options options = {.config = c,
+                                       .run_id = t->rundir.run.id,
+                                       .metrics = metrics,
+                                       .resumed = t->resume,
+                                       .meanwhile = reassure,
+                                       .context = t};
     bool busy;
 
     if (!*c->endpoint)

@@ -26,6 +26,8 @@
 struct stream {
     const struct metrics_config *config; /* borrowed */
     char *metrics;                       /* owned: the path */
+    void (*meanwhile)(void *context);
+    void *context;
     struct stream_source source;
     uint64_t seq;     /* of the last event handed over */
     uint64_t dropped; /* events that found no room, of all processes */
@@ -123,12 +125,14 @@ static void stream_wait(struct stream *st)
     }
 }
 
+static const struct sink_ops ops;
+
 void sink_zmq_recall(struct sink *s)
 {
     struct stream *st = s->state;
     int64_t now;
 
-    if (!s->ops || !st->past || st->past_known)
+    if (s->ops != &ops || !st->past || st->past_known)
         return;
     now = metrics_size(st);
     st->past_known = true;
@@ -155,6 +159,8 @@ static void hear(struct stream *st, struct sink_zmq_news *news)
             tell(st, news, w.text);
         else if (w.code < 0)
             snprintf(st->refused, sizeof st->refused, "%.500s", w.text);
+        else if (w.code > 0)
+            tell(st, news, "the address is in use: nobody can watch this run until it is free");
         else
             *st->told = '\0'; /* what was told is over */
 }
@@ -187,8 +193,6 @@ static void start_again(struct stream *st, struct sink_zmq_news *news)
         stream_wait(st);
 }
 
-static const struct sink_ops ops;
-
 void sink_zmq_tend(struct sink *s, struct sink_zmq_news *news)
 {
     struct stream *st = s->state;
@@ -202,6 +206,7 @@ void sink_zmq_tend(struct sink *s, struct sink_zmq_news *news)
         start_again(st, news);
     } else if (st->process.pid != 0 && stream_process_ended(&st->process, &status)) {
         stream_wait(st);
+        hear(st, news);
         if (!*st->refused)
             tell_end(st, news, status);
     }
@@ -227,13 +232,26 @@ static void zmq_close_sink(struct sink *s)
     if (st->process.pid != 0) {
         st->ring.shared->stop = 1;
         send(st->process.words, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        stream_process_finish(&st->process, LAST_WORDS);
+        stream_process_finish(&st->process, LAST_WORDS, st->meanwhile, st->context);
     }
     stream_free(st);
 }
 
 static const struct sink_ops ops = {
     .name = "zmq", .emit = zmq_emit, .flush = zmq_flush, .close = zmq_close_sink};
+
+static int first_word(struct stream *st, struct stream_word *w)
+{
+    double limit = clock_seconds() + START;
+    int heard = 0;
+
+    while (heard == 0 && clock_seconds() < limit) {
+        heard = stream_process_hear(&st->process, w, 0.02);
+        if (st->meanwhile)
+            st->meanwhile(st->context);
+    }
+    return heard;
+}
 
 /* The first process, and its first word. 0; 1: the address is in use; or what it says is wrong. */
 static int first_start(struct stream *st)
@@ -245,7 +263,7 @@ static int first_start(struct stream *st)
         stream_wait(st);
         return 0;
     }
-    if (stream_process_hear(&st->process, &w, START) != 1 || w.kind != WORD_OPENED)
+    if (first_word(st, &w) != 1 || w.kind != WORD_OPENED)
         return 0;
     return w.code < 0 ? err(w.code, "%s", w.text) : w.code;
 }
@@ -260,12 +278,14 @@ int sink_open_zmq(struct sink *s, const struct sink_zmq_options *o, bool *busy)
         return err(ERR_MEMORY, "no memory for the metrics stream");
     }
     st->config = o->config;
+    st->meanwhile = o->meanwhile;
+    st->context = o->context;
     st->past = o->resumed;
     st->ring.file = st->process.words = -1;
     snprintf(st->source.run_id, sizeof st->source.run_id, "%s", o->run_id);
     code = first_start(st);
     if (code < 0) {
-        stream_process_finish(&st->process, LAST_WORDS);
+        stream_process_finish(&st->process, LAST_WORDS, st->meanwhile, st->context);
         stream_free(st);
         return code;
     }

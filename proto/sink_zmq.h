@@ -17,7 +17,11 @@ struct sink_zmq_options {
         *config; /* borrowed while the sink is open; its endpoint is not empty */
     const char *run_id;
     const char *metrics; /* path of metrics.jsonl, which has what was told so far */
-    bool resumed;        /* sink_zmq_recall will say how much of it is past; if not, nothing is */
+    void (*meanwhile)(
+        void
+            *context); /* called several times a second while the sink waits; NULL: nothing to do */
+    void *context;
+    bool resumed; /* sink_zmq_recall will say how much of it is past; if not, nothing is */
 };
 
 /* Starts the process and waits until it serves. Keys are read and the sockets are bound now; if an address is in use the

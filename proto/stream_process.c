@@ -88,6 +88,13 @@ static int attributes_plan(posix_spawnattr_t *how)
     return code == 0 ? posix_spawnattr_setsigdefault(how, &all) : code;
 }
 
+static void forget(struct stream_process *p)
+{
+    if (p->words >= 0)
+        close(p->words);
+    *p = (struct stream_process){.words = -1};
+}
+
 /* ---- start ---- */
 
 static int spawn(pid_t *pid, char *const *arguments, int words, int ring)
@@ -137,7 +144,7 @@ int stream_process_start(struct stream_process *p, const struct stream_plan *pla
 {
     int pair[2] = {-1, -1}, copy = fcntl(ring, F_DUPFD_CLOEXEC, HIGH), code = 0;
 
-    *p = (struct stream_process){.words = -1};
+    forget(p);
     if (copy < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         code = errno;
     pair[1] = high_copy(pair[1]);
@@ -181,13 +188,6 @@ int stream_process_hear(struct stream_process *p, struct stream_word *w, double 
 
 /* ---- end ---- */
 
-static void forget(struct stream_process *p)
-{
-    if (p->words >= 0)
-        close(p->words);
-    *p = (struct stream_process){.words = -1};
-}
-
 bool stream_process_ended(struct stream_process *p, int *status)
 {
     pid_t pid;
@@ -198,11 +198,12 @@ bool stream_process_ended(struct stream_process *p, int *status)
     pid = waitpid(p->pid, status, WNOHANG);
     if (pid == 0 || (pid < 0 && errno == EINTR))
         return false;
-    forget(p); /* where somebody else has buried it, its status is not known */
+    p->pid = 0; /* if somebody else has buried it, its status is not known */
     return true;
 }
 
-void stream_process_finish(struct stream_process *p, double seconds)
+void stream_process_finish(struct stream_process *p, double seconds,
+                           void (*meanwhile)(void *context), void *context)
 {
     double limit = clock_seconds() + seconds;
     int status;
@@ -210,8 +211,11 @@ void stream_process_finish(struct stream_process *p, double seconds)
     while (!stream_process_ended(p, &status)) {
         if (clock_seconds() > limit)
             kill(p->pid, SIGKILL);
+        if (meanwhile)
+            meanwhile(context);
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
+    forget(p);
 }
 
 void stream_process_verdict(int status, char *text, size_t n)

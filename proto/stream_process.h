@@ -38,18 +38,19 @@ struct stream_process {
     int words; /* socket; -1: none */
 };
 
-/* Starts it; it reports itself with WORD_OPENED. The kernel ends it with the thread that calls this, so that has to be one
+/* Starts it; p->words is -1 or of the one before. It reports itself with WORD_OPENED. The kernel ends it with the thread that calls this, so that has to be one
  * that lives as long as the run. ERR_FAILED: it cannot be started. */
 int stream_process_start(struct stream_process *p, const struct stream_plan *plan, int ring);
 
 /* Its next word. 1: *w is filled; 0: none within `seconds`; -1: it has none any more. */
 int stream_process_hear(struct stream_process *p, struct stream_word *w, double seconds);
 
-/* true: it has ended and is buried; *status is wait's. Never waits. */
+/* true: it has ended and is buried; *status is wait's. Never waits. Its last words can still be heard. */
 bool stream_process_ended(struct stream_process *p, int *status);
 
-/* Waits until it has ended, `seconds` at most; then kills it. */
-void stream_process_finish(struct stream_process *p, double seconds);
+/* Waits until it has ended, `seconds` at most; then kills it. Calls meanwhile(context), if it is not NULL, all the while. */
+void stream_process_finish(struct stream_process *p, double seconds,
+                           void (*meanwhile)(void *context), void *context);
 
 /* How an end reads: "was ended by signal 6 (Aborted)", "ended with status 1". */
 void stream_process_verdict(int status, char *text, size_t n);

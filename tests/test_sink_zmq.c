@@ -27,7 +27,8 @@ static void open_sink(struct sink *s)
 {
     for (int port = 32001 + 2 * (getpid() % 900); port < 60000; port += 2) {
         static struct metrics_config c = {endpoint, empty, empty, empty, false};
-        const struct sink_zmq_options options = {&c, "run", "/no/metrics.jsonl", false};
+        const struct sink_zmq_options options = {
+            .config = &c, .run_id = "run", .metrics = "/no/metrics.jsonl"};
         bool busy;
 
         snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);

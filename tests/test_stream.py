@@ -112,13 +112,16 @@ def test_a_gap_is_noticed_and_healed(tmp_path, observers):
         run.await_round(20)
         observer = observers(run.port)
         observer.watch(lambda: observer.complete)
-        lost = range(observer.last + 5, observer.last + 15)
+        joined = observer.last
+        lost = range(joined + 5, joined + 15)
         observer.drop = set(lost)
         observer.watch(lambda: observer.gaps and observer.complete and observer.last > lost[-1] + 5)
         run.stop()
         observer.watch(lambda: observer.of("end"))
     assert observer.gaps >= 1 and observer.snapshots >= 2
-    assert sorted(observer.seen) == list(range(1, max(observer.seen) + 1))
+    missing = set(range(joined + 1, max(observer.seen) + 1)) - set(observer.seen)
+    assert missing <= set(lost)  # of a long history every second round is kept, of words about the workers the last one
+    assert len(missing) <= 2 or len(run.rows()) > 2000
     compare(observer, run)
 
 

@@ -44,7 +44,7 @@ def test_it_is_killed(tmp_path, observers):
     """Twice: another one begins, after a pause that grows; observers have the whole curve, and hear the end."""
     with stream.Run(tmp_path) as run:
         observer = observers(run.port)
-        observer.watch(lambda: observer.complete and len(observer.of("round")) > 50)
+        observer.watch(lambda: observer.complete and observer.incarnation and len(observer.of("round")) > 50)
         first, what = observer.incarnation, observer.of("run")[0]
         for _ in range(2):
             last = run.publisher()
@@ -97,7 +97,7 @@ def test_signals_are_the_runs(tmp_path, observers):
     """What a terminal or a batch system sends to everybody does not end it before the run has said its last words."""
     with stream.Run(tmp_path) as run:
         observer = observers(run.port)
-        observer.watch(lambda: observer.complete and observer.of("round"))
+        observer.watch(lambda: observer.complete and observer.incarnation and observer.of("round"))
         first, pid = observer.incarnation, run.publisher()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT):
             os.kill(pid, number)
@@ -121,13 +121,16 @@ def test_it_does_not_outlive_the_run(tmp_path, how):
 
 
 def test_it_stands_still_at_the_end(tmp_path):
-    """Nobody takes the last words: the run ends nevertheless, with its status, and leaves nothing behind."""
-    with stream.Run(tmp_path) as run:
+    """Nobody takes the last words: the run ends nevertheless, with its status, its workers told meanwhile that it lives, and
+    leaves nothing behind."""
+    text = stream.TEXT.replace("threads = 1", "threads = 1 lease = 1")
+    with stream.Run(tmp_path, ranks=2, text=text) as run:
         run.await_round(20)
         pid = run.publisher()
         os.kill(pid, signal.SIGSTOP)
-        assert run.stop().rc == 75
-        assert not supervised.is_running(pid)
+        assert run.send(0, signal.SIGTERM)
+        result = run.result(rc=75)
+        assert "silent" not in result.err and not supervised.is_running(pid)
 
 
 def test_a_run_that_stands_still(tmp_path):
@@ -153,7 +156,7 @@ def test_its_keys_are_gone_for_a_while(tmp_path, observers):
     keys = closed.key_of(alice + ".public"), closed.key_of(alice + ".secret"), closed.key_of(server + ".public")
     with stream.Run(tmp_path, more=f'server_key = "{server}.secret"  allowed = "{alice}.public"') as run:
         observer = observers(run.port, keys=keys)
-        observer.watch(lambda: observer.complete and observer.of("round"))
+        observer.watch(lambda: observer.complete and observer.incarnation and observer.of("round"))
         first = observer.incarnation
         os.rename(server + ".secret", server + ".away")
         os.kill(run.publisher(), signal.SIGKILL)
