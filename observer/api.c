@@ -1,7 +1,9 @@
 /* api.c - the model as JSON; a number that is not finite is null. */
 #include "observer/api.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "observer/chart.h"
@@ -188,9 +190,17 @@ json_t *api_runs(const struct runs *runs, double now)
     return json_pack("{s:o}", "runs", all);
 }
 
-static json_t *points_json(const struct series *s, uint64_t since)
+static void number_write(FILE *f, double x)
 {
-    json_t *points = json_array();
+    if (isfinite(x))
+        fprintf(f, "%.9g", x);
+    else
+        fputs("null", f);
+}
+
+/* Written at once: of many points no tree is made. */
+static void points_write(FILE *f, const struct series *s, uint64_t since)
+{
     int from = s->n;
 
     while (from > 0 && s->points[from - 1].serial > since)
@@ -198,29 +208,44 @@ static json_t *points_json(const struct series *s, uint64_t since)
     for (int i = from; i < s->n; i++) {
         const struct point *p = &s->points[i];
 
-        json_array_append_new(
-            points, json_pack("[o, o, o]", count(p->round), number(p->value), number(p->spread)));
+        fprintf(f, "%s[%" PRIu64 ",", i > from ? "," : "", p->round);
+        number_write(f, p->value);
+        fputc(',', f);
+        number_write(f, p->spread);
+        fputc(']', f);
     }
-    return points;
 }
 
-json_t *api_series(const struct runs *runs, int run, uint64_t since)
+static bool series_write(FILE *f, const struct run *r, int i, uint64_t since, bool first)
+{
+    const struct series *s = r->series[i];
+    char name[4 * NAME], *head;
+
+    if (s->n == 0 || s->points[s->n - 1].serial <= since)
+        return false;
+    series_name(s, name, sizeof name);
+    json_t *o =
+        json_pack("{s:i, s:i, s:s, s:s, s:s, s:i, s:s}", "series", i, "stage", s->stage, "name",
+                  name, "kind", s->group, "of", s->of, "step", s->step, "field", s->field);
+    head = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    if (!head)
+        return false;
+    fprintf(f, "%s%.*s,\"points\":[", first ? "" : ",", (int)strlen(head) - 1, head);
+    points_write(f, s, since);
+    fputs("]}", f);
+    free(head);
+    return true;
+}
+
+void api_series(FILE *f, const struct runs *runs, int run, uint64_t since)
 {
     const struct run *r = &runs->sources[run].run;
-    json_t *all = json_array();
-    char name[4 * NAME];
+    bool first = true;
 
-    for (int i = 0; i < r->n_series; i++) {
-        const struct series *s = r->series[i];
-
-        if (s->n == 0 || s->points[s->n - 1].serial <= since)
-            continue;
-        series_name(s, name, sizeof name);
-        json_array_append_new(all, json_pack("{s:i, s:i, s:s, s:s, s:s, s:i, s:s, s:o}", "series",
-                                             i, "stage", s->stage, "name", name, "kind", s->group,
-                                             "of", s->of, "step", s->step, "field", s->field,
-                                             "points", points_json(s, since)));
-    }
-    return json_pack("{s:i, s:o, s:o, s:o}", "run", run, "generation", count(r->generation),
-                     "serial", count(r->serial), "series", all);
+    fprintf(f, "{\"run\":%d,\"generation\":%" PRIu64 ",\"serial\":%" PRIu64 ",\"series\":[", run,
+            r->generation, r->serial);
+    for (int i = 0; i < r->n_series; i++)
+        first &= !series_write(f, r, i, since, first);
+    fputs("]}", f);
 }

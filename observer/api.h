@@ -3,14 +3,15 @@
 #define OBSERVER_API_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "observer/view.h"
 
 /* All runs but their points. NULL: no memory. */
 json_t *api_runs(const struct runs *runs, double now);
 
-/* The points of a run's curves that have a serial above `since`. */
-json_t *api_series(const struct runs *runs, int run, uint64_t since);
+/* Writes the points of a run's curves that have a serial above `since`, as JSON on one line. */
+void api_series(FILE *f, const struct runs *runs, int run, uint64_t since);
 
 /* The text of /metrics, owned by the caller; NULL: no memory. */
 char *api_openmetrics(const struct runs *runs, size_t *n);

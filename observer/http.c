@@ -10,25 +10,17 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "observer/api.h"
-#include "observer/http_gate.h"
+#include "observer/http_internal.h"
 #include "observer/page.h"
-#include "observer/view.h"
 
-#define PACE 0.4  /* seconds between two messages of a stream, at least */
-#define QUIET 5.0 /* seconds after which one is sent though nothing happened */
+enum { MEMORY = 32 << 10, ANSWERS_MAX = 256 << 20, KEPT_MAX = 3 + RUNS };
 
-enum { CONNECTIONS = 256, STREAMS_MAX = 64, PATIENCE = 30, RUNS = 32, MEMORY = 32 << 10 };
-
-struct http;
-
-struct stream { /* a browser that listens: server-sent events */
-    struct http *http;
-    struct MHD_Connection *connection;
-    bool used, waits; /* waits: suspended until there is something to say */
-    char *text;       /* owned; what is being sent */
-    size_t n, at;
-    double sent;
-    uint64_t serial[RUNS], generation[RUNS], events[RUNS];
+struct kept {       /* an answer that others may get as well */
+    const void *of; /* what answers */
+    uint64_t run;
+    struct MHD_Response *response; /* shared */
+    double made, cost;             /* clock; seconds that it took */
+    uint64_t state;                /* of all runs, then */
 };
 
 struct http {
@@ -36,10 +28,13 @@ struct http {
     const struct runs *runs;
     struct gate gate;
     int epoll;
-    struct stream streams[STREAMS_MAX];
+    struct peers peers;
+    struct feed feed;
+    struct kept kept[KEPT_MAX];
+    size_t held; /* bytes of answers on their way */
 };
 
-static double now_seconds(void)
+double seconds_since_1970(void)
 {
     struct timespec t;
 
@@ -49,21 +44,36 @@ static double now_seconds(void)
 
 /* ---- answers ---- */
 
+/* What every answer says: nothing of it is for other sites, or to be kept. */
+static void headers_add(struct MHD_Response *r, const char *type)
+{
+    static const char *const headers[][2] = {
+        {"Content-Security-Policy",
+         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
+        {"Cross-Origin-Opener-Policy", "same-origin"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"X-Frame-Options", "DENY"},
+        {"Referrer-Policy", "no-referrer"},
+        {"Cache-Control", "no-store"},
+    };
+
+    MHD_add_response_header(r, "Content-Type", type);
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        MHD_add_response_header(r, headers[i][0], headers[i][1]);
+}
+
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *type,
                               struct MHD_Response *r)
 {
-    static const char policy[] =
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     enum MHD_Result code;
 
     if (!r)
         return MHD_NO;
-    MHD_add_response_header(r, "Content-Type", type);
-    MHD_add_response_header(r, "Content-Security-Policy", policy);
-    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-    MHD_add_response_header(r, "Cache-Control", "no-store");
+    headers_add(r, type);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(r, "Allow", "GET, HEAD");
     code = MHD_queue_response(c, status, r);
     MHD_destroy_response(r);
     return code;
@@ -76,122 +86,105 @@ static enum MHD_Result answer_text(struct MHD_Connection *c, unsigned status, co
                                                   MHD_RESPMEM_MUST_COPY));
 }
 
-static enum MHD_Result answer_owned(struct MHD_Connection *c, const char *type, char *text,
-                                    size_t n)
-{
-    if (!text)
-        return answer_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory\n");
-    return answer(c, MHD_HTTP_OK, type,
-                  MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE));
-}
+/* ---- answers that are shared ---- */
 
-static char *json_text(json_t *o)
-{
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-
-    json_decref(o);
-    return text;
-}
-
-static enum MHD_Result answer_json(struct MHD_Connection *c, json_t *o)
-{
-    char *text = json_text(o);
-
-    return answer_owned(c, "application/json; charset=utf-8", text, text ? strlen(text) : 0);
-}
-
-/* ---- server-sent events ---- */
-
-static bool stream_is_behind(const struct stream *s)
-{
-    for (int i = 0; i < s->http->runs->n && i < RUNS; i++)
-        if (s->events[i] != s->http->runs->sources[i].run.events ||
-            s->serial[i] != s->http->runs->sources[i].run.serial ||
-            s->generation[i] != s->http->runs->sources[i].run.generation)
-            return true;
-    return false;
-}
-
-static bool stream_is_due(const struct stream *s, double now)
-{
-    return now - s->sent >= (stream_is_behind(s) ? PACE : QUIET);
-}
-
-static void write_message(FILE *f, const char *event, json_t *data)
-{
-    char *text = json_text(data);
-
-    if (text)
-        fprintf(f, "event: %s\ndata: %s\n\n", event, text);
-    free(text);
-}
-
-/* All runs, then the points that this browser does not have; from the beginning where the run began anew. */
-static void stream_fill(struct stream *s)
-{
-    const struct runs *runs = s->http->runs;
-    FILE *f = open_memstream(&s->text, &s->n);
-
-    s->at = 0;
-    s->sent = clock_seconds();
-    if (!f)
-        return;
-    write_message(f, "runs", api_runs(runs, now_seconds()));
-    for (int i = 0; i < runs->n && i < RUNS; i++) {
-        const struct run *r = &runs->sources[i].run;
-        uint64_t since = s->generation[i] == r->generation ? s->serial[i] : 0;
-
-        write_message(f, "points", api_series(runs, i, since));
-        s->serial[i] = r->serial;
-        s->generation[i] = r->generation;
-        s->events[i] = r->events;
-    }
-    fclose(f);
-}
-
-static ssize_t stream_read(void *context, uint64_t position, char *to, size_t room)
-{
-    struct stream *s = context;
+struct body { /* of an answer: its bytes are counted while somebody takes them */
+    struct http *http;
     size_t n;
+    char *text; /* owned */
+};
 
-    (void)position;
-    if (!s->text && stream_is_due(s, clock_seconds()))
-        stream_fill(s);
-    if (!s->text) {
-        s->waits = true;
-        MHD_suspend_connection(s->connection);
-        return 0;
-    }
-    n = s->n - s->at < room ? s->n - s->at : room;
-    memcpy(to, s->text + s->at, n);
-    s->at += n;
-    if (s->at == s->n) {
-        free(s->text);
-        s->text = NULL;
-    }
-    return (ssize_t)n;
+static void body_free(void *context)
+{
+    struct body *b = context;
+
+    b->http->held -= b->n;
+    free(b->text);
+    free(b);
 }
 
-static void stream_end(void *context)
+/* Owns text. NULL: no memory, or too much is on its way already. */
+static struct MHD_Response *body_response(struct http *h, char *text, size_t n)
 {
-    struct stream *s = context;
+    struct body *b =
+        text && (h->held == 0 || h->held + n <= ANSWERS_MAX) ? malloc(sizeof *b) : NULL;
 
-    free(s->text);
-    *s = (struct stream){0};
+    if (!b) {
+        free(text);
+        return NULL;
+    }
+    *b = (struct body){h, n, text};
+    h->held += n;
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer_with_free_callback_cls(n, text, body_free, b);
+    if (!r)
+        body_free(b);
+    return r;
 }
 
-static enum MHD_Result stream_begin(struct http *h, struct MHD_Connection *c)
-{
-    struct stream *s = h->streams;
+typedef char *making(struct http *h, uint64_t run, size_t *n); /* NULL: no memory */
 
-    while (s < h->streams + STREAMS_MAX && s->used)
-        s++;
-    if (s == h->streams + STREAMS_MAX)
-        return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many listen\n");
-    *s = (struct stream){.http = h, .connection = c, .used = true, .sent = -QUIET};
-    return answer(
-        c, MHD_HTTP_OK, "text/event-stream",
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 << 10, stream_read, s, stream_end));
+static struct kept *kept_of(struct http *h, making *make, uint64_t run)
+{
+    struct kept *k = h->kept, *oldest = h->kept;
+
+    for (; k < h->kept + KEPT_MAX; k++) {
+        if (k->response && k->of == (const void *)(uintptr_t)make && k->run == run)
+            return k;
+        if (!k->response || (oldest->response && k->made < oldest->made))
+            oldest = k;
+    }
+    return oldest;
+}
+
+/* Another value whenever anything was seen. */
+static uint64_t state_of(const struct runs *runs)
+{
+    uint64_t state = 0;
+
+    for (int i = 0; i < runs->n; i++) {
+        const struct run *r = &runs->sources[i].run;
+
+        state += 8 * (r->events + r->serial + r->generation) + r->state;
+    }
+    return state;
+}
+
+/* While nothing happens a text is good for a second; else it is made again, but never for more than a part of our time. */
+static bool is_fresh(const struct http *h, const struct kept *k)
+{
+    double age = clock_seconds() - k->made;
+
+    return k->response && (age < 20 * k->cost || (age < 1 && k->state == state_of(h->runs)));
+}
+
+static int kept_make(struct http *h, struct kept *k, const char *type, making *make, uint64_t run)
+{
+    double begin = clock_seconds();
+    size_t n = 0;
+    char *text = make(h, run, &n);
+
+    if (k->response)
+        MHD_destroy_response(k->response);
+    *k = (struct kept){.of = (const void *)(uintptr_t)make, .run = run, .state = state_of(h->runs)};
+    k->response = body_response(h, text, n);
+    k->made = clock_seconds();
+    k->cost = k->made - begin;
+    if (k->response)
+        headers_add(k->response, type);
+    return k->response != NULL;
+}
+
+/* Those who ask at about the same time get the same text, which is made and held once. */
+static enum MHD_Result answer_shared(struct http *h, struct MHD_Connection *c, const char *type,
+                                     making *make, uint64_t run)
+{
+    struct kept *k = kept_of(h, make, run);
+    bool same = k->of == (const void *)(uintptr_t)make && k->run == run;
+
+    if (!(same && is_fresh(h, k)) && !kept_make(h, k, type, make, run))
+        return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too much is being sent\n");
+    return MHD_queue_response(c, MHD_HTTP_OK, k->response);
 }
 
 /* ---- requests ---- */
@@ -209,14 +202,47 @@ static bool argument(struct MHD_Connection *c, const char *name, uint64_t limit,
     return *text >= '0' && *text <= '9' && !*end && errno == 0 && *value < limit;
 }
 
+#define JSON "application/json; charset=utf-8"
+
+static char *series_make(struct http *h, uint64_t run, uint64_t since, size_t *n)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, n);
+
+    if (!f)
+        return NULL;
+    api_series(f, h->runs, (int)run, since);
+    return fclose(f) == 0 ? text : NULL;
+}
+
+static char *all_series_make(struct http *h, uint64_t run, size_t *n)
+{
+    return series_make(h, run, 0, n);
+}
+
 static enum MHD_Result answer_series(struct http *h, struct MHD_Connection *c)
 {
     uint64_t run, since;
+    size_t n = 0;
+    struct MHD_Response *r;
 
     if (!argument(c, "run", (uint64_t)h->runs->n, &run) ||
         !argument(c, "since", UINT64_MAX, &since))
         return answer_text(c, MHD_HTTP_BAD_REQUEST, "run: the number of a run; since: a serial\n");
-    return answer_json(c, api_series(h->runs, (int)run, since));
+    if (since == 0)
+        return answer_shared(h, c, JSON, all_series_make, run);
+    char *text = series_make(h, run, since, &n);
+    r = body_response(h, text, n);
+    return r ? answer(c, MHD_HTTP_OK, JSON, r)
+             : answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too much is being sent\n");
+}
+
+static char *configuration_make(struct http *h, uint64_t run, size_t *n)
+{
+    const char *text = h->runs->sources[run].run.configuration;
+
+    *n = text ? strlen(text) : 0;
+    return strdup(text ? text : "");
 }
 
 static enum MHD_Result answer_configuration(struct http *h, struct MHD_Connection *c)
@@ -225,21 +251,43 @@ static enum MHD_Result answer_configuration(struct http *h, struct MHD_Connectio
 
     if (!argument(c, "run", (uint64_t)h->runs->n, &run))
         return answer_text(c, MHD_HTTP_BAD_REQUEST, "run: the number of a run\n");
-    const char *text = h->runs->sources[run].run.configuration;
-    return answer_text(c, MHD_HTTP_OK, text ? text : "");
+    return answer_shared(h, c, "text/plain; charset=utf-8", configuration_make, run);
+}
+
+static char *runs_make(struct http *h, uint64_t run, size_t *n)
+{
+    json_t *all = api_runs(h->runs, seconds_since_1970());
+    char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+
+    (void)run;
+    json_decref(all);
+    *n = text ? strlen(text) : 0;
+    return text;
 }
 
 static enum MHD_Result answer_runs(struct http *h, struct MHD_Connection *c)
 {
-    return answer_json(c, api_runs(h->runs, now_seconds()));
+    return answer_shared(h, c, JSON, runs_make, 0);
+}
+
+static char *metrics_make(struct http *h, uint64_t run, size_t *n)
+{
+    (void)run;
+    return api_openmetrics(h->runs, n);
 }
 
 static enum MHD_Result answer_metrics(struct http *h, struct MHD_Connection *c)
 {
-    size_t n = 0;
-    char *text = api_openmetrics(h->runs, &n);
+    return answer_shared(h, c, "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                         metrics_make, 0);
+}
 
-    return answer_owned(c, "application/openmetrics-text; version=1.0.0; charset=utf-8", text, n);
+static enum MHD_Result answer_events(struct http *h, struct MHD_Connection *c)
+{
+    struct MHD_Response *r = feed_listen(&h->feed, c);
+
+    return r ? answer(c, MHD_HTTP_OK, "text/event-stream", r)
+             : answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many listen\n");
 }
 
 static const struct {
@@ -249,7 +297,7 @@ static const struct {
     {"/api/run", answer_runs},
     {"/api/series", answer_series},
     {"/api/configuration", answer_configuration},
-    {"/api/events", stream_begin},
+    {"/api/events", answer_events},
     {"/metrics", answer_metrics},
 };
 
@@ -282,8 +330,12 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     (void)upload;
     (void)n_upload;
     (void)state;
+    peers_asked(c);
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return answer_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD only\n");
+    if (verdict == GATE_FORM || path[0] != '/')
+        return answer_text(c, MHD_HTTP_BAD_REQUEST,
+                           "one Host, and a path of this machine, nothing else\n");
     if (verdict == GATE_HOST)
         return answer_text(c, MHD_HTTP_FORBIDDEN, "this name is not the one of this machine\n");
     if (verdict == GATE_TOKEN)
@@ -309,11 +361,8 @@ static int http_tick(struct view *v, double now)
 {
     struct http *h = v->state;
 
-    for (struct stream *s = h->streams; s < h->streams + STREAMS_MAX; s++)
-        if (s->used && s->waits && stream_is_due(s, now)) {
-            s->waits = false;
-            MHD_resume_connection(s->connection);
-        }
+    peers_tend(&h->peers, now);
+    feed_tend(&h->feed, now);
     MHD_run(h->daemon);
     return 0;
 }
@@ -322,10 +371,12 @@ static int http_close(struct view *v)
 {
     struct http *h = v->state;
 
-    for (struct stream *s = h->streams; s < h->streams + STREAMS_MAX; s++)
-        if (s->used && s->waits)
-            MHD_resume_connection(s->connection);
+    feed_stop(&h->feed);
     MHD_stop_daemon(h->daemon);
+    feed_release(&h->feed);
+    for (int i = 0; i < KEPT_MAX; i++)
+        if (h->kept[i].response)
+            MHD_destroy_response(h->kept[i].response);
     free(h);
     return 0;
 }
@@ -342,12 +393,15 @@ static int daemon_start(struct http *h, const char *address)
     errno = 0;
     h->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, h, MHD_OPTION_SOCK_ADDR, &h->gate.address.any,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)PATIENCE, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        h->gate.loopback ? 0u : (unsigned)PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)SLOW, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
+        MHD_OPTION_NOTIFY_CONNECTION, peers_notice, &h->peers, MHD_OPTION_NOTIFY_COMPLETED,
+        peers_answered, &h->peers, MHD_OPTION_END);
     if (!h->daemon)
-        return err(ERR_CANTCREAT, "cannot listen at '%s': %s", address,
-                   errno ? strerror(errno) : "libmicrohttpd refuses");
+        return err(ERR_CANTCREAT, "cannot listen at '%s': %s%s", address,
+                   errno ? strerror(errno) : "libmicrohttpd refuses",
+                   errno == EADDRINUSE ? "; another port may be free, and port 0 takes one" : "");
     info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     h->epoll = info->epoll_fd;
     info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT);
@@ -362,7 +416,7 @@ int view_http(struct view *v, const struct http_options *o)
 
     if (!h)
         return err(ERR_MEMORY, "no memory for --http");
-    h->runs = v->runs;
+    h->runs = h->feed.runs = v->runs;
     code = gate_init(&h->gate, o->address, o->token);
     if (code == 0)
         code = daemon_start(h, o->address);

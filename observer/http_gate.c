@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "core/err.h"
@@ -87,22 +88,43 @@ static bool same_token(const struct gate *g, const char *given)
     return differ == 0;
 }
 
+/* The host is one of this machine's, to the letter, and what follows is a port or nothing: "localhost.evil.example" and
+ * "[::1].evil.example" are names that somebody else has. */
 static bool is_here(const struct gate *g, const char *host)
 {
-    char name[80];
-    size_t n = !host ? 0 : host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    const char *const names[] = {"localhost", "127.0.0.1", "[::1]", g->host};
 
-    if (n == 0 || n >= sizeof name)
-        return false;
-    snprintf(name, sizeof name, "%.*s", (int)n, host);
-    return strcmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 ||
-           strcmp(name, "[::1]") == 0 || strcmp(name, g->host) == 0;
+    for (size_t i = 0; host && i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        const char *port = host + n;
+
+        if (n == 0 || strncasecmp(host, names[i], n) != 0)
+            continue;
+        if (!*port || (port[0] == ':' && port[1] && strlen(port) <= 6 &&
+                       strspn(port + 1, "0123456789") == strlen(port + 1)))
+            return true;
+    }
+    return false;
+}
+
+static enum MHD_Result host_count(void *n, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
+{
+    (void)kind;
+    (void)value;
+    *(int *)n += strcasecmp(key, "Host") == 0;
+    return MHD_YES;
 }
 
 enum verdict gate_ask(const struct gate *g, struct MHD_Connection *c)
 {
     const char *header = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
 
+    int hosts = 0;
+
+    MHD_get_connection_values(c, MHD_HEADER_KIND, host_count, &hosts);
+    if (hosts > 1)
+        return GATE_FORM;
     if (!*g->token)
         return is_here(g, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host")) ? GATE_YES
                                                                                    : GATE_HOST;

@@ -27,9 +27,9 @@ int gate_init(struct gate *g, const char *address, const char *token);
 /* Port 0 becomes the one that the system gave. */
 void gate_bound(struct gate *g, unsigned port);
 
-enum verdict { GATE_YES, GATE_YES_COOKIE, GATE_HOST, GATE_TOKEN };
+enum verdict { GATE_YES, GATE_YES_COOKIE, GATE_HOST, GATE_TOKEN, GATE_FORM };
 
-/* Without a token, only requests that name this machine: a page from elsewhere cannot have its own name resolved to us.
+/* A request with several Host headers is GATE_FORM. Without a token, only requests that name this machine: a page from elsewhere cannot have its own name resolved to us.
  * With one: as ?token=, which also sets the cookie, as the cookie, or as "Authorization: Bearer". */
 enum verdict gate_ask(const struct gate *g, struct MHD_Connection *c);
 

@@ -80,6 +80,9 @@ int line_read(const char *line, size_t n, struct event *e, json_t **holder)
     json_error_t error;
 
     *e = (struct event){0};
+    *holder = NULL;
+    if (memchr(line, '\0', n)) /* jansson reads over it */
+        return err(ERR_DATA, "not JSON: a zero byte");
     *holder = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
     if (!*holder)
         return err(ERR_DATA, "not JSON: %s", error.text);

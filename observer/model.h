@@ -90,10 +90,10 @@ struct run {
     char end[SENTENCE], digest[NAME], checkpoint[SENTENCE];
     bool well; /* it ended as it should */
     struct stage_seen stages[STAGES_MAX];
-    int n_stages, stage;    /* stage: the present one, -1 before the first */
-    struct series **series; /* owned */
-    int n_series;
-    struct worker *workers; /* owned, by rank */
+    int n_stages, stage;       /* stage: the present one, -1 before the first */
+    struct series **series;    /* owned */
+    int n_series, next_series; /* next: where the one that follows is looked for first */
+    struct worker *workers;    /* owned, by rank */
     int n_workers;
     struct evaluated *evaluations; /* owned */
     int n_evaluations;

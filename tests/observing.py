@@ -39,7 +39,7 @@ class Server:
 
     def get(self, path, method="GET", **headers):
         """(status, headers, body)"""
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         c.request(method, path, headers=headers)
         answer = c.getresponse()
         body = answer.read()

@@ -3,6 +3,7 @@ import csv
 import glob
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -195,6 +196,24 @@ def test_curves_are_bounded(tmp_path):
             f.write(f'{{"kind":"round","stage":"a","stage_index":0,"round":{i},"loss":{1 / (i + 1)}}}\n')
     result = cli.execute(["/usr/bin/env", "bash", "-c", f"ulimit -v 400000; exec {OBSERVE} --replay {tmp_path}"])
     assert result.rc == 0 and "round 199999" in result.out, result
+
+
+def test_replay_of_a_large_file_takes_no_memory(tmp_path):
+    """40 MB, every view at once: what is kept does not grow with the file. A torn last line and a NUL byte are no trouble."""
+    (tmp_path / "x").mkdir()
+    with open(tmp_path / "x" / "metrics.jsonl", "wb") as f:
+        f.write(b'{"kind":"stage","stage":"a","stage_index":0,"rounds":90000,"method":"maml"}\n')
+        for i in range(1, 80001):
+            f.write(b'{"kind":"round","stage":"a","stage_index":0,"round":%d,"loss":%d.5,%s"digest":"0123456789abcdef"}\n'
+                    % (i, i, b"".join(b'"value_%d":0.123456789%d,' % (k, i) for k in range(15))))
+            if i == 40000:
+                f.write(b'{"kind":"round","stage_index":0,"round":1\0}\n')
+        f.write(b'{"kind":"round","stage":"a","sta')
+    assert os.path.getsize(tmp_path / "x" / "metrics.jsonl") > 30 << 20
+    out = subprocess.run([OBSERVE, "--replay", tmp_path / "x", "--lines", "--png", tmp_path / "p.png"], capture_output=True, text=True,
+                         stdin=subprocess.DEVNULL, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (60 << 20, 60 << 20)))
+    assert out.returncode == 65 and "line 40002: not JSON" in out.stderr and "1 more" not in out.stderr, out.stderr
+    assert "round 80000/90000" in out.stdout
 
 
 def test_wrong_use():

@@ -15,7 +15,7 @@ zmq = pytest.importorskip("zmq")
 
 import publisher
 import stream as watched
-from observing import OBSERVE, free_port
+from observing import OBSERVE, Server, free_port
 from test_observe import RUN
 
 
@@ -121,6 +121,21 @@ def test_a_gap_at_the_end_is_seen_by_the_heartbeat(stream, observer):
     observer.until(lambda: observer.rounds() == [1])
     stream.round(2, lose=True)
     observer.until(lambda: observer.rounds() == [1, 2])
+
+
+def test_events_that_never_arrived_are_counted(stream, port):
+    s = Server(f"tcp://127.0.0.1:{port}")
+    stream.begin()
+    stream.round(1)
+    s.until(lambda runs: runs[0]["stages"] and runs[0]["stages"][0]["round"] == 1, 60)
+    stream.mute = True
+    for n in numbers(2, 7):
+        stream.round(n, lose=n in (2, 3, 5))
+    s.until(lambda runs: runs[0]["stages"][0]["round"] == 7, 60)
+    assert s.json("/api/run")["runs"][0]["lost"] == 3
+    assert "metaloop_run_events_missing_total{" in (text := s.get("/metrics")[2].decode())
+    assert [line for line in text.split("\n") if line.startswith("metaloop_run_events_missing_total")][0].endswith(" 3")
+    s.close()
 
 
 def test_an_end_behind_a_gap_that_nobody_can_heal(stream, observer):
