@@ -113,7 +113,9 @@ static void print_roles(const struct stage *stage, const char *title, bool froze
         if (!seen[role] || (factor == 0) != frozen)
             continue;
         printf("%s%s", any ? ", " : title, role_name((enum role)role));
-        if (!frozen && factor != 1 && role != ROLE_STAT)
+        if (stage->optim.own[role] > 0)
+            printf(" (at %g)", stage->optim.own[role]);
+        else if (!frozen && factor != 1 && role != ROLE_STAT)
             printf(" (at %g)", factor * stage->optim.rate);
         any = true;
     }

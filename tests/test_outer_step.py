@@ -17,6 +17,7 @@ run {{ name = "step"  seed = 3  directory = "{directory}" }}
 cluster {{ threads = 1 }}
 data ink {{ format = "glyphs"  size = 16  first = 3 }}
 data chalk {{ format = "glyphs"  size = 16  first = 3  style = "chalk" }}
+data thick {{ format = "glyphs"  size = 16  first = 3  style = "thick" }}
 model {{ type = "conv4"  filters = 4 }}
 metrics {{ endpoint = "" }}
 evaluate {{ episodes = 1 }}
@@ -25,6 +26,7 @@ stage source {{ method = "pretrain"  data = "ink"  batch = 8  tasks = 1  rounds 
 """
 ADDA = """stage next {{ method = "adda"  data = "ink"  target = {{"chalk"}}  batch = 8  tasks = 1  rounds = 3  rate = 0.001
               discriminator = {{"6"}}  layers = {{"bn3"}}  guard = "off"  weight_decay = 0.1 }}"""
+MANY = ADDA.replace('target = {{"chalk"}}', 'target = {{"chalk", "thick"}}  steps = 2')
 FITNET = """stage next {{ method = "fitnet"  data = "ink"  batch = 8  tasks = 1  rounds = 3  rate = 0.001
                 layers = {{"bn3"}}  hint = "bn3"  weight_decay = 0.1 }}"""
 
@@ -39,12 +41,12 @@ def parameters(folder, stage):
     return newest[stage]
 
 
-@pytest.mark.parametrize("stage", [ADDA, FITNET], ids=["adda", "fitnet"])
-def test_layers_that_no_gradient_reaches_do_not_decay(stage, tmp_path):
+@pytest.mark.parametrize("stage,prefix", [(ADDA, ""), (MANY, "thick."), (FITNET, "")], ids=["adda", "many", "fitnet"])
+def test_layers_that_no_gradient_reaches_do_not_decay(stage, prefix, tmp_path):
     conf = cli.small(tmp_path, CONF + stage)
     cli.done("train", conf)
     before, after = parameters(tmp_path, 0), parameters(tmp_path, 1)
-    still = {n for n, a in before.items() if n in after and np.array_equal(a, after[n])}
+    still = {n for n, a in before.items() if prefix + n in after and np.array_equal(a, after[prefix + n])}
     behind = {"conv4.weight", "bn4.weight", "bn4.bias", "head.weight", "head.bias"}
     assert behind <= still
     assert not still & {"conv1.weight", "bn1.weight", "conv3.weight", "bn3.bias"}
@@ -58,6 +60,8 @@ def test_the_discriminator_alone_learns(schedule, tmp_path):
     conf = cli.small(tmp_path, CONF + ADDA)
     cli.done("train", conf, *(f"--set=stage.next.{key}" for key in (
         "rate=0", "discriminator_rate=0.01", f"schedule={schedule}", "step_every=1")))
+    said = cli.done("check", conf, "--set=stage.next.rate=0", "--set=stage.next.discriminator_rate=0.01").out
+    assert "discriminator (at 0.01)" in said
     before, after = parameters(tmp_path, 0), parameters(tmp_path, 1)
     assert all(np.array_equal(a, after[n]) for n, a in before.items()
                if n in after and ".running_" not in n and not n.startswith("optimizer"))

@@ -436,7 +436,7 @@ VARIANT(fused, true)
 const struct layer_ops layer_batchnorm = {
     .name = "batchnorm",
     .prefix = "bn",
-    .summary = "batch normalisation by the batch's statistics; running (false)",
+    .summary = "batch normalisation; running: keeps statistics (else as model.statistics says)",
     .plan = batchnorm_plan,
     .forward = plain_forward,
     .backward = plain_backward,
