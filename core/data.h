@@ -50,6 +50,10 @@ struct data_ops {
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
+    /* What the user should know of it; NULL: nothing. */
+    const char *(*note)(const struct data *d);
+    /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */
+    void (*where)(const struct data *d, uint32_t index, char *text, size_t n);
     /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot. ERR_MEMORY. */
     int (*reorder)(struct data *d, const uint32_t *order);
     /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */

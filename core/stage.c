@@ -235,6 +235,11 @@ static int stage_draws(const struct setup *s, struct stage *stage)
     TRY(stage_targets(s, stage));
     stage->n_tasks = (uint32_t)c->tasks;
     if (draws & DRAW_EPISODES) {
+        if (!d->n_target && c->way < 2)
+            return err(
+                ERR_CONFIG,
+                "stage '%s': way is %jd: a single class cannot be told apart, way is 2 or more",
+                c->name, (intmax_t)c->way);
         stage->n_episodes = stage->n_tasks;
         stage->train = (struct task_size){.way = d->n_target ? 1 : (uint32_t)c->way,
                                           .shot = (uint32_t)c->shot,
@@ -242,6 +247,10 @@ static int stage_draws(const struct setup *s, struct stage *stage)
         TRY(check_classes(stage, d, stage->train.query));
     }
     if (draws & DRAW_SOURCE) {
+        if (!stage->form->inherits && !d->n_target && d->n_classes == 1)
+            return err(ERR_DATA,
+                       "stage '%s': data '%s' has one class, there is nothing to tell apart",
+                       c->name, d->name);
         TRY(check_samples(stage, d));
         stage->train.source = stage->batch = (uint32_t)c->batch;
     }

@@ -10,6 +10,7 @@
 
 #include "core/blas.h"
 #include "core/err.h"
+#include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "worker/method.h"
@@ -111,7 +112,9 @@ static int team_open(struct team *t, struct comm *comm)
         return err(ERR_MEMORY, "no memory for the configuration's text");
     TRY(crew_invite(&t->crew, comm, t->configuration, options_data_root(o)));
     TRY(setup_open(&t->setup, &t->config, options_data_root(o), method_form));
-    return crew_gather(&t->crew, &t->setup);
+    TRY(crew_gather(&t->crew, &t->setup));
+    notes_of_setup(&t->setup, t->crew.sections.each, t->crew.sections.n);
+    return 0;
 }
 
 static void team_close(struct team *t)

@@ -8,6 +8,7 @@
 #include "coordinator/sampler.h"
 #include "core/err.h"
 #include "core/outfile.h"
+#include "launch/notes.h"
 #include "launch/plan.h"
 #include "launch/prove.h"
 #include "launch/solo.h"
@@ -105,6 +106,15 @@ static int print_config(const struct options *o)
     return code;
 }
 
+static int notes(const struct setup *s)
+{
+    struct sections known;
+
+    TRY(setup_survey(s, known.each, &known.n));
+    notes_of_setup(s, known.each, known.n);
+    return 0;
+}
+
 static int check(const struct options *o)
 {
     struct solo s;
@@ -115,7 +125,9 @@ static int check(const struct options *o)
     if (o->print_config && !o->gradients && !o->tasks)
         return 0;
     TRY(solo_open(&s, o));
-    code = o->tasks ? tasks(&s, o) : o->print_config ? 0 : plan_print(&s);
+    code = notes(&s.setup);
+    if (code >= 0)
+        code = o->tasks ? tasks(&s, o) : o->print_config ? 0 : plan_print(&s);
     if (code >= 0 && o->gradients)
         code = prove_gradients(&s);
     solo_close(&s);

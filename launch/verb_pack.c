@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "core/data/pack.h"
+#include "core/data/survey.h"
 #include "core/err.h"
+#include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 
@@ -31,7 +33,12 @@ static int pack(const struct options *o)
     TRY(config_parse(&config, section, "pack", o->sets, o->n_sets));
     code = data_open(&d, &config.data[0], options_data_root(o));
     if (code >= 0) {
-        code = data_pack(&d, o->places[1]);
+        struct survey known;
+
+        code = data_survey(&d, &known);
+        if (code >= 0)
+            notes_of_data(&d, &known);
+        code = code < 0 ? code : data_pack(&d, o->places[1]);
         if (code >= 0)
             printf("packed %u classes of %d x %d x %d into '%s'\n", d.n_classes, d.shape.h,
                    d.shape.w, d.shape.c, o->places[1]);

@@ -201,6 +201,19 @@ uint32_t images_label_flat(const struct data *d, uint32_t index)
     return view_class(&m->view, m->store->labels[view_image(&m->view, index)]);
 }
 
+const char *images_note(const struct data *d)
+{
+    return ((const struct images *)d->state)->store->note;
+}
+
+void images_where(const struct data *d, uint32_t index, char *text, size_t n)
+{
+    const struct images *m = d->state;
+
+    snprintf(text, n, "'%s' image %u", m->store->path ? m->store->path : "",
+             view_image(&m->view, index));
+}
+
 int images_reorder(struct data *d, const uint32_t *order)
 {
     struct images *m = d->state;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,11 +87,41 @@ static int header_write(FILE *f, const char *type, const char *shape)
     return fprintf(f, "%-*s\n", length - 1, text);
 }
 
+static bool is_finite(const real *x, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && isfinite(x[i]))
+        i++;
+    return i == n;
+}
+
+/* Names the first image of the file that has such a pixel. */
+static int refuse_image(struct packing *p)
+{
+    uint32_t per = p->d->turned_classes ? 4 : 1;
+    char where[1024] = "an image";
+
+    for (uint32_t i = 0; i < p->d->n_samples / per; i++) {
+        TRY(p->d->ops->read_flat(p->d, i, p->x));
+        if (is_finite(p->x, shape_size(p->d->shape)))
+            continue;
+        p->d->ops->where(p->d, i, where, sizeof where);
+        break;
+    }
+    return err(ERR_DATA,
+               "%s has a pixel that is not a finite number, which no byte can hold: mend it or "
+               "leave it out",
+               where);
+}
+
 static int image_write(struct packing *p, uint32_t class_id, uint32_t sample, FILE *f)
 {
     size_t size = shape_size(p->d->shape);
 
     TRY(data_read(p->d, class_id, sample, 0, p->x, NULL));
+    if (!is_finite(p->x, size))
+        return refuse_image(p);
     for (size_t i = 0; i < size; i++)
         p->bytes[i] = (uint8_t)(p->x[i] * 255 + (real)0.5);
     fwrite(p->bytes, 1, size, f);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ static void store_free(struct store *s)
     names_release(&s->names);
     free(s->labels);
     free(s->at);
+    free(s->note);
+    free(s->path);
     free(s->key);
     free(s);
 }
@@ -40,6 +43,18 @@ static char *store_key(const struct source *src)
                  a.st_mtim.tv_nsec, (uintmax_t)b.st_dev, (uintmax_t)b.st_ino, (uintmax_t)b.st_size,
                  (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
     return n < 0 ? NULL : key;
+}
+
+void store_note(struct store *s, const char *fmt, ...)
+{
+    va_list args;
+
+    if (s->note)
+        return;
+    va_start(args, fmt);
+    if (vasprintf(&s->note, fmt, args) < 0)
+        s->note = NULL;
+    va_end(args);
 }
 
 static int resize_into(struct blob *to, const struct store *s, int side)
@@ -99,6 +114,7 @@ static int store_new(struct store **out, char *key, const struct source *src, st
         return err(ERR_MEMORY, "out of memory for '%s'", src->path);
     }
     s->key = key;
+    s->path = strdup(src->path);
     s->n_users = 1;
     code = store_fill(s, src, load);
     if (code < 0) {

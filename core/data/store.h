@@ -27,6 +27,8 @@ struct store {
         *at; /* owned; [n]: where the images in file order lie in pixels; NULL: in that order */
     uint32_t n_classes; /* largest label + 1 */
     struct names names; /* owned; of folders; else n = 0 */
+    char *note;         /* owned; a sentence that the user should see, or NULL */
+    char *path;         /* owned */
     char *key;          /* owned; the rest is store.c's */
     int n_users;
     struct store *next;
@@ -49,6 +51,8 @@ void store_give(struct store *s);
 /* For loaders: checks the array and takes its numbers; pixels (moved from b) may stay mapped. */
 int store_set_images(struct store *s, const struct array *a, struct blob *b, const char *what);
 int store_set_labels(struct store *s, const struct array *a, const char *what);
+/* Keeps a sentence for the user; the first one stays. */
+void store_note(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The images' shape, checked: ERR_DATA for sides and channels out of range. */
 int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const char *what);
 

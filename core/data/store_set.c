@@ -13,8 +13,9 @@ int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const c
                    (uintmax_t)h, (uintmax_t)w, SIDE_MAX);
     if (c < 1 || c > CHANNELS_MAX)
         return err(ERR_DATA,
-                   "'%s' has images of %ju channels (the last dimension), the limit is %d", what,
-                   (uintmax_t)c, CHANNELS_MAX);
+                   "'%s' has images of %ju channels (the last dimension), the limit is %d; where "
+                   "they come first, save np.transpose(x, (0, 2, 3, 1))",
+                   what, (uintmax_t)c, CHANNELS_MAX);
     s->shape = (struct shape){.h = (int)h, .w = (int)w, .c = (int)c};
     return 0;
 }
@@ -37,10 +38,19 @@ static int floats_copy(struct blob *to, const struct array *a, const char *what)
             f[i] = (float)wide;
         }
         if (isfinite(wide) && !(f[i] >= 0 && f[i] <= 1))
-            return err(ERR_DATA, "'%s' has the number %g at index %zu, images are within 0 and 1",
-                       what, wide, i);
+            return err(
+                ERR_DATA,
+                "'%s' has the number %g at index %zu, images are within 0 and 1: save x / 255 "
+                "of what goes up to 255, or bytes",
+                what, wide, i);
     }
     return 0;
+}
+
+/* As many as pictures have: grey, with transparency, RGB, RGBA. */
+static bool is_channels(uint64_t c)
+{
+    return c >= 1 && c <= 4;
 }
 
 static int images_check(const struct array *a, const char *what)
@@ -51,6 +61,12 @@ static int images_check(const struct array *a, const char *what)
     if (a->n_dims < 3)
         return err(ERR_DATA, "'%s' has %d dimensions, images are [n, h, w] or [n, h, w, c]", what,
                    a->n_dims);
+    if (a->n_dims == 4 && (a->dims[1] == 1 || a->dims[1] == 3) && !is_channels(a->dims[3]))
+        return err(ERR_DATA,
+                   "'%s' has the shape [%ju, %ju, %ju, %ju]: channels come first, images are "
+                   "[n, h, w, c]; save np.transpose(x, (0, 2, 3, 1))",
+                   what, (uintmax_t)a->dims[0], (uintmax_t)a->dims[1], (uintmax_t)a->dims[2],
+                   (uintmax_t)a->dims[3]);
     if (a->dims[0] < 1 || a->dims[0] >= DATA_GRID)
         return err(ERR_DATA, "'%s' has %ju images", what, (uintmax_t)a->dims[0]);
     return 0;
@@ -64,6 +80,11 @@ int store_set_images(struct store *s, const struct array *a, struct blob *b, con
     TRY(images_check(a, what));
     TRY(store_set_shape(s, a->dims[1], a->dims[2], a->n_dims == 4 ? a->dims[3] : 1, what));
     s->n = (uint32_t)a->dims[0];
+    if (a->n_dims == 4 && a->dims[1] == 3 && a->dims[2] > 4)
+        store_note(s,
+                   "images of [3, %ju, %ju] are read as 3 rows of %ju pixels; where the 3 are "
+                   "channels, save np.transpose(x, (0, 2, 3, 1))",
+                   (uintmax_t)a->dims[2], (uintmax_t)a->dims[3], (uintmax_t)a->dims[2]);
     if (a->kind == 'u') {
         s->u8 = a->data;
         s->pixels = *b;

@@ -9,6 +9,9 @@
 
 enum { NAME_MAX_BYTES = 4096 };
 
+#define SURVEY_RANGE                                                                               \
+    (1 / 16.0f) /* of the pixels, below which a set looks like one of another scale */
+
 static uint64_t names_digest(const struct data *d)
 {
     char name[NAME_MAX_BYTES];
@@ -75,4 +78,26 @@ uint64_t survey_digest(const struct survey *s)
                         s->pixels};
 
     return XXH3_64bits(words, sizeof words);
+}
+
+bool survey_warning(const struct survey *s, char *text, size_t n)
+{
+    float range = s->high - s->low;
+
+    if (!s->kind || range >= SURVEY_RANGE)
+        return false;
+    if (range < 0)
+        snprintf(text, n, "no pixel is a finite number");
+    else if (s->kind == 'u')
+        snprintf(text, n,
+                 "its bytes lie within %.0f and %.0f, and 255 is white: networks learn little from "
+                 "so small a range; %s",
+                 (double)s->low * 255, (double)s->high * 255,
+                 s->high * 255 <= 1 ? "save 255 * x" : "stretch it to 0 to 255");
+    else
+        snprintf(text, n,
+                 "its pixels lie within %.4g and %.4g, and 1 is white: networks learn little from "
+                 "so small a range; stretch it to 0 to 1",
+                 (double)s->low, (double)s->high);
+    return true;
 }

@@ -23,6 +23,7 @@ struct survey {
     uint64_t pixels; /* digest of the pixels in order; of a generator: of its parameters */
     bool sampled;    /* pixels is of a sample */
     int64_t time;    /* of the file's change, where sampled; else 0 */
+    char kind;       /* of the stored pixels: u bytes, f floats; NUL: a generator's */
     float low,
         high; /* range of the stored pixels that are finite; low > high: none was looked at */
 };
@@ -33,6 +34,9 @@ int data_survey(const struct data *d, struct survey *s);
 /* What differs between two surveys of one section: "the labels or their order differ", ...; NULL:
  * nothing. */
 const char *survey_difference(const struct survey *a, const struct survey *b);
+
+/* A sentence on pixels that fill hardly any of their range, and what to do; false: there is nothing to say. */
+bool survey_warning(const struct survey *s, char *text, size_t n);
 
 /* One digest of all of it but the time of change. */
 uint64_t survey_digest(const struct survey *s);

@@ -87,6 +87,7 @@ int view_pixels(const struct view *v, const struct store *s, struct survey *out)
     if (!state)
         return err(ERR_MEMORY, "out of memory for a digest");
     XXH3_64bits_reset_withSeed(state, v->n + (uint64_t)(s->u8 ? 0 : 1));
+    out->kind = s->u8 ? 'u' : 'f';
     out->sampled = k < v->n;
     out->time = out->sampled ? (int64_t)s->pixels.map->then.st_mtim.tv_sec : 0;
     look(v, s, k, state, out);
