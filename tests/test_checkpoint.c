@@ -63,10 +63,13 @@ static int teardown(void **unused)
     return rmdir(directory);
 }
 
+static struct run_identity writing; /* the run of what is saved */
+
 static void save(int stage, uint64_t round, char path[300])
 {
     real scratch[N];
-    struct checkpoint_info info = {.stage = stage,
+    struct checkpoint_info info = {.run = writing,
+                                   .stage = stage,
                                    .round = round,
                                    .seed = 3,
                                    .hash = layout_hash(&layout, theta, scratch),
@@ -371,6 +374,48 @@ static void test_prune(void **unused)
     sweep();
 }
 
+/* Another run's checkpoints do not count, and are put aside instead of being removed. */
+static void test_another_run(void **unused)
+{
+    (void)unused;
+    struct run_identity mine = {"aaaaaaaaaaaaaaaa", false}, theirs = {"bbbbbbbbbbbbbbbb", false};
+    struct checkpoint_key trusted = {0, 10}, last = {0, 10};
+    struct checkpoint_info info;
+    char p[6][300], path[300], to[320];
+
+    for (int i = 1; i <= 5; i++) {
+        writing = i % 2 ? mine : theirs;
+        save(0, 2 * (uint64_t)i, p[i]); /* 2 4 6 8 10 */
+    }
+    assert_int_equal(checkpoint_peek(p[4], &info), 0);
+    assert_string_equal(info.run.id, theirs.id);
+    assert_int_equal(checkpoint_newest(directory, &theirs, path, sizeof path, complain, mine.id),
+                     1);
+    assert_string_equal(path, p[4]);
+    assert_int_equal(checkpoint_prune(directory, &mine, 2, &trusted, &last), 0);
+    assert_true(is_there(p[5]) && !is_there(p[4]) && is_there(p[3]) && !is_there(p[2]));
+    assert_false(is_there(p[1]));
+    for (int i = 2; i <= 4; i += 2) {
+        snprintf(to, sizeof to, "%s.other", p[i]);
+        assert_true(is_there(to));
+    }
+    writing = theirs;
+    save(0, 12, path);
+    assert_int_equal(checkpoint_set_aside(directory, &mine, &last), 0);
+    snprintf(to, sizeof to, "%s.other", path);
+    assert_true(is_there(to) && !is_there(path));
+    writing = (struct run_identity){0}; /* of before there were ids */
+    save(0, 14, path);
+    assert_int_equal(checkpoint_newest(directory, &mine, to, sizeof to, complain, path), 1);
+    mine.unnamed = true;
+    assert_int_equal(checkpoint_newest(directory, &mine, to, sizeof to, complain, ""), 1);
+    assert_string_equal(to, path);
+    assert_int_equal(checkpoint_erase(directory), 0);
+    snprintf(to, sizeof to, "%s.other", p[4]);
+    assert_false(is_there(to));
+    sweep();
+}
+
 static void test_temporaries(void **unused)
 {
     (void)unused;
@@ -409,11 +454,12 @@ static void test_temporaries(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truncation), cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_holes),      cmocka_unit_test(test_theta),
-        cmocka_unit_test(test_newest),     cmocka_unit_test(test_set_aside),
-        cmocka_unit_test(test_prune),      cmocka_unit_test(test_temporaries),
-        cmocka_unit_test(test_kept),       cmocka_unit_test(test_kept_damaged),
+        cmocka_unit_test(test_truncation),   cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_holes),        cmocka_unit_test(test_theta),
+        cmocka_unit_test(test_newest),       cmocka_unit_test(test_set_aside),
+        cmocka_unit_test(test_prune),        cmocka_unit_test(test_temporaries),
+        cmocka_unit_test(test_another_run),  cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_kept_damaged),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

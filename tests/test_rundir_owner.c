@@ -1,4 +1,6 @@
 /* test_rundir_owner.c - one directory, one owner, one run; and whether it is still there. */
+#include <sys/prctl.h>
+
 #include "tests/run_files.h"
 
 /* ---- whose it is ---- */
@@ -112,6 +114,7 @@ static pid_t hold(const char *run_id)
     if (pid == 0) {
         struct rundir d;
 
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if a test fails meanwhile */
         if (take(&d, RUNDIR_RESUME, run_id) == 0 && write(ready[1], "", 1) == 1)
             pause();
         _exit(1);
