@@ -254,7 +254,13 @@ int train_open(struct train *t, enum rundir_mode mode)
     t->mode = mode;
     TRY(errand_run(t->crew, open_directory, t));
     t->sinks = (struct sinks){1, {&t->rundir.metrics}};
-    return report_open(t);
+    TRY(report_open(t));
+    if (t->rundir.lock.plain)
+        progress_warn(t->progress,
+                      "warning: the file system of '%s' has no locks: a second start is noticed on "
+                      "this host only",
+                      t->directory);
+    return 0;
 }
 
 static int resume(void *context)

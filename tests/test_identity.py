@@ -90,6 +90,25 @@ def test_a_second_supervised_start_is_refused_at_once(tmp_path, conf):
         assert result.rc == CANTCREAT and f"process {holder.pid} " in result.err and "restart" not in result.err, result
 
 
+def without_locks(conf, *args):
+    """metaloop train on a file system without locks: strace answers for it."""
+    lock = os.path.join(os.path.dirname(conf), "run", "run.lock")
+    return ["strace", "-f", "-qq", "-o", os.devnull, "-P", lock, "-e", "trace=fcntl", "-e", "inject=fcntl:error=ENOLCK",
+            cli.METALOOP, "train", conf, *map(str, args)]
+
+
+def test_a_file_system_without_locks(tmp_path, conf):
+    """The text of run.lock decides, on the same host; what a killed run has left there holds nobody up."""
+    kill.need_strace()
+    cli.done("train", conf, "--set", "stage.meta.rounds=2")
+    with Holder(conf, "--resume") as holder:
+        wait_for(lambda: f"pid={holder.pid}\n" in (tmp_path / "run" / "run.lock").read_text())
+        result = cli.execute(without_locks(conf, "--overwrite"))
+        assert result.rc == CANTCREAT and f"process {holder.pid} on host" in result.err, result
+    result = cli.execute(without_locks(conf, "--overwrite"))
+    assert result.rc == 0 and "has no locks" in result.err, result
+
+
 # ---- one identity ----
 
 def test_one_id_in_all_files(tmp_path, conf):

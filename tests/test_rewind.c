@@ -70,6 +70,7 @@ static void expect_rewound(const char *text, size_t n, const char *kept)
     found[n] = '\0';
     fclose(f);
     assert_string_equal(found, kept);
+    assert_int_equal(n, strlen(kept));
 }
 
 static void test_rewind_from_the_end(void **unused)

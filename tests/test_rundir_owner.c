@@ -191,6 +191,9 @@ static void test_dying_holder(void **unused)
     start.stop = &stop;
     assert_int_equal(rundir_take(&d, directory, &start), ERR_STOPPED);
     rundir_close(&d);
+    start.run_id = B; /* of another run: does not wait */
+    assert_int_equal(rundir_take(&d, directory, &start), ERR_CANTCREAT);
+    rundir_close(&d);
     let_go(pid);
 }
 
