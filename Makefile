@@ -60,7 +60,7 @@ $(BUILD)/metaloop-observe: $(OBSERVE_OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(OBSERVE_LIBS)
 
-$(BUILD)/observe/%.o: %.c | $(OBSERVE_PROTO)
+$(BUILD)/observe/%.o: %.c | have-observe-packages $(OBSERVE_PROTO)
 	@mkdir -p $(@D)
 	@echo '  CC $< (observer)'
 	@$(CC) $(OBSERVE_CFLAGS) -MMD -MP -c -o $@ $<
@@ -76,12 +76,12 @@ $(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
 $(BUILD)/libmetaloop.a: $(LIBRARY)
 	@rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c | $(PROTO_C)
+$(BUILD)/%.o: %.c | have-packages $(PROTO_C)
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/proto/%.pb-c.c: proto/%.proto
+$(BUILD)/proto/%.pb-c.c: proto/%.proto | have-protoc
 	@mkdir -p $(@D)
 	@protoc-c --c_out=$(BUILD) $<
 
@@ -120,13 +120,30 @@ tests-build: $(TESTS) $(HELPERS) $(FUZZERS)
 
 fuzzers: $(FUZZERS)
 
+# What is missing is named before anything is compiled.
+have-packages:
+	@launch/install-deps --check build '$(PACKAGES)' protoc-c Random123/philox.h stb/stb_image_resize.h
+
+have-protoc:
+	@launch/install-deps --check $(if $(filter observe,$(MAKECMDGOALS)),observe,build) '' protoc-c
+
+have-observe-packages:
+	@launch/install-deps --check observe '$(OBSERVE_PACKAGES)' protoc-c
+
+# On a laptop: neither MPI nor BLAS (launch/install-deps observe).
+observe: $(BUILD)/metaloop-observe
+
 quickstart:
+	@echo 'make quickstart: installs what is missing (launch/install-deps build; as root or with sudo), compiles (about half a'
+	@echo 'minute), then trains on built-in data and measures (about a minute on two cores). It writes build/ and runs/quickstart.'
 	@launch/install-deps build
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@launch/quickstart
 
 # The double build proves the derivatives; the float build runs everything.
 test:
+	@echo 'make test: installs what is missing (launch/install-deps test; as root or with sudo), compiles twice, then runs every'
+	@echo 'test: about a quarter of an hour on two cores. It writes build/ and build64/. One file: $(PYTHON) tests/run tests/test_cli.py'
 	@launch/install-deps test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
@@ -188,6 +205,7 @@ help:
 	@echo 'make quickstart   install what is missing, build, meta-train on built-in data, adapt to a second domain'
 	@echo 'make test         install what is missing, build, run every test'
 	@echo 'make              build/metaloop, build/metaloop-observe (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
+	@echo 'make observe      build/metaloop-observe alone, on a laptop (launch/install-deps observe)'
 	@echo 'make lint         include directions, sizes, formatting, shellcheck'
 	@echo 'make check-san    the tests under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz         every parser under libFuzzer: FUZZ_TIME=60 seconds each, FUZZ_TARGETS="npy png" (all),'
@@ -204,5 +222,5 @@ clean:
 	rm -rf build build64 build-san build-fuzz
 
 -include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
-.PHONY: all tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
+.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
 .SECONDARY:

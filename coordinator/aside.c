@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "core/machine.h"
 #include "core/outfile.h"
+#include "core/plural.h"
 
 enum { MESSAGES = 3 };
 
@@ -159,8 +160,8 @@ static void say_full(struct aside *a)
         return;
     a->full = true;
     progress_warn(a->progress,
-                  "warning: '%s' holds %d tasks that were set aside; further ones are counted only",
-                  a->directory, a->n_files);
+                  "warning: '%s' holds %d task%s that failed; further ones are counted only",
+                  a->directory, a->n_files, plural(a->n_files));
 }
 
 static void emit(struct aside *a, const struct crew *c, const struct round *r, uint64_t failed,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/machine.h"
+#include "core/plural.h"
 
 void report_begin(struct train *t)
 {
@@ -178,12 +179,14 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
 
 static void say_evaluation(struct train *t, const struct evaluation *e, int data)
 {
-    char loss[64], accuracy[64], figure[96] = "", how[48] = "samples";
+    char loss[64], accuracy[64], figure[96] = "", how[64];
 
     estimate_text(&e->loss[e->steps], 1, 4, loss, sizeof loss);
     estimate_text(&e->accuracy[e->steps], 100, 2, accuracy, sizeof accuracy);
+    snprintf(how, sizeof how, "sample%s", plural((double)e->episodes));
     if (e->few_shot)
-        snprintf(how, sizeof how, "episodes, %d inner steps", e->steps);
+        snprintf(how, sizeof how, "episode%s, %d inner step%s", plural((double)e->episodes),
+                 e->steps, plural(e->steps));
     if (e->has_accuracy)
         snprintf(figure, sizeof figure, "accuracy %s %%  ", accuracy);
     progress_say(t->progress, "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",

@@ -7,6 +7,7 @@
 #include "coordinator/crew_internal.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/plural.h"
 #include "proto/tree.h"
 
 #define LATE_SECONDS                                                                               \
@@ -93,8 +94,9 @@ static void tell_late(struct transaction *p, int rank)
     if ((n & (n - 1)) == 0)
         crew_notify(p->crew, "slow", rank, p->r->round,
                     "rank %d on host '%s' holds up round %" PRIu64
-                    ": its %u tasks are given to others as well%s",
-                    rank, mate->hello.host, p->r->round, mate->given, times);
+                    ": its %u task%s %s given to others as well%s",
+                    rank, mate->hello.host, p->r->round, mate->given, plural(mate->given),
+                    mate->given == 1 ? "is" : "are", times);
 }
 
 /* When nothing is left to give: who takes too long. */

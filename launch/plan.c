@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/plural.h"
 #include "worker/engine.h"
 
 /* How the classes of section i were found to be those of another, whose head it shares. */
@@ -32,9 +33,9 @@ static void print_data(const struct setup *s)
         if (d->n_classes == DATA_ENDLESS)
             printf("endless classes");
         else
-            printf("%u classes", d->n_classes);
+            printf("%u class%s", d->n_classes, plural_es(d->n_classes));
         if (d->n_samples && d->n_samples != DATA_ENDLESS)
-            printf(", %u samples", d->n_samples);
+            printf(", %u sample%s", d->n_samples, plural(d->n_samples));
         printf(" of %d x %d x %d%s\n", d->shape.h, d->shape.w, d->shape.c,
                d->turned_classes ? ", rotations as classes"
                : d->n_turns > 1  ? ", rotations drawn per class and task"
@@ -86,17 +87,20 @@ static void print_draws(const struct setup *s, const struct stage *stage)
     printf("stage '%s': %s on '%s'", c->name, c->method, s->data[stage->data].name);
     print_targets(s, stage);
     if (stage->n_episodes)
-        printf(", %u-way %u-shot, %u query a class, %u tasks", stage->train.way, stage->train.shot,
-               stage->train.query, stage->n_episodes);
+        printf(", %u-way %u-shot, %u query a class, %u task%s", stage->train.way, stage->train.shot,
+               stage->train.query, stage->n_episodes, plural(stage->n_episodes));
     if (stage->steps)
-        printf(", %d models that take %u steps each", stage->n_blocks, stage->steps);
+        printf(", %d model%s that take%s %u step%s each", stage->n_blocks, plural(stage->n_blocks),
+               stage->n_blocks == 1 ? "s" : "", stage->steps, plural(stage->steps));
     else if (stage->n_episodes < stage->n_tasks)
-        printf(", %u batches", stage->n_tasks - stage->n_episodes);
+        printf(", %u batch%s", stage->n_tasks - stage->n_episodes,
+               plural_es(stage->n_tasks - stage->n_episodes));
     if (stage->batch)
         printf(" of %u", stage->batch);
     if (stage->target_batch)
-        printf(" + %u samples (the target's without labels)", stage->target_batch);
-    printf(" x %ld rounds\n", (long)c->rounds);
+        printf(" + %u sample%s (the target's without labels)", stage->target_batch,
+               plural(stage->target_batch));
+    printf(" x %ld round%s\n", (long)c->rounds, plural((double)c->rounds));
 }
 
 /* "body, discriminator at 0.5": the roles that step, or those that do not. */
@@ -126,13 +130,13 @@ static void print_steps(const struct stage *stage)
     const struct stage_config *c = stage->config;
 
     if (stage->few_shot)
-        printf("  %ld inner steps at %g\n", (long)stage->shape->inner_steps,
-               stage->shape->inner_rate);
+        printf("  %ld inner step%s at %g\n", (long)stage->shape->inner_steps,
+               plural((double)stage->shape->inner_steps), stage->shape->inner_rate);
     printf("  %s at %g, %s", c->optimizer, c->rate, c->schedule);
     print_roles(stage, "; learns: ", false);
     print_roles(stage, "; frozen: ", true);
     if (c->warm_up)
-        printf("; %ld rounds the head alone", (long)c->warm_up);
+        printf("; %ld round%s the head alone", (long)c->warm_up, plural((double)c->warm_up));
     putchar('\n');
 }
 
@@ -223,7 +227,7 @@ static void print_evaluated(const struct setup *s, const struct stage *stage)
                                                  : "");
     }
     if (stage->few_shot)
-        printf(", %d inner steps%s\n", stage->evaluate_steps,
+        printf(", %d inner step%s%s\n", stage->evaluate_steps, plural(stage->evaluate_steps),
                stage_is_transductive(stage)
                    ? ", transductive: a query's prediction depends on the other queries of its task"
                    : "");

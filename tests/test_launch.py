@@ -248,7 +248,7 @@ def test_killed_too_often(how, tmp_path, long):
             pid, job = run.rank0(after=job)
             os.kill(pid, signal.SIGKILL)
         result = run.result()
-    assert result.rc == 1 and f"given up after {how[-1][-1]} restarts" in result.err and result.out == "", result
+    assert result.rc == 1 and f"given up after {how[-1][-1]} restart" in result.err and result.out == "", result
 
 
 # ---- signals ----

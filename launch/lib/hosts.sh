@@ -1,29 +1,26 @@
 # The hosts of a run: what names them, how they are reached, which of them answer. Sourced by launch/run.
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of launch/run
 
-# A host that is named twice has the slots of both.
-add_host() { # HOST SLOTS (0: its cores)
+# A host that is named twice has the slots of both; without a number each is one slot, but alone its cores, as mpirun has it.
+add_host() { # HOST SLOTS (0: no number) LINE
     local i
     for i in "${!hosts[@]}"; do
         [ "${hosts[i]}" = "$1" ] || continue
-        if [ "$2" = 0 ] || [ "${slots[i]}" = 0 ]; then
-            slots[i]=0
-        else
-            slots[i]=$((slots[i] + $2))
-        fi
+        slots[i]=$(((slots[i] > 0 ? slots[i] : 1) + ($2 > 0 ? $2 : 1)))
+        host_lines[i]="$1 slots=${slots[i]}"
         return
     done
-    hosts+=("$1") slots+=("$2")
+    hosts+=("$1") slots+=("$2") host_lines+=("$3")
 }
 
 read_host_list() {
     local entries entry
-    hosts=() slots=()
+    hosts=() slots=() host_lines=()
     IFS=, read -ra entries <<<"$1"
     for entry in "${entries[@]}"; do
         [[ $entry =~ ^([^:[:space:]]+)(:([0-9]{1,6}))?$ ]] || misuse "'$entry' of '--host' is not HOST or HOST:SLOTS"
         [ "${BASH_REMATCH[3]:-1}" -gt 0 ] || misuse "'$entry' of '--host' has no slot: leave it out"
-        add_host "${BASH_REMATCH[1]}" "$((10#${BASH_REMATCH[3]:-1}))"
+        add_host "${BASH_REMATCH[1]}" "$((10#${BASH_REMATCH[3]:-1}))" ''
     done
     [ ${#hosts[@]} -gt 0 ] || misuse "'--host' names no host"
 }
@@ -47,7 +44,7 @@ read_hostfile() {
             count=$((10#$count))
             [ "$count" -gt 0 ] || wrong_hostfile "$1" "$n" "host '$word' has no slot: leave the line out"
         fi
-        add_host "$word" "$count"
+        add_host "$word" "$count" "$line"
     done <"$1"
     [ ${#hosts[@]} -gt 0 ] || { say "the hostfile '$1' names no host" && exit 66; }
 }
@@ -67,7 +64,9 @@ find_agent() {
 # exit status tells mpirun that a host cannot be reached. mpirun itself starts every host's daemon: the agent is here.
 make_agent() {
     find_agent
-    if [ -z "$agent" ]; then
+    if [ -z "$agent" ] && ! are_hosts_elsewhere; then
+        agent='sh' # mpirun wants to find one even if it reaches nobody
+    elif [ -z "$agent" ]; then
         say "no '${OMPI_MCA_plm_rsh_agent:-ssh}' is there, by which hosts are reached (openssh-client, or OMPI_MCA_plm_rsh_agent)"
         exit 1
     fi
@@ -88,6 +87,14 @@ is_here() { # HOST
     local name
     name=$(uname -n)
     [[ $1 =~ ^(localhost|127\..*|::1)$ || ${1%%.*} = "${name%%.*}" ]]
+}
+
+are_hosts_elsewhere() {
+    local host
+    for host in "${hosts[@]}"; do
+        is_here "$host" || return 0
+    done
+    return 1
 }
 
 # Runs a command in a session, which leaves nothing of it behind, with a limit.

@@ -9,7 +9,7 @@ misuse() {
 }
 
 usage() {
-    sed -n '3,/^set /s/^# \{0,1\}//p' "$home/launch/run"
+    sed -n '3,/^SIGNALS/s/^# \{0,1\}//p' "$home/launch/run"
 }
 
 whole() { # NAME VALUE LEAST
