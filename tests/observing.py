@@ -51,7 +51,7 @@ class Server:
         assert status == 200, body
         return json.loads(body)
 
-    def until(self, what, seconds=15):
+    def until(self, what, seconds=60):
         limit = time.monotonic() + seconds
         while not what(self.json("/api/run")["runs"]):
             assert time.monotonic() < limit, self.json("/api/run")

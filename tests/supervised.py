@@ -69,7 +69,7 @@ class Supervised:
         return self
 
     def __exit__(self, *failure):
-        limit = time.monotonic() + 3  # ranks end within a second of their mpirun
+        limit = time.monotonic() + 60  # ranks end within a second of their mpirun, if the machine has time for them
         while (left := self.processes()) and self.process.poll() is not None and time.monotonic() < limit:
             time.sleep(0.02)
         names = [command_of(pid) for pid in left]

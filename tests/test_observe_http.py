@@ -202,14 +202,14 @@ def listen(server):
 
 def test_events_are_streamed(server):
     with listen(server) as s:
-        text, limit = b"", time.monotonic() + 20
+        text, limit = b"", time.monotonic() + 60
         while text.count(b"event: runs") < 2 and time.monotonic() < limit:  # the second without news
             text += s.recv(1 << 16)
     assert b"text/event-stream" in text and text.count(b"event: points") >= 1 and text.count(b"event: runs") == 2
 
 
 def test_clients_that_misbehave(server):
-    """Listeners that do not read, connections that say nothing, garbage: the next one is answered at once, and nothing
+    """Listeners that do not read, connections that say nothing, garbage: the next one is answered all the same, and nothing
     spins."""
     idle = [listen(server) for _ in range(70)] + [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
     for s in idle[-20:]:

@@ -45,7 +45,7 @@ class Observer:
     def rounds(self):
         return [e["round"] for e in self.events("round")]
 
-    def until(self, what, seconds=15):
+    def until(self, what, seconds=60):
         limit = time.monotonic() + seconds
         while not what():
             assert time.monotonic() < limit and self.process.poll() is None, self.text()

@@ -40,7 +40,7 @@ class Browser:
     def js(self, expression):
         return self.driver.execute_script("return " + expression)
 
-    def until(self, expression, seconds=20):
+    def until(self, expression, seconds=60):
         limit = time.monotonic() + seconds
         while not (value := self.js(expression)):
             assert time.monotonic() < limit, (expression, self.js("document.body.innerText"), self.driver.get_log("browser"))

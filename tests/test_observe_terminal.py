@@ -34,14 +34,14 @@ class Terminal:
     def tmux(self, *args):
         env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         run = subprocess.run(["tmux", "-u", "-S", self.socket, *map(str, args)], env=env, capture_output=True, text=True,
-                             timeout=20)
+                             timeout=60)
         assert run.returncode == 0, run.stderr
         return run.stdout
 
     def screen(self):
         return self.tmux("capture-pane", "-p")
 
-    def until(self, what, seconds=15):
+    def until(self, what, seconds=60):
         limit = time.monotonic() + seconds
         while not what(screen := self.screen()):
             assert time.monotonic() < limit, "\n" + screen
@@ -49,7 +49,7 @@ class Terminal:
         return screen
 
     def code(self):
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 60
         while not os.path.exists(self.status) or not open(self.status).read():
             assert time.monotonic() < limit, self.screen()
             time.sleep(0.05)

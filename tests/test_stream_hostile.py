@@ -242,7 +242,7 @@ def flood(port, kind, message, until, peers=40, seconds=2):
     for _ in range(2):
         sockets = []
         for _ in range(peers):
-            s = socket.create_connection(("127.0.0.1", port), timeout=10)
+            s = socket.create_connection(("127.0.0.1", port), timeout=60)
             s.sendall(hello(kind))
             s.setblocking(False)
             sockets.append(s)
