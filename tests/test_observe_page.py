@@ -198,6 +198,30 @@ def test_on_a_phone(stream, server, browser):
     browser.check(server.port)
 
 
+@pytest.mark.parametrize("browser", [(375, 800, True)], indirect=True)
+def test_two_runs_of_one_name_on_a_phone(tmp_path, browser):
+    """An entry each, which the id tells apart; a long place makes nothing wider than the screen; choosing one shows it."""
+    folders = [tmp_path / f"a-rather-long-name-of-a-place-that-does-not-fit-{k}" for k in (1, 2)]
+    for k, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "metrics.jsonl").write_text(f'{{"kind":"run","run_id":"{k}a2b3c4d5e6f7081","name":"fs"}}\n'
+                                              '{"kind":"stage","stage":"meta","stage_index":0,"rounds":9,"method":"maml"}\n'
+                                              f'{{"kind":"round","stage":"meta","stage_index":0,"round":{k + 3},"loss":{k + 1}}}\n')
+    s = Server("--replay", folders[0], "--replay", folders[1])
+    try:
+        browser.open(s.url)
+        browser.until("document.querySelector('.chart') && runs.length === 2 && runs[1].run_id && stores[1]")
+        labels = browser.js("[...document.getElementById('run').options].map(o => o.textContent)")
+        assert [label.split(" · ")[0] for label in labels] == [f"fs {k}a2b3c4d5e6f7081" for k in (0, 1)]
+        assert browser.js("document.documentElement.scrollWidth") <= 375
+        browser.js("(e => { e.value = 1; e.onchange({target: e}); })(document.getElementById('run'))")
+        browser.until("document.getElementById('name').textContent === 'fs 1a2b3c4d5e6f7081'")
+        browser.until(f"{ROUND}.includes('round 4 of 9')")
+        browser.check(s.port)
+    finally:
+        s.close()
+
+
 def brightness(browser, element, what):
     colour = browser.js(f"getComputedStyle({element}).{what}.match(/[0-9.]+/g).slice(0, 3).map(Number)")
     return sum(colour) / 3
