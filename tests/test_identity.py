@@ -330,6 +330,17 @@ def test_other_data_under_the_same_name(tmp_path):
     assert "resuming meta at round 4" in cli.done(*args).err
 
 
+def test_workers_wait_for_a_slow_disk(tmp_path, conf):
+    """Each of the first three looks at the manifest takes longer than workers wait for a coordinator that says nothing."""
+    kill.need_strace()
+    args = [cli.METALOOP, "train", conf, "--resume", "--set", "cluster.lease=0.3"]
+    cli.done(*args[1:], "--set", "stage.meta.rounds=4")
+    slow = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(tmp_path / "run" / "manifest.json"), "-e", "trace=openat", "-e",
+            "inject=openat:delay_enter=2000000:when=1..3"]
+    result = cli.execute(["mpirun", "-n", "1", *slow, *args, ":", "-n", "2", *args])
+    assert result.rc == 0 and "silent" not in result.err and "resuming meta at round 4" in result.err, result
+
+
 # ---- names and paths ----
 
 @pytest.mark.parametrize("name", ["..", ".hidden", "a/b", "../../x", "a\nb", "a\x7f", "a\u0085b", ""])
