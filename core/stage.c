@@ -426,8 +426,7 @@ static int stage_before(const struct setup *s, struct stage *stage)
 
     stage->start = earlier(s, stage->index, c->start);
     stage->anchor = stage->form->anchor ? earlier(s, stage->index, c->anchor) : -1;
-    if ((stage->form->anchor || stage->form->inherits || stage->form->new_head) &&
-        stage->index == 0)
+    if ((stage->form->anchor || stage->form->inherits) && stage->index == 0)
         return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it", c->name,
                    c->method);
     for (int i = 0; i < 2; i++) {

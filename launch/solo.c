@@ -26,6 +26,17 @@ int check_methods(const struct config *c)
     return 0;
 }
 
+int check_first(const struct config *c)
+{
+    const struct stage_config *first = &c->stages[0];
+    const struct form *form = method_form(first->method);
+
+    if (form && form->new_head)
+        return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it", first->name,
+                   first->method);
+    return 0;
+}
+
 int settle_statistics(struct config *c, const char *path)
 {
     struct checkpoint_info info;
@@ -49,6 +60,8 @@ static int solo_finish(struct solo *s, const struct options *o)
     int code = check_methods(&s->config);
 
     blas_single_thread();
+    if (code >= 0 && !o->params && !o->gradients)
+        code = check_first(&s->config);
     if (code >= 0 && o->params)
         code = settle_statistics(&s->config, o->params);
     if (code >= 0)

@@ -23,6 +23,9 @@ void solo_close(struct solo *s);
  * batch's. Errors of checkpoint_peek; ERR_MEMORY. */
 int settle_statistics(struct config *c, const char *path);
 
+/* ERR_CONFIG if the first stage's method goes on from a trained network. A gradient needs none: its parameters are given. */
+int check_first(const struct config *c);
+
 int check_methods(const struct config *c); /* ERR_CONFIG suggests the nearest */
 
 #endif

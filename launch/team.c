@@ -105,6 +105,7 @@ static int team_open(struct team *t, struct comm *comm)
     if (o->run)
         TRY(config_set_directory(&t->config, o->run));
     TRY(check_methods(&t->config));
+    TRY(check_first(&t->config));
     if (o->checkpoint)
         TRY(settle_statistics(&t->config, o->checkpoint));
     t->configuration = config_text(&t->config);

@@ -190,3 +190,14 @@ def test_statistics_are_the_targets(method, root, tmp_path):
     wanted = np.einsum("nhwij,oij->o", windows, weight[:, 0]) / windows[..., 0, 0].size
     found = newest(tmp_path, 1)["bn1.running_mean"]
     assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("more", ["body_rate = 0", "warm_up = 20", ""])
+def test_derivatives_are_proved(more, root, tmp_path):
+    if not os.path.exists(cli.METALOOP64):
+        pytest.skip("build64/metaloop is not there: make BUILD=build64 DEFINES=-DREAL64")
+    text = HEAD + 'data glyphs {{ format = "glyphs"  size = 16  first = 3 }}\n' + NEXT.replace("METHOD", "finetune").replace(
+        "MORE", more).replace('"other"', '"glyphs"')
+    out = cli.done("check", cli.small(tmp_path, text), "--gradients", "--stage", "next", "--data-root", root,
+                   program=cli.METALOOP64).out
+    assert out.count(": proved") == 1
