@@ -2,12 +2,6 @@
 #ifndef LAUNCH_INSPECT_H
 #define LAUNCH_INSPECT_H
 
-/* "s", or "" for one: of nouns behind a number. */
-static inline const char *plural(unsigned long long n)
-{
-    return n == 1 ? "" : "s";
-}
-
 /* Prints whose run it is, whether it lives, where it stands, what it measured last, its checkpoints. Reads no more than
  * the end of metrics.jsonl, however long it is. ERR_DATA: the directory holds no run. ERR_NOINPUT. */
 int inspect_run(const char *directory);

@@ -15,6 +15,7 @@
 #include "core/config.h"
 #include "core/data/blob.h"
 #include "core/err.h"
+#include "core/plural.h"
 #include "launch/inspect.h"
 
 enum { PATH_ROOM = 4352, LAST_BYTES = 1 << 18, MEASURED = 64 };
@@ -163,8 +164,7 @@ static void print_head(const struct run_state *s)
         printf("  started %s on host '%s', %lld rank%s, metaloop %s\n",
                text_in(s->manifest, "started"), text_in(s->manifest, "host"),
                (long long)whole_in(s->manifest, "ranks"),
-               plural((unsigned long long)whole_in(s->manifest, "ranks")),
-               text_in(s->manifest, "version"));
+               plural((double)whole_in(s->manifest, "ranks")), text_in(s->manifest, "version"));
 }
 
 static void print_number(const json_t *o, const char *key, const char *fmt, double times)
@@ -222,7 +222,7 @@ static int print_checkpoints(const struct run_state *s, int n)
     char path[PATH_ROOM];
     int found;
 
-    printf("  %d checkpoint%s", n, plural((unsigned long long)n));
+    printf("  %d checkpoint%s", n, plural(n));
     if (n == 0) {
         putchar('\n');
         return 0;

@@ -9,6 +9,7 @@
 #include "core/data/archive.h"
 #include "core/data/array.h"
 #include "core/err.h"
+#include "core/plural.h"
 #include "core/safetensors.h"
 #include "launch/inspect.h"
 #include "launch/verbs.h"
@@ -42,8 +43,7 @@ static void print_texts(const struct safetensors *s)
 
 static void print_all(const struct safetensors *s, const char *path)
 {
-    printf("'%s': safetensors, %d tensor%s", path, s->n_tensors,
-           plural((unsigned long long)s->n_tensors));
+    printf("'%s': safetensors, %d tensor%s", path, s->n_tensors, plural(s->n_tensors));
     if (s->digest)
         printf(", digest %016" PRIx64 " checked", s->digest);
     putchar('\n');
@@ -82,8 +82,8 @@ static void print_head(const struct safetensors *s, const char *path)
         printf("checkpoint of stage '%s' after round %s, parameters %s, checked\n", stage,
                safetensors_text(s, "round") ? safetensors_text(s, "round") : "?", theta);
     else
-        printf("safetensors, %d tensor%s%s\n", s->n_tensors,
-               plural((unsigned long long)s->n_tensors), s->digest ? ", digest checked" : "");
+        printf("safetensors, %d tensor%s%s\n", s->n_tensors, plural(s->n_tensors),
+               s->digest ? ", digest checked" : "");
     print_origin(s);
 }
 
@@ -101,7 +101,8 @@ static void print_short(const struct safetensors *s, const char *path)
         if (n++ < SHOWN)
             print_tensor(&s->tensors[i], false);
     }
-    printf("  %zu number%s in %zu tensor%s", parameters, plural(parameters), n, plural(n));
+    printf("  %zu number%s in %zu tensor%s", parameters, plural((double)parameters), n,
+           plural((double)n));
     if (n > SHOWN)
         printf(", the first %d above", SHOWN);
     if (beside)
@@ -160,13 +161,13 @@ static int inspect_archive(const char *path, bool all)
     TRY(reader_open(&r, path));
     while ((more = reader_next(r, &name, &size)) > 0) {
         if (n++ < most)
-            printf("  %-60s %zu byte%s\n", name, size, plural(size));
+            printf("  %-60s %zu byte%s\n", name, size, plural((double)size));
         total += size;
     }
     reader_close(r);
     TRY(more);
-    printf("'%s': archive, %zu file%s, %zu byte%s%s\n", path, n, plural(n), total, plural(total),
-           n > most ? "; the first ten above, --all shows every one" : "");
+    printf("'%s': archive, %zu file%s, %zu byte%s%s\n", path, n, plural((double)n), total,
+           plural((double)total), n > most ? "; the first ten above, --all shows every one" : "");
     return 0;
 }
 

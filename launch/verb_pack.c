@@ -5,6 +5,7 @@
 #include "core/data/pack.h"
 #include "core/data/survey.h"
 #include "core/err.h"
+#include "core/plural.h"
 #include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
@@ -40,8 +41,8 @@ static int pack(const struct options *o)
             notes_of_data(&d, &known);
         code = code < 0 ? code : data_pack(&d, o->places[1]);
         if (code >= 0)
-            printf("packed %u classes of %d x %d x %d into '%s'\n", d.n_classes, d.shape.h,
-                   d.shape.w, d.shape.c, o->places[1]);
+            printf("packed %u class%s of %d x %d x %d into '%s'\n", d.n_classes,
+                   plural_es(d.n_classes), d.shape.h, d.shape.w, d.shape.c, o->places[1]);
         data_close(&d);
     }
     config_release(&config);

@@ -131,7 +131,7 @@ def test_exit_statuses():
     assert named == there
     for page in PAGES:
         for status in re.findall(r"exit(?:s with| status) (\d+)", text_of(page)):
-            assert status in there, f"{page}: exit status {status}"
+            assert status in there | {"255"}, f"{page}: exit status {status}"  # 255 is ssh's
 
 
 # ---- lines and objects ----

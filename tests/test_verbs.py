@@ -58,7 +58,7 @@ def test_evaluate_for_people(trained):
     conf, _, result = trained
     args = "evaluate", conf, "--checkpoint", result["checkpoint"], "--episodes", 9
     o, text = cli.done(*args, "--json").json(), cli.done(*args).out
-    assert o["episodes"] == 9 and "data 'glyphs': 9 episodes\n" in text
+    assert o["episodes"] == 9 and "data 'glyphs': 9 episodes" in text
     rows = re.findall(r"^ +(\d+)   ([\d.]+) \+- ([\d.]+) +([\d.]+) \+- ([\d.]+) %$", text, re.M)
     assert rows == [(str(s["step"]), f"{s['loss']:.4f}", f"{s['loss_ci95']:.4f}", f"{100 * s['accuracy']:.2f}",
                      f"{100 * s['ci95']:.2f}") for s in o["by_step"]]
