@@ -164,7 +164,7 @@ def test_without_ssh(tmp_path, conf):
 # ---- hosts ----
 
 @pytest.mark.parametrize("text, ranks", [
-    ("localhost slots=1\nlocalhost slots=1\n", 2), ("localhost slots=2\r\n\r\n# a comment\r\n", 2), ("localhost slots = 2", 2),
+    ("localhost slots=1\nlocalhost slots=2\n", 3), ("localhost slots=2\r\n\r\n# a comment\r\n", 2), ("localhost slots = 2", 2),
 ])
 def test_hostfiles(text, ranks, tmp_path, conf):
     (tmp_path / "hosts").write_bytes(text.encode())
@@ -228,6 +228,16 @@ def test_a_signal_at_any_moment(milliseconds, tmp_path, endless):
         run.process.send_signal(signal.SIGTERM)
         result = run.result(60)
     assert result.rc == STOPPED or (result.rc == -signal.SIGTERM and result.err == ""), result
+
+
+def test_a_signal_before_the_run_has_begun(tmp_path, conf):
+    """While launch/run looks where it is: a readlink that takes its time."""
+    script(tmp_path / "readlink", f': >"{tmp_path}/seen"; sleep 0.5; exec {shutil.which("readlink")} "$@"')
+    with Marked(tmp_path, "-n", 2, "train", conf, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}) as run:
+        wait_for(lambda: (tmp_path / "seen").exists())
+        run.process.send_signal(signal.SIGUSR1)
+        result = run.result(60)
+    assert result.rc == STOPPED and "stopped before the run had begun" in result.err, result
 
 
 def test_two_signals_in_a_row(tmp_path, endless):
