@@ -265,24 +265,6 @@ int history_snapshot(const struct history *h, struct snapshot *to)
     return 0;
 }
 
-int history_append(struct history *h, const struct history *from)
-{
-    struct snapshot all;
-
-    TRY(history_snapshot(from, &all));
-    for (size_t i = 0; i < all.n; i++) {
-        const struct stream_event *e = all.each[i]->event;
-        struct stream_event *copy = malloc(sizeof *e + e->n);
-
-        if (copy)
-            history_put(h, memcpy(copy, e, sizeof *e + e->n));
-    }
-    if (from->complete > h->complete)
-        h->complete = from->complete;
-    snapshot_release(&all);
-    return 0;
-}
-
 void snapshot_release(struct snapshot *s)
 {
     for (size_t i = 0; i < s->n; i++)

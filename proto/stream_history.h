@@ -40,9 +40,6 @@ void history_put(struct history *h, struct stream_event *e);
  * to the same distance. */
 void history_spread(struct history *h, const char *kind, uint64_t every);
 
-/* Copies of what another history holds, behind what this one has. ERR_MEMORY: some are missing. */
-int history_append(struct history *h, const struct history *from);
-
 struct snapshot {       /* the history as it was; events stay while it does */
     struct held **each; /* owned; by seq */
     size_t n;

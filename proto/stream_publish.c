@@ -41,6 +41,11 @@ struct batch { /* events of one kind that are not sent yet */
     uint8_t bytes[BATCH];
 };
 
+struct pending { /* what was published before the past was in the history, in order */
+    struct stream_event **each; /* owned, as the events */
+    size_t n, room, bytes;
+};
+
 struct publisher {
     const char *metrics; /* borrowed: the file to recall */
     struct stream_source source;
@@ -49,8 +54,9 @@ struct publisher {
     struct batch batch;
     uint64_t seq; /* of the last event published */
     struct recall recall;
-    bool recalling, ready;       /* ready: the past is in the history, so snapshots are whole */
-    struct history history, now; /* now: what was published before it was ready */
+    bool recalling, ready; /* ready: the past is in the history, so snapshots are whole */
+    struct history history;
+    struct pending pending;
     struct serve serve;
     double published, beaten, tried; /* clocks: look at the ring, heartbeat, attempt to bind */
     char trouble[512];               /* what was told last */
@@ -126,6 +132,37 @@ static bool is_due(double *last, double every, double now)
     return true;
 }
 
+/* Takes the event. What goes beyond HISTORY_BYTES was published, and is not kept. */
+static void pending_add(struct pending *p, struct stream_event *e)
+{
+    size_t room = p->n < p->room ? p->room : 2 * p->room + 64;
+    struct stream_event **each =
+        p->n < p->room ? p->each : realloc(p->each, room * sizeof(struct stream_event *));
+
+    if (each) {
+        p->each = each;
+        p->room = room;
+    }
+    if (!each || p->bytes + e->n > HISTORY_BYTES) {
+        free(e);
+        return;
+    }
+    p->bytes += e->n;
+    p->each[p->n++] = e;
+}
+
+/* All of it, to the end of the history; h NULL: to nobody. */
+static void pending_pass(struct pending *p, struct history *h)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (h)
+            history_put(h, p->each[i]);
+        else
+            free(p->each[i]);
+    free(p->each);
+    *p = (struct pending){0};
+}
+
 /* All that waits. */
 static void publish(struct publisher *p)
 {
@@ -134,7 +171,10 @@ static void publish(struct publisher *p)
     while ((e = stream_ring_take(&p->ring))) {
         batch_add(p, e);
         p->seq = e->seq;
-        history_put(p->ready ? &p->history : &p->now, e);
+        if (p->ready)
+            history_put(&p->history, e);
+        else
+            pending_add(&p->pending, e);
     }
     batch_send(p);
 }
@@ -177,9 +217,7 @@ static void recall_end(struct publisher *p)
         say(WORD_TROUBLE, 0, text);
     recall_close(&p->recall);
     p->recalling = false;
-    if (history_append(&p->history, &p->now) < 0)
-        complain(p);
-    history_release(&p->now);
+    pending_pass(&p->pending, &p->history);
     p->history.complete = p->seq;
     p->ready = true;
 }
@@ -326,7 +364,6 @@ static int publisher_open(struct publisher *p, const struct metrics_config *c)
 {
     TRY(stream_sockets_prepare(&p->sockets, c));
     TRY(history_init(&p->history));
-    TRY(history_init(&p->now));
     TRY(stream_sockets_open(&p->sockets));
     p->serve.socket = p->sockets.router;
     p->tried = clock_seconds();
@@ -340,7 +377,7 @@ static void publisher_close(struct publisher *p)
     serve_release(&p->serve);
     recall_close(&p->recall);
     history_release(&p->history);
-    history_release(&p->now);
+    pending_pass(&p->pending, NULL);
     stream_ring_release(&p->ring);
 }
 
