@@ -6,6 +6,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ struct reader {
     size_t zeros;        /* of tar: at the end of what was read */
     char name[4096];     /* the file at hand */
     char refusal[96];    /* why a callback stopped libarchive, whose own sentence may be another */
+    locale_t utf8;       /* 0: the system has none */
+    bool directories;    /* are told */
     bool looked;         /* of zip: ahead, since the last seek */
     uint8_t chunk[CHUNK];
 };
@@ -207,6 +210,7 @@ int reader_open(struct reader **out, const char *path)
     }
     r->path = path;
     r->fd = -1;
+    r->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     code = archive_start(r, fd);
     close(fd);
     if (code < 0) {
@@ -234,6 +238,16 @@ static int reader_drain(struct reader *r)
     return 0;
 }
 
+static int directory_accept(struct reader *r, size_t *size)
+{
+    size_t n = strlen(r->name);
+
+    *size = 0;
+    if (n > 0 && r->name[n - 1] != '/' && n + 1 < sizeof r->name)
+        memcpy(r->name + n, "/", 2);
+    return 1;
+}
+
 static int entry_accept(struct reader *r, struct archive_entry *e, size_t *size)
 {
     const char *name = archive_entry_pathname(e);
@@ -243,8 +257,14 @@ static int entry_accept(struct reader *r, struct archive_entry *e, size_t *size)
     if (!name || strlen(name) >= sizeof r->name)
         return err(ERR_DATA, "'%s' holds a file whose name cannot be read", r->path);
     strcpy(r->name, name);
+    if (archive_entry_filetype(e) == AE_IFDIR)
+        return r->directories ? directory_accept(r, size) : 0;
     if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
-        return 0;
+        return err(
+            ERR_DATA,
+            "'%s' holds '%s', which is a link or a device: put the file itself into the archive "
+            "(tar -h --hard-dereference; zip without -y)",
+            r->path, name);
     if (!archive_entry_size_is_set(e) || archive_entry_size(e) < 0)
         return err(ERR_DATA, "'%s' does not state the size of '%s'", r->path, name);
     *size = (size_t)archive_entry_size(e);
@@ -256,7 +276,7 @@ static int entry_accept(struct reader *r, struct archive_entry *e, size_t *size)
     return 1;
 }
 
-int reader_next(struct reader *r, const char **name, size_t *size)
+static int next_file(struct reader *r, const char **name, size_t *size)
 {
     struct archive_entry *e;
     int accepted = 0;
@@ -272,6 +292,17 @@ int reader_next(struct reader *r, const char **name, size_t *size)
     }
     *name = r->name;
     return accepted;
+}
+
+/* libarchive turns names into the locale's encoding: whatever that is, here it is UTF-8. */
+int reader_next(struct reader *r, const char **name, size_t *size)
+{
+    locale_t before = r->utf8 ? uselocale(r->utf8) : (locale_t)0;
+    int code = next_file(r, name, size);
+
+    if (r->utf8)
+        uselocale(before);
+    return code;
 }
 
 static size_t piece_of(size_t n)
@@ -302,11 +333,25 @@ int reader_read(struct reader *r, uint8_t *bytes, size_t size)
     return 0;
 }
 
+void reader_directories(struct reader *r)
+{
+    r->directories = true;
+}
+
+int reader_head(struct reader *r, uint8_t *bytes, size_t n)
+{
+    la_ssize_t got = archive_read_data(r->archive, bytes, n);
+
+    return got < 0 ? reader_error(r) : (int)got;
+}
+
 void reader_close(struct reader *r)
 {
     if (!r)
         return;
     archive_read_free(r->archive);
+    if (r->utf8)
+        freelocale(r->utf8);
     if (r->gz)
         gzclose(r->gz);
     if (r->fd >= 0)

@@ -14,6 +14,12 @@ int reader_open(struct reader **r, const char *path);
  * whole archive has been read and found whole. */
 int reader_next(struct reader *r, const char **name, size_t *size);
 
+/* From now on directories come too, their names ending in '/'. */
+void reader_directories(struct reader *r);
+
+/* The first bytes of that file, n at most; how many. The rest is passed over. */
+int reader_head(struct reader *r, uint8_t *bytes, size_t n);
+
 /* That file's bytes, exactly `size` of them. */
 int reader_read(struct reader *r, uint8_t *bytes, size_t size);
 

@@ -5,17 +5,20 @@
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "core/data/archive.h"
 #include "core/data/images.h"
 #include "core/err.h"
 
-enum { FILE_MAX = 64 << 20 }; /* bytes of one PNG file */
+enum { FILE_MAX = 64 << 20, HEAD = 16 }; /* bytes of one PNG file; of what tells a format */
 
 static int member_add(struct folder *f, struct reader *r, const char *name, size_t size,
                       struct blob *b)
 {
+    enum kind kind;
+
     if (size > FILE_MAX)
         return err(ERR_DATA, "'%s' holds '%s' of %zu bytes, the limit is %d", f->src->path, name,
                    size, FILE_MAX);
@@ -24,7 +27,38 @@ static int member_add(struct folder *f, struct reader *r, const char *name, size
         TRY(blob_alloc(b, 2 * size));
     }
     TRY(reader_read(r, b->bytes, size));
+    TRY(folder_kind(f, name, b->bytes, size, &kind));
     return folder_add(f, name, b->bytes, size);
+}
+
+static bool is_png_name(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 4 && strcasecmp(name + n - 4, ".png") == 0;
+}
+
+/* A member of an archive: a folder, an image, or something else. */
+static int member_take(struct folder *f, struct reader *r, const char *name, size_t size,
+                       struct blob *b)
+{
+    uint8_t head[HEAD];
+    enum kind kind;
+    int n;
+
+    if (name[strlen(name) - 1] == '/')
+        return folder_directory(f, name);
+    TRY(folder_kind(f, name, NULL, 0, &kind));
+    if (kind == KIND_JUNK)
+        return 0;
+    if (is_png_name(name) && kind == KIND_IMAGE)
+        return member_add(f, r, name, size, b);
+    n = reader_head(r, head, sizeof head);
+    TRY(n);
+    TRY(folder_kind(f, name, head, (size_t)n, &kind));
+    return kind == KIND_OTHER
+               ? folder_pass_over(f, name)
+               : err(ERR_DATA, "'%s' holds the PNG file '%s': call it .png", f->src->path, name);
 }
 
 static int members_add(struct folder *f, struct reader *r, struct blob *b)
@@ -33,9 +67,9 @@ static int members_add(struct folder *f, struct reader *r, struct blob *b)
     size_t size;
     int more;
 
+    reader_directories(r);
     while ((more = reader_next(r, &name, &size)) == 1)
-        if (folder_wants(name))
-            TRY(member_add(f, r, name, size, b));
+        TRY(member_take(f, r, name, size, b));
     return more;
 }
 
@@ -54,13 +88,20 @@ static int archive_add(struct folder *f)
 
 static int file_add(struct folder *f, const char *path, const char *relative)
 {
+    enum kind kind = KIND_JUNK;
     struct blob b;
     int code;
 
     TRY(blob_map(&b, path));
-    code = b.n <= FILE_MAX
-               ? folder_add(f, relative, b.bytes, b.n)
-               : err(ERR_DATA, "'%s' has %zu bytes, the limit is %d", path, b.n, FILE_MAX);
+    code = folder_kind(f, relative, b.bytes, b.n, &kind);
+    if (code == 0 && kind == KIND_OTHER)
+        code = folder_pass_over(f, relative);
+    else if (code == 0 && kind == KIND_IMAGE && !is_png_name(relative))
+        code = err(ERR_DATA, "'%s' holds the PNG file '%s': call it .png", f->src->path, relative);
+    else if (code == 0 && kind == KIND_IMAGE)
+        code = b.n <= FILE_MAX
+                   ? folder_add(f, relative, b.bytes, b.n)
+                   : err(ERR_DATA, "'%s' has %zu bytes, the limit is %d", path, b.n, FILE_MAX);
     code = blob_whole(&b) < 0 ? ERR_DATA : code;
     blob_release(&b);
     return code;
@@ -76,7 +117,11 @@ static int entry_add(struct folder *f, const FTSENT *e)
         return err(ERR_NOINPUT, "cannot read '%s': %s", e->fts_path, strerror(e->fts_errno));
     if (e->fts_info == FTS_DC)
         return err(ERR_DATA, "'%s' leads back to a folder above it", e->fts_path);
-    if (!folder_wants(relative) || (e->fts_info != FTS_F && e->fts_info != FTS_SLNONE))
+    if (e->fts_info == FTS_D)
+        return e->fts_level > 0 ? folder_directory(f, relative) : 0;
+    if (e->fts_info == FTS_DEFAULT)
+        return folder_pass_over(f, relative);
+    if (e->fts_info != FTS_F && e->fts_info != FTS_SLNONE)
         return 0;
     return file_add(f, e->fts_path, relative);
 }

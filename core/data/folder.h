@@ -17,10 +17,23 @@ struct folder {
     size_t packed, unpacked; /* bytes of the PNG files so far, and of their pixels */
     struct item *items;      /* owned */
     uint32_t n, room;
+    char **directories; /* owned, each */
+    uint32_t n_directories;
+    uint32_t n_passed; /* files that are not read, */
+    char *passed;      /* owned: and the first of them */
 };
 
-/* Whether a file counts: it ends in .png and neither it nor a folder above it is hidden. */
-bool folder_wants(const char *path);
+enum kind {
+    KIND_IMAGE, /* it ends in .png, or is a PNG file called otherwise an image, and is not hidden */
+    KIND_OTHER, /* not read; counted, and the first one named */
+    KIND_JUNK,  /* what systems leave behind: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
+};
+
+/* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such as JPEG. */
+int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
+                enum kind *kind);
+int folder_pass_over(struct folder *f, const char *path); /* a file that is not read */
+int folder_directory(struct folder *f, const char *path); /* one that may end up without an image */
 /* Decodes, resizes and keeps one image. path is relative to the root. */
 int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n);
 /* Orders classes and files by name, and makes the store's index and names. */

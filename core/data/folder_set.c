@@ -7,18 +7,160 @@
 #include "core/data/resize.h"
 #include "core/err.h"
 
-bool folder_wants(const char *path)
+static bool is_junk(const char *part, size_t n)
+{
+    static const char *const junk[] = {".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini", NULL};
+
+    for (int i = 0; junk[i]; i++)
+        if (strlen(junk[i]) == n && strncasecmp(part, junk[i], n) == 0)
+            return true;
+    return n > 2 && strncmp(part, "._", 2) == 0;
+}
+
+/* Goes through the parts of a path: whether one of them is hidden, or junk. */
+static void path_look(const char *path, bool *hidden, bool *junk)
+{
+    *hidden = *junk = false;
+    while (*path) {
+        size_t n = strcspn(path, "/");
+
+        *junk |= is_junk(path, n);
+        *hidden |= *path == '.' && !(n == 1);
+        path += n + (path[n] == '/');
+    }
+}
+
+static bool ends_in(const char *path, const char *const *ends)
 {
     size_t n = strlen(path);
 
-    if (n < 4 || strcasecmp(path + n - 4, ".png") != 0)
-        return false;
-    while (strncmp(path, "./", 2) == 0)
-        path += 2;
-    for (const char *at = path; at; at = strchr(at, '/'), at = at ? at + 1 : NULL)
-        if (*at == '.')
+    for (; *ends; ends++)
+        if (n > strlen(*ends) && strcasecmp(path + n - strlen(*ends), *ends) == 0)
+            return true;
+    return false;
+}
+
+static const char *format_of(const uint8_t *p, size_t n)
+{
+    static const struct {
+        const char *name, *magic;
+        size_t n;
+    } formats[] = {{"PNG", "\x89PNG\r\n", 6}, {"JPEG", "\xff\xd8\xff", 3}, {"GIF", "GIF8", 4},
+                   {"TIFF", "II*\0", 4},      {"TIFF", "MM\0*", 4},        {"WebP", "RIFF", 4},
+                   {"BMP", "BM", 2}};
+
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (n >= formats[i].n && memcmp(p, formats[i].magic, formats[i].n) == 0)
+            return formats[i].name;
+    return NULL;
+}
+
+int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
+                enum kind *kind)
+{
+    static const char *const png[] = {".png", NULL}, *const images[] = {".png",  ".jpg",  ".jpeg",
+                                                                        ".jpe",  ".jfif", ".gif",
+                                                                        ".bmp",  ".tif",  ".tiff",
+                                                                        ".webp", NULL};
+    const char *format = format_of(bytes, n);
+    bool hidden, junk, is_png = format && strcmp(format, "PNG") == 0;
+
+    path_look(path, &hidden, &junk);
+    *kind = junk ? KIND_JUNK : KIND_OTHER;
+    if (junk || hidden)
+        return 0;
+    if (ends_in(path, png) || (is_png && ends_in(path, images)))
+        *kind = KIND_IMAGE;
+    if (format && !is_png && (strcmp(format, "JPEG") == 0 || ends_in(path, images)))
+        return err(
+            ERR_DATA,
+            "'%s' holds '%s', which is a %s file: %s is not read yet, convert the images to PNG",
+            f->src->path, path, format, format);
+    if (bytes && *kind == KIND_OTHER && ends_in(path, images))
+        return err(ERR_DATA, "'%s' holds '%s', which is called an image and is none that is known",
+                   f->src->path, path);
+    return 0;
+}
+
+static char *clean_copy(const char *path)
+{
+    char *copy;
+    size_t n;
+
+    while (*path == '/' || strncmp(path, "./", 2) == 0)
+        path += *path == '/' ? 1 : 2;
+    copy = strdup(path);
+    n = copy ? strlen(copy) : 0;
+    while (n > 0 && copy[n - 1] == '/')
+        copy[--n] = '\0';
+    return copy;
+}
+
+int folder_directory(struct folder *f, const char *path)
+{
+    bool hidden, junk;
+    char **grown;
+
+    path_look(path, &hidden, &junk);
+    if (hidden || junk)
+        return 0;
+    grown = realloc(f->directories, (f->n_directories + 1) * sizeof *grown);
+    if (!grown)
+        return err(ERR_MEMORY, "out of memory for %u folders", f->n_directories);
+    f->directories = grown;
+    grown[f->n_directories] = clean_copy(path);
+    if (!grown[f->n_directories])
+        return err(ERR_MEMORY, "out of memory for a path");
+    f->n_directories += grown[f->n_directories][0] != '\0' && strcmp(grown[f->n_directories], ".");
+    return 0;
+}
+
+int folder_pass_over(struct folder *f, const char *path)
+{
+    char *slash, *copy = clean_copy(path);
+    int code = copy ? 0 : err(ERR_MEMORY, "out of memory for a path");
+
+    f->n_passed++;
+    if (copy && (!f->passed || strcmp(copy, f->passed) < 0)) {
+        free(f->passed);
+        f->passed = strdup(copy);
+    }
+    slash = copy ? strrchr(copy, '/') : NULL;
+    if (slash) {
+        *slash = '\0';
+        code = folder_directory(f, copy);
+    }
+    free(copy);
+    return code;
+}
+
+/* A folder with neither an image nor one below it. */
+static bool is_empty(const struct store *s, const char *directory)
+{
+    size_t n = strlen(directory);
+
+    for (uint32_t i = 0; i < s->names.n; i++)
+        if (strncmp(s->names.items[i], directory, n) == 0 &&
+            (s->names.items[i][n] == '/' || s->names.items[i][n] == '\0'))
             return false;
     return true;
+}
+
+/* What was not read, for the user; the first class without an image, by name. */
+static void tell_passed(struct folder *f)
+{
+    struct store *s = f->store;
+
+    for (uint32_t i = 0; i < f->n_directories; i++)
+        if (is_empty(s, f->directories[i]) &&
+            (!s->empty || strcmp(f->directories[i], s->empty) < 0)) {
+            free(s->empty);
+            s->empty = strdup(f->directories[i]);
+        }
+    if (f->n_passed > 0)
+        store_note(s, "%u file%s of '%s' %s not read, the first is '%s': images are PNG files",
+                   f->n_passed, f->n_passed == 1 ? "" : "s", f->src->path,
+                   f->n_passed == 1 ? "is" : "are", f->passed ? f->passed : "");
 }
 
 static int path_check(const struct folder *f, const char *path)
@@ -198,6 +340,7 @@ int folder_index(struct folder *f)
         s->at[i] = f->items[i].image;
     }
     s->n = f->n;
+    tell_passed(f);
     return 0;
 }
 
@@ -206,5 +349,9 @@ void folder_release(struct folder *f)
     for (uint32_t i = 0; i < f->n; i++)
         free(f->items[i].path);
     free(f->items);
+    for (uint32_t i = 0; i < f->n_directories; i++)
+        free(f->directories[i]);
+    free(f->directories);
+    free(f->passed);
     picture_release(&f->picture);
 }

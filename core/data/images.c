@@ -130,6 +130,11 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
 
     TRY(shift_set(&m->shift, c));
     TRY(store_take(&m->store, src, load));
+    if (m->store->empty && c->classes.n == 0)
+        return err(ERR_DATA,
+                   "'%s': class '%s' holds no PNG image: remove the folder, or select classes with "
+                   "'classes'",
+                   src->path, m->store->empty);
     TRY(frame_set(m, d, c->margin));
     TRY(names_set(m, d, c->names, root));
     return classes_set(m, d, c, root);

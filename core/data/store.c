@@ -21,6 +21,7 @@ static void store_free(struct store *s)
     names_release(&s->names);
     free(s->labels);
     free(s->at);
+    free(s->empty);
     free(s->note);
     free(s->path);
     free(s->key);

@@ -28,6 +28,7 @@ struct store {
     uint32_t n_classes; /* largest label + 1 */
     struct names names; /* owned; of folders; else n = 0 */
     char *note;         /* owned; a sentence that the user should see, or NULL */
+    char *empty;        /* owned: of folders, the first class without an image, or NULL */
     char *path;         /* owned */
     char *key;          /* owned; the rest is store.c's */
     int n_users;
