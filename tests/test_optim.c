@@ -52,6 +52,7 @@ static void test_warm_up(void **state)
                            .epsilon = 1e-8,
                            .weight_decay = 0.01,
                            .warm_up = WARM_UP,
+                           .still = WARM_UP,
                            .schedule = "constant",
                            .rounds = WARM_UP + AFTER};
     real theta[P], start[P], g[P], memory[STATES * P] = {0};
