@@ -66,6 +66,9 @@ int data_open(struct data *d, const struct data_config *c, const char *root)
     code = open_as(d, c, root);
     if (code < 0) {
         data_close(d);
+        if (code == ERR_NOINPUT)
+            err(code, "%s; the data root is '%s' (--data-root, else METALOOP_DATA, else data/)",
+                err_text(), root);
         return err_within(code, "data '%s'", c->name ? c->name : "");
     }
     return 0;

@@ -237,7 +237,8 @@ def test_trains_on_a_file(tmp_path):
 
 @RANKS
 def test_missing_data(ranks, tmp_path):
-    refused(NOINPUT, "train", with_npz(tmp_path), "--data-root", tmp_path, says=[tmp_path / "set.npz"], ranks=ranks)
+    refused(NOINPUT, "train", with_npz(tmp_path), "--data-root", tmp_path, ranks=ranks,
+            says=[tmp_path / "set.npz", f"the data root is '{tmp_path}'", "METALOOP_DATA"])
 
 
 @RANKS

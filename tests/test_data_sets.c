@@ -37,7 +37,7 @@ static void lists_select(void **state)
     (void)state;
     put_names();
     put_text("one.txt", "\nbeta\n\n");
-    put_text("two.txt", "  old/alpha");
+    put_text("two.txt", "\xef\xbb\xbf  old/alpha");
     c.names = "names.txt";
     c.classes = (struct strings){2, lists};
     expect_open(&d, &c);

@@ -73,6 +73,8 @@ static int names_from(struct names *v, const struct blob *b, const char *path)
     if (!v->items || !v->text)
         return err(ERR_MEMORY, "out of memory for the names of '%s'", path);
     memcpy(v->text, b->bytes, b->n);
+    if (b->n >= 3 && memcmp(b->bytes, "\xef\xbb\xbf", 3) == 0) /* a byte-order mark */
+        memset(v->text, ' ', 3);
     lines_split(v);
     return 0;
 }
