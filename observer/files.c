@@ -118,6 +118,8 @@ static void csv_row(const struct view *v, const struct source *s, const struct e
     int64_t step = one->step >= 0 ? one->step : event_integer(e, "step", -1);
     char key[KEY];
 
+    run_key(v->runs, &s->run, key, sizeof key);
+    csv_text(f, key, ',');
     csv_text(f, s->run.name, ',');
     csv_text(f, e->kind, ',');
     csv_text(f, stage_name(s, e), ',');
@@ -130,11 +132,9 @@ static void csv_row(const struct view *v, const struct source *s, const struct e
     fputc(',', f);
     csv_text(f, one->field->key, ',');
     if (one->field->type == FIELD_INTEGER)
-        fprintf(f, "%lld,", (long long)one->field->integer);
+        fprintf(f, "%lld\n", (long long)one->field->integer);
     else
-        fprintf(f, "%.9g,", one->number);
-    run_key(v->runs, &s->run, key, sizeof key);
-    csv_text(f, key, '\n');
+        fprintf(f, "%.9g\n", one->number);
 }
 
 /* A row per number. */
@@ -188,7 +188,7 @@ int view_csv(struct view *v, const char *path)
         free(c);
         return code;
     }
-    fputs("run,kind,stage,round,of,step,name,value,run_id\n", c->file);
+    fputs("run_id,run,kind,stage,round,of,step,name,value\n", c->file);
     v->ops = &csv;
     v->state = c;
     return 0;

@@ -195,10 +195,10 @@ def test_csv_quotes_and_guards(tmp_path):
                 '{"kind":"evaluation","stage_index":0,"round":3,"step":0,"data":"line\\nend","loss":2}\n')
     observe("--replay", run, "--csv", tmp_path / "x.csv")
     text = (tmp_path / "x.csv").read_text().split("\n")
-    assert text[0] == "run,kind,stage,round,of,step,name,value,run_id"
-    assert f'"a,""b""",round,a,1,,,loss,1,{IDS[0]}' in text
-    assert f'"a,""b""",evaluation,a,3,\'=1+2,0,loss,2,{IDS[0]}' in text
-    assert f'"a,""b""",evaluation,a,3,line?end,0,loss,2,{IDS[0]}' in text
+    assert text[0] == "run_id,run,kind,stage,round,of,step,name,value"
+    assert f'{IDS[0]},"a,""b""",round,a,1,,,loss,1' in text
+    assert f'{IDS[0]},"a,""b""",evaluation,a,3,\'=1+2,0,loss,2' in text
+    assert f'{IDS[0]},"a,""b""",evaluation,a,3,line?end,0,loss,2' in text
 
 
 def test_another_run_at_the_same_endpoint_has_a_directory_of_its_own(tmp_path):

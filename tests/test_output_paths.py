@@ -11,7 +11,7 @@ import cli
 OBSERVE = os.path.join(cli.ROOT, "build", "metaloop-observe")
 LINES = ['{"kind":"stage","stage":"a","stage_index":0,"rounds":3,"method":"maml"}',
          *(f'{{"kind":"round","stage":"a","stage_index":0,"round":{i},"loss":{1 / i}}}' for i in (1, 2, 3))]
-OPTIONS = {"--jsonl": b'{"kind":"stage"', "--csv": b"run,", "--png": b"\x89PNG"}
+OPTIONS = {"--jsonl": b'{"kind":"stage"', "--csv": b"run_id,", "--png": b"\x89PNG"}
 
 
 @pytest.fixture
