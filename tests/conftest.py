@@ -12,6 +12,8 @@ import pytest
 sys.dont_write_bytecode = True
 import cli
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored, and so would the programs
+
 LIMIT = 300  # seconds for one program
 AT_ONCE = min(4, os.cpu_count() or 1)  # programs
 POOL = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
