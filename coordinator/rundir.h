@@ -53,9 +53,11 @@ int rundir_begin(struct rundir *d, const char *configuration, const struct crew 
 /* The run that manifest or metrics tell; `unnamed` and no id: a run of before there were ids. false: neither is there. */
 bool rundir_identity(const char *directory, struct run_identity *run);
 
-/* On resuming: whether every data section holds what the manifest says that it held. ERR_DATA names the first that does
- * not. */
-int rundir_compare_data(const char *directory, const struct sections *now);
+/* On resuming: calls `differs` for each data section that does not hold what the manifest says that it held, with both
+ * digests, until it returns an error, which is returned. */
+typedef int rundir_differs(void *context, const char *section, const char *before, const char *now);
+int rundir_compare_data(const char *directory, const struct sections *now, rundir_differs *differs,
+                        void *context);
 
 /* On resuming: cuts metrics.jsonl at the first round line that lies beyond round `round` of stage `stage`, because
  * those rounds will be done again; and a torn last line. Reads from the end. ERR_IO, the file as it was. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "coordinator/rundir_internal.h"
-#include "core/err.h"
 
 /* The digest that the manifest tells of a section; NULL: none. */
 static const char *digest_of(const json_t *manifest, const char *name)
@@ -22,27 +21,20 @@ static const char *digest_of(const json_t *manifest, const char *name)
     return NULL;
 }
 
-static int compare(const char *directory, const json_t *manifest, const struct survey *now)
-{
-    const char *before = digest_of(manifest, now->name);
-    char digest[20];
-
-    snprintf(digest, sizeof digest, "%016" PRIx64, survey_digest(now));
-    if (!before || strcmp(before, digest) == 0)
-        return 0;
-    return err(ERR_DATA,
-               "data '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
-               "--overwrite starts the run again, --run DIR puts another one elsewhere",
-               now->name, directory, before, digest);
-}
-
-int rundir_compare_data(const char *directory, const struct sections *now)
+int rundir_compare_data(const char *directory, const struct sections *now, rundir_differs *differs,
+                        void *context)
 {
     json_t *manifest = rundir_manifest(directory);
     int code = 0;
 
-    for (int i = 0; i < now->n && code == 0; i++)
-        code = compare(directory, manifest, &now->each[i]);
+    for (int i = 0; i < now->n && code == 0; i++) {
+        const char *name = now->each[i].name, *before = digest_of(manifest, name);
+        char digest[20];
+
+        snprintf(digest, sizeof digest, "%016" PRIx64, survey_digest(&now->each[i]));
+        if (before && strcmp(before, digest) != 0)
+            code = differs(context, name, before, digest);
+    }
     json_decref(manifest);
     return code;
 }

@@ -245,7 +245,7 @@ static int open_directory(void *context)
     if (t->resume)
         TRY(train_find(t));
     if (*t->from)
-        TRY(rundir_compare_data(t->directory, &t->crew->sections));
+        TRY(train_compare_data(t));
     return rundir_begin(&t->rundir, t->configuration, t->crew, t->version);
 }
 

@@ -20,6 +20,7 @@ struct train {
     const char *configuration; /* effective text */
     const char *version;
     const char *run_id; /* of a start that goes on with its own run; "": none */
+    bool other_data;    /* a resumed run may go on with other data than it began with */
     enum rundir_mode mode;
     bool resume;                       /* as decided: there is a run to go on with */
     const volatile sig_atomic_t *stop; /* set by a signal: finish the round, save, leave */

@@ -96,6 +96,27 @@ int train_compare(struct train *t)
     return code;
 }
 
+static int data_differ(void *context, const char *section, const char *before, const char *now)
+{
+    struct train *t = context;
+    char key[128];
+
+    if (!t->other_data)
+        return err(ERR_DATA,
+                   "data '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
+                   "--other-data goes on with what is there now, --overwrite starts the run again, "
+                   "--run DIR puts another one elsewhere",
+                   section, t->directory, before, now);
+    snprintf(key, sizeof key, "data.%s", section);
+    keep(t->changes, &(struct config_change){.key = key, .before = before, .now = now});
+    return t->changes->code;
+}
+
+int train_compare_data(struct train *t)
+{
+    return rundir_compare_data(t->directory, &t->crew->sections, data_differ, t);
+}
+
 void train_changes_free(struct train *t)
 {
     for (int i = 0; t->changes && i < t->changes->n; i++) {

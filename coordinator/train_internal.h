@@ -41,6 +41,10 @@ struct changes {
 /* Compares every key with the configuration that t->from carries: t->changes are those it may go on with. ERR_CONFIG names
  * all others with both values; ERR_DATA, ERR_MEMORY. */
 int train_compare(struct train *t);
+
+/* After train_compare: whether the data are those that the run began with. ERR_DATA names the first section that is not;
+ * with t->other_data each becomes one of t->changes. */
+int train_compare_data(struct train *t);
 void train_changes_free(struct train *t);
 
 /* ---- train_look.c ---- */

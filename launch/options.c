@@ -25,6 +25,8 @@ static const struct option {
      "go on from the newest good checkpoint, or start"},
     {"overwrite", NULL, FLAG, offsetof(struct options, overwrite),
      "remove the run that is in the directory first"},
+    {"other-data", NULL, FLAG, offsetof(struct options, other_data),
+     "with --resume: go on although the data are not those that the run began with"},
     {"data-root", "DIR", TEXT, offsetof(struct options, data_root),
      "where data paths start; else METALOOP_DATA, else data/"},
     {"checkpoint", "FILE", TEXT, offsetof(struct options, checkpoint), "parameters to start from"},

@@ -15,7 +15,7 @@ struct options {
     const char *run, *data_root, *checkpoint, *domain, *stage, *params, *anchor, *task, *out;
     int64_t episodes, tasks;
     double time_limit; /* seconds, 0: none */
-    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown;
+    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown, other_data;
 };
 
 struct verb {

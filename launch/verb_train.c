@@ -105,6 +105,7 @@ static int lead_train(struct team *team, void *context)
         .configuration = team->configuration,
         .version = version,
         .run_id = run_id ? run_id : "",
+        .other_data = o->other_data,
         .stop = &team_stop,
         .under_way = &team_round,
         .time_limit = o->time_limit,
@@ -148,7 +149,7 @@ const struct verb verb_train = {
     .places = "CONFIGURATION",
     .min_places = 1,
     .max_places = 1,
-    .options = "set run resume overwrite data-root time-limit quiet json",
+    .options = "set run resume overwrite other-data data-root time-limit quiet json",
     .summary = "run the stages of a configuration",
     .text =
         "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"

@@ -237,14 +237,18 @@ def test_too_many_failed(ranks, planted, expected, tmp_path):
     again = train(conf, run, *limit, "--resume", how=cli.run, ranks=ranks)
     assert again.rc == 1 and f"round {bad} " in again.err, again
     images(tmp_path / "set.npz", bad=0.5)
-    done = train(conf, run, *limit, "--resume", ranks=ranks).json()
+    other = train(conf, run, *limit, "--resume", how=cli.run, ranks=ranks)
+    assert other.rc == 65 and "data 'glyphs' is not what the run" in other.err and "--other-data" in other.err, other
+    done = train(conf, run, *limit, "--resume", "--other-data", ranks=ranks).json()
+    before, now = (lines(run, "changed")[-1][k] for k in ("before", "now"))
+    assert lines(run, "changed")[-1]["key"] == "data.glyphs" and before != now
     assert done["rounds"] == ROUNDS
     assert sum(r["failed"] for r in lines(run, "round")) == sum(k[0] < bad for k in expected)
 
 
 def test_diverging_inner_loop(tmp_path):
-    """Every task leaves the finite numbers in the inner loop, or the grid after it: refused, with step and layer, and
-    resumed at another rate."""
+    """Every task leaves the finite numbers in the inner loop, or the grid after it: refused, with step and layer. At
+    another rate it is another run."""
     conf, run = cli.small(tmp_path, SINE), tmp_path / "run"
     result = train(conf, run, "--set", "stage.meta.inner_rate=100", "--set", "cluster.max_failed=1", how=cli.run)
     assert result.rc == 1 and "7 of 7 tasks of round 1 " in result.err, result
@@ -256,7 +260,9 @@ def test_diverging_inner_loop(tmp_path):
     for trace in inner:
         assert trace["set"] == "support" and 1 <= trace["step"] < 6
         assert trace["layer"] in ("fc1", "fc2", "head", "relu")
-    assert train(conf, run, "--resume").json()["rounds"] == 4
+    other = train(conf, run, "--resume", how=cli.run)
+    assert other.rc == 78 and "stage.meta.inner_rate 100 -> 0.01" in other.err, other
+    assert train(conf, run, "--overwrite").json()["rounds"] == 4
 
 
 def test_too_large_for_the_sum(tmp_path):

@@ -47,7 +47,7 @@ def test_check_tells_what_is_frozen(conf):
     assert "2 models that take 2 steps each" in section(out, "many")
     assert "frozen: the result of stage 'teacher'" in section(out, "student")
     after = section(out, "next")
-    assert "drawn anew: head.weight, head.bias" in after and "1 rounds the head alone" in after
+    assert "drawn anew: head.weight, head.bias" in after and "1 round the head alone" in after
     assert "'ink' (old head)" in after
 
 

@@ -46,7 +46,7 @@ unknown_option() { # WORD
     -H | --hosts) near=--host ;;
     -hostfile | --machinefile | -machinefile | --host-file) near=--hostfile ;;
     -host) near=--host ;;
-    --set | --run | --resume | --overwrite | --data-root | --checkpoint | --episodes | --domain | --stage | --json | --quiet | --time-limit)
+    --set | --run | --resume | --overwrite | --other-data | --data-root | --checkpoint | --episodes | --domain | --stage | --json | --quiet | --time-limit)
         misuse "'$word' is an option of the verb and belongs behind it, as in 'launch/run -n 4 train cluster.conf $word ...'"
         ;;
     esac
