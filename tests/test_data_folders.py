@@ -109,3 +109,45 @@ def test_links(tmp_path):
     os.symlink("nowhere", tmp_path / "tree" / "owl")
     result = pack(tmp_path, "folder")
     assert result.rc == 66 and "owl" in result.err, result
+
+
+def shell(folder, command):
+    subprocess.run(command, shell=True, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def zip_of(folder, name, top):
+    with zipfile.ZipFile(folder / name, "w") as z:
+        for path in sorted((folder / top).rglob("*")):
+            z.write(path, path.relative_to(folder))
+
+
+def test_one_folder_on_top(tmp_path):
+    """An archive of the folder, and one of what is in it, hold the set that the folder holds; so does a folder around it."""
+    write(tmp_path, {"dog/z.png": PNG})
+    shell(tmp_path, "tar czf in.tgz -C tree . && tar czf on.tgz tree && tar cf ./dot.tar ./tree && mkdir -p a/b && cp -r tree a/b/ && tar cf deep.tar a")
+    zip_of(tmp_path, "on.zip", "tree")
+    for source in "tree", "in.tgz", "on.tgz", "dot.tar", "deep.tar", "on.zip", "a":
+        cli.done("pack", source, tmp_path / "out.npy", "--data-root", tmp_path)
+        assert (tmp_path / "out_classes.txt").read_text() == "cat\ndog\ndog/sub\n", source
+        made = [(tmp_path / f"out{end}").read_bytes() for end in (".npy", "_labels.npy")]
+        first = made if source == "tree" else first
+        assert made == first, source
+
+
+def test_two_folders_on_top(tmp_path):
+    write(tmp_path, {"owl/a/1.png": PNG, "owl/b/1.png": PNG})
+    cli.done("pack", "tree", tmp_path / "out.npy", "--data-root", tmp_path)
+    assert (tmp_path / "out_classes.txt").read_text() == "cat\ndog/sub\nowl/a\nowl/b\n"
+
+
+@pytest.mark.parametrize("entry", ["cat", "tree/cat", "b/tree/cat", "a/b/tree/cat"])
+def test_lists_may_name_the_folders_on_top(entry, tmp_path):
+    write(tmp_path, {})
+    shell(tmp_path, "mkdir -p a/b && mv tree a/b/ && tar cf deep.tar a")
+    (tmp_path / "list.txt").write_text(f"{entry}\n")
+    cli.done("pack", "deep.tar", tmp_path / "out.npy", "--data-root", tmp_path, "--set", "data.source.classes=list.txt")
+    assert (tmp_path / "out_classes.txt").read_text() == "cat\n"
+    for wrong in "x/cat", "e/cat", "tree/tree/cat":
+        (tmp_path / "list.txt").write_text(f"{wrong}\n")
+        result = cli.run("pack", "deep.tar", tmp_path / "out.npy", "--data-root", tmp_path, "--set", "data.source.classes=list.txt")
+        assert result.rc == 65 and "no class is named" in result.err, result

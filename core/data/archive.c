@@ -16,6 +16,7 @@
 #include <zlib.h>
 
 #include "core/data/blob.h"
+#include "core/data/seems.h"
 #include "core/err.h"
 
 enum {
@@ -41,6 +42,9 @@ struct reader {
     locale_t utf8;       /* 0: the system has none */
     bool directories;    /* are told */
     bool looked;         /* of zip: ahead, since the last seek */
+    bool begun;          /* it is an archive: something of it was read */
+    uint8_t head[SEEMS_HEAD];
+    size_t n_head; /* of tar: its first bytes, unpacked */
     uint8_t chunk[CHUNK];
 };
 
@@ -51,6 +55,31 @@ static int reader_error(struct reader *r)
     return err(ERR_DATA, "'%s' is damaged near byte %jd%s%s: %s", r->path,
                (intmax_t)(r->gz ? gzoffset(r->gz) : archive_filter_bytes(r->archive, -1)),
                *r->name ? " at " : "", r->name, text ? text : "not an archive");
+}
+
+/* A callback stopped libarchive, and has said why. */
+static bool reader_stopped(const struct reader *r)
+{
+    int status = Z_OK;
+
+    if (r->gz)
+        gzerror(r->gz, &status);
+    return *r->refusal || status != Z_OK;
+}
+
+/* libarchive failed: where nothing was read before, it is no archive, and may be something else. */
+static int archive_failed(struct reader *r)
+{
+    if (r->begun || reader_stopped(r))
+        return reader_error(r);
+    if (!r->gz)
+        return err(ERR_DATA,
+                   "'%s' is damaged: the directory that ends a zip file is not there; copy or "
+                   "download it again",
+                   r->path);
+    return err(ERR_DATA, "'%s' is %s%s", r->path,
+               gzdirect(r->gz) ? "neither a zip nor a tar file" : "a gzip file that holds no tar",
+               seems(r->head, r->n_head));
 }
 
 /* Ends a callback. */
@@ -88,6 +117,10 @@ static la_ssize_t gz_read(struct archive *a, void *data, const void **bytes)
         return refuse(r, "unpacks to", r->limit, "bytes");
     if (r->total > blob_limit_so_far(r->taken))
         return refuse(r, "unpacks to", blob_limit_so_far(r->taken), "bytes");
+    if (r->total == (size_t)n) {
+        r->n_head = n < SEEMS_HEAD ? (size_t)n : SEEMS_HEAD;
+        memcpy(r->head, r->chunk, r->n_head);
+    }
     zeros_count(r, (size_t)n);
     *bytes = r->chunk;
     return n;
@@ -100,7 +133,7 @@ static int tar_open(struct reader *r, int fd)
         return err(ERR_MEMORY, "out of memory for '%s'", r->path);
     archive_read_support_format_tar(r->archive);
     if (archive_read_open(r->archive, r, NULL, gz_read, NULL) != ARCHIVE_OK)
-        return reader_error(r);
+        return archive_failed(r);
     return 0;
 }
 
@@ -177,22 +210,26 @@ static int zip_open(struct reader *r, int fd)
     archive_read_set_read_callback(r->archive, zip_read);
     archive_read_set_seek_callback(r->archive, zip_seek);
     archive_read_set_callback_data(r->archive, r);
-    return archive_read_open1(r->archive) == ARCHIVE_OK ? 0 : reader_error(r);
+    return archive_read_open1(r->archive) == ARCHIVE_OK ? 0 : archive_failed(r);
 }
 
 static int archive_start(struct reader *r, int fd)
 {
     struct stat st;
-    char magic[2] = "";
+    char magic[4] = "";
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return err(ERR_DATA, "'%s' is not a regular file", r->path);
+        return err(ERR_DATA, "'%s' is not a regular file%s", r->path,
+                   S_ISDIR(st.st_mode) ? ": it is a directory (only format \"folder\" reads those)"
+                                       : "");
     r->end = st.st_size;
     r->limit = blob_limit((size_t)st.st_size);
     r->archive = archive_read_new();
     if (!r->archive)
         return err(ERR_MEMORY, "out of memory for '%s'", r->path);
-    if (pread(fd, magic, 2, 0) == 2 && memcmp(magic, "PK", 2) == 0)
+    if (pread(fd, magic, 4, 0) == 4 && memcmp(magic, "PK\5\6", 4) == 0)
+        return err(ERR_DATA, "'%s' is a zip file without anything in it", r->path);
+    if (memcmp(magic, "PK", 2) == 0)
         return zip_open(r, fd);
     return tar_open(r, fd);
 }
@@ -248,6 +285,22 @@ static int directory_accept(struct reader *r, size_t *size)
     return 1;
 }
 
+/* Names that mean another file to whoever unpacks the archive. */
+static int name_check(const struct reader *r, const char *name)
+{
+    if (!*name)
+        return err(ERR_DATA, "'%s' holds a file without a name", r->path);
+    for (const char *at = name; *at; at += strcspn(at, "/"), at += *at == '/')
+        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
+            return err(ERR_DATA, "'%s' holds '%s', whose path leads out of a folder by '..'",
+                       r->path, name);
+    if (!r->gz && strchr(name, '\\'))
+        return err(ERR_DATA,
+                   "'%s' holds '%s', with a backslash in its path: pack it again with slashes",
+                   r->path, name);
+    return 0;
+}
+
 static int entry_accept(struct reader *r, struct archive_entry *e, size_t *size)
 {
     const char *name = archive_entry_pathname(e);
@@ -258,7 +311,8 @@ static int entry_accept(struct reader *r, struct archive_entry *e, size_t *size)
         return err(ERR_DATA, "'%s' holds a file whose name cannot be read", r->path);
     strcpy(r->name, name);
     if (archive_entry_filetype(e) == AE_IFDIR)
-        return r->directories ? directory_accept(r, size) : 0;
+        return r->directories && *name ? directory_accept(r, size) : 0;
+    TRY(name_check(r, name));
     if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
         return err(
             ERR_DATA,
@@ -287,7 +341,8 @@ static int next_file(struct reader *r, const char **name, size_t *size)
         if (status == ARCHIVE_EOF)
             return reader_drain(r);
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
-            return reader_error(r);
+            return archive_failed(r);
+        r->begun = true;
         accepted = entry_accept(r, e, size);
     }
     *name = r->name;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/data/seems.h"
 #include "core/err.h"
 
 enum { NPY_HEADER_MAX = 1 << 16 };
@@ -55,11 +56,13 @@ static bool eat_shape(struct cursor *c, struct array *a)
     if (!eat(c, "("))
         return false;
     for (a->n_dims = 0; !eat(c, ")"); a->n_dims++) {
-        if (a->n_dims == ARRAY_DIMS_MAX || (a->n_dims > 0 && !eat(c, ",")))
+        uint64_t beyond;
+
+        if (a->n_dims > 0 && !eat(c, ","))
             return false;
         if (a->n_dims > 0 && eat(c, ")"))
             return true;
-        if (!eat_dimension(c, &a->dims[a->n_dims]))
+        if (!eat_dimension(c, a->n_dims < ARRAY_DIMS_MAX ? &a->dims[a->n_dims] : &beyond))
             return false;
     }
     return true;
@@ -89,10 +92,9 @@ static bool eat_entry(struct cursor *c, struct array *a, struct npy_header *h)
         return false;
     if (strcmp(key, "descr") == 0 && !h->has_type) {
         h->has_type = true;
-        if (eat(c, "["))
-            strcpy(h->type, "a structure");
-        else
+        if (!eat(c, "["))
             return eat_string(c, h->type, sizeof h->type);
+        strcpy(h->type, "structure");
         while (c->at < c->end && *c->at != ']')
             c->at++;
         return eat(c, "]");
@@ -116,6 +118,28 @@ static bool parse_dict(struct cursor *c, struct array *a, struct npy_header *h)
             return false;
     eat(c, "");
     return c->at == c->end && h->has_type && h->has_order && h->has_shape;
+}
+
+/* What to do about numbers that are neither integers nor floats of 4 or 8 bytes. */
+static const char *type_advice(const char *type)
+{
+    switch (type[strspn(type, "<>|=")]) {
+    case 'b':
+        return " (booleans); save 255 * x.astype(np.uint8) of images, y.astype(np.int64) of labels";
+    case 'f':
+        return " (floats of another width); save x.astype(np.float32)";
+    case 'c':
+        return " (complex numbers); save np.abs(x), or what else is real";
+    case 'O':
+        return " (Python objects); save an array of numbers, such as np.stack(list(x))";
+    case 'S':
+    case 'U':
+        return " (text); save the numbers np.unique(y, return_inverse=True)[1] as labels";
+    case 's':
+        return " (records of several fields); save one of them, x['name']";
+    default:
+        return "";
+    }
 }
 
 /* That the numbers fill the blob from byte `start` to its end exactly. */
@@ -144,7 +168,7 @@ static int npy_preamble(const struct blob *b, size_t *start, size_t *length, con
     const uint8_t *p = b->bytes;
 
     if (b->n < 6 || memcmp(p, "\x93NUMPY", 6) != 0)
-        return err(ERR_DATA, "'%s' is not a .npy file", what);
+        return err(ERR_DATA, "'%s' is not a .npy file%s", what, seems(p, b->n));
     if (b->n < 12)
         return err(ERR_DATA, "'%s' ends at byte %zu inside its header", what, b->n);
     if (p[6] < 1 || p[6] > 3)
@@ -175,10 +199,15 @@ int array_from_npy(struct array *a, const struct blob *b, const char *what)
         return err(ERR_DATA, "'%s' has a header that is not understood at byte %zu", what,
                    start + (size_t)(c.at - c.start));
     if (!parse_type(a, h.type))
-        return err(ERR_DATA, "'%s' has numbers of type '%s', not an integer or float type", what,
-                   h.type);
+        return err(ERR_DATA, "'%s' has elements of type '%s', not an integer or float type%s", what,
+                   h.type, type_advice(h.type));
     if (h.fortran)
-        return err(ERR_DATA, "'%s' is in Fortran order, save it in C order", what);
+        return err(ERR_DATA, "'%s' is in Fortran order: save np.ascontiguousarray(x)", what);
+    if (a->n_dims > ARRAY_DIMS_MAX)
+        return err(ERR_DATA,
+                   "'%s' has %d dimensions, images are [n, h, w] or [n, h, w, c], labels are [n]: "
+                   "save x.reshape(...)",
+                   what, a->n_dims);
     return check_extent(a, b, start + length, what);
 }
 
@@ -194,14 +223,14 @@ int array_from_idx(struct array *a, const struct blob *b, const char *what)
 
     *a = (struct array){.big = true};
     if (b->n < 4)
-        return err(ERR_DATA, "'%s' ends at byte %zu inside its idx header", what, b->n);
+        return err(ERR_DATA, "'%s' is not an idx file%s", what, seems(p, b->n));
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].code == p[2]) {
             a->kind = types[i].kind;
             a->width = types[i].width;
         }
     if (p[0] != 0 || p[1] != 0 || a->width == 0)
-        return err(ERR_DATA, "'%s' is not an idx file", what);
+        return err(ERR_DATA, "'%s' is not an idx file%s", what, seems(p, b->n));
     a->n_dims = p[3];
     if (a->n_dims < 1 || a->n_dims > ARRAY_DIMS_MAX)
         return err(ERR_DATA, "'%s' has %d dimensions", what, a->n_dims);

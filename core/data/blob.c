@@ -26,7 +26,9 @@ static int map_fd(struct blob *b, int fd, const char *path)
     if (fstat(fd, &st) < 0)
         return err(ERR_NOINPUT, "cannot read '%s': %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return err(ERR_DATA, "'%s' is not a regular file", path);
+        return err(ERR_DATA, "'%s' is not a regular file%s", path,
+                   S_ISDIR(st.st_mode) ? ": it is a directory (only format \"folder\" reads those)"
+                                       : "");
     *b = (struct blob){.n = (size_t)st.st_size};
     if (b->n == 0)
         return 0;

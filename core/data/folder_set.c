@@ -6,6 +6,7 @@
 #include "core/data/folder.h"
 #include "core/data/resize.h"
 #include "core/err.h"
+#include "core/plural.h"
 
 static bool is_junk(const char *part, size_t n)
 {
@@ -82,17 +83,21 @@ int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, 
     return 0;
 }
 
+/* The parts of a path that say something: without "." and empty ones. Owned by the caller. */
 static char *clean_copy(const char *path)
 {
-    char *copy;
-    size_t n;
+    char *copy = calloc(strlen(path) + 1, 1), *to = copy;
 
-    while (*path == '/' || strncmp(path, "./", 2) == 0)
-        path += *path == '/' ? 1 : 2;
-    copy = strdup(path);
-    n = copy ? strlen(copy) : 0;
-    while (n > 0 && copy[n - 1] == '/')
-        copy[--n] = '\0';
+    while (copy && *path) {
+        size_t n = strcspn(path, "/");
+
+        if (n > 0 && !(n == 1 && *path == '.')) {
+            if (to > copy)
+                *to++ = '/';
+            to = mempcpy(to, path, n);
+        }
+        path += n + (path[n] == '/');
+    }
     return copy;
 }
 
@@ -111,7 +116,10 @@ int folder_directory(struct folder *f, const char *path)
     grown[f->n_directories] = clean_copy(path);
     if (!grown[f->n_directories])
         return err(ERR_MEMORY, "out of memory for a path");
-    f->n_directories += grown[f->n_directories][0] != '\0' && strcmp(grown[f->n_directories], ".");
+    if (grown[f->n_directories][0] == '\0')
+        free(grown[f->n_directories]);
+    else
+        f->n_directories++;
     return 0;
 }
 
@@ -210,22 +218,30 @@ static int pixels_grow(struct folder *f, size_t size)
     return 0;
 }
 
+static const char *colours(int channels)
+{
+    return channels == 1 ? "grey" : "colour";
+}
+
 /* All images agree in channels and, where they are not resized, in size. */
 static int shape_check(struct folder *f, struct shape s, const char *path)
 {
     struct shape *first = &f->store->shape;
+    bool is_size;
 
     if (f->src->side > 0)
         s.h = s.w = f->src->side;
     if (f->n == 0)
         *first = s;
-    if (s.h == first->h && s.w == first->w && s.c == first->c)
+    is_size = s.h == first->h && s.w == first->w;
+    if (is_size && s.c == first->c)
         return 0;
     return err(ERR_DATA,
-               "'%s' holds '%s' of %d x %d pixels and %d channels, those before have "
-               "%d x %d and %d%s",
-               f->src->path, path, s.h, s.w, s.c, first->h, first->w, first->c,
-               s.c == first->c ? "; set resize" : "");
+               "'%s' holds '%s' of %d x %d pixels in %s, and '%s' of %d x %d in %s: %s%s%s",
+               f->src->path, path, s.h, s.w, colours(s.c), f->items[0].path, first->h, first->w,
+               colours(first->c), s.c == first->c ? "" : "convert all to grey or all to colour",
+               s.c != first->c && !is_size ? ", and " : "",
+               is_size ? "" : "set 'resize' to the pixels a side that all shall have");
 }
 
 static int pixels_keep(struct folder *f, const char *path)
@@ -251,12 +267,11 @@ static size_t pixels_left(const struct folder *f)
     return f->packed * DATA_RATIO_MAX + DATA_RATIO_FREE + DATA_RATIO_SLACK - f->unpacked;
 }
 
-int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n)
+/* path: clean; on success the folder's. */
+static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n)
 {
     char what[1024];
 
-    while (*path == '/' || strncmp(path, "./", 2) == 0)
-        path += *path == '/' ? 1 : 2;
     TRY(path_check(f, path));
     snprintf(what, sizeof what, "%s:%s", f->src->path, path);
     f->packed += n;
@@ -264,11 +279,19 @@ int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t 
     f->unpacked += shape_size(f->picture.shape);
     TRY(items_grow(f));
     TRY(pixels_keep(f, path));
-    f->items[f->n] = (struct item){.path = strdup(path), .image = f->n};
-    if (!f->items[f->n].path)
-        return err(ERR_MEMORY, "out of memory for a path");
+    f->items[f->n] = (struct item){.path = path, .image = f->n};
     f->n++;
     return 0;
+}
+
+int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n)
+{
+    char *copy = clean_copy(path);
+    int code = copy ? item_add(f, copy, bytes, n) : err(ERR_MEMORY, "out of memory for a path");
+
+    if (code < 0)
+        free(copy);
+    return code;
 }
 
 static const char *item_file(const struct item *i)
@@ -319,7 +342,11 @@ int folder_index(struct folder *f)
     char *name;
 
     if (f->n == 0)
-        return err(ERR_DATA, "'%s' holds no PNG image", f->src->path);
+        return f->n_passed > 0 ? err(ERR_DATA,
+                                     "'%s' holds no PNG image; of its %u other file%s the first is "
+                                     "'%s'",
+                                     f->src->path, f->n_passed, plural(f->n_passed), f->passed)
+                               : err(ERR_DATA, "'%s' holds no PNG image", f->src->path);
     for (uint32_t i = 0; i < f->n; i++)
         *strrchr(f->items[i].path, '/') = '\0';
     qsort(f->items, f->n, sizeof *f->items, item_compare);
@@ -341,7 +368,7 @@ int folder_index(struct folder *f)
     }
     s->n = f->n;
     tell_passed(f);
-    return 0;
+    return names_shorten(&s->names);
 }
 
 void folder_release(struct folder *f)

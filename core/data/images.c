@@ -10,6 +10,7 @@
 #include "core/data/survey.h"
 #include "core/data/view.h"
 #include "core/err.h"
+#include "core/plural.h"
 
 struct images {
     struct store *store;  /* taken */
@@ -63,8 +64,8 @@ static int names_set(struct images *m, struct data *d, const char *file, const c
     if (code == 0)
         code = names_check_all(&m->names, path);
     if (code == 0 && m->names.n < m->store->n_classes)
-        code = err(ERR_DATA, "'%s' names %u classes, labels go up to %u", path, m->names.n,
-                   m->store->n_classes - 1);
+        code = err(ERR_DATA, "'%s' names %u class%s, labels go up to %u: add a line for each", path,
+                   m->names.n, plural_es(m->names.n), m->store->n_classes - 1);
     free(path);
     return code;
 }

@@ -9,6 +9,8 @@
 #include "core/data/blob.h"
 #include "core/data/store.h"
 #include "core/err.h"
+#include "core/nearest.h"
+#include "core/plural.h"
 
 enum { TEXT_MAX = 4 << 20 };
 
@@ -21,6 +23,21 @@ static uint32_t lines_count(const struct blob *b)
     return n;
 }
 
+static int encoding_check(const struct blob *b, const char *path)
+{
+    const uint8_t *p = b->bytes;
+
+    if (b->n >= 2 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff)))
+        return err(ERR_DATA, "'%s' is UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)", path);
+    for (size_t i = 0; i + 1 < b->n; i++)
+        if (p[i] == '\r' && p[i + 1] != '\n' && p[i + 1] != '\r')
+            return err(ERR_DATA,
+                       "'%s' has a carriage return inside a line, at byte %zu: end lines with line "
+                       "feeds",
+                       path, i);
+    return 0;
+}
+
 static int text_check(const struct blob *b, const char *path)
 {
     uint32_t line = 1;
@@ -28,6 +45,7 @@ static int text_check(const struct blob *b, const char *path)
     if (b->n > TEXT_MAX)
         return err(ERR_DATA, "'%s' has %zu bytes, a list of class names has at most %d", path, b->n,
                    TEXT_MAX);
+    TRY(encoding_check(b, path));
     for (size_t i = 0; i < b->n; i++) {
         uint8_t c = b->bytes[i];
 
@@ -66,8 +84,8 @@ static int names_from(struct names *v, const struct blob *b, const char *path)
     TRY(text_check(b, path));
     v->n = lines_count(b);
     if (v->n == 0 || v->n > LABEL_MAX)
-        return err(ERR_DATA, "'%s' has %u lines, a list of classes has 1 to %u", path, v->n,
-                   LABEL_MAX);
+        return err(ERR_DATA, "'%s' has %u line%s, a list of classes has 1 to %u", path, v->n,
+                   plural(v->n), LABEL_MAX);
     v->items = calloc(v->n, sizeof *v->items);
     v->text = calloc(b->n + 1, 1);
     if (!v->items || !v->text)
@@ -94,12 +112,41 @@ int names_read(struct names *v, const char *path)
     return code;
 }
 
-int names_check_all(const struct names *v, const char *path)
+static int place_compare(const void *a, const void *b)
 {
+    char *const *x = *(char *const *const *)a, *const *y = *(char *const *const *)b;
+    int order = strcmp(*x, *y);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+static int check_once(const struct names *v, const char *path)
+{
+    char ***places = calloc(v->n, sizeof *places), *const *again = NULL;
+
+    if (!places)
+        return err(ERR_MEMORY, "out of memory for the names of '%s'", path);
+    for (uint32_t i = 0; i < v->n; i++)
+        places[i] = &v->items[i];
+    qsort(places, v->n, sizeof *places, place_compare);
+    for (uint32_t i = 1; i < v->n; i++)
+        if (strcmp(*places[i - 1], *places[i]) == 0 && (!again || places[i] < again))
+            again = places[i];
+    free(places);
+    if (!again)
+        return 0;
+    return err(ERR_DATA, "'%s' line %td: a class before has the name '%s' already", path,
+               again - v->items + 1, *again);
+}
+
+int names_check_all(struct names *v, const char *path)
+{
+    while (v->n > 1 && !*v->items[v->n - 1])
+        v->n--;
     for (uint32_t i = 0; i < v->n; i++)
         if (!*v->items[i])
             return err(ERR_DATA, "'%s' line %u names no class", path, i + 1);
-    return 0;
+    return check_once(v, path);
 }
 
 int names_number(struct names *v, uint32_t n)
@@ -122,7 +169,36 @@ void names_release(struct names *v)
 {
     free(v->items);
     free(v->text);
+    free(v->above);
     *v = (struct names){0};
+}
+
+/* How many bytes of a and b, up to and with a "/", are the same. */
+static size_t folders_shared(const char *a, const char *b, size_t most)
+{
+    size_t shared = 0;
+
+    for (size_t i = 0; i < most && a[i] && a[i] == b[i]; i++)
+        if (a[i] == '/')
+            shared = i + 1;
+    return shared;
+}
+
+int names_shorten(struct names *v)
+{
+    const char *slash = v->n > 0 ? strrchr(v->items[0], '/') : NULL;
+    size_t n = slash ? (size_t)(slash + 1 - v->items[0]) : 0;
+
+    for (uint32_t i = 1; i < v->n; i++)
+        n = folders_shared(v->items[0], v->items[i], n);
+    if (n == 0)
+        return 0;
+    v->above = strndup(v->items[0], n);
+    if (!v->above)
+        return err(ERR_MEMORY, "out of memory for a path");
+    for (uint32_t i = 0; i < v->n; i++)
+        v->items[i] += n;
+    return 0;
 }
 
 char *path_join(const char *root, const char *path)
@@ -206,16 +282,54 @@ static uint32_t ending_find(const struct selection *s, const struct ending *e, u
     return n;
 }
 
-static int select_entry(struct selection *s, const char *entry, const char *path, uint32_t line)
+/* The entry without the folders above all classes, or the last few of them, before it; or NULL. */
+static const char *below(const char *entry, const char *above)
+{
+    while (above && *above) {
+        size_t n = strlen(above);
+
+        if (strncmp(entry, above, n) == 0)
+            return entry + n;
+        above += strcspn(above, "/") + 1;
+    }
+    return NULL;
+}
+
+static uint32_t entry_find(const struct selection *s, const char *entry, uint32_t *found)
 {
     struct ending e = {entry, strlen(entry), false};
-    uint32_t found = 0, n = ending_find(s, &e, &found);
+    const char *short_of = below(entry, s->all->above);
+    uint32_t n = ending_find(s, &e, found);
 
+    if (n == 0 && short_of) {
+        e = (struct ending){short_of, strlen(short_of), false};
+        n = ending_find(s, &e, found);
+        e = (struct ending){entry, strlen(entry), false};
+    }
     e.tail = true;
+    return n > 0 ? n : ending_find(s, &e, found);
+}
+
+static int refuse_entry(const struct selection *s, const char *entry, const char *path,
+                        uint32_t line)
+{
+    char hint[NEAREST_HINT] = "; a list has one class a line, and no comments";
+    const char **words = *entry == '#' ? NULL : calloc((size_t)s->all->n + 1, sizeof *words);
+
+    if (words) {
+        memcpy(words, s->all->items, s->all->n * sizeof *words);
+        nearest_hint(entry, words, hint);
+        free(words);
+    }
+    return err(ERR_DATA, "'%s' line %u: no class is named '%s'%s", path, line, entry, hint);
+}
+
+static int select_entry(struct selection *s, const char *entry, const char *path, uint32_t line)
+{
+    uint32_t found = 0, n = entry_find(s, entry, &found);
+
     if (n == 0)
-        n = ending_find(s, &e, &found);
-    if (n == 0)
-        return err(ERR_DATA, "'%s' line %u: no class is named '%s'", path, line, entry);
+        return refuse_entry(s, entry, path, line);
     if (n > 1)
         return err(ERR_DATA, "'%s' line %u: '%s' may be any of %u classes", path, line, entry, n);
     if (s->taken[found])

@@ -9,6 +9,8 @@
 #include "core/data/images.h"
 #include "core/err.h"
 
+enum { OTHERS = 256 }; /* bytes of a list of names */
+
 struct member {
     char name[256];  /* with .npy */
     char what[1024]; /* for errors: archive:member */
@@ -43,20 +45,36 @@ static int member_read(struct reader *r, struct member *m, size_t size)
     return reader_read(r, m->blob.bytes, size);
 }
 
+/* "x_train, y_train": the members that there are, as many as fit. */
+static void others_add(char *others, const char *name)
+{
+    size_t used = strlen(others), n = strlen(name);
+
+    n -= n > 4 && strcmp(name + n - 4, ".npy") == 0 ? 4 : 0;
+    if (used + n + 3 < OTHERS)
+        snprintf(others + used, OTHERS - used, "%s%.*s", used > 0 ? ", " : "", (int)n, name);
+}
+
 static int members_read(struct reader *r, struct member *m, int n_members)
 {
+    char others[OTHERS] = "";
     const char *name;
     size_t size;
     int more;
 
-    while ((more = reader_next(r, &name, &size)) == 1)
+    while ((more = reader_next(r, &name, &size)) == 1) {
+        others_add(others, name);
         for (int i = 0; i < n_members; i++)
             if (strcmp(name, m[i].name) == 0)
                 TRY(member_read(r, &m[i], size));
+    }
     TRY(more);
     for (int i = 0; i < n_members; i++)
         if (!m[i].found)
-            return err(ERR_DATA, "'%s' is not there", m[i].what);
+            return err(ERR_DATA,
+                       "'%s' is not there; there is %s: set path = \"FILE.npz:NAME\" and labels = "
+                       "\"NAME\"",
+                       m[i].what, *others ? others : "nothing");
     return 0;
 }
 

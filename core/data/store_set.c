@@ -5,6 +5,7 @@
 
 #include "core/data/store.h"
 #include "core/err.h"
+#include "core/plural.h"
 
 int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const char *what)
 {
@@ -47,6 +48,22 @@ static int floats_copy(struct blob *to, const struct array *a, const char *what)
     return 0;
 }
 
+static int images_type_refuse(const struct array *a, const char *what)
+{
+    const char *advice = a->kind == 'f'                    ? "x.astype('<f4')"
+                         : a->kind == 'u' && a->width == 2 ? "(x // 257).astype(np.uint8)"
+                                                           : "x.astype(np.uint8)";
+
+    return err(
+        ERR_DATA,
+        "'%s' has numbers of type %c%d%s, images are u1, f4 or f8 (little endian): save %s%s%s",
+        what, a->kind, a->width, a->big ? " (big endian)" : "", advice,
+        a->kind == 'f'                    ? ""
+        : a->kind == 'u' && a->width == 2 ? " of what goes up to 65535"
+                                          : " of what lies within 0 and 255",
+        a->n_dims == 1 ? " (or are 'path' and 'labels' exchanged?)" : "");
+}
+
 /* As many as pictures have: grey, with transparency, RGB, RGBA. */
 static bool is_channels(uint64_t c)
 {
@@ -56,11 +73,13 @@ static bool is_channels(uint64_t c)
 static int images_check(const struct array *a, const char *what)
 {
     if (!(a->kind == 'u' && a->width == 1) && !(a->kind == 'f' && !a->big))
-        return err(ERR_DATA, "'%s' has numbers of type %c%d%s, images are u1, f4 or f8", what,
-                   a->kind, a->width, a->big ? " (big endian)" : "");
+        return images_type_refuse(a, what);
     if (a->n_dims < 3)
-        return err(ERR_DATA, "'%s' has %d dimensions, images are [n, h, w] or [n, h, w, c]", what,
-                   a->n_dims);
+        return err(ERR_DATA,
+                   "'%s' has %d dimension%s, images are [n, h, w] or [n, h, w, c]: save "
+                   "x.reshape(n, h, w)%s",
+                   what, a->n_dims, plural(a->n_dims),
+                   a->n_dims == 1 ? " (or are 'path' and 'labels' exchanged?)" : "");
     if (a->n_dims == 4 && (a->dims[1] == 1 || a->dims[1] == 3) && !is_channels(a->dims[3]))
         return err(ERR_DATA,
                    "'%s' has the shape [%ju, %ju, %ju, %ju]: channels come first, images are "
@@ -68,7 +87,8 @@ static int images_check(const struct array *a, const char *what)
                    what, (uintmax_t)a->dims[0], (uintmax_t)a->dims[1], (uintmax_t)a->dims[2],
                    (uintmax_t)a->dims[3]);
     if (a->dims[0] < 1 || a->dims[0] >= DATA_GRID)
-        return err(ERR_DATA, "'%s' has %ju images", what, (uintmax_t)a->dims[0]);
+        return err(ERR_DATA, "'%s' has %ju images, a set has 1 to %ju", what, (uintmax_t)a->dims[0],
+                   (uintmax_t)DATA_GRID - 1);
     return 0;
 }
 
@@ -101,36 +121,52 @@ int store_set_images(struct store *s, const struct array *a, struct blob *b, con
     return 0;
 }
 
-/* The i-th integer; false where it is negative or not below LABEL_MAX. */
-static bool label_at(const struct array *a, uint64_t i, uint32_t *label)
+/* The i-th integer, with its sign carried to 64 bits. */
+static uint64_t label_at(const struct array *a, uint64_t i, bool *negative)
 {
     const uint8_t *p = a->data + i * (uint64_t)a->width;
     uint64_t v = 0;
 
     for (int k = 0; k < a->width; k++)
         v |= (uint64_t)p[a->big ? a->width - 1 - k : k] << 8 * k;
-    *label = (uint32_t)v;
-    return v < LABEL_MAX && !(a->kind == 'i' && v >> (8 * a->width - 1));
+    *negative = a->kind == 'i' && v >> (8 * a->width - 1);
+    return *negative && a->width < 8 ? v | ~UINT64_C(0) << 8 * a->width : v;
+}
+
+static int label_take(struct store *s, const struct array *a, uint32_t i, const char *what)
+{
+    bool negative;
+    uint64_t v = label_at(a, i, &negative);
+
+    if (negative || v >= LABEL_MAX)
+        return err(ERR_DATA, "'%s' has a label out of range at index %u, %s%ju: labels are 0 to %d",
+                   what, i, negative ? "-" : "", (uintmax_t)(negative ? -v : v), LABEL_MAX - 1);
+    s->labels[i] = (uint32_t)v;
+    if (v >= s->n_classes)
+        s->n_classes = (uint32_t)v + 1;
+    return 0;
+}
+
+static const char *labels_advice(const struct array *a)
+{
+    if (a->n_dims == 2 && a->dims[1] > 1)
+        return "y.argmax(1), if each row marks one class";
+    return a->kind == 'f' ? "y.astype(np.int64).ravel()" : "y.ravel()";
 }
 
 int store_set_labels(struct store *s, const struct array *a, const char *what)
 {
     if (a->kind == 'f' || a->n_dims != 1)
         return err(ERR_DATA,
-                   "'%s' has numbers of type %c%d in %d dimensions, labels are whole "
-                   "numbers in 1 dimension",
-                   what, a->kind, a->width, a->n_dims);
+                   "'%s' has numbers of type %c%d in %d dimension%s, labels are whole "
+                   "numbers in 1 dimension: save %s",
+                   what, a->kind, a->width, a->n_dims, plural(a->n_dims), labels_advice(a));
     if (a->n != s->n)
         return err(ERR_DATA, "'%s' has %ju labels for %u images", what, (uintmax_t)a->n, s->n);
     s->labels = calloc(s->n, sizeof *s->labels);
     if (!s->labels)
         return err(ERR_MEMORY, "out of memory for %u labels", s->n);
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (!label_at(a, i, &s->labels[i]))
-            return err(ERR_DATA, "'%s' has a label out of range at index %u, labels are 0 to %d",
-                       what, i, LABEL_MAX - 1);
-        if (s->labels[i] >= s->n_classes)
-            s->n_classes = s->labels[i] + 1;
-    }
+    for (uint32_t i = 0; i < s->n; i++)
+        TRY(label_take(s, a, i, what));
     return 0;
 }
