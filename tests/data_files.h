@@ -89,6 +89,13 @@ static inline void put_bytes(const char *name, struct bytes b)
     put(name, b.at, b.n);
 }
 
+/* What was made for this alone. */
+static inline void put_made(const char *name, struct bytes b)
+{
+    put_bytes(name, b);
+    free(b.at);
+}
+
 static inline struct bytes bytes_of(size_t n)
 {
     struct bytes b = {n, calloc(n + 1, 1)};

@@ -19,7 +19,9 @@ static void put_zip(const char *path, const char *classes)
             snprintf(names[n], sizeof names[n], "%s/%d.png", word, k);
             members[n] = (struct member){names[n], png_grey(2, 2, dots)};
         }
-    put_bytes(path, archive_make("zip", members, n));
+    put_made(path, archive_make("zip", members, n));
+    while (n > 0)
+        free(members[--n].bytes.at);
 }
 
 static int open_text(struct setup *s, struct config *c, const char *stages)
@@ -56,8 +58,8 @@ static void put_all(const char *order)
     put_zip("one.zip", "images");
     put_zip("dig.zip", "0 1 2");
     put_text("dig.txt", "2\n0\n1\n");
-    put_bytes("x.npy", npy_make("|u1", shape, "\0\0\0\x30\0\0\0\x31\0\0\0\x32", 12));
-    put_bytes("l.npy", npy_make("|u1", "3,", "\0\1\2", 3));
+    put_made("x.npy", npy_make("|u1", shape, "\0\0\0\x30\0\0\0\x31\0\0\0\x32", 12));
+    put_made("l.npy", npy_make("|u1", "3,", "\0\1\2", 3));
     put_text("tgt.txt", at);
 }
 

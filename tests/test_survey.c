@@ -27,11 +27,9 @@ static void put_array(int flipped, const char *classes, const char *names)
         square[flipped] ^= 1;
     x = npy_make("|u1", "4, 64, 64", square, sizeof square);
     l = npy_make("|u1", "4,", classes, IMAGES);
-    put_bytes("x.npy", x);
-    put_bytes("l.npy", l);
+    put_made("x.npy", x);
+    put_made("l.npy", l);
     put_text("n.txt", names);
-    free(x.at);
-    free(l.at);
 }
 
 static struct survey survey_of(const struct data_config *c)
@@ -95,8 +93,10 @@ static void order_of_a_folder(void **state)
 
         turned[2 - i] = members[i] = (struct member){names[i], png_grey(2, 2, dots)};
     }
-    put_bytes("one.zip", archive_make("zip", members, 3));
-    put_bytes("two.zip", archive_make("zip", turned, 3));
+    put_made("one.zip", archive_make("zip", members, 3));
+    put_made("two.zip", archive_make("zip", turned, 3));
+    for (int i = 0; i < 3; i++)
+        free(members[i].bytes.at);
     one = survey_of(&c);
     c.path = "two.zip";
     two = survey_of(&c);
@@ -130,8 +130,8 @@ static void large_file_by_a_sample(void **state)
     int fd;
 
     (void)state;
-    put_bytes("big.npy", header);
-    put_bytes("big_l.npy", tags);
+    put_made("big.npy", header);
+    put_made("big_l.npy", tags);
     assert_int_equal(truncate(in_root("big.npy"), (off_t)header.n + 70000LL * 4096), 0);
     assert_int_equal(truncate(in_root("big_l.npy"), (off_t)tags.n + 70000), 0);
     a = survey_of(&c);
