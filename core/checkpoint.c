@@ -57,7 +57,7 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
         {"blas", info->blas},
         {"cpu", info->cpu},
         {"configuration", info->configuration},
-        {"run_id", info->run.id},
+        {"run_id", info->run.id}, /* "" is told, too: see has_old_columns */
     };
 
     int n_texts = sizeof texts / sizeof *texts;
@@ -66,7 +66,7 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
     snprintf(round, sizeof round, "%" PRIu64, info->round);
     snprintf(seed, sizeof seed, "%" PRIu64, info->seed);
     snprintf(hash, sizeof hash, "%016" PRIx64, info->hash);
-    return safetensors_write(path, tensors, n, texts, n_texts - !*info->run.id);
+    return safetensors_write(path, tensors, n, texts, n_texts);
 }
 
 static void state_prefix(const char *state, char where[KEPT_NAME + 8])
@@ -165,6 +165,26 @@ static int check_tensor(const char *path, const struct segment *s, const struct 
     return 0;
 }
 
+/* Before runs had ids, metaloop wrote the columns of a dense layer on a map as they lie in memory. */
+static bool has_old_columns(const struct safetensors *f)
+{
+    const char *writer = safetensors_text(f, "writer");
+
+    return writer && strcmp(writer, "metaloop") == 0 && !safetensors_text(f, "run_id");
+}
+
+static int check_columns(const struct safetensors *f, const char *path, const struct segment *s,
+                         const char *name)
+{
+    if (!layout_reorders_columns(s) || !has_old_columns(f))
+        return 0;
+    return err(ERR_DATA,
+               "'%s': tensor '%s' was written by an older metaloop, whose order of columns was "
+               "not that of today: train that stage again, with --overwrite or from another "
+               "stage's checkpoint",
+               path, name);
+}
+
 /* Reads one vector. */
 static int read_vector(const struct safetensors *f, const char *path, const struct layout *l,
                        const char *where, real *vector)
@@ -182,6 +202,8 @@ static int read_vector(const struct safetensors *f, const char *path, const stru
         tensor_name(s, where, name, sizeof name);
         t = safetensors_find(f, name);
         code = check_tensor(path, s, t, name);
+        if (code == 0)
+            code = check_columns(f, path, s, name);
         if (code < 0) {
             free(torch);
             return code;

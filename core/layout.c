@@ -101,6 +101,13 @@ static size_t memory_index(struct columns k, size_t o, size_t c, size_t p)
     return (o * k.positions + p) * k.channels + c;
 }
 
+bool layout_reorders_columns(const struct segment *s)
+{
+    struct columns k = columns_of(s);
+
+    return s->n_dims == 2 && k.positions > 1 && k.channels > 1;
+}
+
 void layout_export(const struct segment *s, const real *theta, real *torch)
 {
     struct columns k = columns_of(s);

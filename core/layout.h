@@ -62,6 +62,9 @@ int layout_append(struct layout *l, const char *prefix, const struct layout *mor
 /* Fills theta (P) from the seed: a pure function of (layout, seed, stage), stage the index of the one that begins. */
 void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 
+/* Whether it is a dense layer whose columns have another order in memory than to others. */
+bool layout_reorders_columns(const struct segment *s);
+
 /* One segment between memory order (at the vector's theta) and PyTorch's order. */
 void layout_export(const struct segment *s, const real *theta, real *torch);
 void layout_import(const struct segment *s, const real *torch, real *theta);

@@ -239,6 +239,58 @@ static void save_keeping(char path[300])
         fail_msg("%s", err_text());
 }
 
+enum { CHANNELS = 2, POSITIONS = 3, OUT = 2, MAP = OUT * CHANNELS * POSITIONS };
+
+/* A dense layer on a map of 2 channels and 3 positions, in a file of its own. */
+static void write_dense(const char *name, const struct text *texts, int n_texts, char path[300])
+{
+    static real torch[MAP];
+    struct tensor t = {.dtype = sizeof(real) == 8 ? DTYPE_F64 : DTYPE_F32,
+                       .n_dims = 2,
+                       .dims = {OUT, CHANNELS * POSITIONS},
+                       .n = MAP,
+                       .data = torch};
+
+    snprintf(t.name, sizeof t.name, "%s", name);
+    for (int i = 0; i < MAP; i++)
+        torch[i] = (real)i;
+    path_in("dense.safetensors", path);
+    assert_int_equal(safetensors_write(path, &t, 1, texts, n_texts), 0);
+}
+
+/* metaloop wrote such columns in another order before runs had ids: refused by name, not read wrongly. What other
+ * programs wrote is PyTorch's order, and so is what metaloop writes now, of a run with an id or without. */
+static void test_columns_of_old(void **unused)
+{
+    (void)unused;
+    struct text texts[] = {{"format", "pt"}, {"writer", "metaloop"}, {"run_id", ""}};
+    struct layout dense = {0};
+    struct checkpoint_info info;
+    real t[MAP];
+    char path[300];
+
+    layout_add(&dense, (struct segment){.name = "discriminator.fc1.weight",
+                                        .n_dims = 2,
+                                        .dims = {OUT, CHANNELS * POSITIONS},
+                                        .positions = POSITIONS});
+    write_dense("discriminator.fc1.weight", texts, 2, path);
+    assert_int_equal(checkpoint_read(path, &dense, t, NULL, NULL, &info), ERR_DATA);
+    assert_non_null(
+        strstr(err_text(), "tensor 'discriminator.fc1.weight' was written by an older"));
+    write_dense("kept.00.discriminator.fc1.weight", texts, 2, path);
+    assert_int_equal(checkpoint_read_kept(path, "00", &dense, t), ERR_DATA);
+    for (int n = 1; n <= 3; n += 2) {
+        write_dense("discriminator.fc1.weight", texts, n, path);
+        assert_int_equal(checkpoint_read(path, &dense, t, NULL, NULL, &info), 0);
+        assert_true(t[1] == POSITIONS && t[CHANNELS] == 1);
+    }
+    dense.segments[0].positions = 0; /* a plain vector's has one order only */
+    write_dense("discriminator.fc1.weight", texts, 2, path);
+    assert_int_equal(checkpoint_read(path, &dense, t, NULL, NULL, &info), 0);
+    assert_true(t[1] == 1);
+    sweep();
+}
+
 static void test_kept(void **unused)
 {
     (void)unused;
@@ -459,7 +511,7 @@ int main(void)
         cmocka_unit_test(test_newest),       cmocka_unit_test(test_set_aside),
         cmocka_unit_test(test_prune),        cmocka_unit_test(test_temporaries),
         cmocka_unit_test(test_another_run),  cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_kept_damaged),
+        cmocka_unit_test(test_kept_damaged), cmocka_unit_test(test_columns_of_old),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
