@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coordinator/rundir.h"
@@ -110,13 +111,14 @@ static int cut(int fd, int stage, uint64_t round)
 int rundir_rewind(const char *directory, int stage, uint64_t round)
 {
     char metrics[1280];
+    struct stat st;
     int fd, code;
 
     snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", directory);
-    fd = open(metrics, O_RDWR | O_CLOEXEC);
+    fd = open(metrics, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return errno == ENOENT ? 0 : err(ERR_IO, "cannot read '%s': %s", metrics, strerror(errno));
-    code = cut(fd, stage, round);
+    code = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? cut(fd, stage, round) : 0;
     close(fd);
     return code < 0 ? err_within(code, "'%s'", metrics) : 0;
 }

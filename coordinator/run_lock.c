@@ -107,10 +107,12 @@ static int open_file(struct run_lock *l, const char *path)
     struct stat st;
 
     l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (l->fd < 0 && (errno == EISDIR || errno == ELOOP))
+        return err(ERR_CANTCREAT, "'%s' is not a regular file: remove it", path);
     if (l->fd < 0)
         return err(outfile_code(errno), "cannot open '%s': %s", path, strerror(errno));
     if (fstat(l->fd, &st) != 0 || !S_ISREG(st.st_mode))
-        return err(ERR_CANTCREAT, "'%s' is not a regular file", path);
+        return err(ERR_CANTCREAT, "'%s' is not a regular file: remove it", path);
     return 0;
 }
 

@@ -49,8 +49,9 @@ static int erase_names(DIR *d, const char *path, const char *pattern)
 /* The manifest is the new run's already: what is left of the old one, should this be cut short, is nobody's. */
 static int erase(const char *path)
 {
-    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS, ASIDE_EPISODES,
-                                           "configuration.conf", "metrics.jsonl"};
+    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS,
+                                           ASIDE_EPISODES,   "configuration.conf",
+                                           "metrics.jsonl",  "metrics.jsonl.other"};
     DIR *d;
     int code = 0;
 
@@ -129,20 +130,6 @@ static int write_manifest(const struct rundir *d, const struct crew *c, const ch
     return code;
 }
 
-static int open_metrics(struct rundir *d)
-{
-    char metrics[PATH_ROOM];
-    struct stat st;
-
-    rundir_file(d->path, "metrics.jsonl", metrics);
-    TRY(sink_open_jsonl(&d->metrics, metrics));
-    if (stat(metrics, &st) != 0)
-        return err(ERR_IO, "cannot read '%s': %s", metrics, strerror(errno));
-    d->metrics_device = st.st_dev;
-    d->metrics_inode = st.st_ino;
-    return 0;
-}
-
 /* The identity first: whatever is cut short from here on is the new run's. */
 int rundir_begin(struct rundir *d, const char *configuration, const struct crew *c,
                  const char *version)
@@ -152,13 +139,21 @@ int rundir_begin(struct rundir *d, const char *configuration, const struct crew 
         TRY(erase(d->path));
     outfile_clean(d->path, is_ours);
     TRY(write_text(d->path, "configuration.conf", configuration));
-    return open_metrics(d);
+    return rundir_metrics_open(d);
 }
 
 bool rundir_news(struct rundir *d, char *sentence, size_t n)
 {
     const struct sink *m = &d->metrics;
 
+    if (d->set_aside) {
+        snprintf(sentence, n,
+                 "warning: '%s/metrics.jsonl' is not this run's: it is set aside as "
+                 "metrics.jsonl.other, and a new one is begun",
+                 d->path);
+        d->set_aside = false;
+        return true;
+    }
     if (m->gap > 0 && d->gap == 0)
         snprintf(sentence, n, "warning: %s; training goes on without its lines", m->error);
     else if (m->gap == 0 && d->gap > 0)

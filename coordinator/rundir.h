@@ -29,6 +29,7 @@ struct rundir {
     struct sink metrics;
     dev_t metrics_device;
     ino_t metrics_inode;
+    bool set_aside;     /* what stood at metrics.jsonl was not this run's */
     uint64_t gap, lost; /* of the metrics, as last told: missing now, lost before this trouble */
 };
 
@@ -78,7 +79,7 @@ enum rundir_state rundir_look(const struct rundir *d, char *where, size_t n);
 int rundir_remake(struct rundir *d, const char *configuration, const struct crew *c,
                   const char *version);
 
-/* true, with a sentence for the user, when metrics begin to be lost and when that is over; not in between. */
+/* true, with a sentence for the user, once what stood at metrics.jsonl was set aside, when metrics begin to be lost and when that is over; not in between. */
 bool rundir_news(struct rundir *d, char *sentence, size_t n);
 
 void rundir_close(struct rundir *d);

@@ -17,4 +17,11 @@ int rundir_open_directory(struct rundir *d);
 /* What manifest.json holds, owned by the caller; NULL: it is not there, or no JSON. */
 json_t *rundir_manifest(const char *directory);
 
+/* The id that the first line of the metrics tells. false: there are no metrics. */
+bool rundir_metrics_tell(const char *directory, char id[RUN_ID_ROOM]);
+
+/* Opens the metrics. Those of another run, and what is no file, are renamed to metrics.jsonl.other first, and
+ * d->set_aside says so. ERR_CANTCREAT, ERR_IO. */
+int rundir_metrics_open(struct rundir *d);
+
 #endif

@@ -71,27 +71,6 @@ json_t *rundir_manifest(const char *directory)
     return o;
 }
 
-/* The id that the first line of the metrics tells. false: there are no metrics. */
-static bool metrics_tell(const char *directory, char id[RUN_ID_ROOM])
-{
-    char path[PATH_ROOM], line[4096];
-    json_t *o = NULL;
-    FILE *f;
-    bool any;
-
-    rundir_file(directory, "metrics.jsonl", path);
-    f = fopen(path, "re");
-    any = f && fgets(line, sizeof line, f);
-    if (any)
-        o = json_loads(line, 0, NULL);
-    if (run_id_is(json_string_value(json_object_get(o, "run_id"))))
-        strcpy(id, json_string_value(json_object_get(o, "run_id")));
-    json_decref(o);
-    if (f)
-        fclose(f);
-    return any;
-}
-
 bool rundir_identity(const char *directory, struct run_identity *run)
 {
     json_t *o = rundir_manifest(directory);
@@ -103,7 +82,7 @@ bool rundir_identity(const char *directory, struct run_identity *run)
         strcpy(run->id, id);
         run->unnamed = json_is_true(json_object_get(o, "began_without_run_id"));
     } else {
-        any |= metrics_tell(directory, run->id);
+        any |= rundir_metrics_tell(directory, run->id);
         run->unnamed = any && !*run->id;
     }
     json_decref(o);

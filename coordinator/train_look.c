@@ -56,9 +56,8 @@ int train_look(struct train *t)
         break;
     }
     t->homeless = true;
-    return err(
-        ERR_IO,
-        "'%s' has been deleted, and another directory stands in its place: the run ends after "
-        "round %" PRIu64 " of stage '%s' with digest %016" PRIx64 ", not saved",
-        t->directory, t->round, t->stage->config->name, t->hash);
+    return err(ERR_IO,
+               "'%s' has been deleted, and something else stands in its place: the run ends after "
+               "round %" PRIu64 " of stage '%s' with digest %016" PRIx64 ", not saved",
+               t->directory, t->round, t->stage->config->name, t->hash);
 }

@@ -109,6 +109,15 @@ def test_a_file_system_without_locks(tmp_path, conf):
     assert result.rc == 0 and "has no locks" in result.err, result
 
 
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("elsewhere", path)], ids=["directory", "FIFO", "link"])
+def test_a_lock_that_is_no_file(make, tmp_path, conf):
+    os.mkdir(tmp_path / "run")
+    make(tmp_path / "run" / "run.lock")
+    result = cli.run("train", conf)
+    assert result.rc == CANTCREAT and "run.lock' is not a regular file: remove it" in result.err, result
+    assert not os.path.exists(tmp_path / "run" / "elsewhere")
+
+
 # ---- one identity ----
 
 def test_one_id_in_all_files(tmp_path, conf):
@@ -148,6 +157,40 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, conf, digests
     assert result.json()["digest"] == digests[0], result
     assert os.path.basename(strange) in result.err and identity_of(tmp_path / "stranger") in result.err, result
     assert os.path.exists(tmp_path / "run" / f"{os.path.basename(strange)}.other")
+
+
+def replace_metrics(run, what, other):
+    """Puts another run's metrics, a FIFO or a directory in their place."""
+    os.unlink(run / "metrics.jsonl")
+    if what == "another run's":
+        shutil.copy(other / "metrics.jsonl", run)
+    elif what == "a FIFO":
+        os.mkfifo(run / "metrics.jsonl")
+    else:
+        os.mkdir(run / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("what", ["another run's", "a FIFO", "a directory"])
+def test_metrics_that_are_not_this_runs_are_set_aside(what, tmp_path, conf, digests):
+    """Nothing is appended to them, and nobody waits for a FIFO's other end; the run goes on."""
+    run = tmp_path / "run"
+    cli.done("train", conf, "--run", tmp_path / "other", *OTHER)
+    cli.done("train", conf, "--set", "stage.meta.rounds=4")
+    wanted = identity_of(run)
+    replace_metrics(run, what, tmp_path / "other")
+    result = cli.done("train", conf, "--resume", "--json")
+    assert result.json()["digest"] == digests[0] and "set aside as metrics.jsonl.other" in result.err, result
+    assert os.path.exists(run / "metrics.jsonl.other") and {o["run_id"] for o in events(run, "run")} == {wanted}
+
+
+def test_metrics_that_become_a_fifo_under_a_run(tmp_path, conf):
+    run = tmp_path / "run"
+    with Holder(conf) as holder:
+        wait_for(lambda: checkpoints_of(run))
+        os.mkfifo(tmp_path / "fifo")
+        os.replace(tmp_path / "fifo", run / "metrics.jsonl")
+        wait_for(lambda: os.path.exists(run / "metrics.jsonl.other") and rounds_of(run))
+        assert holder.poll() is None
 
 
 def test_a_run_of_before_there_were_ids(tmp_path, conf, digests):
