@@ -61,6 +61,7 @@ KINDS = pytest.mark.parametrize("kind", ["folder", "tar.gz", "zip"])
     ({"cat/3.jpg": PNG}, "call it .png"),
     ({"cat/3.jpeg": b"no image"}, "none that is known"),
     ({"owl": None}, "class 'owl' holds no PNG image"),
+    ({"do": None}, "class 'do' holds no PNG image"),
     ({"owl/notes.txt": b"x"}, "class 'owl' holds no PNG image"),
     ({"owl/a/b/.DS_Store": b"x"}, "class 'owl' holds no PNG image"),
     ({"3.png": PNG}, "in no folder that would be its class"),
@@ -132,6 +133,22 @@ def test_one_folder_on_top(tmp_path):
         made = [(tmp_path / f"out{end}").read_bytes() for end in (".npy", "_labels.npy")]
         first = made if source == "tree" else first
         assert made == first, source
+
+
+def test_hard_links(tmp_path):
+    """tar holds the file itself once; what is a link to it is refused by name."""
+    write(tmp_path, {})
+    os.link(tmp_path / "tree" / "cat" / "1.png", tmp_path / "tree" / "cat" / "9.png")
+    shell(tmp_path, "tar czf tree.tar.gz tree/cat/1.png tree/cat/9.png tree/dog")
+    result = cli.run("pack", "tree.tar.gz", tmp_path / "out.npy", "--data-root", tmp_path)
+    assert result.rc == 65 and "'tree/cat/9.png', which is a link" in result.err, result
+
+
+def test_one_class_below_folders(tmp_path):
+    write(tmp_path, {})
+    shell(tmp_path, "rm -r tree/dog && tar czf one.tgz tree")
+    cli.done("pack", "one.tgz", tmp_path / "out.npy", "--data-root", tmp_path)
+    assert (tmp_path / "out_classes.txt").read_text() == "cat\n"
 
 
 def test_two_folders_on_top(tmp_path):

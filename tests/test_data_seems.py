@@ -72,6 +72,9 @@ def test_large_numbers(tmp_path):
     put(tmp_path, noise(9, 6, 6).astype(np.float32))
     result = ask(tmp_path)
     assert result.rc == 65 and "x / 255" in result.err, result
+    put(tmp_path, noise(9, 6, 6) / 255 - 0.5)
+    result = ask(tmp_path)
+    assert result.rc == 65 and "within 0 and 1" in result.err, result
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])

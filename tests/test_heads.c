@@ -147,6 +147,11 @@ static void other_names_are_refused(void **state)
     put_zip("new.zip", "ape Bee cat");
     expect_error(open_text(&s, &c, stages[0]), ERR_DATA,
                  "class 'Bee' of data 'new' and class 'bee' of data 'src' differ in case alone");
+    put_zip("new.zip", "ape cat");
+    expect_error(open_text(&s, &c, stages[0]), ERR_CONFIG,
+                 "data 'new' has 2 classes, stage 'pre' tells 3 apart");
+    expect_error(open_text(&s, &c, stages[6]), ERR_CONFIG,
+                 "stage 'kd' has 2 outputs, its teacher 'pre' 3");
 }
 
 static void expect_matched(const char *stages, int data, enum matched how)

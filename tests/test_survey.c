@@ -77,6 +77,14 @@ static void differences_are_named(void **state)
     put_array(-1, "\0\1\0\1", "cat\ndog\n");
     expect_difference(&a, "the pixels differ");
     array.rotate = 0;
+    array.subset = IMAGES - 1;
+    expect_difference(&a, "the number of samples differs");
+    array.subset = 0;
+    put_array(-1, "\0\1\0\2", "cat\ndog\nowl\n");
+    expect_difference(&a, "the number of classes differs");
+    array.resize = 32;
+    expect_difference(&a, "the samples' shape differs");
+    array.resize = 0;
 }
 
 /* Files come in any order from a folder; the set is the same. */
