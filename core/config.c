@@ -300,6 +300,12 @@ int config_set_directory(struct config *c, const char *directory)
     return config_key_set(config_key_find("run", "directory"), &c->run, directory);
 }
 
+int config_set_domain(struct config *c, const char *domain)
+{
+    TRY(use_check(c, "--domain", "data", domain));
+    return config_key_set(config_key_find("evaluate", "data"), &c->evaluate, domain);
+}
+
 /* The line of the first zero byte, 0 where there is none. */
 static int zero_line(const char *text, size_t n)
 {

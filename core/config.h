@@ -153,6 +153,9 @@ int config_parse(struct config *c, const char *text, const char *name, const cha
 /* Puts the run elsewhere than its configuration says. ERR_CONFIG, ERR_MEMORY. */
 int config_set_directory(struct config *c, const char *directory);
 
+/* evaluate.data becomes this one section. ERR_CONFIG if there is none of this name; ERR_MEMORY. */
+int config_set_domain(struct config *c, const char *domain);
+
 void config_release(struct config *c);
 
 /* The whole effective configuration, every key, in a form that config_parse reads back to the same. */

@@ -9,6 +9,7 @@
 #include "core/err.h"
 
 #define TCP "tcp://"
+#define LOCALHOST "localhost"
 
 struct endpoint { /* tcp://HOST:PORT, in its pieces */
     const char *key, *text;
@@ -21,18 +22,21 @@ static int refuse(const struct endpoint *e, const char *what, const char *write)
     return err(ERR_CONFIG, "metrics.%s '%.200s' %s: write %.300s", e->key, e->text, what, write);
 }
 
-/* What it would be with tcp:// before it, and an address of this machine where there is none. */
+/* What it would be with tcp:// before it, and an address of this machine if there is none, or only its name. */
 static int refuse_protocol(const struct endpoint *e)
 {
-    const char *other = strstr(e->text, "://");
-    bool number = e->text[strspn(e->text, "0123456789")] == '\0';
+    const char *other = strstr(e->text, "://"), *rest = e->text;
+    bool number = rest[strspn(rest, "0123456789")] == '\0';
     char write[600];
 
     if (other)
         return refuse(e, "is not TCP", TCP "ADDRESS:PORT");
+    if (strncasecmp(rest, LOCALHOST, strlen(LOCALHOST)) == 0 &&
+        strchr(":", rest[strlen(LOCALHOST)])) /* the end, too */
+        rest += strlen(LOCALHOST);
     snprintf(write, sizeof write, TCP "%s%s%s%s", number ? "127.0.0.1:" : "",
-             *e->text == ':' ? "127.0.0.1" : "", e->text,
-             strchr(e->text, ':') || number ? "" : ":5555");
+             *rest == ':' || !*rest ? "127.0.0.1" : "", rest,
+             strchr(rest, ':') || number ? "" : ":5555");
     return refuse(e, "does not begin with " TCP, write);
 }
 
@@ -50,7 +54,8 @@ static int endpoint_split(struct endpoint *e)
         return refuse(e, "is not one address and port", TCP "ADDRESS:PORT");
     snprintf(write, sizeof write, "%.300s:5555", e->text);
     if (!colon)
-        return refuse(e, "has no port", n ? write : TCP "127.0.0.1:5555");
+        return refuse(e, "has no port",
+                      n && strcasecmp(host, LOCALHOST) != 0 ? write : TCP "127.0.0.1:5555");
     return 0;
 }
 
@@ -83,7 +88,7 @@ static int host_check(const struct endpoint *e, bool *loopback)
         inet_pton(AF_INET, inner, address) != 1)
         return refuse(e, "has no IPv4 address", TCP "127.0.0.1:PORT");
     snprintf(write, sizeof write, TCP "127.0.0.1:%s", e->port);
-    if (strcasecmp(inner, "localhost") == 0)
+    if (strcasecmp(inner, LOCALHOST) == 0)
         return refuse(e, "has a name, but a socket is bound to an address", write);
     *loopback = strcmp(e->host, "[::1]") == 0 ||
                 (strncmp(inner, "127.", 4) == 0 && inet_pton(AF_INET, inner, address) == 1);

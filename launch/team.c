@@ -104,6 +104,8 @@ static int team_open(struct team *t, struct comm *comm)
     TRY(config_read(&t->config, o->places[0], o->sets, o->n_sets));
     if (o->run)
         TRY(config_set_directory(&t->config, o->run));
+    if (o->domain)
+        TRY(config_set_domain(&t->config, o->domain));
     TRY(check_methods(&t->config));
     TRY(check_first(&t->config));
     if (o->checkpoint)

@@ -241,20 +241,11 @@ static int lead_evaluate(struct team *t, void *context)
 
 static int run_evaluate(const struct options *o)
 {
-    struct options with = *o;
-    char domain[256];
-
     if (!o->checkpoint)
         return err(ERR_USAGE, "'evaluate' needs --checkpoint FILE");
     if (o->episodes > 1 << 20)
         return err(ERR_USAGE, "--episodes is %" PRId64 ", at most %d", o->episodes, 1 << 20);
-    if (o->domain) {
-        if (o->n_sets == SETS_MAX)
-            return err(ERR_USAGE, "more than %d --set", SETS_MAX);
-        snprintf(domain, sizeof domain, "evaluate.data=%s", o->domain);
-        with.sets[with.n_sets++] = domain;
-    }
-    return team_run(&with, lead_evaluate, NULL);
+    return team_run(o, lead_evaluate, NULL);
 }
 
 const struct verb verb_evaluate = {

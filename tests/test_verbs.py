@@ -74,6 +74,9 @@ def test_evaluate_one_domain(tmp_path):
     both = [json.loads(line) for line in cli.done(*args).out.strip().split("\n")]
     one = [json.loads(line) for line in cli.done(*args, "--domain", "other").out.strip().split("\n")]
     assert [o["data"] for o in both] == ["glyphs", "other"] and one == both[1:]
+    wrong = cli.run(*args, "--domain", "othr")
+    assert wrong.rc == 78 and "--domain uses data 'othr', which is not defined, did you mean 'other'?" in wrong.err
+    assert "--set" not in wrong.err
 
 
 def test_manifest(trained):
