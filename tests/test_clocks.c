@@ -18,6 +18,7 @@
 #include "coordinator/progress.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "proto/wire.h"
 
 /* ---- the time limit: 2 s, and 1.5 times what a round and a save may take ---- */
 
@@ -183,6 +184,36 @@ static void who_slept_judges_nobody(void **state)
     scene_close(&s);
 }
 
+static void say_alive(struct crew *c, const struct alive *a)
+{
+    struct buffer b = {0};
+
+    assert_int_equal(wire_pack_alive(a, &b), 0);
+    assert_int_equal(
+        crew_report(c, &(struct message){.from = 1, .h = {.size = b.n}, .body = b.bytes}), 0);
+    buffer_release(&b);
+}
+
+/* A worker tells sums since its start: its speed is that between two of them. */
+static void speed_is_that_of_the_last_while(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s, 0, 0, 0);
+    s.mates[1].hello.threads = 2;
+    say_alive(&s.crew, &(struct alive){3, 10, 20, 40e9, 7});
+    assert_true(s.mates[1].busy == 1 && s.mates[1].gflops == 4);
+    say_alive(&s.crew, &(struct alive){4, 12, 22, 70e9, 7}); /* 2 s on 2 threads: 2 s of work */
+    assert_true(s.mates[1].busy == 0.5 && s.mates[1].gflops == 15);
+    say_alive(&s.crew, &(struct alive){4, 12, 22, 70e9, 7}); /* no time has passed: as before */
+    assert_true(s.mates[1].busy == 0.5 && s.mates[1].gflops == 15);
+    say_alive(&s.crew, &(struct alive){4, 16, 22, 70e9, 9});
+    assert_true(s.mates[1].busy == 0 && s.mates[1].gflops == 0);
+    assert_true(s.mates[1].work.tasks == 4 && s.mates[1].work.memory_mib == 9);
+    scene_close(&s);
+}
+
 /* Half a lease is the most that a look may be late. */
 static void who_looked_in_time_judges(void **state)
 {
@@ -325,6 +356,7 @@ int main(void)
         TEST(silence_beyond_the_lease_is_a_loss),
         TEST(who_slept_judges_nobody),
         TEST(who_looked_in_time_judges),
+        TEST(speed_is_that_of_the_last_while),
         TEST(a_line_counts_from_its_start),
         TEST(a_bar_is_as_long_as_what_is_done),
         TEST(time_left),

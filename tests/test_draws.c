@@ -224,19 +224,26 @@ static void expect_whole_set(struct scene *s)
     assert_int_equal(all, 21);
 }
 
-/* The batches of a whole set's evaluation hold each of the 21 samples once, whatever their size. */
+/* The batches of a whole set's evaluation hold each of the 21 samples once, whatever their size; also those that are
+ * mixed, because a batch's own statistics decide. */
 static void whole_set_once(void **state)
 {
+    static const char *const models[] = {
+        MODEL,
+        "model { type = \"layers\" layers = {\"flatten\", \"batchnorm\", \"dense features=3\"}"
+        " statistics = \"batch\" }\n"};
+
     (void)state;
-    for (int batch = 1; batch <= 22; batch += 3) {
+    for (int i = 0; i < 16; i++) {
         struct scene *s;
         char text[512];
 
         snprintf(text, sizeof text,
-                 SET("a", "") MODEL "stage s { method = \"pretrain\" data = \"a\" }\n"
-                                    "evaluate { batch = %d }\n",
-                 batch);
+                 SET("a", "") "%s stage s { method = \"pretrain\" data = \"a\" }\n"
+                              "evaluate { batch = %d }\n",
+                 models[i % 2], 1 + i / 2 * 3);
         s = scene_open(text);
+        assert_int_equal(stage_is_transductive(s->stage), i % 2);
         expect_whole_set(s);
         scene_close(s);
     }
@@ -297,6 +304,35 @@ static void episodes_have_distinct_samples(void **state)
                 assert_int_equal(seen[s->task.queries[3 * k + i]]++, 0);
         }
     }
+    scene_close(s);
+}
+
+/* An evaluation's episodes have queries of their own number, and are others than those of training. */
+static void episodes_of_an_evaluation(void **state)
+{
+    struct scene *s = scene_open(EPISODES("none") "evaluate { query = 4 }\n");
+    uint32_t trained[6], differ = 0;
+
+    (void)state;
+    for (uint32_t slot = 0; slot < 50; slot++) {
+        s->sampler.purpose = PURPOSE_TRAIN;
+        sampler_draw(&s->sampler, slot, &s->task);
+        assert_int_equal(s->task.query, 3);
+        memcpy(trained, s->task.support, sizeof trained);
+        s->sampler.purpose = PURPOSE_EVALUATE;
+        sampler_draw(&s->sampler, slot, &s->task);
+        assert_true(s->task.way == 3 && s->task.shot == 2 && s->task.query == 4);
+        differ += memcmp(trained, s->task.support, sizeof trained) != 0;
+        for (uint32_t k = 0; k < 3; k++) {
+            uint32_t seen[7] = {0};
+
+            for (uint32_t i = 0; i < 2; i++)
+                assert_int_equal(seen[s->task.support[2 * k + i]]++, 0);
+            for (uint32_t i = 0; i < 4; i++)
+                assert_int_equal(seen[s->task.queries[4 * k + i]]++, 0);
+        }
+    }
+    assert_true(differ >= 48);
     scene_close(s);
 }
 
@@ -415,6 +451,7 @@ int main(void)
         TEST(whole_set_once),
         TEST(looks_differ_by_slot),
         TEST(episodes_have_distinct_samples),
+        TEST(episodes_of_an_evaluation),
         TEST(turns_are_drawn),
         TEST(turns_reach_support_and_queries),
         TEST(turned_classes_in_batches),

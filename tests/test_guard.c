@@ -107,6 +107,9 @@ static void other_shares(void **state)
     w[WATCH_CLASSES + 0] = 0.45 * SAMPLES, w[WATCH_CLASSES + 1] = 0.05 * SAMPLES;
     assert_int_equal(judge(w).alarms, 0);
     assert_true(judge(w).score < well - 0.2);
+    /* sum of p log(p / q) for p = 0.45, 0.05, 0.25, 0.25 and q = 0.25 each; the spread is 1.2022626 */
+    assert_true(fabs(judge(w).prior - 0.1840318) < 1e-6);
+    assert_true(fabs(judge(w).score - (1.2022626 - 0.1 - 0.1840318)) < 1e-6);
 }
 
 static void discriminator(void **state)
@@ -119,6 +122,13 @@ static void discriminator(void **state)
     assert_int_equal(judge(w).alarms, ALARM_DISCRIMINATOR);
     w[WATCH_DISCRIMINATOR_SOURCE] = w[WATCH_DISCRIMINATOR_TARGET] = 0.01 * SAMPLES;
     assert_int_equal(judge(w).alarms, ALARM_DISCRIMINATOR);
+    w[WATCH_DISCRIMINATOR_SOURCE] = w[WATCH_DISCRIMINATOR_TARGET] = 0.018 * SAMPLES;
+    assert_int_equal(judge(w).alarms, ALARM_DISCRIMINATOR); /* wrong on more than 98 in 100 */
+    w[WATCH_DISCRIMINATOR_SOURCE] = w[WATCH_DISCRIMINATOR_TARGET] = 0.022 * SAMPLES;
+    assert_int_equal(judge(w).alarms, 0);
+    w[WATCH_DISCRIMINATOR_SOURCE] = w[WATCH_DISCRIMINATOR_TARGET] = 0.978 * SAMPLES;
+    assert_int_equal(judge(w).alarms, 0);
+    w[WATCH_DISCRIMINATOR_SOURCE] = 0.01 * SAMPLES;
     w[WATCH_DISCRIMINATOR_TARGET] = 0.99 * SAMPLES; /* calls everything the target's */
     assert_int_equal(judge(w).alarms, 0);
 }
