@@ -55,6 +55,9 @@ static void test_rewind(void **unused)
 
 #define ROUND(n) "{\"kind\":\"round\",\"round\":" #n ",\"stage_index\":1}\n"
 #define MEASURED(n) "{\"kind\":\"evaluation\",\"round\":" #n ",\"stage_index\":1}\n"
+#define LATER "{\"kind\":\"round\",\"round\":1,\"stage_index\":2}\n"
+#define FAILED(purpose, n)                                                                         \
+    "{\"kind\":\"failed\",\"purpose\":\"" purpose "\",\"round\":" #n ",\"stage_index\":1}\n"
 #define NOTE "{\"kind\":\"rank\",\"in_round\":9}\n"
 
 static void expect_rewound(const char *text, size_t n, const char *kept)
@@ -92,11 +95,36 @@ static void test_rewind_from_the_end(void **unused)
         {"{\"kind\":\"round\",\"round\":9,\"stage_index\":0}\n" ROUND(5),
          "{\"kind\":\"round\",\"round\":9,\"stage_index\":0}\n"},
         {ROUND(4) "no JSON\n" NOTE "nor this\n" ROUND(5), ROUND(4) "no JSON\n" NOTE "nor this\n"},
+        {ROUND(4) LATER LATER, ROUND(4)}, /* its rounds count from one again */
+        {ROUND(3) ROUND(4) FAILED("watch", 4), ROUND(3) ROUND(4)}, /* a look is done again */
+        {ROUND(3) ROUND(4) FAILED("evaluate", 4), ROUND(3) ROUND(4)},
+        {ROUND(3) FAILED("train", 4) ROUND(4), ROUND(3) FAILED("train", 4) ROUND(4)},
+        {ROUND(3) FAILED("train", 4), ROUND(3) FAILED("train", 4)},
         {"{\"kind\":\"run\"}\n" ROUND(5) ROUND(6), "{\"kind\":\"run\"}\n"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect_rewound(cases[i].text, strlen(cases[i].text), cases[i].kept);
+}
+
+/* A run that begins again keeps what stands before its first round, as far as that is whole. */
+static void test_rewind_to_the_beginning(void **unused)
+{
+    (void)unused;
+    static const char run[] = "{\"kind\":\"run\"}\n";
+    struct stat st;
+
+    for (int i = 0; i < 3; i++) {
+        static const char *const after[] = {"{\"kind\":\"ro", ROUND(1) ROUND(2), ""};
+        char text[200];
+
+        snprintf(text, sizeof text, "%s%s", run, after[i]);
+        touch("metrics.jsonl", text);
+        assert_int_equal(rundir_rewind(directory, 0, 0), 0);
+        stat(path_in("metrics.jsonl"), &st);
+        assert_int_equal(st.st_size, strlen(run));
+    }
+    unlink(path_in("metrics.jsonl"));
 }
 
 /* Zeros after a power cut, with and without an end of line, of sizes about those that are read at once. */
@@ -180,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rewind),
         cmocka_unit_test(test_rewind_from_the_end),
+        cmocka_unit_test(test_rewind_to_the_beginning),
         cmocka_unit_test(test_rewind_zeros),
         cmocka_unit_test(test_rewind_long_lines),
         cmocka_unit_test(test_rewind_does_not_read_the_history),

@@ -100,6 +100,21 @@ static void test_manifest_that_is_none(void **unused)
     unlink(path_in("manifest.json"));
 }
 
+/* Metrics of no bytes are no run; those of any are. */
+static void test_empty_metrics(void **unused)
+{
+    (void)unused;
+    struct rundir d;
+
+    touch("metrics.jsonl", "");
+    assert_int_equal(take(&d, RUNDIR_FRESH, ""), 0);
+    rundir_close(&d);
+    touch("metrics.jsonl", "\n");
+    assert_int_equal(take(&d, RUNDIR_FRESH, ""), ERR_CANTCREAT);
+    rundir_close(&d);
+    unlink(path_in("metrics.jsonl"));
+}
+
 /* ---- one owner ---- */
 
 /* Takes the directory in another process, which then waits to be killed; its pid. */
@@ -317,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_decision),
         cmocka_unit_test(test_unnamed),
         cmocka_unit_test(test_manifest_that_is_none),
+        cmocka_unit_test(test_empty_metrics),
         cmocka_unit_test(test_second_start),
         cmocka_unit_test(test_dying_holder),
         cmocka_unit_test(test_lock_is_not_inherited),

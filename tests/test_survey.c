@@ -271,6 +271,37 @@ static void other_programs_are_refused(void **state)
     assert_non_null(strstr(machine_build(), "-march="));
 }
 
+/* A sixteenth of the scale, 0.0625, is enough; bytes of 0 and 1 alone are a mask that was not scaled. */
+static void small_ranges_are_told(void **state)
+{
+    static const struct {
+        char kind;
+        float low, high;
+        const char *told; /* NULL: nothing */
+    } cases[] = {
+        {'f', 0, 0.0625f, NULL},
+        {'f', 0, 0.0624f, "its pixels lie within 0 and 0.0624"},
+        {'f', 0.5f, 0.57f, NULL},
+        {'f', 0.5f, 0.55f, "stretch it to 0 to 1"},
+        {'f', 1, 0, "no pixel is a finite number"},
+        {'u', 0, 1 / 255.0f, "within 0 and 1, and 255 is white"},
+        {'u', 0, 1 / 255.0f, "save 255 * x"},
+        {'u', 0, 2 / 255.0f, "stretch it to 0 to 255"},
+        {'u', 0, 16 / 255.0f, NULL},
+        {0, 0, 0, NULL}, /* made by the program */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct survey s = {.kind = cases[i].kind, .low = cases[i].low, .high = cases[i].high};
+        char text[512] = "";
+
+        assert_int_equal(survey_warning(&s, text, sizeof text), cases[i].told != NULL);
+        if (cases[i].told && !strstr(text, cases[i].told))
+            fail_msg("'%s', not '%s'", text, cases[i].told);
+    }
+}
+
 #define TEST(f) cmocka_unit_test(f)
 
 int main(void)
@@ -279,7 +310,7 @@ int main(void)
         TEST(differences_are_named),          TEST(order_of_a_folder),
         TEST(generators_by_their_parameters), TEST(large_file_by_a_sample),
         TEST(shrunk_file_is_no_signal),       TEST(changes_are_noticed),
-        TEST(other_programs_are_refused),
+        TEST(other_programs_are_refused),     TEST(small_ranges_are_told),
     };
 
     return cmocka_run_group_tests(tests, root_make, root_remove);
