@@ -157,8 +157,8 @@ bool rundir_news(struct rundir *d, char *sentence, size_t n)
     if (m->gap > 0 && d->gap == 0)
         snprintf(sentence, n, "warning: %s; training goes on without its lines", m->error);
     else if (m->gap == 0 && d->gap > 0)
-        snprintf(sentence, n, "'%s/metrics.jsonl' is written again; %" PRIu64 " events are lost",
-                 d->path, m->lost - d->lost);
+        snprintf(sentence, n, "'%s/metrics.jsonl' is written again; %" PRIu64 " event%s lost",
+                 d->path, m->lost - d->lost, m->lost - d->lost == 1 ? " is" : "s are");
     else
         return false;
     d->gap = m->gap;

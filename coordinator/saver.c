@@ -13,6 +13,7 @@
 #include "core/checkpoint_files.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/plural.h"
 
 #define DELAY_FIRST 1.0 /* seconds */
 #define DELAY_MOST 60.0
@@ -281,8 +282,8 @@ static void conclude(struct saver *s)
     }
     if (s->n_failed > 0 || s->stalled)
         snprintf(s->say, sizeof s->say,
-                 "checkpoints are written again: '%s' took %.1f s, after %d failures", a->path,
-                 a->seconds, s->n_failed);
+                 "checkpoints are written again: '%s' took %.1f s, after %d failure%s", a->path,
+                 a->seconds, s->n_failed, plural(s->n_failed));
     else if (a->unpruned[0] && !s->unpruned)
         snprintf(s->say, sizeof s->say, "warning: %s", a->unpruned);
     s->n_failed = 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/plural.h"
 #include "core/vec.h"
 
 static void init_train(struct method *m, const struct method_spec *spec, struct arena *arena)
@@ -81,7 +82,8 @@ static int evaluate_step(struct unroll *u, int k, const struct batch *query, str
     double *curve = &tally->v[tally_curve(k, CURVE_LOSS)];
 
     if (!isfinite(loss))
-        return err(ERR_NONFINITE, "the query loss after %d inner steps is not finite", k);
+        return err(ERR_NONFINITE, "the query loss after %d inner step%s is not finite", k,
+                   plural(k));
     curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
     curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
     if (k == u->spec.steps)

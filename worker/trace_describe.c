@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/exact.h"
+#include "core/plural.h"
 #include "worker/trace.h"
 
 static void add(char *text, size_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -48,7 +49,7 @@ static void add_place(const struct trace *f, char *text, size_t n)
     if (strcmp(f->set, "query") != 0 && strcmp(f->set, "support") != 0)
         add_batch(f, text, n);
     else if (strcmp(f->set, "query") == 0)
-        add(text, n, "query set after %d inner steps", f->step);
+        add(text, n, "query set after %d inner step%s", f->step, plural(f->step));
     else
         add(text, n, "inner step %d, support set", f->step);
     add(text, n, ", pass '%s'", f->pass);
@@ -65,7 +66,7 @@ static void add_sum(const struct trace *f, char *text, size_t n)
     else
         add(text, n, "the outer gradient of '%s'", f->segment);
     if (f->step >= 0)
-        add(text, n, " after %d inner steps", f->step);
+        add(text, n, " after %d inner step%s", f->step, plural(f->step));
     add(text, n, " is finite but too large for the exact sum: %g, the limit is %g", f->value,
         EXACT_LIMIT);
 }
