@@ -203,7 +203,7 @@ def test_an_empty_list_of_observers(tmp_path):
     (["snapshot=tcp://0.0.0.0:5556"], ["metrics.snapshot"]),
     (["endpoint=ipc:///run/metaloop"], ["tcp://ADDRESS:PORT"]),
     (["endpoint=tcp://127.0.0.1"], ["write tcp://127.0.0.1:5555"]),
-    (["endpoint=localhost:5555"], ["write tcp://localhost:5555"]),
+    (["endpoint=localhost:5555"], ["write tcp://127.0.0.1:5555"]),
     (["endpoint=tcp://127.0.0.1:0"], ["port"]),
     (["endpoint=tcp://127.0.0.1:65535"], ["65534"]),
     (["endpoint=tcp://127.0.0.1:99999999999999999999"], ["port"]),
