@@ -43,7 +43,7 @@ static struct timespec soon(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t); /* whoever sets the time of day holds nobody up */
     t.tv_nsec += STEP;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
@@ -58,7 +58,7 @@ int errand_run(struct crew *c, int (*work)(void *context), void *context)
 
     if (start(&thread, &e) != 0)
         return work(context);
-    while (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+    while (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
         crew_reassure(c);
         until = soon();
     }

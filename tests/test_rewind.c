@@ -1,32 +1,6 @@
 /* test_rewind.c - metrics.jsonl cut back to a round, whatever is at its end. */
 #include "tests/run_files.h"
 
-/* Every line is a JSON object; the events of this kind, and the sum of their member `events`. */
-static int count_lines(const char *path, const char *kind, json_int_t *events)
-{
-    FILE *f = fopen(path, "r");
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n;
-    int found = 0;
-
-    assert_non_null(f);
-    *events = 0;
-    while ((n = getline(&line, &room, f)) > 0) {
-        json_t *o = json_loads(line, 0, NULL);
-
-        assert_true(json_is_object(o) && line[n - 1] == '\n');
-        if (strcmp(json_string_value(json_object_get(o, "kind")), kind) == 0) {
-            found++;
-            *events += json_integer_value(json_object_get(o, "events"));
-        }
-        json_decref(o);
-    }
-    free(line);
-    fclose(f);
-    return found;
-}
-
 /* A line that is no JSON is not a reason to cut off what follows. */
 static void test_rewind(void **unused)
 {

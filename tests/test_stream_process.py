@@ -18,16 +18,7 @@ import test_stream_closed as closed
 ROUNDS = 12000
 
 
-@pytest.fixture
-def observers():
-    made = []
-
-    def make(*args, **how):
-        made.append(stream.Observer(*args, **how))
-        return made[-1]
-    yield make
-    for observer in made:
-        observer.close()
+observers = test_stream.observers
 
 
 def follow(observer, run, after):
