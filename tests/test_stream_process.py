@@ -15,8 +15,7 @@ import supervised
 import test_stream
 import test_stream_closed as closed
 
-ROUNDS = 12000
-
+SLOW = stream.TEXT.replace("tasks = 4", "tasks = 64")  # a file that is recalled whole, however long the test takes
 
 observers = test_stream.observers
 
@@ -33,7 +32,7 @@ def follow(observer, run, after):
 
 def test_it_is_killed(tmp_path, observers):
     """Twice: another one begins, after a pause that grows; observers have the whole curve, and hear the end."""
-    with stream.Run(tmp_path) as run:
+    with stream.Run(tmp_path, text=SLOW) as run:
         observer = observers(run.port)
         observer.watch(lambda: observer.complete and observer.incarnation and len(observer.of("round")) > 50)
         first, what = observer.incarnation, observer.of("run")[0]
