@@ -18,16 +18,16 @@ CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errn
 LDLIBS = $(PKG_LIBS) -lm -pthread
 
 # Of the observer: what tests and fuzz targets call.
-OBSERVE_CORE = observer/event.c observer/name.c observer/line.c observer/decode.c observer/model.c observer/model_event.c \
-               observer/model_series.c observer/chart.c
+OBSERVE_CORE = observer/source/event.c observer/source/name.c observer/source/line.c observer/source/decode.c observer/model/model.c observer/model/model_event.c \
+               observer/model/model_series.c observer/view/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
 MAINS = launch/metaloop.c launch/session.c
-SOURCES = $(wildcard core/*.c core/*/*.c proto/*.c worker/*.c worker/*/*.c coordinator/*.c launch/*.c) \
+SOURCES = $(wildcard core/*/*.c core/*/*/*.c proto/*.c proto/*/*.c worker/*.c worker/*/*.c coordinator/*/*.c launch/*.c) \
           $(OBSERVE_CORE)
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIBRARY = $(filter-out $(MAINS:%.c=$(BUILD)/%.o),$(OBJECTS))
-TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c tests/conform_*.c))
-HELPERS = $(BUILD)/tests/checkpoint_writer
+TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/conform/conform_*.c))
+HELPERS = $(BUILD)/tests/lib/checkpoint_writer
 FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 FUZZ_TIME ?= 60
@@ -37,8 +37,8 @@ REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || ec
 
 # The observer knows neither MPI nor BLAS: its objects are compiled without their flags, in a folder of their own.
 OBSERVE_PACKAGES = libzmq libprotobuf-c jansson ncursesw libmicrohttpd cairo
-OBSERVE_SOURCES = $(wildcard observer/*.c) proto/sink.c proto/sink_jsonl.c proto/stream_keys.c \
-                  core/err.c core/nearest.c core/outfile.c
+OBSERVE_SOURCES = $(wildcard observer/*.c observer/*/*.c) proto/stream/sink.c proto/stream/sink_jsonl.c proto/stream/keys.c \
+                  core/base/err.c core/base/nearest.c core/base/outfile.c
 OBSERVE_PROTO = $(BUILD)/proto/metaloop.pb-c.c $(BUILD)/proto/tensorboard.pb-c.c
 OBSERVE_OBJECTS = $(OBSERVE_SOURCES:%.c=$(BUILD)/observe/%.o) $(OBSERVE_PROTO:$(BUILD)/%.c=$(BUILD)/observe/%.o)
 OBSERVE_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errno $(WARNINGS) $(SANITIZE) \
@@ -67,7 +67,7 @@ $(BUILD)/observe/%.o: %.c | have-observe-packages $(OBSERVE_PROTO)
 
 $(BUILD)/observe/observer/version.o: $(BUILD)/build_revision.h
 
-$(BUILD)/observe/observer/page.o: $(wildcard observer/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
+$(BUILD)/observe/observer/page.o: $(wildcard observer/view/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
 
 $(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
 	@mkdir -p $(@D)
@@ -143,13 +143,12 @@ quickstart:
 # The double build proves the derivatives; the float build runs everything.
 test:
 	@echo 'make test: installs what is missing (launch/install-deps test; as root or with sudo), compiles twice, then runs every'
-	@echo 'test: about ten minutes on two cores. It writes build/ and build64/. One file: $(PYTHON) tests/run tests/test_cli.py'
+	@echo 'test: about ten minutes on two cores. It writes build/ and build64/. One file: $(PYTHON) tests/suite tests/run/test_cli.py'
 	@launch/install-deps test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
-	    build64/tests/conform_discrepancy build64/tests/conform_layer build64/tests/conform_loss \
-	    build64/tests/conform_optim build64/tests/test_discrepancy
-	@$(PYTHON) tests/run
+	    $(patsubst tests/%.c,build64/tests/%,$(wildcard tests/conform/*.c)) build64/tests/unit/test_discrepancy
+	@$(PYTHON) tests/suite
 
 lint:
 	@launch/install-deps lint
@@ -169,28 +168,28 @@ fuzz:
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-fuzz CC=clang OPT="-O1 -fno-omit-frame-pointer" \
 	    ARCH=x86-64-v2 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-openmp-simd" \
 	    FUZZ_MAIN=-fsanitize=fuzzer fuzzers
-	@$(if $(FUZZ_RESULTS),$(MAKE) --no-print-directory -j$$(nproc) build/tests/test_bombs)
+	@$(if $(FUZZ_RESULTS),$(MAKE) --no-print-directory -j$$(nproc) build/tests/unit/test_bombs)
 	@tests/fuzz/run --time '$(FUZZ_TIME)' --targets '$(FUZZ_TARGETS)' $(if $(FUZZ_RESULTS),--results)
 
 # Beside PyTorch's own double backward, and its modules loading our checkpoints.
 check-torch:
 	@launch/install-deps test torch
 	@$(MAKE) --no-print-directory -j$$(nproc) all
-	@$(PYTHON) tests/run tests/test_torch.py
+	@$(PYTHON) tests/suite tests/torch/test_torch.py
 
 # The batch script in a private Slurm; make test has it too, where Slurm is installed.
 check-slurm:
 	@launch/install-deps test slurm
 	@$(MAKE) --no-print-directory -j$$(nproc) all
-	@$(PYTHON) tests/run tests/test_slurm.py
+	@$(PYTHON) tests/suite tests/faults/test_slurm.py
 
 # What takes an hour: faults at random moments, every call of a checkpoint, a job longer than its time limit.
 soak:
 	@launch/install-deps test slurm
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
-	@$(PYTHON) tests/soak/faults
-	@$(PYTHON) tests/soak/checkpoint
-	@$(PYTHON) tests/soak/slurm
+	@$(PYTHON) tests/faults/soak/faults
+	@$(PYTHON) tests/faults/soak/checkpoint
+	@$(PYTHON) tests/faults/soak/slurm
 
 # Domain adaptation and distillation on real data (METALOOP_DATA), into bench/RESULTS.md; goes on where it stopped.
 accuracy:

@@ -18,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 import cli
 from observing import OBSERVE, Server
 from test_observe_terminal import Terminal

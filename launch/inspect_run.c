@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "coordinator/rundir.h"
-#include "core/checkpoint.h"
-#include "core/checkpoint_files.h"
-#include "core/config.h"
+#include "coordinator/run/rundir.h"
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "core/config/config.h"
 #include "core/data/blob.h"
-#include "core/err.h"
-#include "core/plural.h"
+#include "core/file/checkpoint.h"
+#include "core/file/checkpoint_files.h"
 #include "launch/inspect.h"
 
 enum { PATH_ROOM = 4352, LAST_BYTES = 1 << 18, MEASURED = 64 };

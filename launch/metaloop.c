@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/config.h"
-#include "core/err.h"
-#include "core/nearest.h"
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/config/config.h"
+#include "launch/exit_report.h"
 #include "launch/team.h"
 #include "launch/verbs.h"
-#include "launch/verdict.h"
-#include "proto/stream_process.h"
-#include "proto/stream_publish.h"
+#include "proto/stream/process.h"
+#include "proto/stream/publish.h"
 
 enum {
     START_LIMIT = 300, /* seconds for MPI to start all ranks */

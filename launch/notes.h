@@ -2,7 +2,7 @@
 #ifndef LAUNCH_NOTES_H
 #define LAUNCH_NOTES_H
 
-#include "core/setup.h"
+#include "core/plan/setup.h"
 
 /* A warning line of each thing that is odd about d: files that are not read, pixels that fill hardly any of their
  * range. *s is its survey. */

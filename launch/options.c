@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/config.h"
-#include "core/err.h"
+#include "core/base/err.h"
+#include "core/config/config.h"
 
 enum kind { FLAG, TEXT, NUMBER, DURATION, SET };
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/err.h"
-#include "core/plural.h"
+#include "core/base/err.h"
+#include "core/base/plural.h"
 #include "worker/engine.h"
 
 /* How the classes of section i were found to be those of another, whose head it shares. */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "core/plural.h"
+#include "core/base/plural.h"
 
 void print_json(json_t *o)
 {

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "coordinator/evaluate.h"
+#include "coordinator/run/evaluate.h"
 
 void print_json(json_t *o); /* one line; takes o */
 void print_curve(const char *data, const struct evaluation *e);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/blas.h"
-#include "core/checkpoint.h"
-#include "core/err.h"
-#include "core/nearest.h"
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/file/checkpoint.h"
+#include "core/math/blas.h"
 #include "worker/method.h"
 
 int check_methods(const struct config *c)

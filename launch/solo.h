@@ -2,8 +2,8 @@
 #ifndef LAUNCH_SOLO_H
 #define LAUNCH_SOLO_H
 
-#include "core/config.h"
-#include "core/setup.h"
+#include "core/config/config.h"
+#include "core/plan/setup.h"
 #include "launch/options.h"
 
 struct solo {

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/blas.h"
-#include "core/err.h"
+#include "core/base/err.h"
+#include "core/math/blas.h"
 #include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"

@@ -5,9 +5,9 @@
 #include <signal.h>
 #include <stdbool.h>
 
-#include "coordinator/crew.h"
-#include "core/config.h"
-#include "core/run_id.h"
+#include "coordinator/crew/crew.h"
+#include "core/base/run_id.h"
+#include "core/config/config.h"
 #include "launch/options.h"
 
 /* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, once team_catch_signals has been called. */

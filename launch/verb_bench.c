@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "coordinator/sampler.h"
-#include "core/blas.h"
-#include "core/clock.h"
-#include "core/err.h"
-#include "core/machine.h"
-#include "core/rng.h"
+#include "coordinator/crew/sampler.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/machine.h"
+#include "core/math/blas.h"
+#include "core/math/rng.h"
 #include "launch/print.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "coordinator/sampler.h"
-#include "core/err.h"
-#include "core/outfile.h"
+#include "coordinator/crew/sampler.h"
+#include "core/base/err.h"
+#include "core/base/outfile.h"
+#include "launch/gradient_check.h"
 #include "launch/notes.h"
 #include "launch/plan.h"
-#include "launch/prove.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"

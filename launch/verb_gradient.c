@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/checkpoint.h"
-#include "core/err.h"
-#include "core/safetensors.h"
-#include "core/vec.h"
+#include "core/base/err.h"
+#include "core/file/checkpoint.h"
+#include "core/file/safetensors.h"
+#include "core/math/vec.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "worker/method.h"

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/checkpoint.h"
+#include "core/base/err.h"
+#include "core/base/plural.h"
 #include "core/data/archive.h"
 #include "core/data/array.h"
-#include "core/err.h"
-#include "core/plural.h"
-#include "core/safetensors.h"
+#include "core/file/checkpoint.h"
+#include "core/file/safetensors.h"
 #include "launch/inspect.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "launch/verbs.h"
-#include "proto/stream_keys.h"
+#include "proto/stream/keys.h"
 
 static int keygen(const struct options *o)
 {

@@ -2,14 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/config.h"
-#include "core/data.h"
-#include "core/err.h"
-#include "core/layer.h"
-#include "core/loss.h"
-#include "core/model.h"
-#include "core/nearest.h"
-#include "core/optim.h"
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/config/config.h"
+#include "core/data/data.h"
+#include "core/math/layer.h"
+#include "core/math/loss.h"
+#include "core/math/optim.h"
+#include "core/plan/model.h"
 #include "launch/verbs.h"
 #include "worker/method.h"
 

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/err.h"
+#include "core/base/plural.h"
 #include "core/data/pack.h"
 #include "core/data/survey.h"
-#include "core/err.h"
-#include "core/plural.h"
 #include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"

@@ -3,15 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/checkpoint.h"
+#include "core/base/err.h"
 #include "core/data/blob.h"
-#include "core/err.h"
-#include "core/exact.h"
+#include "core/file/checkpoint.h"
+#include "core/math/exact.h"
 #include "launch/print.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
-#include "worker/trace.h"
+#include "worker/inner/trace.h"
 
 struct replay {
     const struct options *options;

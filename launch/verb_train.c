@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/train.h"
-#include "core/checkpoint.h"
-#include "core/err.h"
+#include "coordinator/run/train.h"
+#include "core/base/err.h"
+#include "core/file/checkpoint.h"
 #include "launch/print.h"
 #include "launch/team.h"
 #include "launch/verbs.h"

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/err.h"
-#include "core/nearest.h"
+#include "core/base/err.h"
+#include "core/base/nearest.h"
 
 #define DEFAULT_ENDPOINT "tcp://127.0.0.1:5555"
 

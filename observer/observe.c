@@ -9,10 +9,10 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "core/clock.h"
-#include "core/err.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
 #include "observer/arguments.h"
-#include "observer/view.h"
+#include "observer/view/view.h"
 
 enum {
     PAUSE = 100, /* ms between ticks when nothing comes in */

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/err.h"
-#include "core/outfile.h"
+#include "core/base/err.h"
+#include "core/base/outfile.h"
 #include "observer/arguments.h"
 
 struct place { /* where an output goes */

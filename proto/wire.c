@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/err.h"
+#include "core/base/err.h"
 #include "proto/metaloop.pb-c.h"
 #include "proto/wire_internal.h"
 

@@ -9,10 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/data/survey.h"
-#include "core/slots.h"
-#include "core/task.h"
+#include "core/plan/failed_set.h"
+#include "core/plan/task.h"
 
 enum { WIRE_TASKS_MAX = 64 }; /* tasks in one message */
 

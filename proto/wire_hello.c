@@ -1,7 +1,7 @@
 /* wire_hello.c - what a worker says of itself and of its data, as bytes. */
 #include <string.h>
 
-#include "core/err.h"
+#include "core/base/err.h"
 #include "proto/metaloop.pb-c.h"
 #include "proto/wire.h"
 #include "proto/wire_internal.h"

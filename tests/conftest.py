@@ -10,6 +10,9 @@ import sys
 import pytest
 
 sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+for folder in ("lib", "run", "observe", "faults"):
+    sys.path.insert(0, os.path.join(HERE, folder))
 import cli
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored, and so would the programs
@@ -30,7 +33,7 @@ class Source(pytest.File):
 
     def __init__(self, **kw):
         super().__init__(**kw)
-        programs = {build: os.path.join(cli.ROOT, build, "tests", self.path.stem) for build in BUILDS}
+        programs = {build: os.path.join(cli.ROOT, build, os.path.relpath(self.path, cli.ROOT)[:-2]) for build in BUILDS}
         self.runs = {build: (p, run_later(p)) for build, p in programs.items() if build == "build" or os.path.exists(p)}
 
     def collect(self):

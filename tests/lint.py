@@ -19,12 +19,12 @@ MAY_INCLUDE = {  # folder: the folders it may include from
     "launch": {"core", "proto", "worker", "coordinator", "observer", "launch"},
 }
 ONLY_IN = [  # header, who may include it
-    (r"mpi\.h", r"proto/comm_mpi\.c|launch/metaloop\.c"),
-    (r"zmq\.h", r"proto/stream_(publish|sockets|serve|gate|keys)\.c|observer/.*"),
-    (r"(.*/)?[^/]*\.pb-c\.h", r"proto/wire(_hello)?\.c|proto/stream_event\.c|observer/(decode|tensorboard)\.c"),
-    (r"cblas\.h", r"core/blas\.h"),
+    (r"mpi\.h", r"proto/comm/mpi\.c|launch/metaloop\.c"),
+    (r"zmq\.h", r"proto/stream/(publish|sockets|serve|gate|keys)\.c|observer/.*"),
+    (r"(.*/)?[^/]*\.pb-c\.h", r"proto/wire(_hello)?\.c|proto/stream/event\.c|observer/(source/decode|view/tensorboard)\.c"),
+    (r"cblas\.h", r"core/math/blas\.h"),
 ]
-CORE_OF_OBSERVER = {"core/err.h", "core/clock.h", "core/nearest.h", "core/outfile.h"}  # it knows only proto/ beside these
+CORE_OF_OBSERVER = {"core/base/err.h", "core/base/clock.h", "core/base/nearest.h", "core/base/outfile.h"}  # it knows only proto/ beside these
 GENERATED = re.compile(r"build_\w+\.h")  # made by the Makefile, in the build folder
 FREE = ("tests", "bench")  # these may include anything
 FUNCTION_MAX, FUNCTION_NINE_IN_TEN, FUNCTION_MEDIAN = 80, 40, 15

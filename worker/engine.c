@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "core/err.h"
-#include "core/vec.h"
+#include "core/base/err.h"
+#include "core/math/vec.h"
 
 struct task_size engine_task_size(const struct stage *stage)
 {

@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "core/setup.h"
-#include "core/total.h"
+#include "core/plan/round_sum.h"
+#include "core/plan/setup.h"
 #include "worker/method.h"
 
 struct engine {

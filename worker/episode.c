@@ -1,7 +1,7 @@
 /* episode.c - from ids to samples. */
 #include "worker/episode.h"
 
-#include "core/err.h"
+#include "core/base/err.h"
 
 void episode_init(struct episode *e, const struct data *d, struct task_size size, struct arena *a)
 {

@@ -2,10 +2,10 @@
 #ifndef WORKER_EPISODE_H
 #define WORKER_EPISODE_H
 
-#include "core/arena.h"
-#include "core/data.h"
-#include "core/loss.h"
-#include "core/task.h"
+#include "core/base/arena.h"
+#include "core/data/data.h"
+#include "core/math/loss.h"
+#include "core/plan/task.h"
 
 struct episode {
     uint64_t seed;

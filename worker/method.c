@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/err.h"
-#include "core/plural.h"
-#include "core/vec.h"
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "core/math/vec.h"
 
 static void init_train(struct method *m, const struct method_spec *spec, struct arena *arena)
 {

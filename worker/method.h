@@ -2,9 +2,9 @@
 #ifndef WORKER_METHOD_H
 #define WORKER_METHOD_H
 
-#include "core/setup.h"
+#include "core/plan/setup.h"
 #include "worker/episode.h"
-#include "worker/unroll.h"
+#include "worker/inner/unroll.h"
 
 struct method_spec {
     int evaluate_steps; /* inner steps of evaluation                          */

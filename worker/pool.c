@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "core/blas.h"
-#include "core/clock.h"
-#include "core/err.h"
-#include "core/machine.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/machine.h"
+#include "core/math/blas.h"
 
 static void note_error(struct pool *p, int code)
 {

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "proto/comm.h"
+#include "proto/comm/comm.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
 

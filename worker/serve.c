@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/blas.h"
-#include "core/clock.h"
-#include "core/err.h"
-#include "core/machine.h"
-#include "proto/tree.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/machine.h"
+#include "core/math/blas.h"
+#include "proto/comm/tree.h"
 #include "proto/wire.h"
 #include "worker/pool.h"
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "proto/comm.h"
+#include "proto/comm/comm.h"
 
 /* Serves the coordinator at rank 0 until it says bye. Every rank but 0 must call it. Returns 0 after an orderly
  * end, whatever the run's verdict, or the error that ended this worker: it has then been reported to the

@@ -15,9 +15,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/base/err.h"
 #include "core/data/blob.h"
 #include "core/data/seems.h"
-#include "core/err.h"
 
 enum {
     CHUNK = 1 << 14,       /* bytes read at once */

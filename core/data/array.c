@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "core/base/err.h"
 #include "core/data/seems.h"
-#include "core/err.h"
 
 enum { NPY_HEADER_MAX = 1 << 16 };
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/base/err.h"
 #include "core/data/mapped.h"
-#include "core/err.h"
 
 enum {
     INPUT_MAX = 1 << 30,  /* zlib counts in unsigned int */

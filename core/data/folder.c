@@ -8,9 +8,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "core/base/err.h"
 #include "core/data/archive.h"
 #include "core/data/images.h"
-#include "core/err.h"
 
 enum { FILE_MAX = 64 << 20, HEAD = 16 }; /* bytes of one PNG file; of what tells a format */
 

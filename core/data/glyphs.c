@@ -5,13 +5,13 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "core/config.h"
-#include "core/data.h"
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/config/config.h"
+#include "core/data/data.h"
 #include "core/data/glyph.h"
 #include "core/data/shift.h"
 #include "core/data/survey.h"
-#include "core/err.h"
-#include "core/nearest.h"
 
 enum { FIRST_MAX = 1 << 20 }; /* classes */
 

@@ -1,6 +1,6 @@
 /* idx.c - images and labels in two idx files, as MNIST has them; gzip or plain. */
+#include "core/base/err.h"
 #include "core/data/images.h"
-#include "core/err.h"
 
 static int idx_read(struct array *a, struct blob *b, const char *path)
 {

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/config.h"
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "core/config/config.h"
 #include "core/data/shift.h"
 #include "core/data/survey.h"
 #include "core/data/view.h"
-#include "core/err.h"
-#include "core/plural.h"
 
 struct images {
     struct store *store;  /* taken */

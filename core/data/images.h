@@ -2,7 +2,7 @@
 #ifndef CORE_DATA_IMAGES_H
 #define CORE_DATA_IMAGES_H
 
-#include "core/data.h"
+#include "core/data/data.h"
 #include "core/data/store.h"
 
 enum images_labels { LABELS_NONE, LABELS_FILE, LABELS_MEMBER }; /* what the key `labels` names */

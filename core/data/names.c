@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/base/plural.h"
 #include "core/data/blob.h"
 #include "core/data/store.h"
-#include "core/err.h"
-#include "core/nearest.h"
-#include "core/plural.h"
 
 enum { TEXT_MAX = 4 << 20 };
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 
 struct names {
     uint32_t n;

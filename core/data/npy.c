@@ -1,7 +1,7 @@
 /* npy.c - images and labels in two .npy files. Images of bytes stay mapped, so that the ranks of a
  * node share them. */
+#include "core/base/err.h"
 #include "core/data/images.h"
-#include "core/err.h"
 
 static int labels_load(struct store *s, const char *path)
 {

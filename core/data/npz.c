@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/err.h"
 #include "core/data/archive.h"
 #include "core/data/images.h"
-#include "core/err.h"
 
 enum { OTHERS = 256 }; /* bytes of a list of names */
 

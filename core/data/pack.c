@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/err.h"
-#include "core/outfile.h"
+#include "core/base/err.h"
+#include "core/base/outfile.h"
 
 struct output {
     char *path; /* owned */

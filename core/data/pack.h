@@ -2,7 +2,7 @@
 #ifndef CORE_DATA_PACK_H
 #define CORE_DATA_PACK_H
 
-#include "core/data.h"
+#include "core/data/data.h"
 
 /* Writes every image of d, as data_read gives it, in the order of classes and samples: dest (.npy, u1,
  * [n, h, w] or [n, h, w, c]), <stem>_labels.npy (i8, [n]) and <stem>_classes.txt (line i names label i,

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
 #include "core/data/store.h"
-#include "core/err.h"
 
 enum { DEFLATE_RATIO = 1032, SIGNATURE = 8, CHUNK_MIN = 12 }; /* deflate's most; bytes */
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/layer.h"
+#include "core/math/layer.h"
 
 struct picture { /* reused from image to image */
     struct shape shape;

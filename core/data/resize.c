@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "core/err.h"
+#include "core/base/err.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"

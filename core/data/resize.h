@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "core/layer.h"
+#include "core/math/layer.h"
 
 int resize_bytes(const uint8_t *from, struct shape shape, uint8_t *to, int side); /* ERR_MEMORY */
 int resize_floats(const float *from, struct shape shape, float *to, int side);    /* kept in 0..1 */

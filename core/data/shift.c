@@ -5,9 +5,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "core/config.h"
+#include "core/base/err.h"
+#include "core/config/config.h"
 #include "core/data/texture.h"
-#include "core/err.h"
 
 enum {
     TILE = 32, /* pixels a side of what is made at once */

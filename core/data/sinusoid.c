@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "core/config.h"
-#include "core/data.h"
+#include "core/base/err.h"
+#include "core/config/config.h"
+#include "core/data/data.h"
 #include "core/data/shift.h"
 #include "core/data/survey.h"
-#include "core/err.h"
-#include "core/rng.h"
+#include "core/math/rng.h"
 
 enum { GRID_MAX = 1 << 20 };
 

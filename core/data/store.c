@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/base/err.h"
 #include "core/data/resize.h"
-#include "core/err.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct store *stores; /* under lock */

@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-#include "core/data.h"
 #include "core/data/array.h"
 #include "core/data/blob.h"
+#include "core/data/data.h"
 #include "core/data/names.h"
 
 enum {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "core/err.h"
+#include "core/base/err.h"
 
 enum { NAME_MAX_BYTES = 4096 };
 

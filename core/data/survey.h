@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/data.h"
+#include "core/data/data.h"
 
 /* Mapped pixels of more bytes than SURVEY_WHOLE are told by a sample of about SURVEY_SAMPLE bytes (whole images, evenly
  * spaced, first and last among them), by their size and by the file's time of change. */

@@ -1,5 +1,5 @@
 /* table.c - every data format, by name. */
-#include "core/data.h"
+#include "core/data/data.h"
 
 extern const struct data_ops data_npy, data_npz, data_idx, data_folder, data_sinusoid, data_glyphs;
 

@@ -2,8 +2,8 @@
 #ifndef CORE_DATA_TEXTURE_H
 #define CORE_DATA_TEXTURE_H
 
-#include "core/real.h"
-#include "core/rng.h"
+#include "core/math/real.h"
+#include "core/math/rng.h"
 
 enum { TEXTURE_CELLS = 7 }; /* a side */
 

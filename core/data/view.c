@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "core/err.h"
-#include "core/rng.h"
+#include "core/base/err.h"
+#include "core/math/rng.h"
 
 int store_count(const struct store *s, uint32_t n_classes, uint32_t **first)
 {

@@ -2,10 +2,10 @@
 #include <math.h>
 #include <xxhash.h>
 
+#include "core/base/err.h"
 #include "core/data/mapped.h"
 #include "core/data/survey.h"
 #include "core/data/view.h"
-#include "core/err.h"
 
 enum { BUFFER = 1024 }; /* labels digested at once */
 

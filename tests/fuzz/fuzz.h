@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/err.h"
+#include "core/base/err.h"
 
 /* libFuzzer calls these; so does replay.c. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);

@@ -1,5 +1,5 @@
 /* fuzz_config.c - a configuration file; what parses prints, and the print parses to the same. */
-#include "core/config.h"
+#include "core/config/config.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -1,8 +1,8 @@
 /* fuzz_observe.c - what an observer is told, by a file (first byte 0: lines) or by a stream (else: a frame of it). Whatever it is, what is seen of the run keeps its bounds, and its texts are harmless. */
-#include "observer/chart.h"
-#include "observer/decode.h"
-#include "observer/line.h"
-#include "observer/model.h"
+#include "observer/model/model.h"
+#include "observer/source/decode.h"
+#include "observer/source/line.h"
+#include "observer/view/chart.h"
 #include "tests/fuzz/fuzz.h"
 
 static void expect_clean(const char *text)

@@ -1,7 +1,7 @@
 /* fuzz_safetensors.c - a safetensors file: every number and text of it, and as a checkpoint of a small
  * network. */
-#include "core/checkpoint.h"
-#include "core/safetensors.h"
+#include "core/file/checkpoint.h"
+#include "core/file/safetensors.h"
 #include "tests/fuzz/repair.h"
 
 REPAIR_WITH(repair_safetensors)

@@ -1,5 +1,5 @@
 /* fuzz_sets.c - --set values, a line each, on a small configuration. */
-#include "core/config.h"
+#include "core/config/config.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { TRIED = 8 };

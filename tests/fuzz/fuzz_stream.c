@@ -1,9 +1,9 @@
 /* fuzz_stream.c - what the metrics stream reads and says: the first byte picks. 0, 1: the rest is a file of keys. 2: the
  * rest is text from wherever, which leaves as UTF-8 in an event that can be unpacked. */
-#include "core/err.h"
+#include "core/base/err.h"
 #include "proto/metaloop.pb-c.h"
-#include "proto/stream_event.h"
-#include "proto/stream_keys.h"
+#include "proto/stream/event.h"
+#include "proto/stream/keys.h"
 #include "tests/fuzz/fuzz.h"
 
 static int count_key(void *context, const char *key)

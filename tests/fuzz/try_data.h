@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-#include "core/config.h"
-#include "core/data.h"
+#include "core/config/config.h"
+#include "core/data/data.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { TRIED_CLASSES = 32, TRIED_SAMPLES = 8 };

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes the fixtures of tests/test_gradient.py: MAML's gradients by PyTorch's double backward in float64.
+"""Makes the fixtures of tests/run/test_gradient.py: MAML's gradients by PyTorch's double backward in float64.
 
 usage: tests/torch/make_fixtures.py [NAME]...      (all of them; needs python3-torch, python3-numpy)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes the fixtures of tests/test_transfer_gradient.py: gradients of the transfer methods by PyTorch in float64, of
+"""Makes the fixtures of tests/run/test_transfer_gradient.py: gradients of the transfer methods by PyTorch in float64, of
 losses written as their papers write them (transfer_losses.py).
 
 usage: tests/torch/make_transfer_fixtures.py [NAME]...      (all of them; needs python3-torch, python3-numpy)

@@ -1,4 +1,4 @@
-"""The networks of core/model.c as PyTorch modules, and MAML's gradient by double backward."""
+"""The networks of core/plan/model.c as PyTorch modules, and MAML's gradient by double backward."""
 import torch
 import torch.nn.functional as F
 from torch import nn

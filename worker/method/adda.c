@@ -3,9 +3,9 @@
  * the source encoder and the classifier stay as they are.                     math.md (7.3), (7.4) */
 #include <math.h>
 
-#include "core/err.h"
-#include "worker/adversary.h"
-#include "worker/align.h"
+#include "core/base/err.h"
+#include "worker/transfer/adversary.h"
+#include "worker/transfer/align.h"
 
 static int adda_plan(struct stage *s, const struct setup *setup)
 {

@@ -2,7 +2,7 @@
  * domains' features by multi-kernel mean discrepancies at several layers, eq. (4).     math.md (7.2) */
 #include <string.h>
 
-#include "worker/align.h"
+#include "worker/transfer/align.h"
 
 static int name_index(const char *const *names, const char *name)
 {

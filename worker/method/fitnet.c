@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/err.h"
-#include "core/loss/distill.h"
-#include "worker/align.h"
+#include "core/base/err.h"
+#include "core/math/loss/distill.h"
 #include "worker/method.h"
+#include "worker/transfer/align.h"
 
 static int hint_act(const struct stage *s, const struct net *teacher)
 {

@@ -1,7 +1,7 @@
 /* fomaml.c - first-order MAML (Finn, Abbeel, Levine 2017, section 5.2): the query gradient at theta_K,
  * taken as if d theta_K / d theta_0 were the identity.                         math.md (5.4) */
-#include "core/err.h"
-#include "core/vec.h"
+#include "core/base/err.h"
+#include "core/math/vec.h"
 #include "worker/method.h"
 
 static int fomaml_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,

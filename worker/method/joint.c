@@ -4,9 +4,9 @@
  * A round's sum is divided by all its tasks, so a task counts by the inverse share of its kind. */
 #include <math.h>
 
-#include "core/err.h"
-#include "core/vec.h"
-#include "worker/adversary.h"
+#include "core/base/err.h"
+#include "core/math/vec.h"
+#include "worker/transfer/adversary.h"
 
 /* The inner loop's curve, within what the sum holds. */
 static void share_curve(struct tally *tally, int steps, double share)

@@ -3,8 +3,8 @@
  *     loss = label_weight * L_labels + weight * T^2 * H(softmax(teacher / T), softmax(student / T))    math.md (7.7) */
 #include <math.h>
 
-#include "core/err.h"
-#include "core/loss/distill.h"
+#include "core/base/err.h"
+#include "core/math/loss/distill.h"
 #include "worker/method.h"
 
 static int kd_plan(struct stage *s, const struct setup *setup)

@@ -3,9 +3,9 @@
  *     loss = L_new + weight * H(softmax(old / T), softmax(old head / T))               math.md (7.6) */
 #include <math.h>
 
-#include "core/err.h"
-#include "core/loss/distill.h"
-#include "core/vec.h"
+#include "core/base/err.h"
+#include "core/math/loss/distill.h"
+#include "core/math/vec.h"
 #include "worker/method.h"
 
 static int lwf_plan(struct stage *s, const struct setup *setup)

@@ -1,7 +1,7 @@
 /* maml.c - model-agnostic meta-learning (Finn, Abbeel, Levine 2017), exact second order: the query
  * loss at theta_K, differentiated through every inner step.                    math.md (5.2) */
-#include "core/err.h"
-#include "core/vec.h"
+#include "core/base/err.h"
+#include "core/math/vec.h"
 #include "worker/method.h"
 
 static int maml_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,

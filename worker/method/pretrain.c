@@ -1,7 +1,7 @@
 /* pretrain.c - supervised training on labelled batches; the first step of every transfer.  math.md (7.1) */
 #include <math.h>
 
-#include "core/err.h"
+#include "core/base/err.h"
 #include "worker/method.h"
 
 static int pretrain_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,

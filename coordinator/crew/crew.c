@@ -1,0 +1,229 @@
+/* crew.c - who works here: invitation, roll call, dismissal. */
+#include "coordinator/crew/crew.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/crew/crew_internal.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+
+int crew_say(struct crew *c, int to, enum message_kind kind, const struct header *like,
+             const struct buffer *body)
+{
+    struct header h = like ? *like : (struct header){0};
+    struct part part = body ? (struct part){body->bytes, body->n} : (struct part){0};
+
+    h.kind = kind;
+    h.epoch = c->epoch;
+    return comm_send(c->comm, to, &h, &part, body ? 1 : 0);
+}
+
+void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
+{
+    struct notice n = {kind, rank, c->mates[rank].hello.host, round, NULL};
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    n.text = text;
+    if (c->notify)
+        c->notify(c->context, &n);
+}
+
+int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root)
+{
+    struct welcome w = {(char *)configuration, (char *)root};
+
+    c->comm = comm;
+    c->members = calloc((size_t)comm->size, sizeof *c->members);
+    c->gatherers = calloc((size_t)comm->size, sizeof *c->gatherers);
+    c->mates = calloc((size_t)comm->size, sizeof *c->mates);
+    if (!c->members || !c->gatherers || !c->mates)
+        return err(ERR_MEMORY, "no memory for %d ranks", comm->size);
+    TRY(wire_pack_welcome(&w, &c->out));
+    for (int i = 1; i < comm->size; i++)
+        TRY(crew_say(c, i, MESSAGE_WELCOME, NULL, &c->out));
+    return 0;
+}
+
+static int n_ready(const struct crew *c)
+{
+    int n = 0;
+
+    for (int i = 1; i < c->comm->size; i++)
+        n += c->mates[i].ready;
+    return n;
+}
+
+/* Whoever is late is left out until its hello comes. */
+static int go_without(struct crew *c)
+{
+    double limit = c->setup->config->cluster.start_limit;
+
+    for (int i = 1; i < c->comm->size; i++) {
+        if (c->mates[i].ready)
+            continue;
+        c->mates[i].gone = true;
+        comm_give_up(c->comm, i);
+        crew_notify(c, "lost", i, 0, "rank %d has not started within %.0f s (cluster.start_limit)",
+                    i, limit);
+    }
+    if (n_ready(c) == 0)
+        return err(ERR_LOST, "no worker has started within %.0f s (cluster.start_limit)", limit);
+    return 0;
+}
+
+static int roll_call(struct crew *c)
+{
+    double start = clock_seconds();
+
+    while (n_ready(c) < c->comm->size - 1) {
+        struct message m;
+        int found = comm_poll(c->comm, &m);
+
+        TRY(found);
+        if (found && m.h.kind == MESSAGE_HELLO)
+            TRY(crew_hello(c, &m));
+        else if (!found)
+            comm_idle(c->comm);
+        if (clock_seconds() - start > c->setup->config->cluster.start_limit)
+            return go_without(c);
+    }
+    return 0;
+}
+
+/* Room for one message of tasks of the largest size, and for the largest total. */
+static int crew_plan(struct crew *c, struct arena *arena, size_t *n)
+{
+    struct task_size most = {0};
+
+    for (int i = 0; i < c->setup->n_stages; i++) {
+        const struct stage *s = &c->setup->stages[i];
+
+        *n = s->block.n > *n ? s->block.n : *n;
+        most = task_size_most(most, task_size_most(s->train, s->evaluate));
+    }
+    for (int i = 0; i < WIRE_TASKS_MAX; i++)
+        task_init(&c->tasks[i], most, arena);
+    return 0;
+}
+
+int crew_reserve(struct crew *c, uint32_t n_tasks)
+{
+    uint32_t *owner;
+
+    if (n_tasks <= c->n_owner)
+        return 0;
+    owner = realloc(c->owner, n_tasks * sizeof *owner);
+    if (!owner)
+        return err(ERR_MEMORY, "no memory for the list of %u tasks", n_tasks);
+    c->owner = owner;
+    c->n_owner = n_tasks;
+    return 0;
+}
+
+/* Of any round of the configuration. */
+static uint32_t most_tasks(const struct setup *s)
+{
+    uint32_t most = (uint32_t)s->config->evaluate.episodes;
+
+    for (int i = 0; i < s->n_stages; i++)
+        most = s->stages[i].n_tasks > most ? s->stages[i].n_tasks : most;
+    return most;
+}
+
+int crew_gather(struct crew *c, const struct setup *setup)
+{
+    struct arena measure = arena_measuring();
+    size_t n = 0;
+
+    c->setup = setup;
+    TRY(setup_survey(setup, c->sections.each, &c->sections.n));
+    TRY(roll_call(c));
+    c->looked = c->spoke = clock_seconds();
+    c->tasks = calloc(WIRE_TASKS_MAX, sizeof *c->tasks);
+    if (!c->tasks)
+        return err(ERR_MEMORY, "no memory for tasks");
+    TRY(crew_plan(c, &measure, &n));
+    TRY(arena_init(&c->arena, measure.peak));
+    TRY(crew_plan(c, &c->arena, &n));
+    TRY(crew_reserve(c, most_tasks(setup)));
+    c->words = malloc(total_words(n) * sizeof *c->words);
+    return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
+}
+
+/* Takes what has come; whether there was anything. */
+static bool take_bye(struct crew *c)
+{
+    struct message m;
+    int found = comm_poll(c->comm, &m);
+
+    if (found > 0) {
+        c->mates[m.from].heard = clock_seconds();
+        c->mates[m.from].left |= m.h.kind == MESSAGE_BYE;
+    }
+    return found > 0;
+}
+
+/* The answers to the bye; whoever is silent for a lease instead is gone. */
+static void await_byes(struct crew *c)
+{
+    double start = clock_seconds(), lease = c->setup ? c->setup->config->cluster.lease : 0;
+    int awaited = 1;
+
+    while (awaited && clock_seconds() - start < lease) {
+        if (take_bye(c))
+            continue;
+        comm_idle(c->comm);
+        awaited = 0;
+        for (int i = 1; i < c->comm->size; i++) {
+            struct mate *mate = &c->mates[i];
+
+            mate->gone |= mate->ready && !mate->left && clock_seconds() - mate->heard > lease;
+            awaited += mate->ready && !mate->left && !mate->gone;
+        }
+    }
+    for (int i = 1; i < c->comm->size && awaited; i++)
+        c->mates[i].gone |= c->mates[i].ready && !c->mates[i].left;
+}
+
+void crew_dismiss(struct crew *c, int code, const char *reason)
+{
+    struct bye b = {.code = code, .lost = code == ERR_LOST || crew_lost(c) > 0};
+
+    strncpy(b.reason, reason, sizeof b.reason - 1);
+    if (!c->comm || wire_pack_bye(&b, &c->out) < 0)
+        return;
+    for (int i = 1; i < c->comm->size; i++)
+        crew_say(c, i, MESSAGE_BYE, NULL, &c->out);
+    if (c->mates)
+        await_byes(c);
+}
+
+int crew_lost(const struct crew *c)
+{
+    int n = 0;
+
+    for (int i = 1; c->mates && i < c->comm->size; i++)
+        n += c->mates[i].gone;
+    return n;
+}
+
+void crew_release(struct crew *c)
+{
+    arena_release(&c->arena);
+    buffer_release(&c->out);
+    free(c->tasks);
+    free(c->words);
+    free(c->owner);
+    free(c->gatherers);
+    free(c->mates);
+    free(c->members);
+    *c = (struct crew){0};
+}

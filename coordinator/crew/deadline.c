@@ -1,0 +1,63 @@
+/* deadline.c - time that is left against time that is needed. */
+#include "coordinator/crew/deadline.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/base/err.h"
+
+#define LEAVE_SECONDS 2.0 /* to end all ranks */
+#define MARGIN 1.5        /* times what was seen */
+
+/* Seconds from now until the batch job ends; infinite where nobody says. */
+static int job_left(double *left)
+{
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    char *end;
+    double at;
+
+    *left = INFINITY;
+    if (!text || !*text)
+        return 0;
+    errno = 0;
+    at = strtod(text, &end);
+    if (errno || *end || !(at > 0))
+        return err(ERR_USAGE, "SLURM_JOB_END_TIME is '%.40s', not seconds since 1970", text);
+    *left = at - (double)time(NULL);
+    return 0;
+}
+
+int deadline_open(struct deadline *d, double limit)
+{
+    double left;
+
+    TRY(job_left(&left));
+    if (limit > 0 && limit < left)
+        left = limit;
+    *d = (struct deadline){.at = clock_seconds() + left};
+    return 0;
+}
+
+/* Slow rounds count at once, quick ones little by little. */
+void deadline_note_round(struct deadline *d, double seconds)
+{
+    d->round = fmax(seconds, 0.9 * d->round);
+}
+
+static bool is_past(const struct deadline *d, double needed)
+{
+    return clock_seconds() + LEAVE_SECONDS + MARGIN * needed > d->at;
+}
+
+bool deadline_before_round(const struct deadline *d, double save)
+{
+    return is_past(d, d->round + save);
+}
+
+bool deadline_before_save(const struct deadline *d, double save)
+{
+    return is_past(d, save);
+}

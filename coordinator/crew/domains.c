@@ -1,0 +1,59 @@
+/* domains.c - tasks that step a block of their own: it travels out with the task and comes back stepped. */
+#include <string.h>
+
+#include "coordinator/crew/crew_internal.h"
+#include "core/base/err.h"
+
+static int n_vectors(const struct transaction *p)
+{
+    return 1 + optim_find(p->r->stage->optim.name)->n_state;
+}
+
+void blocks_begin(struct transaction *p)
+{
+    if (p->r->blocks)
+        memset(p->r->blocks->arrived, 0, p->r->n_tasks * sizeof *p->r->blocks->arrived);
+}
+
+int blocks_send(struct transaction *p, int rank, uint32_t slot)
+{
+    const struct stage *s = p->r->stage;
+    const struct blocks *b = p->r->blocks;
+    struct header h = p->h;
+    struct part parts[8];
+    int n = n_vectors(p);
+
+    if (!b)
+        return 0;
+    parts[0] = (struct part){b->theta + slot * s->block.n, s->block.n * sizeof(real)};
+    for (int i = 1; i < n; i++)
+        parts[i] = (struct part){b->state + (size_t)(i - 1) * s->layout.n + slot * s->block.n,
+                                 s->block.n * sizeof(real)};
+    h.kind = MESSAGE_STATE;
+    h.slot = slot;
+    return comm_send(p->crew->comm, rank, &h, parts, n);
+}
+
+/* Of a task that another rank has by now it would be the same; it is taken from its owner alone. */
+int blocks_take(struct transaction *p, const struct message *m)
+{
+    const struct blocks *b = p->r->blocks;
+    size_t each = p->r->stage->block.n * (size_t)n_vectors(p);
+    uint32_t slot = m->h.slot;
+
+    if (!b || slot >= p->r->n_tasks || m->h.size != each * sizeof(real))
+        return err(ERR_DATA, "rank %d sent a block of %zu bytes for task %u, expected %zu", m->from,
+                   (size_t)m->h.size, slot, each * sizeof(real));
+    if (p->crew->owner[slot] != (uint32_t)m->from)
+        return 0;
+    memcpy(b->next + slot * each, m->body, each * sizeof(real));
+    p->n_arrived += !b->arrived[slot];
+    b->arrived[slot] = true;
+    return 0;
+}
+
+/* The sums are complete, and blocks are still on their way. */
+bool blocks_awaited(const struct transaction *p)
+{
+    return p->r->blocks && p->n_arrived + total_sum(p->total, TALLY_FAILED) < p->r->n_tasks;
+}

@@ -1,0 +1,83 @@
+/* hello.c - a worker reports: whether it is what the coordinator is, and has the same data. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "coordinator/crew/crew_internal.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/machine.h"
+#include "core/math/blas.h"
+
+/* What must be the same everywhere for the same bits to come out. */
+static int check_program(const struct crew *c, int rank)
+{
+    const struct hello *h = &c->mates[rank].hello;
+
+    if (c->version && strcmp(h->version, c->version) != 0)
+        return err(ERR_CONFIG,
+                   "rank %d on host '%s' runs metaloop %s, rank 0 runs %s: install the same "
+                   "program on all hosts",
+                   rank, h->host, h->version, c->version);
+    if (strcmp(h->precision, REAL_NAME) != 0)
+        return err(ERR_CONFIG, "rank %d on host '%s' computes in %s, rank 0 in " REAL_NAME, rank,
+                   h->host, h->precision);
+    if (strcmp(h->build, machine_build()) != 0)
+        return err(ERR_CONFIG,
+                   "rank %d on host '%s' runs a program compiled with '%s', rank 0 with '%s': "
+                   "results would depend on who computes what; build once, with an ARCH that all "
+                   "hosts have (make ARCH=x86-64-v3), and copy that",
+                   rank, h->host, h->build, machine_build());
+    if (h->layout != setup_digest(c->setup))
+        return err(ERR_CONFIG,
+                   "rank %d on host '%s' plans another network (digest %016" PRIx64
+                   ", here %016" PRIx64 ")",
+                   rank, h->host, h->layout, setup_digest(c->setup));
+    if (strcmp(h->blas, blas_kernel()) != 0)
+        return err(ERR_CONFIG,
+                   "rank %d on host '%s' uses OpenBLAS kernel '%s', rank 0 '%s': results would "
+                   "depend on who computes what; set OPENBLAS_CORETYPE to one that all have",
+                   rank, h->host, h->blas, blas_kernel());
+    return 0;
+}
+
+static int check_data(const struct crew *c, int rank, const struct sections *s)
+{
+    const struct hello *h = &c->mates[rank].hello;
+    char own[64];
+
+    if (comm_is_local(c->comm))
+        return 0;
+    machine_host(own, sizeof own);
+    if (s->n != c->sections.n)
+        return err(ERR_DATA, "rank %d on host '%s' has %d data sections, rank 0 on host '%s' %d",
+                   rank, h->host, s->n, own, c->sections.n);
+    for (int i = 0; i < s->n; i++) {
+        const char *what = survey_difference(&s->each[i], &c->sections.each[i]);
+
+        if (what)
+            return err(ERR_DATA,
+                       "data '%s' of rank %d on host '%s' is not that of rank 0 on host '%s': %s; "
+                       "copy the same files to every host, or keep them on a file system "
+                       "that all share",
+                       c->sections.each[i].name, rank, h->host, own, what);
+    }
+    return 0;
+}
+
+int crew_hello(struct crew *c, const struct message *m)
+{
+    struct mate *mate = &c->mates[m->from];
+    struct sections sections;
+
+    TRY(wire_unpack_hello(m->body, m->h.size, &mate->hello, &sections));
+    if (mate->hello.code < 0)
+        return err(mate->hello.code, "rank %d on host '%s': %s", m->from, mate->hello.host,
+                   mate->hello.error);
+    TRY(check_program(c, m->from));
+    TRY(check_data(c, m->from, &sections));
+    mate->ready = true;
+    mate->gone = false;
+    mate->proved = true;
+    mate->heard = clock_seconds();
+    return 0;
+}

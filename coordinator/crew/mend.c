@@ -1,0 +1,201 @@
+/* mend.c - a round goes on without whoever is lost or holds it up. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/crew/crew_internal.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "proto/comm/tree.h"
+
+#define LATE_SECONDS                                                                               \
+    0.25 /* a busy machine's hiccup, beside LATE_TIMES what its tasks usually take */
+#define LATE_TIMES 3
+#define HOPELESS_TIMES 20
+
+static struct mate *member(const struct transaction *p, int i)
+{
+    return &p->crew->mates[p->crew->members[i]];
+}
+
+/* Its tasks of this round go to others, and no sum may come through it. What it has been told to do it may finish: the
+ * report is compared. */
+static int leave_out(struct transaction *p, int rank)
+{
+    struct crew *c = p->crew;
+    struct mate *mate = &c->mates[rank];
+
+    p->n_children = -1;
+    p->mixed |= mate->helped;
+    mate->out = mate->behind = true;
+    if (mate->given == 0)
+        return 0;
+    p->orphan = 0;
+    for (uint32_t slot = 0; slot < p->next; slot++)
+        if (c->owner[slot] == (uint32_t)rank) {
+            c->owner[slot] = 0;
+            p->n_orphans++;
+        }
+    mate->owing = true;
+    mate->owed_epoch = c->epoch;
+    mate->owed_tasks = mate->given;
+    mate->others_known = false;
+    return mate->gone || mate->left ? 0 : give_end(p, rank);
+}
+
+static int leave_out_lost(struct transaction *p)
+{
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (!member(p, i)->out && (member(p, i)->gone || member(p, i)->left))
+            TRY(leave_out(p, (int)p->crew->members[i]));
+    return 0;
+}
+
+static int n_finished(const struct transaction *p, uint32_t least)
+{
+    int n = 0;
+
+    for (int i = 1; i < p->crew->n_members; i++)
+        n += member(p, i)->asked && member(p, i)->finished && !member(p, i)->out &&
+             member(p, i)->given >= least;
+    return n;
+}
+
+/* How long its last tasks should take: by the rounds before; in the first one, as long as those of whoever finished
+ * first. 0: nothing is known. */
+static double usual_seconds(const struct transaction *p, const struct mate *mate)
+{
+    double each = p->crew->task_seconds[p->r->purpose];
+
+    return each > 0 ? each * (mate->chunk / (double)mate->hello.threads + 2) : p->first_took;
+}
+
+/* Seconds it may take: not long when others could help; else nobody is quicker, and it may have hours. */
+static double patience(const struct transaction *p, const struct mate *mate, bool help)
+{
+    double limit = p->crew->setup->config->cluster.task_limit, usual = usual_seconds(p, mate);
+
+    if (usual <= 0)
+        return limit;
+    return help ? LATE_SECONDS + LATE_TIMES * usual : fmax(limit, HOPELESS_TIMES * usual);
+}
+
+/* Told the first, second, fourth, eighth ... time: a host may be slow for ever. */
+static void tell_late(struct transaction *p, int rank)
+{
+    struct mate *mate = &p->crew->mates[rank];
+    uint32_t n = ++mate->n_slow;
+    char times[48] = "";
+
+    if (n > 1)
+        snprintf(times, sizeof times, " (%u times so far)", n);
+    if ((n & (n - 1)) == 0)
+        crew_notify(p->crew, "slow", rank, p->r->round,
+                    "rank %d on host '%s' holds up round %" PRIu64
+                    ": its %u task%s %s given to others as well%s",
+                    rank, mate->hello.host, p->r->round, mate->given, plural(mate->given),
+                    mate->given == 1 ? "is" : "are", times);
+}
+
+/* When nothing is left to give: who takes too long. */
+static int leave_out_late(struct transaction *p)
+{
+    double now = clock_seconds();
+    bool help = n_finished(p, 0) > 0;
+
+    if (tasks_left(p) > 0)
+        return 0;
+    if (!p->first_took && n_finished(p, 1) > 0)
+        p->first_took = now - p->begun;
+    for (int i = 1; i < p->crew->n_members; i++) {
+        const struct mate *mate = member(p, i);
+
+        if (!mate->given || mate->finished || mate->out ||
+            now - mate->since < patience(p, mate, help))
+            continue;
+        tell_late(p, (int)p->crew->members[i]);
+        TRY(leave_out(p, (int)p->crew->members[i]));
+    }
+    return 0;
+}
+
+/* Every task is finished by a rank that is in. */
+static bool is_done(const struct transaction *p)
+{
+    if (tasks_left(p) > 0)
+        return false;
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (member(p, i)->given && !member(p, i)->out && !member(p, i)->finished)
+            return false;
+    return true;
+}
+
+/* All tasks are done and yet no sum comes: some rank without tasks stands silent in the tree. */
+static int leave_out_silent(struct transaction *p)
+{
+    const struct crew *c = p->crew;
+    double silent = clock_seconds() - p->moved;
+    double limit = c->setup->config->cluster.lease / 4 + LATE_TIMES * c->round_seconds;
+
+    if (p->h.attempt > 0 || p->n_children < 0 || silent < limit || !is_done(p))
+        return 0;
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (!member(p, i)->given && !member(p, i)->out)
+            TRY(leave_out(p, (int)p->crew->members[i]));
+    p->n_children = -1;
+    return 0;
+}
+
+/* Nobody has tasks: some wait for parameters that a lost rank did not pass on. */
+static bool is_deserted(const struct transaction *p)
+{
+    bool out = false;
+
+    for (int i = 1; i < p->crew->n_members; i++) {
+        if (member(p, i)->asked && !member(p, i)->out)
+            return false;
+        out |= member(p, i)->out;
+    }
+    return out;
+}
+
+/* GATHER: u32 n, u32 members[n]: those with tasks alone. */
+static int gather(struct transaction *p)
+{
+    struct crew *c = p->crew;
+    struct tree tree = {1, c->gatherers};
+    uint32_t n;
+    int child[TREE_ARITY];
+
+    for (int i = 1; i < c->n_members; i++)
+        if (member(p, i)->given && !member(p, i)->out)
+            c->gatherers[tree.n++] = c->members[i];
+    n = (uint32_t)tree.n;
+    p->h.kind = MESSAGE_GATHER;
+    p->h.attempt++;
+    p->n_sums = 0;
+    p->worked = 0;
+    p->n_children = tree_children(&tree, 0, child);
+    *p->total = total_begin(c->words, p->total->n);
+    for (int i = 0; i < p->n_children; i++) {
+        struct part parts[] = {{&n, sizeof n}, {c->gatherers, n * sizeof n}};
+
+        TRY(comm_send(c->comm, child[i], &p->h, parts, 2));
+    }
+    return 0;
+}
+
+int round_mend(struct transaction *p)
+{
+    TRY(leave_out_lost(p));
+    TRY(leave_out_late(p));
+    TRY(leave_out_silent(p));
+    if (is_deserted(p))
+        return 1;
+    if (p->n_children >= 0)
+        return 0;
+    TRY(give_orphans(p));
+    return is_done(p) ? gather(p) : 0;
+}

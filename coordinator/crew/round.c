@@ -1,0 +1,290 @@
+/* round.c - params, tasks, sum. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/crew/crew_internal.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "proto/comm/tree.h"
+
+/* The ranks of this round: who took part in the last one stands first, where others hang on it. */
+static int choose_members(struct crew *c)
+{
+    int n = 1;
+
+    for (int proved = 1; proved >= 0; proved--)
+        for (int i = 1; i < c->comm->size; i++)
+            if (crew_available(&c->mates[i]) && c->mates[i].proved == proved)
+                c->members[n++] = (uint32_t)i;
+    return c->n_members = n;
+}
+
+static void mate_begin(struct mate *mate)
+{
+    mate->proved = mate->member = false;
+    mate->asked = mate->last = mate->out = mate->finished = mate->helped = false;
+    mate->given = mate->chunk = 0;
+}
+
+static size_t anchor_size(const struct crew *c, const struct stage *s)
+{
+    return s->anchor >= 0 ? c->setup->stages[s->anchor].net.layout.n : 0;
+}
+
+void round_begin(struct crew *c, const struct round *r, struct transaction *p)
+{
+    bool train = r->purpose == PURPOSE_TRAIN;
+
+    c->epoch++;
+    failed_begin(&c->failed);
+    p->h = (struct header){.epoch = c->epoch,
+                           .stage = (uint32_t)r->stage->index,
+                           .round = r->round,
+                           .purpose = r->purpose,
+                           .data = (uint32_t)r->data};
+    p->sampler = (struct sampler){
+        c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0, r->samples};
+    p->begun = p->moved = clock_seconds();
+    memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
+    for (int i = 1; i < c->comm->size; i++)
+        mate_begin(&c->mates[i]);
+    for (int i = 1; i < c->n_members; i++) {
+        struct mate *mate = &c->mates[c->members[i]];
+
+        mate->member = mate->behind = true;
+        if (r->anchor && mate->anchored != 1 + r->stage->index)
+            p->h.anchor = (uint32_t)anchor_size(c, r->stage);
+        p->n_threads += (int)mate->hello.threads;
+    }
+    blocks_begin(p);
+    *p->total = total_begin(c->words, train && !r->blocks ? r->stage->block.n : 0);
+}
+
+/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */
+int round_send_params(struct transaction *p)
+{
+    struct crew *c = p->crew;
+    struct tree tree = {c->n_members, c->members};
+    uint32_t n = (uint32_t)c->n_members, zero = 0;
+    struct part parts[] = {
+        {&n, sizeof n},
+        {c->members, n * sizeof n},
+        {&zero, (n + 1) % 2 * sizeof n},
+        {p->r->theta, p->r->blocks ? 0 : p->r->stage->block.n * sizeof(real)},
+        {p->r->anchor, p->h.anchor * sizeof(real)},
+    };
+    int child[TREE_ARITY];
+
+    p->n_children = tree_children(&tree, 0, child);
+    p->h.kind = MESSAGE_PARAMS;
+    for (int i = 0; i < p->n_children; i++)
+        TRY(comm_send(c->comm, child[i], &p->h, parts, p->h.anchor ? 5 : 4));
+    return 0;
+}
+
+static int on_sum(struct transaction *p, const struct message *m)
+{
+    if (m->h.attempt != p->h.attempt || p->n_children < 0) {
+        p->crew->n_stale++;
+        return 0;
+    }
+    if (m->h.size != p->total->n_words * sizeof(int64_t))
+        return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
+                   (size_t)m->h.size, p->total->n_words * sizeof(int64_t));
+    total_merge(p->total, m->body);
+    if (m->h.worked > p->worked)
+        p->worked = m->h.worked;
+    p->n_sums++;
+    return 0;
+}
+
+/* A report of this round, or a late one of a round that went on without it. */
+static int on_done(struct crew *c, const struct message *m, uint64_t round)
+{
+    struct mate *mate = &c->mates[m->from];
+    struct done d;
+
+    TRY(wire_unpack_done(m->body, m->h.size, &d));
+    if (m->h.epoch == c->epoch && mate->member) {
+        mate->finished = d.tasks == mate->given;
+        mate->mark = d.mark;
+    }
+    if (mate->owing && m->h.epoch == mate->owed_epoch && d.tasks == mate->owed_tasks)
+        confirm_report(c, m->from, &d, round);
+    return 0;
+}
+
+static int on_bye(struct crew *c, const struct message *m, uint64_t round)
+{
+    struct mate *mate = &c->mates[m->from];
+    struct bye b;
+
+    TRY(wire_unpack_bye(m->body, m->h.size, &b));
+    if (mate->left)
+        return 0;
+    mate->left = true;
+    c->code = b.code < 0 ? b.code : ERR_FAILED;
+    snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", m->from, mate->hello.host,
+             b.reason);
+    if (b.spoiled) /* its results are among the others' already */
+        return err(b.code, "%s", c->reason);
+    crew_notify(c, "left", m->from, round, "%s; round %" PRIu64 " goes on without it", c->reason,
+                round);
+    return 0;
+}
+
+/* What does not depend on the round at hand. p NULL: between rounds. */
+static int on_message(struct crew *c, const struct message *m, struct transaction *p,
+                      uint64_t round)
+{
+    crew_heard(c, m, round);
+    if (m->h.kind == MESSAGE_HELLO)
+        return crew_hello(c, m);
+    if (m->h.kind == MESSAGE_BYE)
+        return on_bye(c, m, round);
+    if (m->h.kind == MESSAGE_ALIVE)
+        return crew_report(c, m);
+    if (p && m->h.epoch == c->epoch)
+        p->moved = clock_seconds();
+    if (m->h.kind == MESSAGE_DONE)
+        return on_done(c, m, round);
+    if (!p || m->h.epoch != c->epoch) {
+        c->n_stale++;
+        return 0;
+    }
+    if (m->h.kind == MESSAGE_WANT)
+        return give_on_request(p, m->from);
+    if (m->h.kind == MESSAGE_FAILED)
+        return failed_take(&c->failed, m, p->r->n_tasks);
+    if (m->h.kind == MESSAGE_STATE)
+        return blocks_take(p, m);
+    return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
+}
+
+/* One message, or a little sleep; leases. */
+static int hear(struct crew *c, struct transaction *p, uint64_t round)
+{
+    struct message m;
+    int found = comm_poll(c->comm, &m);
+
+    TRY(found);
+    if (found)
+        TRY(on_message(c, &m, p, round));
+    else
+        comm_idle(c->comm);
+    crew_watch(c, round);
+    return 0;
+}
+
+/* Sums or the slots of failed tasks are still to come. */
+static bool is_open(const struct transaction *p)
+{
+    return p->n_children < 0 || p->n_sums < p->n_children || blocks_awaited(p) ||
+           failed_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
+}
+
+/* 0: the total is complete; 1: the round must begin again. */
+static int collect(struct transaction *p)
+{
+    double mended = clock_seconds();
+
+    while (is_open(p)) {
+        TRY(hear(p->crew, p, p->r->round));
+        if (p->crew->looked == mended)
+            continue;
+        mended = p->crew->looked;
+        if (p->crew->interrupt && p->crew->interrupt(p->crew->context, p->r->purpose))
+            return err(ERR_STOPPED, "round %" PRIu64 " was interrupted", p->r->round);
+        int again = round_mend(p);
+        if (again != 0)
+            return again;
+    }
+    return 0;
+}
+
+static int check_complete(const struct transaction *p)
+{
+    double counted = total_sum(p->total, TALLY_DONE) + total_sum(p->total, TALLY_FAILED);
+
+    if (counted != p->r->n_tasks)
+        return err(ERR_FAILED, "round %zu came back with %.0f of %u tasks", (size_t)p->r->round,
+                   counted, p->r->n_tasks);
+    return 0;
+}
+
+/* Why there is no worker: the error of the last that left, where none was lost. */
+static int nobody(const struct crew *c)
+{
+    for (int i = 1; i < c->comm->size; i++)
+        if (!c->mates[i].left)
+            return err(ERR_LOST, "no worker is left: all %d are out of reach", c->comm->size - 1);
+    return err(c->code, "%s", c->reason);
+}
+
+/* At least one worker besides the coordinator. */
+static int await_members(struct crew *c, uint64_t round)
+{
+    double start = clock_seconds();
+
+    while (choose_members(c) < 2) {
+        bool any = false;
+
+        for (int i = 1; i < c->comm->size; i++)
+            any |= c->mates[i].ready && !c->mates[i].gone && !c->mates[i].left;
+        if (!any || clock_seconds() - start > 2 * c->setup->config->cluster.lease)
+            return nobody(c);
+        TRY(hear(c, NULL, round));
+    }
+    return 0;
+}
+
+/* How long a task takes, for the next round's chunks and patience: from a round that nobody held up. What no rank's work
+ * explains of the round's time are parameters on their way down the tree and sums up. */
+static void learn(struct transaction *p)
+{
+    struct crew *c = p->crew;
+
+    c->round_seconds = clock_seconds() - p->begun;
+    c->communication = fmax(0, 1 - 1e-9 * (double)p->worked / c->round_seconds);
+    if (p->h.attempt == 0)
+        c->task_seconds[p->r->purpose] = c->round_seconds * p->n_threads / p->r->n_tasks;
+    for (int i = 1; i < c->n_members; i++) {
+        struct mate *mate = &c->mates[c->members[i]];
+
+        mate->proved = mate->asked && !mate->out;
+    }
+}
+
+/* 0 done, 1 again. */
+static int attempt_round(struct crew *c, const struct round *r, struct total *total)
+{
+    struct transaction p = {.crew = c, .r = r, .total = total};
+    int again;
+
+    TRY(await_members(c, r->round));
+    round_begin(c, r, &p);
+    TRY(round_send_params(&p));
+    again = collect(&p);
+    if (again != 0)
+        return again;
+    learn(&p);
+    confirm_round(&p);
+    return check_complete(&p);
+}
+
+int crew_round(struct crew *c, const struct round *r, struct total *total)
+{
+    int again = 1;
+
+    TRY(crew_reserve(c, r->n_tasks));
+    if (c->stage != r->stage->index)
+        memset(c->task_seconds, 0, sizeof c->task_seconds);
+    c->stage = r->stage->index;
+    while (again > 0)
+        again = attempt_round(c, r, total);
+    TRY(again);
+    return *c->differs ? crew_trial(c, r) : 0;
+}

@@ -1,0 +1,69 @@
+/* evaluate.c - a round whose sum is a curve. */
+#include "coordinator/run/evaluate.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "core/base/err.h"
+
+static struct estimate estimate_of(const struct total *t, int slot, double n)
+{
+    double mean = total_sum(t, slot) / n, squares = total_sum(t, slot + 1);
+    double var = (squares - n * mean * mean) / (n - 1);
+
+    return (struct estimate){mean, n > 1 ? 1.96 * sqrt(fmax(var, 0) / n) : NAN};
+}
+
+void estimate_text(const struct estimate *e, double scale, int digits, char *text, size_t n)
+{
+    int at = snprintf(text, n, "%.*f", digits, scale * e->mean);
+
+    if (isfinite(e->ci95) && at >= 0 && (size_t)at < n)
+        snprintf(text + at, n - (size_t)at, " +- %.*f", digits, scale * e->ci95);
+}
+
+bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
+                    uint64_t round, const real *theta, const real *anchor, struct round *r)
+{
+    int block = stage_block(s, stage, data);
+
+    *r = (struct round){
+        .stage = stage,
+        .purpose = PURPOSE_EVALUATE,
+        .data = data,
+        .round = round,
+        .n_tasks = stage_evaluate_tasks(s, stage, data, episodes),
+        .samples = stage_evaluate_samples(s, stage, data, episodes),
+        .theta = theta + (size_t)(block > 0 ? block : 0) * stage->block.n,
+        .anchor = anchor,
+    };
+    return block >= 0;
+}
+
+int evaluation_of(const struct round *r, const struct total *total, struct evaluation *e)
+{
+    const struct stage *stage = r->stage;
+    double n = total_sum(total, stage->few_shot ? TALLY_DONE : TALLY_SAMPLES);
+    *e = (struct evaluation){.steps = stage->evaluate_steps,
+                             .few_shot = stage->few_shot,
+                             .episodes = (uint64_t)n,
+                             .failed = (uint64_t)total_sum(total, TALLY_FAILED),
+                             .has_accuracy = stage->net.loss->accuracy != NULL,
+                             .transductive = stage_is_transductive(stage)};
+    if (n == 0)
+        return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
+                   stage->few_shot ? "episodes" : "batches", stage->config->name);
+    for (int k = 0; k <= e->steps; k++) {
+        e->loss[k] = estimate_of(total, tally_curve(k, CURVE_LOSS), n);
+        e->accuracy[k] = estimate_of(total, tally_curve(k, CURVE_ACCURACY), n);
+    }
+    return 0;
+}
+
+int evaluate(struct crew *c, const struct round *r, struct evaluation *e)
+{
+    struct total total;
+
+    TRY(crew_round(c, r, &total));
+    return evaluation_of(r, &total, e);
+}

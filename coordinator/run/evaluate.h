@@ -1,0 +1,37 @@
+/* evaluate.h - accuracy and loss, with 95 % intervals: over few-shot episodes per inner step, or over the samples of
+ * whole data sets. */
+#ifndef COORDINATOR_RUN_EVALUATE_H
+#define COORDINATOR_RUN_EVALUATE_H
+
+#include "coordinator/crew/crew.h"
+
+struct estimate {
+    double mean,
+        ci95; /* 1.96 standard errors over episodes, or samples; not a number: there was one */
+};
+
+struct evaluation {
+    int steps;                 /* the curve has steps + 1 entries */
+    bool few_shot;             /* episodes; else samples */
+    uint64_t episodes, failed; /* measured; tasks set aside as not finite */
+    struct estimate loss[STEPS_MAX + 1];
+    struct estimate accuracy[STEPS_MAX + 1]; /* of classification */
+    bool has_accuracy;
+    bool transductive; /* a prediction depends on the other samples of its query set, or batch */
+};
+
+/* "0.1234 +- 0.0056" with so many digits, times `scale`; without an interval where there is none. */
+void estimate_text(const struct estimate *e, double scale, int digits, char *text, size_t n);
+
+/* Fills r with the round that measures `stage`, theta its whole vector after `round` rounds, on data section `data`: the
+ * same episodes or samples at every call. false: it has a model per target, and none for this section. */
+bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
+                    uint64_t round, const real *theta, const real *anchor, struct round *r);
+
+/* What a round's sums say of the stage. ERR_NONFINITE when nothing was finite. */
+int evaluation_of(const struct round *r, const struct total *total, struct evaluation *e);
+
+/* Runs it over the workers. Errors of crew_round; ERR_NONFINITE when nothing was finite. */
+int evaluate(struct crew *c, const struct round *r, struct evaluation *e);
+
+#endif

@@ -1,0 +1,227 @@
+/* failed_files.c - the failed task again, drawn, packed and kept. */
+#include "coordinator/run/failed_files.h"
+
+#include <glob.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/machine.h"
+#include "core/base/outfile.h"
+#include "core/base/plural.h"
+#include "core/file/checkpoint.h"
+#include "core/math/blas.h"
+
+enum { MESSAGES = 3 };
+
+uint64_t aside_theta_round(const struct round *r)
+{
+    return r->purpose == PURPOSE_TRAIN ? r->round - 1 : r->round;
+}
+
+void aside_task_path(const char *directory, const struct round *r, uint32_t slot, char *path,
+                     size_t n)
+{
+    if (r->purpose == PURPOSE_TRAIN)
+        snprintf(path, n, "%s/task-%02d-%09" PRIu64 "-%06u.bin", directory, r->stage->index,
+                 r->round, slot);
+    else
+        snprintf(path, n, "%s/episode-%02d-%02d-%06u.bin", directory, r->stage->index, r->data,
+                 slot);
+}
+
+void aside_parameters_path(const char *directory, const struct round *r, char *path, size_t n)
+{
+    snprintf(path, n, "%s/aside-%02d-%09" PRIu64 ".safetensors", directory, r->stage->index,
+             aside_theta_round(r));
+}
+
+void aside_open(struct aside *a)
+{
+    static const char *const patterns[] = {ASIDE_TASKS, ASIDE_EPISODES};
+
+    a->n_files = 0;
+    for (int i = 0; i < 2; i++) {
+        char pattern[ASIDE_PATH];
+        glob_t g = {0};
+
+        snprintf(pattern, sizeof pattern, "%s/%s", a->directory, patterns[i]);
+        if (glob(pattern, 0, NULL, &g) == 0)
+            a->n_files += (int)g.gl_pathc;
+        globfree(&g);
+    }
+}
+
+void aside_release(struct aside *a)
+{
+    buffer_release(&a->out);
+}
+
+static void keep_anchor(const struct setup *s, const struct round *r, struct checkpoint_info *info)
+{
+    struct kept *k = &info->kept[info->n_kept++];
+
+    snprintf(k->name, sizeof k->name, "%02d", r->stage->anchor);
+    k->layout = &s->stages[r->stage->anchor].layout;
+    k->theta = r->anchor;
+}
+
+static int write_parameters(const struct aside *a, const struct crew *c, const struct round *r,
+                            uint64_t hash)
+{
+    struct checkpoint_info info = {
+        .stage = r->stage->index,
+        .round = aside_theta_round(r),
+        .seed = (uint64_t)c->setup->config->run.seed,
+        .hash = hash,
+        .configuration = a->configuration,
+    };
+
+    if (a->run)
+        info.run = *a->run;
+    if (r->anchor)
+        keep_anchor(c->setup, r, &info);
+    snprintf(info.stage_name, sizeof info.stage_name, "%s", r->stage->config->name);
+    snprintf(info.version, sizeof info.version, "%s", a->version);
+    snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
+    machine_cpu(info.cpu, sizeof info.cpu);
+    return checkpoint_write(a->parameters,
+                            r->purpose == PURPOSE_EVALUATE ? &r->stage->block : &r->stage->layout,
+                            r->theta, r->blocks ? optim_find(r->stage->optim.name) : NULL,
+                            r->blocks ? r->blocks->state : NULL, &info);
+}
+
+static int write_task(struct aside *a, struct crew *c, const struct round *r, uint32_t slot,
+                      const char *path)
+{
+    bool train = r->purpose == PURPOSE_TRAIN;
+    struct sampler s = {c->setup,  r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0,
+                        r->samples};
+
+    sampler_draw(&s, slot, &c->tasks[0]);
+    TRY(wire_pack_task(&c->tasks[0], r->stage->config->method, &a->out));
+    return outfile_whole(path, a->out.bytes, a->out.n);
+}
+
+/* Files for the slots that have none yet, the parameters first: a task's file is never without them. Returns how
+ * many were written. */
+static int write_all(struct aside *a, struct crew *c, const struct round *r, uint64_t hash)
+{
+    const struct slots *s = &c->failed.slots;
+    int n = 0;
+
+    for (int i = 0; i < s->n && a->n_files < ASIDE_FILES; i++) {
+        char path[ASIDE_PATH];
+
+        aside_task_path(a->directory, r, s->slot[i], path, sizeof path);
+        if (access(path, F_OK) == 0)
+            continue;
+        if (n == 0)
+            TRY(write_parameters(a, c, r, hash));
+        TRY(write_task(a, c, r, s->slot[i], path));
+        a->n_files++;
+        n++;
+    }
+    return n;
+}
+
+/* The first task's file, where it is there. */
+static void find_file(struct aside *a, const struct crew *c, const struct round *r)
+{
+    a->file[0] = '\0';
+    if (c->failed.slots.n > 0)
+        aside_task_path(a->directory, r, c->failed.slots.slot[0], a->file, sizeof a->file);
+    if (access(a->file, F_OK) != 0)
+        a->file[0] = '\0';
+    if (access(a->parameters, F_OK) != 0)
+        a->parameters[0] = '\0';
+}
+
+static void say(struct aside *a, const struct crew *c, const struct round *r, uint64_t failed)
+{
+    bool train = r->purpose == PURPOSE_TRAIN;
+
+    if (a->n_said++ >= MESSAGES)
+        return;
+    progress_warn(a->progress,
+                  "warning: %" PRIu64 " of %u %s %s round %" PRIu64 " of stage '%s' set aside, not "
+                  "finite or too large; the first is number %u, and this shows where it begins:\n"
+                  "    metaloop replay '%s' --checkpoint '%s' --data-root '%s'",
+                  failed, r->n_tasks, train ? "tasks" : "episodes", train ? "of" : "after",
+                  r->round, r->stage->config->name, c->failed.slots.slot[0], a->file, a->parameters,
+                  c->setup->root);
+}
+
+static void say_full(struct aside *a)
+{
+    if (a->full || a->n_files < ASIDE_FILES)
+        return;
+    a->full = true;
+    progress_warn(a->progress,
+                  "warning: '%s' holds %d task%s that failed; further ones are counted only",
+                  a->directory, a->n_files, plural(a->n_files));
+}
+
+static void emit(struct aside *a, const struct crew *c, const struct round *r, uint64_t failed,
+                 const char *error)
+{
+    const struct slots *s = &c->failed.slots;
+    char list[SLOTS_MAX * 8 + 1] = "";
+    struct field fields[] = {
+        TEXT("stage", r->stage->config->name),
+        INTEGER("stage_index", r->stage->index),
+        INTEGER("round", r->round),
+        TEXT("purpose", r->purpose == PURPOSE_TRAIN ? "train" : "evaluate"),
+        TEXT("data", c->setup->data[r->data].name),
+        INTEGER("tasks", r->n_tasks),
+        INTEGER("failed", failed),
+        TEXT("slots", list),
+        TEXT("file", a->file),
+        TEXT("parameters", a->parameters),
+        TEXT("error", error),
+        {0},
+    };
+
+    for (int i = 0, at = 0; i < s->n; i++)
+        at += snprintf(list + at, sizeof list - (size_t)at, "%s%u", i ? " " : "", s->slot[i]);
+    sinks_emit(a->metrics, "failed", fields);
+}
+
+void aside_record(struct aside *a, struct crew *c, const struct round *r, uint64_t failed,
+                  uint64_t hash)
+{
+    char error[512] = "";
+    int written;
+
+    if (failed == 0)
+        return;
+    aside_parameters_path(a->directory, r, a->parameters, sizeof a->parameters);
+    written = write_all(a, c, r, hash);
+    if (written < 0)
+        snprintf(error, sizeof error, "%s", err_text());
+    find_file(a, c, r);
+    emit(a, c, r, failed, error);
+    if (written < 0 && a->n_said++ < MESSAGES)
+        progress_warn(a->progress, "warning: a task was set aside, but %s", error);
+    if (written > 0)
+        say(a, c, r, failed);
+    say_full(a);
+}
+
+int aside_judge(const struct aside *a, const struct crew *c, const struct round *r, uint64_t failed)
+{
+    double most = c->setup->config->cluster.max_failed;
+    char limit[64] = "";
+
+    if (failed == 0 || (failed < r->n_tasks && (double)failed <= (most + 1e-9) * r->n_tasks))
+        return 0;
+    if (failed < r->n_tasks)
+        snprintf(limit, sizeof limit, ", more than cluster.max_failed = %g allows", most);
+    return err(ERR_NONFINITE,
+               "%" PRIu64 " of %u tasks of round %" PRIu64
+               " of stage '%s' were not finite or too large%s: the step is refused%s%s%s",
+               failed, r->n_tasks, r->round, r->stage->config->name, limit,
+               a->file[0] ? "; see '" : "", a->file, a->file[0] ? "'" : "");
+}

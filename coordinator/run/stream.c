@@ -1,0 +1,249 @@
+/* stream.c - what only observers hear: what runs, how the workers are, the lines that people read. */
+#include "coordinator/run/train_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/machine.h"
+#include "core/math/blas.h"
+#include "proto/stream/sink_zmq.h"
+
+#define WORKERS_EVERY 1.0 /* seconds */
+
+/* ---- what runs ---- */
+
+struct hosts { /* the workers', each once */
+    int n;
+    struct {
+        const char *name, *cpu;
+        int ranks, threads;
+    } each[256];
+};
+
+static void count_host(struct hosts *h, const struct hello *hello)
+{
+    int i = 0;
+
+    while (i < h->n && strcmp(h->each[i].name, hello->host) != 0)
+        i++;
+    if (i == (int)(sizeof h->each / sizeof *h->each))
+        return;
+    if (i == h->n) {
+        h->each[h->n].name = hello->host;
+        h->each[h->n++].cpu = hello->cpu;
+    }
+    h->each[i].ranks++;
+    h->each[i].threads += (int)hello->threads;
+}
+
+static void emit_run(struct train *t, const struct field *const *stages,
+                     const struct field *const *hosts)
+{
+    const struct run_config *run = &t->setup->config->run;
+    char host[64], cpu[64];
+    struct field fields[] = {
+        TEXT("run_id", t->rundir.run.id),
+        TEXT("name", run->name),
+        INTEGER("seed", run->seed),
+        TEXT("directory", t->directory),
+        TEXT("configuration", t->configuration),
+        TEXT("version", t->version),
+        TEXT("cpu", cpu),
+        TEXT("blas", blas_kernel()),
+        TEXT("host", host),
+        INTEGER("ranks", t->crew->comm->size),
+        TEXT("transport", t->crew->comm->ops->name),
+        TEXT("precision", REAL_NAME),
+        LIST("stages", stages),
+        LIST("hosts", hosts),
+        {0},
+    };
+
+    machine_host(host, sizeof host);
+    machine_cpu(cpu, sizeof cpu);
+    sink_emit(&t->stream, "run", fields);
+}
+
+void report_run(struct train *t)
+{
+    const struct setup *s = t->setup;
+    struct field stage[CONFIG_STAGE_MAX][7], host[256][5];
+    const struct field *stages[CONFIG_STAGE_MAX + 1] = {0}, *hosts[257] = {0};
+    struct hosts h = {0};
+
+    for (int i = 0; i < s->n_stages; i++) {
+        const struct stage_config *c = s->stages[i].config;
+        const struct field plan[] = {
+            TEXT("name", c->name),
+            TEXT("method", c->method),
+            TEXT("data", c->data),
+            INTEGER("rounds", c->rounds),
+            INTEGER("tasks", s->stages[i].n_tasks),
+            INTEGER("parameters", s->stages[i].layout.n),
+            {0},
+        };
+
+        stages[i] = memcpy(stage[i], plan, sizeof plan);
+    }
+    for (int i = 1; i < t->crew->comm->size; i++)
+        if (t->crew->mates[i].ready)
+            count_host(&h, &t->crew->mates[i].hello);
+    for (int i = 0; i < h.n; i++) {
+        const struct field at[] = {TEXT("host", h.each[i].name),
+                                   INTEGER("ranks", h.each[i].ranks),
+                                   INTEGER("threads", h.each[i].threads),
+                                   TEXT("cpu", h.each[i].cpu),
+                                   {0}};
+
+        hosts[i] = memcpy(host[i], at, sizeof at);
+    }
+    emit_run(t, stages, hosts);
+}
+
+/* ---- lines ---- */
+
+static void tell_line(void *context, const char *level, const char *line)
+{
+    struct train *t = context;
+    struct field fields[] = {TEXT("level", level), TEXT("text", line), {0}};
+
+    sink_emit(&t->stream, "log", fields);
+}
+
+/* ---- the workers ---- */
+
+static const char *state_of(const struct mate *m)
+{
+    if (m->left)
+        return "left";
+    if (!m->ready)
+        return "starting";
+    if (m->gone)
+        return "lost";
+    if (m->owing || m->out)
+        return "late";
+    return m->member && !m->finished ? "working" : "waiting";
+}
+
+static void worker_fill(const struct mate *m, int rank, struct field fields[10])
+{
+    const struct field of[] = {
+        INTEGER("rank", rank),
+        TEXT("host", m->hello.host),
+        TEXT("state", state_of(m)),
+        INTEGER("threads", m->hello.threads),
+        INTEGER("tasks", m->work.tasks),
+        NUMBER("computing", m->work.computing),
+        NUMBER("waiting", fmax(0, m->work.seconds * m->hello.threads - m->work.computing)),
+        NUMBER("memory_mib", m->work.memory_mib),
+        INTEGER("slow", m->n_slow),
+        {0},
+    };
+
+    memcpy(fields, of, sizeof of);
+}
+
+/* What became of the process that serves observers. Another one has to be told what runs. */
+static void tend_stream(struct train *t)
+{
+    struct sink_zmq_news news;
+
+    sink_zmq_tend(&t->stream, &news);
+    if (*news.text)
+        progress_warn(t->progress, "warning: metrics: %s", news.text);
+    if (news.begun)
+        report_run(t);
+}
+
+static void emit_workers(struct train *t)
+{
+    int n = t->crew->comm->size - 1;
+    struct field(*each)[10];
+    const struct field **list;
+
+    each = calloc((size_t)n + 1, sizeof *each);
+    list = calloc((size_t)n + 1, sizeof *list);
+    for (int i = 0; i < n && each && list; i++) {
+        worker_fill(&t->crew->mates[i + 1], i + 1, each[i]);
+        list[i] = each[i];
+    }
+    struct field fields[] = {LIST("workers", list), {0}};
+    if (each && list)
+        sink_emit(&t->stream, "workers", fields);
+    free(each);
+    free(list);
+}
+
+void report_workers(struct train *t)
+{
+    double now = clock_seconds();
+
+    if (!t->stream.ops || now - t->told < WORKERS_EVERY)
+        return;
+    t->told = now;
+    tend_stream(t);
+    emit_workers(t);
+}
+
+/* ---- beginning and end ---- */
+
+static void reassure(void *context)
+{
+    struct train *t = context;
+
+    crew_reassure(t->crew);
+}
+
+int report_open(struct train *t)
+{
+    const struct metrics_config *c = &t->setup->config->metrics;
+    char metrics[1280];
+    struct sink_zmq_options options = {.config = c,
+                                       .run_id = t->rundir.run.id,
+                                       .metrics = metrics,
+                                       .resumed = t->resume,
+                                       .meanwhile = reassure,
+                                       .context = t};
+    bool busy;
+
+    if (!*c->endpoint)
+        return 0;
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", t->directory);
+    TRY(sink_open_zmq(&t->stream, &options, &busy));
+    t->sinks.each[t->sinks.n++] = &t->stream;
+    t->progress->tell = tell_line;
+    t->progress->context = t;
+    if (busy)
+        progress_say(t->progress,
+                     "metrics.endpoint '%s' is in use: nobody can watch this run until it is free",
+                     c->endpoint);
+    if (c->insecure && !*c->server_key)
+        progress_warn(t->progress, "warning: metrics.insecure: whoever reaches '%s' sees this run",
+                      c->endpoint);
+    report_run(t);
+    return 0;
+}
+
+void train_tell(struct train *t, int code)
+{
+    char hash[20], reason[1024];
+    struct field fields[] = {
+        TEXT("digest", hash),
+        NUMBER("loss", t->loss),
+        NUMBER("peak_mib", machine_peak_mib()),
+        INTEGER("ranks_lost", crew_lost(t->crew)),
+        INTEGER("status", err_exit_status(code)),
+        TEXT("reason", reason),
+        {0},
+    };
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
+    snprintf(reason, sizeof reason, "%s", err_text());
+    sink_emit(&t->stream, "end", fields);
+    err(code, "%s", reason); /* as it was */
+}

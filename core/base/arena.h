@@ -1,0 +1,36 @@
+/* arena.h - memory planned at start and never asked for again.
+ *
+ * The same code first runs over a measuring arena (no memory; pointers are NULL) and then over
+ * a real one of the measured size:
+ *
+ *     struct arena a = arena_measuring();
+ *     method_init(&m, ..., &a);                    sizes only
+ *     TRY(arena_init(&a, a.peak));
+ *     method_init(&m, ..., &a);                    pointers
+ */
+#ifndef CORE_BASE_ARENA_H
+#define CORE_BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "core/math/real.h"
+
+struct arena {
+    char *base; /* owned; NULL while measuring */
+    size_t size, used, peak;
+};
+
+struct arena arena_measuring(void);
+int arena_init(struct arena *a, size_t size); /* zeroed, 64-byte aligned; ERR_MEMORY */
+void arena_release(struct arena *a);
+
+/* 64-byte aligned; NULL while measuring. Asking a real arena for more than it was planned for
+ * is our own mistake and asserts. */
+void *arena_take(struct arena *a, size_t bytes);
+real *arena_reals(struct arena *a, size_t n);
+
+/* Gives back everything taken since the mark; what is taken next overlays it. */
+size_t arena_mark(const struct arena *a);
+void arena_reset(struct arena *a, size_t mark);
+
+#endif

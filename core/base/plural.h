@@ -1,0 +1,16 @@
+/* plural.h - "1 round", "2 rounds". */
+#ifndef CORE_BASE_PLURAL_H
+#define CORE_BASE_PLURAL_H
+
+/* The ending of a noun that is counted. */
+static inline const char *plural(double n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static inline const char *plural_es(double n)
+{
+    return n == 1 ? "" : "es";
+}
+
+#endif

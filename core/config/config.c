@@ -1,0 +1,380 @@
+/* config.c - a file, then --set, then what holds between sections. */
+#include "core/config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/config/config_table.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+struct load {
+    struct config *c;
+    const char *name; /* of the file, for errors */
+    struct config_origins origins;
+};
+
+/* Puts FILE:LINE in front of what err() holds. */
+static int load_fail(const struct load *l, int line, int code)
+{
+    return err_within(code, "%.200s:%d", l->name, line);
+}
+
+/* The instance that --set section.key=value means where no title is given. */
+static int instance_untitled(const struct config_section *s, const struct config *c,
+                             const char *last, const char *value)
+{
+    int n = config_section_count(s, c);
+
+    if (!s->max || (s->untitled && n == 1))
+        return 0;
+    for (int i = 0; s->untitled && i < n; i++)
+        if (strcmp(*(char **)config_section_at(s, c, i), s->untitled) == 0)
+            return i;
+    return err(ERR_CONFIG, "must name the %s, as in %s.NAME.%s=%.60s", s->name, s->name, last,
+               value);
+}
+
+static int instance_find(const struct config_section *s, const struct config *c, const char *title)
+{
+    const char *words[CONFIG_INSTANCES + 1] = {0};
+    char hint[NEAREST_HINT];
+    int n = config_section_count(s, c);
+
+    for (int i = 0; i < n; i++) {
+        words[i] = *(char **)config_section_at(s, c, i);
+        if (strcmp(words[i], title) == 0)
+            return i;
+    }
+    return err(ERR_CONFIG, "no %s '%.63s'%s", s->name, title, nearest_hint(title, words, hint));
+}
+
+/* Keys that are checked beside others: they name a section or a stage, or belong together. */
+static bool is_reference(const char *key)
+{
+    static const char *const keys[] = {"target",  "old",        "evaluate", "domain",
+                                       "start",   "anchor",     "endpoint", "snapshot",
+                                       "allowed", "server_key", "insecure", "name"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+/* place is "section.key" or "section.title.key", and is cut up. */
+static int set_apply(struct load *l, char *place, const char *value, const char *set)
+{
+    char *dot = strchr(place, '.'), *last = strrchr(place, '.');
+    int i;
+
+    if (!dot)
+        return err(ERR_CONFIG, "not of the form section.key=value");
+    *dot = *last = '\0';
+    const struct config_section *s = config_section_find(place);
+    if (!s)
+        return config_unknown_section(place);
+    if (!s->max && dot != last)
+        return err(ERR_CONFIG, "section '%s' has no name, write %s.%s=%.60s", place, place,
+                   last + 1, value);
+    TRY(i = dot != last ? instance_find(s, l->c, dot + 1)
+                        : instance_untitled(s, l->c, last + 1, value));
+    const struct config_key *k = config_key_find(place, last + 1);
+    if (!k)
+        return config_unknown_key(place, last + 1);
+    TRY(config_key_set(k, config_section_at(s, l->c, i), value));
+    /* A key called as a section is names one of those. */
+    if (config_section_find(k->name) || is_reference(k->name) || strstr(k->name, "_min") ||
+        strstr(k->name, "_max"))
+        l->origins.of[s - config_sections][i].set = set;
+    return 0;
+}
+
+static int load_set(struct load *l, const char *set)
+{
+    char place[256];
+    size_t n = strcspn(set, "=");
+    int code;
+
+    if (!set[n] || n >= sizeof place) {
+        code = err(ERR_CONFIG, "not of the form section.key=value");
+    } else {
+        memcpy(place, set, n);
+        place[n] = '\0';
+        code = set_apply(l, place, set + n + 1, set);
+    }
+    return code < 0 ? err_within(code, "--set '%.200s'", set) : 0;
+}
+
+/* what: "data" or "model" */
+static int use_check(const struct config *c, const char *user, const char *what, const char *name)
+{
+    const struct config_section *s = config_section_find(what);
+    const char *words[CONFIG_INSTANCES + 1] = {0};
+    char hint[NEAREST_HINT];
+
+    for (int i = 0; i < config_section_count(s, c); i++) {
+        words[i] = *(char **)config_section_at(s, c, i);
+        if (strcmp(words[i], name) == 0)
+            return 0;
+    }
+    return err(ERR_CONFIG, "%s uses %s '%.63s', which is not defined%s", user, what, name,
+               nearest_hint(name, words, hint));
+}
+
+/* A stage named by a later one. */
+static int earlier_check(const struct config *c, int i, const char *key, const char *name)
+{
+    const char *words[CONFIG_STAGE_MAX + 1] = {0};
+    char hint[NEAREST_HINT];
+
+    for (int j = 0; j < i; j++) {
+        words[j] = c->stages[j].name;
+        if (strcmp(words[j], name) == 0)
+            return 0;
+    }
+    if (!*name)
+        return 0;
+    return err(ERR_CONFIG, "stage '%s': %s '%.63s' is no stage before it%s", c->stages[i].name, key,
+               name, nearest_hint(name, words, hint));
+}
+
+static int uses_check(const struct config *c, const char *user, const struct strings *names)
+{
+    for (int i = 0; i < names->n; i++)
+        TRY(use_check(c, user, "data", names->items[i]));
+    return 0;
+}
+
+static int stage_check(const struct config *c, int i)
+{
+    const struct stage_config *s = &c->stages[i];
+    char user[CONFIG_TITLE_MAX + 16];
+
+    if (!s->data)
+        return err(ERR_CONFIG, "stage '%s' has no 'data'", s->name);
+    snprintf(user, sizeof user, "stage '%s'", s->name);
+    TRY(use_check(c, user, "data", s->data));
+    TRY(uses_check(c, user, &s->target));
+    TRY(uses_check(c, user, &s->evaluate));
+    TRY(uses_check(c, user, &s->old));
+    TRY(earlier_check(c, i, "start", s->start));
+    TRY(earlier_check(c, i, "anchor", s->anchor));
+    return *s->model ? use_check(c, user, "model", s->model) : 0;
+}
+
+static int bounds_check(const char *name, const char *key, double min, double max)
+{
+    if (min <= max)
+        return 0;
+    return err(ERR_CONFIG, "data '%s' has %s_min %.10g above %s_max %.10g", name, key, min, key,
+               max);
+}
+
+static int ranges_check(const struct config *c, int i)
+{
+    const struct data_config *d = &c->data[i];
+    char user[CONFIG_TITLE_MAX + 16];
+
+    snprintf(user, sizeof user, "data '%s'", d->name);
+    if (*d->domain)
+        TRY(use_check(c, user, "data", d->domain));
+    TRY(bounds_check(d->name, "amplitude", d->amplitude_min, d->amplitude_max));
+    TRY(bounds_check(d->name, "phase", d->phase_min, d->phase_max));
+    return bounds_check(d->name, "x", d->x_min, d->x_max);
+}
+
+static int evaluate_check(const struct config *c, int i)
+{
+    (void)i;
+    for (int j = 0; j < c->evaluate.data.n; j++)
+        TRY(use_check(c, "section 'evaluate'", "data", c->evaluate.data.items[j]));
+    return 0;
+}
+
+/* A C0, DEL or C1 control character, in UTF-8. */
+static bool has_control(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+            return true;
+    return false;
+}
+
+/* The name is that of a folder: here (runs/NAME), and wherever observers write. */
+static int name_check(const struct config *c, int i)
+{
+    const char *name = c->run.name;
+
+    (void)i;
+    if (*name == '.')
+        return err(ERR_CONFIG, "run.name '%.200s' begins with a dot", name);
+    if (strchr(name, '/'))
+        return err(ERR_CONFIG,
+                   "run.name '%.200s' holds a '/': it names a folder, run.directory says where",
+                   name);
+    if (has_control(name))
+        return err(ERR_CONFIG, "run.name holds a control character");
+    return 0;
+}
+
+/* What holds between sections, once the last --set is in. */
+static int load_check(struct load *l)
+{
+    static const struct {
+        const char *section;
+        int (*check)(const struct config *c, int i);
+    } checks[] = {{"run", name_check},
+                  {"data", ranges_check},
+                  {"stage", stage_check},
+                  {"evaluate", evaluate_check},
+                  {"metrics", config_metrics_check}};
+
+    if (l->c->n_stages == 0)
+        return load_fail(l, l->origins.last_line,
+                         err(ERR_CONFIG, "no 'stage' section: nothing to run"));
+    for (size_t j = 0; j < sizeof checks / sizeof *checks; j++) {
+        const struct config_section *s = config_section_find(checks[j].section);
+        for (int i = 0; i < config_section_count(s, l->c); i++) {
+            const struct config_origin *o = &l->origins.of[s - config_sections][i];
+            int code = checks[j].check(l->c, i);
+            if (code < 0 && o->set)
+                return err_within(code, "--set '%.200s'", o->set);
+            if (code < 0)
+                return load_fail(l, o->line, code);
+        }
+    }
+    return 0;
+}
+
+/* An empty run.directory means runs/NAME. */
+static int directory_fill(struct run_config *run)
+{
+    char *directory;
+
+    if (*run->directory)
+        return 0;
+    if (asprintf(&directory, "runs/%s", run->name) < 0)
+        return err(ERR_MEMORY, "out of memory");
+    free(run->directory);
+    run->directory = directory;
+    return 0;
+}
+
+static int load_run(struct load *l, const char *text, const char *const *sets, int n_sets)
+{
+    for (int i = 0; i < CONFIG_SECTIONS; i++)
+        if (!config_sections[i].max)
+            TRY(config_section_init(&config_sections[i],
+                                    config_section_at(&config_sections[i], l->c, 0)));
+    if (strlen(text) > FILE_MAX)
+        return err(ERR_CONFIG, "%.200s:1: longer than %d bytes", l->name, FILE_MAX);
+    TRY(config_syntax(l->c, text, l->name, &l->origins));
+    if (l->c->n_models == 0)
+        TRY(config_section_add(config_section_find("model"), l->c, "model"));
+    for (int i = 0; i < n_sets; i++)
+        TRY(load_set(l, sets[i]));
+    TRY(load_check(l));
+    return directory_fill(&l->c->run);
+}
+
+int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
+                 int n_sets)
+{
+    struct load l = {.c = c, .name = name};
+
+    memset(c, 0, sizeof *c);
+    int code = load_run(&l, text, sets, n_sets);
+    if (code < 0)
+        config_release(c);
+    return code;
+}
+
+int config_set_directory(struct config *c, const char *directory)
+{
+    if (!*directory)
+        return err(ERR_CONFIG, "the run's directory is ''");
+    return config_key_set(config_key_find("run", "directory"), &c->run, directory);
+}
+
+int config_set_domain(struct config *c, const char *domain)
+{
+    TRY(use_check(c, "--domain", "data", domain));
+    return config_key_set(config_key_find("evaluate", "data"), &c->evaluate, domain);
+}
+
+/* The line of the first zero byte, 0 where there is none. */
+static int zero_line(const char *text, size_t n)
+{
+    const char *zero = memchr(text, 0, n);
+    int line = 1;
+
+    for (const char *p = text; zero && p < zero; p++)
+        line += *p == '\n';
+    return zero ? line : 0;
+}
+
+static int text_read(const char *path, char *text)
+{
+    FILE *f = fopen(path, "r");
+
+    if (!f)
+        return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
+    size_t n = fread(text, 1, FILE_MAX + 1, f);
+    int code = ferror(f) ? err(ERR_NOINPUT, "cannot read '%s': %s", path, strerror(errno)) : 0;
+    fclose(f);
+    TRY(code);
+    text[n] = '\0';
+    int line = zero_line(text, n);
+    return line ? err(ERR_CONFIG, "%.200s:%d: zero byte", path, line) : 0;
+}
+
+int config_read(struct config *c, const char *path, const char *const *sets, int n_sets)
+{
+    char *text = malloc(FILE_MAX + 2);
+
+    memset(c, 0, sizeof *c);
+    if (!text)
+        return err(ERR_MEMORY, "out of memory");
+    int code = text_read(path, text);
+    if (code == 0)
+        code = config_parse(c, text, path, sets, n_sets);
+    free(text);
+    return code;
+}
+
+void config_release(struct config *c)
+{
+    for (int i = 0; i < CONFIG_SECTIONS; i++)
+        for (int j = 0; j < config_section_count(&config_sections[i], c); j++)
+            config_section_release(&config_sections[i],
+                                   config_section_at(&config_sections[i], c, j));
+    memset(c, 0, sizeof *c);
+}
+
+const struct data_config *config_find_data(const struct config *c, const char *name)
+{
+    for (int i = 0; i < c->n_data; i++)
+        if (strcmp(c->data[i].name, name) == 0)
+            return &c->data[i];
+    return NULL;
+}
+
+const struct model_config *config_find_model(const struct config *c, const char *name)
+{
+    for (int i = 0; i < c->n_models; i++)
+        if (!*name || strcmp(c->models[i].name, name) == 0)
+            return &c->models[i];
+    return NULL;
+}
+
+const struct stage_config *config_find_stage(const struct config *c, const char *name)
+{
+    for (int i = 0; i < c->n_stages; i++)
+        if (strcmp(c->stages[i].name, name) == 0)
+            return &c->stages[i];
+    return NULL;
+}

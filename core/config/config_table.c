@@ -1,0 +1,304 @@
+/* config_table.c - one row per key: it parses, checks, prints and documents. */
+#include "core/config/config_table.h"
+
+#include <string.h>
+
+#define ONE(type, field, doc)                                                                      \
+    {                                                                                              \
+#field, 0, NULL, offsetof(struct config, field), sizeof(struct type), 0, doc               \
+    }
+#define MANY(type, name, untitled, field, count, max, doc)                                         \
+    {                                                                                              \
+        name, max, untitled, offsetof(struct config, field), sizeof(struct type),                  \
+            offsetof(struct config, count), doc                                                    \
+    }
+
+const struct config_section config_sections[] = {
+    ONE(run_config, run, "the run as a whole"),
+    ONE(cluster_config, cluster, "ranks, threads and their limits"),
+    MANY(data_config, "data", NULL, data, n_data, CONFIG_DATA_MAX, "a data set, by name"),
+    MANY(model_config, "model", "model", models, n_models, CONFIG_MODEL_MAX,
+         "the network; several have names, and stages say which is theirs"),
+    MANY(stage_config, "stage", NULL, stages, n_stages, CONFIG_STAGE_MAX,
+         "training stages, run in the order given; at least one"),
+    ONE(evaluate_config, evaluate, "few-shot evaluation on fixed episodes"),
+    ONE(checkpoint_config, checkpoint, "saving"),
+    ONE(progress_config, progress, "what is shown while it runs"),
+    ONE(metrics_config, metrics, "the live stream to observers"),
+};
+
+_Static_assert(sizeof config_sections / sizeof *config_sections == CONFIG_SECTIONS, "count");
+
+#define RUN(f) offsetof(struct run_config, f)
+#define CLUSTER(f) offsetof(struct cluster_config, f)
+#define DATA(f) offsetof(struct data_config, f)
+#define MODEL(f) offsetof(struct model_config, f)
+#define STAGE(f) offsetof(struct stage_config, f)
+#define EVALUATE(f) offsetof(struct evaluate_config, f)
+#define CHECKPOINT(f) offsetof(struct checkpoint_config, f)
+#define PROGRESS(f) offsetof(struct progress_config, f)
+#define METRICS(f) offsetof(struct metrics_config, f)
+
+#define LENGTH 4096                 /* of any string, bytes */
+#define SEED_MAX 9007199254740992.0 /* 2^53 */
+#define MAY_CHANGE true             /* when a run is resumed */
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+{"run", "name", CONFIG_STRING, "run", 1, 200, NULL, RUN(name),
+ "what the run is called in metrics and messages", MAY_CHANGE},
+{"run", "seed", CONFIG_INT, "1", 0, SEED_MAX, NULL, RUN(seed),
+ "of every random number: same seed, same bits"},
+{"run", "directory", CONFIG_STRING, "", 0, LENGTH, NULL, RUN(directory),
+ "where checkpoints, metrics and the manifest go; empty: runs/NAME", MAY_CHANGE},
+
+{"cluster", "threads", CONFIG_INT, "0", 0, 1024, NULL, CLUSTER(threads),
+ "threads per rank; 0: the cores this rank may use, shared among a host's workers", MAY_CHANGE},
+{"cluster", "schedule", CONFIG_STRING, "dynamic", 0, LENGTH, "dynamic|static", CLUSTER(schedule),
+ "how tasks reach workers: as they finish, or an equal share each", MAY_CHANGE},
+{"cluster", "lease", CONFIG_REAL, "10", 0.1, 86400, NULL, CLUSTER(lease),
+ "seconds of silence after which a rank is lost", MAY_CHANGE},
+{"cluster", "start_limit", CONFIG_REAL, "120", 1, 86400, NULL, CLUSTER(start_limit),
+ "seconds every rank has to start, MPI included; later ones are left out", MAY_CHANGE},
+{"cluster", "task_limit", CONFIG_REAL, "3600", 0.1, 1e7, NULL, CLUSTER(task_limit),
+ "seconds a rank may take for its tasks where no other has finished, or nothing is known of how long they take", MAY_CHANGE},
+{"cluster", "max_failed", CONFIG_REAL, "0.5", 0, 1, NULL, CLUSTER(max_failed),
+ "largest share of a round's tasks that may be set aside as not finite or too large; above it the run stops before the step", MAY_CHANGE},
+{"cluster", "max_restarts", CONFIG_INT, "3", 0, 1000, NULL, CLUSTER(max_restarts),
+ "launch/run: how often a run that was lost goes on from its last checkpoint", MAY_CHANGE},
+{"cluster", "memory", CONFIG_INT, "1024", 0, 1 << 20, NULL, CLUSTER(memory),
+ "MiB per thread for kept activations; beyond it they are recomputed, to the same bits", MAY_CHANGE},
+
+{"data", "format", CONFIG_STRING, "glyphs", 1, LENGTH, NULL, DATA(format),
+ "how the samples are stored or made (metaloop list formats)"},
+{"data", "path", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(path),
+ "file or directory of the samples"},
+{"data", "labels", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(labels),
+ "file of the labels where the format keeps them apart"},
+{"data", "names", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(names),
+ "file of the class names, one a line, where the format holds none"},
+{"data", "classes", CONFIG_LIST, "", 0, 0, NULL, DATA(classes),
+ "files of class names, one a line, that select classes; empty: all of them"},
+{"data", "first", CONFIG_INT, "0", 0, 1 << 20, NULL, DATA(first),
+ "only so many classes, the first ones; 0: all of them"},
+{"data", "subset", CONFIG_INT, "0", 0, INT32_MAX, NULL, DATA(subset),
+ "only so many images, drawn at random by seed, whatever their labels; 0: all of them"},
+{"data", "resize", CONFIG_INT, "0", 0, 4096, NULL, DATA(resize),
+ "pixels a side after resizing; 0: as stored"},
+{"data", "margin", CONFIG_INT, "0", 0, 2048, NULL, DATA(margin),
+ "black pixels added on each side after resizing"},
+{"data", "thicken", CONFIG_REAL, "0", 0, 8, NULL, DATA(thicken),
+ "pixels by which bright strokes grow on each side"},
+{"data", "rotate", CONFIG_REAL, "0", -360, 360, NULL, DATA(rotate),
+ "degrees counter-clockwise, every image"},
+{"data", "invert", CONFIG_BOOL, "false", 0, 0, NULL, DATA(invert),
+ "swap black and white"},
+{"data", "texture", CONFIG_REAL, "0", 0, 1, NULL, DATA(texture),
+ "strength of a random texture and grain on the background, another for each image"},
+{"data", "rotations", CONFIG_STRING, "none", 0, LENGTH, "none|draw|classes", DATA(rotations),
+ "quarter turns: none, drawn per class of a task, or each a class of its own"},
+{"data", "domain", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(domain),
+ "the data section whose model measures this one, where targets have a model each; empty: itself"},
+{"data", "style", CONFIG_STRING, "ink", 1, LENGTH, NULL, DATA(style),
+ "glyphs: the domain they are drawn in"},
+{"data", "size", CONFIG_INT, "28", 12, 128, NULL, DATA(size),
+ "glyphs: pixels a side"},
+{"data", "seed", CONFIG_INT, "1", 0, SEED_MAX, NULL, DATA(seed),
+ "generators: which endless set of samples; else which subset, which textures"},
+{"data", "amplitude_min", CONFIG_REAL, "0.1", -1e6, 1e6, NULL, DATA(amplitude_min),
+ "sinusoid: smallest amplitude"},
+{"data", "amplitude_max", CONFIG_REAL, "5", -1e6, 1e6, NULL, DATA(amplitude_max),
+ "sinusoid: largest amplitude"},
+{"data", "phase_min", CONFIG_REAL, "0", -1e6, 1e6, NULL, DATA(phase_min),
+ "sinusoid: smallest phase, radians"},
+{"data", "phase_max", CONFIG_REAL, "3.14159265358979", -1e6, 1e6, NULL, DATA(phase_max),
+ "sinusoid: largest phase, radians"},
+{"data", "x_min", CONFIG_REAL, "-5", -1e6, 1e6, NULL, DATA(x_min),
+ "sinusoid: smallest input"},
+{"data", "x_max", CONFIG_REAL, "5", -1e6, 1e6, NULL, DATA(x_max),
+ "sinusoid: largest input"},
+{"data", "grid", CONFIG_INT, "100", 1, 1000000, NULL, DATA(grid),
+ "sinusoid: evenly spaced points on which evaluation measures"},
+
+{"model", "type", CONFIG_STRING, "conv4", 0, LENGTH, "mlp|conv4|lenet|resnet12|layers",
+ MODEL(type),
+ "the network's kind (metaloop list models)"},
+{"model", "widths", CONFIG_WHOLES, "40,40", 1, 1000000, NULL, MODEL(widths),
+ "mlp: features of each hidden layer"},
+{"model", "activation", CONFIG_STRING, "relu", 0, LENGTH, "relu|tanh", MODEL(activation),
+ "mlp: after each hidden layer"},
+{"model", "dropout", CONFIG_INT, "0", 0, 99, NULL, MODEL(dropout),
+ "mlp: per cent of each hidden layer's features that training drops"},
+{"model", "input_dropout", CONFIG_INT, "0", 0, 99, NULL, MODEL(input_dropout),
+ "mlp: per cent of the inputs that training drops"},
+{"model", "filters", CONFIG_INT, "64", 1, 4096, NULL, MODEL(filters),
+ "conv4: channels of each block; resnet12: of the first (of the others 2.5, 5 and 10 times as many)"},
+{"model", "reduction", CONFIG_STRING, "stride", 0, LENGTH, "stride|maxpool", MODEL(reduction),
+ "conv4: how each block halves its image"},
+{"model", "pool", CONFIG_STRING, "mean", 0, LENGTH, "mean|flatten", MODEL(pool),
+ "conv4: what comes before the head"},
+{"model", "statistics", CONFIG_STRING, "auto", 0, LENGTH, "auto|batch|running", MODEL(statistics),
+ "what evaluation normalises by: the batch's own statistics, or running ones; auto: running in stages measured on whole sets, batch in few-shot ones"},
+{"model", "layers", CONFIG_LIST, "", 0, 0, NULL, MODEL(layers),
+ "layers: one string a layer, as \"conv filters=64 kernel=3 stride=2 pad=1\", ..., \"head\""},
+
+{"stage", "method", CONFIG_STRING, "maml", 1, LENGTH, NULL, STAGE(method),
+ "what is learned, and how (metaloop list methods)"},
+{"stage", "data", CONFIG_STRING, NULL, 1, LENGTH, NULL, STAGE(data),
+ "the data section to train on"},
+{"stage", "model", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(model),
+ "the model section to train; empty: the first"},
+{"stage", "loss", CONFIG_STRING, "", 0, LENGTH, "|cross_entropy|mse", STAGE(loss),
+ "empty: cross_entropy where samples have classes, mse where they have targets"},
+{"stage", "way", CONFIG_INT, "5", 1, 4096, NULL, STAGE(way),
+ "classes of a task; regression: 1"},
+{"stage", "shot", CONFIG_INT, "1", 1, 4096, NULL, STAGE(shot),
+ "samples a class to adapt to"},
+{"stage", "query", CONFIG_INT, "15", 1, 4096, NULL, STAGE(query),
+ "samples a class to measure the adapted model on"},
+{"stage", "tasks", CONFIG_INT, "32", 1, 1 << 20, NULL, STAGE(tasks),
+ "tasks of a round, over all ranks"},
+{"stage", "inner_steps", CONFIG_INT, "1", 1, 64, NULL, STAGE(inner_steps),
+ "gradient steps of the inner loop"},
+{"stage", "inner_rate", CONFIG_REAL, "0.4", 0, 100, NULL, STAGE(inner_rate),
+ "step size of the inner loop"},
+{"stage", "rounds", CONFIG_INT, "1000", 1, 1000000000, NULL, STAGE(rounds),
+ "rounds, that is outer steps", MAY_CHANGE},
+{"stage", "optimizer", CONFIG_STRING, "adam", 0, LENGTH, "sgd|adam", STAGE(optimizer),
+ "of the outer loop"},
+{"stage", "rate", CONFIG_REAL, "0.001", 0, 100, NULL, STAGE(rate),
+ "step size of the outer loop, before its schedule", MAY_CHANGE},
+{"stage", "momentum", CONFIG_REAL, "0.9", 0, 0.9999999, NULL, STAGE(momentum),
+ "sgd: share of the last step kept"},
+{"stage", "beta1", CONFIG_REAL, "-1", -1, 0.9999999, NULL, STAGE(beta1),
+ "adam: decay of the mean of gradients; -1: 0.5 for adda and joint, else 0.9"},
+{"stage", "beta2", CONFIG_REAL, "0.999", 0, 0.9999999, NULL, STAGE(beta2),
+ "adam: decay of the mean of their squares"},
+{"stage", "epsilon", CONFIG_REAL, "1e-8", 1e-30, 1, NULL, STAGE(epsilon),
+ "adam: added to the denominator"},
+{"stage", "weight_decay", CONFIG_REAL, "0", 0, 1, NULL, STAGE(weight_decay),
+ "times the parameters that the stage trains, added to their gradient", MAY_CHANGE},
+{"stage", "clip", CONFIG_REAL, "0", 0, 1e6, NULL, STAGE(clip),
+ "largest Euclidean norm of the outer gradient; 0: none", MAY_CHANGE},
+{"stage", "schedule", CONFIG_STRING, "constant", 0, LENGTH, "constant|cosine|step", STAGE(schedule),
+ "how the rate changes over the rounds", MAY_CHANGE},
+{"stage", "rate_end", CONFIG_REAL, "0", 0, 100, NULL, STAGE(rate_end),
+ "cosine: the rate of the last round", MAY_CHANGE},
+{"stage", "step_every", CONFIG_INT, "1000", 1, 1000000000, NULL, STAGE(step_every),
+ "step: rounds between multiplications", MAY_CHANGE},
+{"stage", "step_factor", CONFIG_REAL, "0.5", 0, 1, NULL, STAGE(step_factor),
+ "step: the rate is multiplied by this", MAY_CHANGE},
+{"stage", "start", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(start),
+ "the stage whose result this one starts from; empty: the one before"},
+{"stage", "anchor", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(anchor),
+ "the stage whose result stands by, frozen: teacher, old model, source encoder; empty: the one before"},
+{"stage", "target", CONFIG_LIST, "", 0, 0, NULL, STAGE(target),
+ "dan, coral, adda, joint: the data section adapted to, its labels unread; several: adda adapts to each by itself"},
+{"stage", "batch", CONFIG_INT, "128", 1, 65536, NULL, STAGE(batch),
+ "samples of a batch; methods without few-shot tasks take `tasks` batches a round"},
+{"stage", "target_batch", CONFIG_INT, "0", 0, 65536, NULL, STAGE(target_batch),
+ "samples of the target's batch; 0: as batch"},
+{"stage", "batches", CONFIG_INT, "1", 1, 65536, NULL, STAGE(batches),
+ "joint: batches of a round, beside its few-shot tasks"},
+{"stage", "steps", CONFIG_INT, "100", 1, 32767, NULL, STAGE(steps),
+ "adda with several targets: a domain's steps in a round"},
+{"stage", "weight", CONFIG_REAL, "1", 0, 1e6, NULL, STAGE(weight),
+ "dan, coral: of the discrepancy; joint: of adaptation; lwf: of the old outputs; kd: of the teacher's"},
+{"stage", "weight_end", CONFIG_REAL, "1", 0, 1e6, NULL, STAGE(weight_end),
+ "weight_schedule linear: the weight of the last round"},
+{"stage", "weight_schedule", CONFIG_STRING, "constant", 0, LENGTH, "constant|rise|linear", STAGE(weight_schedule),
+ "rise: times 2 / (1 + exp(-10 p)) - 1 after a share p of the rounds; linear: to weight_end"},
+{"stage", "layers", CONFIG_LIST, "", 0, 0, NULL, STAGE(layers),
+ "layers whose outputs are compared: dan, coral, adda (empty: the head's input), fitnet (the guided layer)"},
+{"stage", "hint", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(hint),
+ "fitnet: the teacher's layer; empty: its head's input"},
+{"stage", "estimator", CONFIG_STRING, "biased", 0, LENGTH, "biased|unbiased|linear", STAGE(estimator),
+ "dan: of the squared maximum mean discrepancy"},
+{"stage", "bandwidth", CONFIG_STRING, "mean", 0, LENGTH, "mean|median", STAGE(bandwidth),
+ "dan: of the squared distances in a batch, the middle kernel's width"},
+{"stage", "sigma", CONFIG_REAL, "0", 0, 1e12, NULL, STAGE(sigma),
+ "dan: the middle kernel's width itself; 0: as bandwidth says"},
+{"stage", "kernels", CONFIG_STRING, "five", 0, LENGTH, "five|paper", STAGE(kernels),
+ "dan: five Gaussians a factor 2 apart, or the 33 of the paper"},
+{"stage", "temperature", CONFIG_REAL, "2", 0.01, 1000, NULL, STAGE(temperature),
+ "lwf, kd: outputs are divided by it before the softmax"},
+{"stage", "label_weight", CONFIG_REAL, "1", 0, 1e6, NULL, STAGE(label_weight),
+ "kd: of the labels' cross-entropy"},
+{"stage", "squared", CONFIG_BOOL, "true", 0, 0, NULL, STAGE(squared),
+ "kd: the teacher's term is multiplied by the square of the temperature"},
+{"stage", "body_rate", CONFIG_REAL, "1", 0, 1000, NULL, STAGE(body_rate),
+ "the body's share of the rate; 0: frozen"},
+{"stage", "warm_up", CONFIG_INT, "0", 0, 1000000000, NULL, STAGE(warm_up),
+ "finetune, lwf: first rounds in which only the new head learns"},
+{"stage", "discriminator", CONFIG_WHOLES, "500,500", 1, 65536, NULL, STAGE(discriminator),
+ "adda, joint: features of its hidden layers"},
+{"stage", "discriminator_rate", CONFIG_REAL, "0", 0, 100, NULL, STAGE(discriminator_rate),
+ "adda, joint: its step size; 0: as rate", MAY_CHANGE},
+{"stage", "guard", CONFIG_STRING, "best", 0, LENGTH, "best|last|off", STAGE(guard),
+ "adda: ends with the encoder that scores best without labels, or with the last unless it is unsafe or scores below source-only"},
+{"stage", "evaluate", CONFIG_LIST, "", 0, 0, NULL, STAGE(evaluate),
+ "data sections that this stage is measured on; empty: evaluate.data, else its targets, else its data", MAY_CHANGE},
+{"stage", "old", CONFIG_LIST, "", 0, 0, NULL, STAGE(old),
+ "lwf: data sections of the old task, measured with the old head"},
+
+{"evaluate", "data", CONFIG_LIST, "", 0, 0, NULL, EVALUATE(data),
+ "data sections to evaluate on; empty: the stage's own", MAY_CHANGE},
+{"evaluate", "every", CONFIG_INT, "0", 0, 1000000000, NULL, EVALUATE(every),
+ "rounds between evaluations; 0: only at the end", MAY_CHANGE},
+{"evaluate", "episodes", CONFIG_INT, "600", 1, 1000000, NULL, EVALUATE(episodes),
+ "tasks of an evaluation, the same ones each time", MAY_CHANGE},
+{"evaluate", "steps", CONFIG_INT, "0", 0, 64, NULL, EVALUATE(steps),
+ "inner steps; 0: as the stage", MAY_CHANGE},
+{"evaluate", "query", CONFIG_INT, "0", 0, 4096, NULL, EVALUATE(query),
+ "query samples a class; 0: as the stage", MAY_CHANGE},
+{"evaluate", "batch", CONFIG_INT, "128", 1, 65536, NULL, EVALUATE(batch),
+ "whole sets: largest batch; with batch statistics a part of the figure, else no larger than the stage's", MAY_CHANGE},
+
+{"checkpoint", "every", CONFIG_INT, "100", 1, 1000000000, NULL, CHECKPOINT(every),
+ "rounds between checkpoints", MAY_CHANGE},
+{"checkpoint", "keep", CONFIG_INT, "3", 1, 1000000, NULL, CHECKPOINT(keep),
+ "how many of the newest stay", MAY_CHANGE},
+
+{"progress", "every", CONFIG_REAL, "10", 0.1, 86400, NULL, PROGRESS(every),
+ "seconds between lines where standard error is not a terminal", MAY_CHANGE},
+
+{"metrics", "endpoint", CONFIG_STRING, "tcp://127.0.0.1:5555", 0, 512, NULL, METRICS(endpoint),
+ "where metaloop-observe finds the run, tcp://ADDRESS:PORT; in use: the run goes on, and takes it when it is free; empty: nowhere", MAY_CHANGE},
+{"metrics", "snapshot", CONFIG_STRING, "", 0, 512, NULL, METRICS(snapshot),
+ "where late joiners get the history; empty: the next port", MAY_CHANGE},
+{"metrics", "server_key", CONFIG_STRING, "", 0, LENGTH, NULL, METRICS(server_key),
+ "file NAME.secret of metaloop keygen: only observers with an allowed key are let in", MAY_CHANGE},
+{"metrics", "allowed", CONFIG_STRING, "", 0, LENGTH, NULL, METRICS(allowed),
+ "public keys of observers: a file of lines, or a directory of files NAME.public", MAY_CHANGE},
+{"metrics", "insecure", CONFIG_BOOL, "false", 0, 0, NULL, METRICS(insecure),
+ "an address beyond this machine without keys: whoever reaches it sees the run", MAY_CHANGE},
+{0}};
+/* clang-format on */
+
+_Static_assert(sizeof config_keys / sizeof *config_keys <= CONFIG_KEYS_MAX, "raise it");
+
+const struct config_section *config_section_find(const char *name)
+{
+    for (int i = 0; i < CONFIG_SECTIONS; i++)
+        if (strcmp(config_sections[i].name, name) == 0)
+            return &config_sections[i];
+    return NULL;
+}
+
+const struct config_key *config_key_find(const char *section, const char *name)
+{
+    for (const struct config_key *k = config_keys; k->name; k++)
+        if (strcmp(k->section, section) == 0 && strcmp(k->name, name) == 0)
+            return k;
+    return NULL;
+}
+
+int config_section_count(const struct config_section *s, const struct config *c)
+{
+    return s->max ? *(const int *)((const char *)c + s->n_offset) : 1;
+}
+
+void *config_section_at(const struct config_section *s, const struct config *c, int i)
+{
+    return (char *)c + s->offset + (size_t)i * s->size;
+}

@@ -1,0 +1,101 @@
+/* config_table.h - private to core/config*.c: the rows, and how a row reads and writes its field. */
+#ifndef CORE_CONFIG_CONFIG_TABLE_H
+#define CORE_CONFIG_CONFIG_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/config/config.h"
+
+enum config_type {
+    CONFIG_INT,    /* int64_t                                  */
+    CONFIG_REAL,   /* double, finite                           */
+    CONFIG_BOOL,   /* true | false                             */
+    CONFIG_STRING, /* char *, owned                            */
+    CONFIG_LIST,   /* struct strings                           */
+    CONFIG_WHOLES, /* struct strings, each item a whole number */
+};
+
+struct config_key {
+    const char *section, *name;
+    enum config_type type;
+    const char *preset;  /* the default as --set takes it; NULL: required                    */
+    double min, max;     /* of the number; of the string's length; of each item of a list    */
+    const char *choices; /* "a|b|c"; NULL: any                                               */
+    size_t offset;       /* in the section's struct                                          */
+    const char *doc;     /* with its unit                                                    */
+    bool may_change;     /* on resuming; else another value would make it another run        */
+};
+
+struct config_section {
+    const char *name;
+    int max;                       /* 0: once, without a title; else so many, with titles     */
+    const char *untitled;          /* title of one written without; NULL: each must have one  */
+    size_t offset, size, n_offset; /* in struct config: (first) instance, its size, the count */
+    const char *doc;
+};
+
+enum { CONFIG_SECTIONS = 9, CONFIG_KEYS_MAX = 160, CONFIG_TITLE_MAX = 63 };
+
+extern const struct config_section config_sections[]; /* CONFIG_SECTIONS, in printing order     */
+extern const struct config_key config_keys[];         /* by section, in that order; ended by {0} */
+
+const struct config_section *config_section_find(const char *name); /* or NULL */
+const struct config_key *config_key_find(const char *section, const char *name);
+
+int config_section_count(const struct config_section *s, const struct config *c);
+void *config_section_at(const struct config_section *s, const struct config *c, int i);
+
+/* Fills every key of a zeroed section with its default. ERR_MEMORY. */
+int config_section_init(const struct config_section *s, void *base);
+
+/* One more of a section with titles, filled with defaults. ERR_CONFIG: more than s->max; ERR_MEMORY. */
+int config_section_add(const struct config_section *s, struct config *c, const char *title);
+void config_section_release(const struct config_section *s, void *base);
+
+/* Puts a value into the key's field; a list takes items separated by commas. Errors say
+ * "'way' is 5000, must be ..." without a place: ERR_CONFIG, ERR_MEMORY. */
+int config_key_set(const struct config_key *k, void *base, const char *value);
+
+/* The value as it would stand in a file. */
+void config_key_print(const struct config_key *k, const void *base, FILE *out);
+
+/* One more item of a list that has n. */
+int config_key_check_item(const struct config_key *k, const char *item, int n);
+int config_strings_add(struct strings *s, const char *item); /* ERR_MEMORY */
+void config_strings_release(struct strings *s);
+
+/* "unknown key 'inner_stepz' in section 'stage', did you mean 'inner_steps'?": ERR_CONFIG. */
+int config_unknown_key(const char *section, const char *name);
+int config_unknown_section(const char *name);
+
+/* What libconfuse's lexer gets wrong is settled before it sees the text. Copies text to plain
+ * (2 * strlen(text) + 1 bytes) with comments blanked and untitled sections given their titles, and refuses bytes outside strings that the lexer
+ * would drop, ${...}, strings, comments and sections that do not end, escapes it chokes on. */
+enum { CONFIG_BRACES = 2 * (CONFIG_DATA_MAX + CONFIG_MODEL_MAX + CONFIG_STAGE_MAX) };
+struct config_lines {
+    int n_sections;              /* braces opened outside any other            */
+    int sections[CONFIG_BRACES]; /* their lines; those beyond are not recorded */
+    int last;                    /* line of the end                            */
+};
+int config_scan(const char *text, const char *name, char *plain, struct config_lines *lines);
+
+/* What holds between the keys of "metrics" (the only one): ERR_CONFIG. */
+int config_metrics_check(const struct config *c, int i);
+
+/* Where a section came from: its line, or the --set that last touched a key others depend on. */
+enum { CONFIG_INSTANCES = CONFIG_DATA_MAX > CONFIG_STAGE_MAX ? CONFIG_DATA_MAX : CONFIG_STAGE_MAX };
+struct config_origin {
+    int line;        /* 0: not in the file */
+    const char *set; /* borrowed */
+};
+struct config_origins {
+    struct config_origin of[CONFIG_SECTIONS][CONFIG_INSTANCES];
+    int last_line;
+};
+
+/* Reads text into *c, which holds the defaults. Errors begin with "NAME:LINE: ". */
+int config_syntax(struct config *c, const char *text, const char *name,
+                  struct config_origins *origins);
+
+#endif

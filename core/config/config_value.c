@@ -1,0 +1,249 @@
+/* config_value.c - a row reads its field from text, and says what is wrong with the text. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/config/config_table.h"
+
+enum { SHOWN = 60 }; /* bytes of a wrong word */
+
+static int range_error(const struct config_key *k, const char *value)
+{
+    int digits = k->type == CONFIG_REAL ? 15 : 16;
+
+    return err(ERR_CONFIG, "'%s' is %.*s, must be between %.*g and %.*g", k->name, SHOWN, value,
+               digits, k->min, digits, k->max);
+}
+
+static int kind_error(const struct config_key *k, const char *value, const char *kind)
+{
+    return err(ERR_CONFIG, "'%s' is '%.*s', must be %s", k->name, SHOWN, value, kind);
+}
+
+static int whole_parse(const struct config_key *k, const char *value, int64_t *x)
+{
+    const char *digits = value + (*value == '-');
+    size_t n = strspn(digits, "0123456789");
+
+    if (n == 0 || digits[n])
+        return kind_error(k, value, "a whole number");
+    errno = 0;
+    *x = strtoll(value, NULL, 10);
+    if (errno || *x < (int64_t)k->min || *x > (int64_t)k->max)
+        return range_error(k, value);
+    return 0;
+}
+
+static int real_parse(const struct config_key *k, const char *value, double *x)
+{
+    char *end;
+
+    *x = strtod(value, &end);
+    if (end == value || *end || value[strspn(value, "0123456789+-.eE")])
+        return kind_error(k, value, "a number");
+    if (!(*x >= k->min && *x <= k->max))
+        return range_error(k, value);
+    return 0;
+}
+
+static int bool_parse(const struct config_key *k, const char *value, bool *x)
+{
+    *x = strcmp(value, "true") == 0;
+    if (!*x && strcmp(value, "false") != 0)
+        return kind_error(k, value, "true or false");
+    return 0;
+}
+
+/* Bytes of the UTF-8 character at s, 0 where it is none: text ends up in JSON. */
+static int utf8_length(const unsigned char *s)
+{
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int n = *s < 0x80                 ? 1
+            : *s >= 0xc2 && *s < 0xe0 ? 2
+            : *s >> 4 == 0xe          ? 3
+            : *s >> 3 == 0x1e         ? 4
+                                      : 0;
+    unsigned x = *s & (0x7f >> n);
+
+    for (int i = 1; i < n; i++) {
+        if (s[i] >> 6 != 2)
+            return 0;
+        x = x << 6 | (s[i] & 0x3f);
+    }
+    return n > 1 && (x < least[n] || x > 0x10ffff || (x >= 0xd800 && x < 0xe000)) ? 0 : n;
+}
+
+static int utf8_check(const struct config_key *k, const char *value)
+{
+    const unsigned char *s = (const unsigned char *)value;
+
+    for (int n; *s; s += n)
+        if ((n = utf8_length(s)) == 0)
+            return err(ERR_CONFIG, "'%s' is not UTF-8 (byte 0x%02x)", k->name, *s);
+    return 0;
+}
+
+/* Splits "a|b|c" in place. */
+static int choices_split(char *choices, const char **words)
+{
+    int n = 0;
+
+    for (char *bar = choices; bar; choices = bar) {
+        bar = strchr(choices, '|');
+        if (bar)
+            *bar++ = '\0';
+        words[n++] = choices;
+    }
+    words[n] = NULL;
+    return n;
+}
+
+static int choice_check(const struct config_key *k, const char *value)
+{
+    char copy[128], list[256] = "";
+    const char *words[16];
+
+    snprintf(copy, sizeof copy, "%s", k->choices);
+    for (int i = 0, n = choices_split(copy, words); i < n; i++) {
+        if (strcmp(words[i], value) == 0)
+            return 0;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                 *words[i] ? words[i] : "''");
+    }
+    const char *near = config_nearest(value, words);
+    return err(ERR_CONFIG, "'%s' is '%.*s', must be one of %s%s%s%s", k->name, SHOWN, value, list,
+               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static int string_set(const struct config_key *k, char **field, const char *value)
+{
+    size_t n = strlen(value);
+
+    if (k->choices)
+        TRY(choice_check(k, value));
+    if ((double)n < k->min || (double)n > k->max)
+        return err(ERR_CONFIG, "'%s' has %zu bytes, must have %.16g to %.16g", k->name, n, k->min,
+                   k->max);
+    TRY(utf8_check(k, value));
+    char *copy = strdup(value);
+    if (!copy)
+        return err(ERR_MEMORY, "out of memory");
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+int config_key_check_item(const struct config_key *k, const char *item, int n)
+{
+    int64_t x;
+
+    if (n >= CONFIG_ITEMS_MAX)
+        return err(ERR_CONFIG, "'%s' has more than %d items", k->name, CONFIG_ITEMS_MAX);
+    if (k->type == CONFIG_WHOLES)
+        return whole_parse(k, item, &x);
+    return utf8_check(k, item);
+}
+
+int config_strings_add(struct strings *s, const char *item)
+{
+    bool full = (s->n & (s->n - 1)) == 0; /* room doubles at 0, 1, 2, 4, 8 ... */
+    char **items = s->items, *copy = strdup(item);
+
+    if (full)
+        items = realloc(items, sizeof *items * (s->n ? 2 * (size_t)s->n : 1));
+    if (items)
+        s->items = items;
+    if (!items || !copy) {
+        free(copy);
+        return err(ERR_MEMORY, "out of memory");
+    }
+    items[s->n++] = copy;
+    return 0;
+}
+
+void config_strings_release(struct strings *s)
+{
+    for (int i = 0; i < s->n; i++)
+        free(s->items[i]);
+    free(s->items);
+    *s = (struct strings){0};
+}
+
+static int list_set(const struct config_key *k, struct strings *field, const char *value)
+{
+    struct strings fresh = {0};
+    char *copy = strdup(value), *rest = copy;
+    int code = copy ? 0 : err(ERR_MEMORY, "out of memory");
+
+    while (code == 0 && *value && rest) {
+        const char *item = strsep(&rest, ",");
+        code = config_key_check_item(k, item, fresh.n);
+        if (code == 0)
+            code = config_strings_add(&fresh, item);
+    }
+    free(copy);
+    if (code == 0) {
+        config_strings_release(field);
+        *field = fresh;
+        return 0;
+    }
+    config_strings_release(&fresh);
+    return code;
+}
+
+int config_key_set(const struct config_key *k, void *base, const char *value)
+{
+    void *field = (char *)base + k->offset;
+
+    switch (k->type) {
+    case CONFIG_INT:
+        return whole_parse(k, value, field);
+    case CONFIG_REAL:
+        return real_parse(k, value, field);
+    case CONFIG_BOOL:
+        return bool_parse(k, value, field);
+    case CONFIG_STRING:
+        return string_set(k, field, value);
+    case CONFIG_LIST:
+    case CONFIG_WHOLES:
+        return list_set(k, field, value);
+    }
+    return err(ERR_FAILED, "'%s' has no type", k->name);
+}
+
+int config_section_init(const struct config_section *s, void *base)
+{
+    for (const struct config_key *k = config_keys; k->name; k++)
+        if (strcmp(k->section, s->name) == 0 && k->preset)
+            TRY(config_key_set(k, base, k->preset));
+    return 0;
+}
+
+int config_section_add(const struct config_section *s, struct config *c, const char *title)
+{
+    int *n = (int *)((char *)c + s->n_offset);
+
+    if (*n == s->max)
+        return err(ERR_CONFIG, "more than %d '%s' sections", s->max, s->name);
+    void *base = config_section_at(s, c, (*n)++);
+    TRY(config_section_init(s, base));
+    *(char **)base = strdup(title);
+    return *(char **)base ? 0 : err(ERR_MEMORY, "out of memory");
+}
+
+void config_section_release(const struct config_section *s, void *base)
+{
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        void *field = (char *)base + k->offset;
+        if (strcmp(k->section, s->name) != 0)
+            continue;
+        if (k->type == CONFIG_STRING)
+            free(*(char **)field);
+        else if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
+            config_strings_release(field);
+    }
+    if (s->max)
+        free(*(char **)base); /* the title */
+}

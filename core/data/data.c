@@ -1,0 +1,180 @@
+/* data.c - what is common to all formats: opening by name, checking ids, quarter turns. */
+#include "core/data/data.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/config/config.h"
+
+const struct data_ops *data_find(const char *name)
+{
+    for (const struct data_ops *const *ops = data_table; *ops; ops++)
+        if (strcmp((*ops)->name, name) == 0)
+            return *ops;
+    return NULL;
+}
+
+static int unknown_format(const char *name)
+{
+    const char *names[32] = {0};
+    char hint[NEAREST_HINT];
+
+    for (int i = 0; data_table[i] && i < 31; i++)
+        names[i] = data_table[i]->name;
+    return err(ERR_CONFIG, "no format is called '%s'%s", name, nearest_hint(name, names, hint));
+}
+
+static int rotations_set(struct data *d, const char *rotations)
+{
+    if (!rotations || !*rotations || strcmp(rotations, "none") == 0)
+        return 0;
+    if (strcmp(rotations, "draw") != 0 && strcmp(rotations, "classes") != 0)
+        return err(ERR_CONFIG, "rotations '%s' are none of none, draw, classes", rotations);
+    if (d->n_target > 0)
+        return err(ERR_CONFIG, "rotations '%s' of a regression set", rotations);
+    if (d->shape.h != d->shape.w)
+        return err(ERR_CONFIG, "rotations '%s' need square images, these have %d x %d pixels",
+                   rotations, d->shape.h, d->shape.w);
+    d->n_turns = 4;
+    d->turned_classes = strcmp(rotations, "classes") == 0;
+    if (!d->turned_classes)
+        return 0;
+    if (d->n_samples != DATA_ENDLESS && d->n_samples > DATA_ENDLESS / 4)
+        return err(ERR_CONFIG, "rotations '%s' of %u images, the limit is %u", rotations,
+                   d->n_samples, DATA_ENDLESS / 4);
+    d->n_classes *= d->n_classes == DATA_ENDLESS ? 1 : 4;
+    d->n_samples *= d->n_samples == DATA_ENDLESS ? 1 : 4;
+    return 0;
+}
+
+static int open_as(struct data *d, const struct data_config *c, const char *root)
+{
+    if (!c->format || !(d->ops = data_find(c->format)))
+        return unknown_format(c->format ? c->format : "");
+    TRY(d->ops->open(d, c, root));
+    return rotations_set(d, c->rotations);
+}
+
+int data_open(struct data *d, const struct data_config *c, const char *root)
+{
+    int code;
+
+    *d = (struct data){.n_turns = 1};
+    snprintf(d->name, sizeof d->name, "%s", c->name ? c->name : "");
+    code = open_as(d, c, root);
+    if (code < 0) {
+        data_close(d);
+        if (code == ERR_NOINPUT)
+            err(code, "%s; the data root is '%s' (--data-root, else METALOOP_DATA, else data/)",
+                err_text(), root);
+        return err_within(code, "data '%s'", c->name ? c->name : "");
+    }
+    return 0;
+}
+
+void data_close(struct data *d)
+{
+    if (d->ops && d->state)
+        d->ops->close(d);
+    *d = (struct data){0};
+}
+
+static uint32_t class_base(const struct data *d, uint32_t class_id)
+{
+    return d->turned_classes ? class_id / 4 : class_id;
+}
+
+uint32_t data_class_size(const struct data *d, uint32_t class_id)
+{
+    return class_id < d->n_classes ? d->ops->class_size(d, class_base(d, class_id)) : 0;
+}
+
+void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t n)
+{
+    size_t used;
+
+    if (n == 0)
+        return;
+    *name = '\0';
+    if (class_id >= d->n_classes)
+        return;
+    d->ops->class_name(d, class_base(d, class_id), name, n);
+    used = strlen(name);
+    if (d->turned_classes)
+        snprintf(name + used, n - used, "/rot%03u", 90 * (class_id % 4));
+}
+
+/* One quarter turn counter-clockwise in place: new[i][j] = old[j][n - 1 - i]. */
+static void turn_quarter(real *x, int n, int c)
+{
+    for (int i = 0; i < n / 2; i++)
+        for (int j = 0; j < (n + 1) / 2; j++)
+            for (int k = 0; k < c; k++) {
+                real *a = x + (i * n + j) * c + k, *b = x + (j * n + n - 1 - i) * c + k;
+                real *e = x + ((n - 1 - i) * n + n - 1 - j) * c + k;
+                real *f = x + ((n - 1 - j) * n + i) * c + k, corner = *a;
+
+                *a = *b;
+                *b = *e;
+                *e = *f;
+                *f = corner;
+            }
+}
+
+static int ids_check(const struct data *d, uint32_t class_id, uint32_t sample)
+{
+    uint32_t size;
+
+    if (class_id >= d->n_classes)
+        return err(ERR_DATA, "data '%s': class %u of %u", d->name, class_id, d->n_classes);
+    size = data_class_size(d, class_id);
+    if (sample < size || (sample >= DATA_GRID && sample - DATA_GRID < d->n_grid))
+        return 0;
+    return err(ERR_DATA, "data '%s': sample %u of class %u, which has %u", d->name, sample,
+               class_id, size);
+}
+
+static void turn(const struct data *d, int turns, real *x)
+{
+    for (int i = 0; i < turns; i++)
+        turn_quarter(x, d->shape.h, d->shape.c);
+}
+
+int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
+              real *target)
+{
+    TRY(ids_check(d, class_id, sample));
+    if (turns % 4 != 0 && d->n_turns == 1)
+        return err(ERR_DATA, "data '%s': a rotation of a set without rotations", d->name);
+    TRY(d->ops->read(d, class_base(d, class_id), sample, x, target));
+    turns = (turns % 4 + 4 + (d->turned_classes ? (int)(class_id % 4) : 0)) % 4;
+    turn(d, turns, x);
+    return 0;
+}
+
+static int index_check(const struct data *d, uint32_t index)
+{
+    if (!d->ops->read_flat)
+        return err(ERR_CONFIG, "data '%s': format '%s' has no flat samples", d->name, d->ops->name);
+    if (index >= d->n_samples)
+        return err(ERR_DATA, "data '%s': sample %u of %u", d->name, index, d->n_samples);
+    return 0;
+}
+
+int data_read_flat(const struct data *d, uint32_t index, real *x)
+{
+    TRY(index_check(d, index));
+    TRY(d->ops->read_flat(d, d->turned_classes ? index / 4 : index, x));
+    turn(d, d->turned_classes ? (int)(index % 4) : 0, x);
+    return 0;
+}
+
+int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id)
+{
+    TRY(index_check(d, index));
+    *class_id = d->turned_classes ? 4 * d->ops->label_flat(d, index / 4) + index % 4
+                                  : d->ops->label_flat(d, index);
+    return 0;
+}

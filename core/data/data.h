@@ -1,0 +1,92 @@
+/* data.h - data sets: an index of classes and samples, and a way to read one sample.
+ *
+ * Image sets give reals in 0..1 (bytes / 255), channels last, and a class per sample. Generators
+ * make samples from (class, sample) alone, by counters, on any rank alike; their classes are
+ * endless. A regression set (n_target > 0) gives an input and a target per sample. */
+#ifndef CORE_DATA_DATA_H
+#define CORE_DATA_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/math/layer.h"
+#include "core/math/real.h"
+
+struct data_config; /* core/config/config.h: the keys of one `data NAME { ... }` section */
+
+/* Sample ids from DATA_GRID on are the fixed evaluation points of a regression set: DATA_GRID + j,
+ * 0 <= j < n_grid. */
+#define DATA_GRID 0x80000000u
+#define DATA_ENDLESS 0x80000000u /* n_classes of a generator, and class_size of its classes */
+
+struct mapped; /* core/data/mapped.h */
+struct survey; /* core/data/survey.h */
+
+struct data {
+    const struct data_ops *ops; /* borrowed */
+    char name[64];              /* of the configuration's section */
+    struct shape shape;         /* of one sample as read: after resize */
+    int n_target;               /* 0: classification; else reals per target */
+    uint32_t n_classes;         /* as selected by `classes`; DATA_ENDLESS for generators */
+    uint32_t n_samples;         /* of all classes; DATA_ENDLESS for glyphs, 0 for sinusoid */
+    uint32_t n_grid;            /* fixed evaluation points of each class, 0 for images */
+    int n_turns;         /* 1, or 4 where rotations by quarter turns are drawn or make classes */
+    bool named;          /* its classes have names; else numbers stand for them */
+    bool turned_classes; /* rotations = "classes": class id = 4 * class + quarter turns */
+    void *state;         /* owned by ops */
+};
+
+struct data_ops {
+    const char *name;
+    const char *summary; /* one line for `metaloop list formats` */
+    int (*open)(struct data *d, const struct data_config *c, const char *root);
+    uint32_t (*class_size)(const struct data *d, uint32_t class_id);
+    /* "alphabet/character01"; writes at most n bytes, always ends with NUL. */
+    void (*class_name)(const struct data *d, uint32_t class_id, char *name, size_t n);
+    /* Fills x (shape) and, for regression, target (n_target). class_id and sample are valid. */
+    int (*read)(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
+    /* Sample `index` of n_samples (before quarter turns), and its class (likewise); index is valid. NULL:
+     * none. */
+    int (*read_flat)(const struct data *d, uint32_t index, real *x);
+    uint32_t (*label_flat)(const struct data *d, uint32_t index);
+    /* What the user should know of it; NULL: nothing. */
+    const char *(*note)(const struct data *d);
+    /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */
+    void (*where)(const struct data *d, uint32_t index, char *text, size_t n);
+    /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot. ERR_MEMORY. */
+    int (*reorder)(struct data *d, const uint32_t *order);
+    /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */
+    int (*survey)(const struct data *d, struct survey *s);
+    struct mapped *(*map)(
+        const struct data *d); /* the file its pixels are mapped from; NULL: none */
+    void (*close)(struct data *d);
+};
+
+extern const struct data_ops *const data_table[]; /* ended by NULL */
+const struct data_ops *data_find(const char *name);
+
+/* Opens what section c names, relative to root. Every error names the path and, inside a file, the
+ * offset or member: ERR_NOINPUT, ERR_DATA, ERR_CONFIG, ERR_MEMORY. Not collective. Data sets opened from the same
+ * files share one copy of the pixels within the process. */
+int data_open(struct data *d, const struct data_config *c, const char *root);
+void data_close(struct data *d);
+
+uint32_t data_class_size(const struct data *d, uint32_t class_id);
+void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);
+
+/* One sample, turned by `turns` quarter turns counter-clockwise (as numpy.rot90) on top of what its
+ * class says. x: shape_size(d->shape) reals; target: d->n_target reals or NULL.
+ * ERR_DATA for an id beyond the set. Thread-safe. */
+int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
+              real *target);
+
+/* Flat access: sample `index` of d->n_samples in the order of the file, whatever its label is. Image sets:
+ * the images (of the selected classes) as the file has them, folders' by path; glyphs: 16 samples of class
+ * 0, then of class 1 ...; with `first` classes sample by sample, index = sample * first + class. With
+ * rotations = "classes" each comes four times in a row, turned by 0, 1, 2 and 3 quarter turns.
+ * ERR_DATA for an index beyond the set; ERR_CONFIG for sets without flat samples. Thread-safe. */
+int data_read_flat(const struct data *d, uint32_t index, real *x);
+int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id);
+
+#endif

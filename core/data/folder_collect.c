@@ -1,0 +1,384 @@
+/* folder_collect.c - images one by one become a store; classes are the folders they lie in. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "core/data/folder.h"
+#include "core/data/resize.h"
+
+static bool is_junk(const char *part, size_t n)
+{
+    static const char *const junk[] = {".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini", NULL};
+
+    for (int i = 0; junk[i]; i++)
+        if (strlen(junk[i]) == n && strncasecmp(part, junk[i], n) == 0)
+            return true;
+    return n > 2 && strncmp(part, "._", 2) == 0;
+}
+
+/* Goes through the parts of a path: whether one of them is hidden, or junk. */
+static void path_look(const char *path, bool *hidden, bool *junk)
+{
+    *hidden = *junk = false;
+    while (*path) {
+        size_t n = strcspn(path, "/");
+
+        *junk |= is_junk(path, n);
+        *hidden |= *path == '.' && !(n == 1);
+        path += n + (path[n] == '/');
+    }
+}
+
+static bool ends_in(const char *path, const char *const *ends)
+{
+    size_t n = strlen(path);
+
+    for (; *ends; ends++)
+        if (n > strlen(*ends) && strcasecmp(path + n - strlen(*ends), *ends) == 0)
+            return true;
+    return false;
+}
+
+static const char *format_of(const uint8_t *p, size_t n)
+{
+    static const struct {
+        const char *name, *magic;
+        size_t n;
+    } formats[] = {{"PNG", "\x89PNG\r\n", 6}, {"JPEG", "\xff\xd8\xff", 3}, {"GIF", "GIF8", 4},
+                   {"TIFF", "II*\0", 4},      {"TIFF", "MM\0*", 4},        {"WebP", "RIFF", 4},
+                   {"BMP", "BM", 2}};
+
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (n >= formats[i].n && memcmp(p, formats[i].magic, formats[i].n) == 0)
+            return formats[i].name;
+    return NULL;
+}
+
+int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
+                enum kind *kind)
+{
+    static const char *const png[] = {".png", NULL}, *const images[] = {".png",  ".jpg",  ".jpeg",
+                                                                        ".jpe",  ".jfif", ".gif",
+                                                                        ".bmp",  ".tif",  ".tiff",
+                                                                        ".webp", NULL};
+    const char *format = format_of(bytes, n);
+    bool hidden, junk, is_png = format && strcmp(format, "PNG") == 0;
+
+    path_look(path, &hidden, &junk);
+    *kind = junk ? KIND_JUNK : KIND_OTHER;
+    if (junk || hidden)
+        return 0;
+    if (ends_in(path, png) || (is_png && ends_in(path, images)))
+        *kind = KIND_IMAGE;
+    if (format && !is_png && (strcmp(format, "JPEG") == 0 || ends_in(path, images)))
+        return err(
+            ERR_DATA,
+            "'%s' holds '%s', which is a %s file: %s is not read yet, convert the images to PNG",
+            f->src->path, path, format, format);
+    if (bytes && *kind == KIND_OTHER && ends_in(path, images))
+        return err(ERR_DATA, "'%s' holds '%s', which is called an image and is none that is known",
+                   f->src->path, path);
+    return 0;
+}
+
+/* The parts of a path that say something: without "." and empty ones. Owned by the caller. */
+static char *clean_copy(const char *path)
+{
+    char *copy = calloc(strlen(path) + 1, 1), *to = copy;
+
+    while (copy && *path) {
+        size_t n = strcspn(path, "/");
+
+        if (n > 0 && !(n == 1 && *path == '.')) {
+            if (to > copy)
+                *to++ = '/';
+            to = mempcpy(to, path, n);
+        }
+        path += n + (path[n] == '/');
+    }
+    return copy;
+}
+
+int folder_directory(struct folder *f, const char *path)
+{
+    bool hidden, junk;
+    char **grown;
+
+    path_look(path, &hidden, &junk);
+    if (hidden || junk)
+        return 0;
+    grown = realloc(f->directories, (f->n_directories + 1) * sizeof *grown);
+    if (!grown)
+        return err(ERR_MEMORY, "out of memory for %u folders", f->n_directories);
+    f->directories = grown;
+    grown[f->n_directories] = clean_copy(path);
+    if (!grown[f->n_directories])
+        return err(ERR_MEMORY, "out of memory for a path");
+    if (grown[f->n_directories][0] == '\0')
+        free(grown[f->n_directories]);
+    else
+        f->n_directories++;
+    return 0;
+}
+
+int folder_pass_over(struct folder *f, const char *path)
+{
+    char *slash, *copy = clean_copy(path);
+    int code = copy ? 0 : err(ERR_MEMORY, "out of memory for a path");
+
+    f->n_passed++;
+    if (copy && (!f->passed || strcmp(copy, f->passed) < 0)) {
+        free(f->passed);
+        f->passed = strdup(copy);
+    }
+    slash = copy ? strrchr(copy, '/') : NULL;
+    if (slash) {
+        *slash = '\0';
+        code = folder_directory(f, copy);
+    }
+    free(copy);
+    return code;
+}
+
+/* A folder with neither an image nor one below it. */
+static bool is_empty(const struct store *s, const char *directory)
+{
+    size_t n = strlen(directory);
+
+    for (uint32_t i = 0; i < s->names.n; i++)
+        if (strncmp(s->names.items[i], directory, n) == 0 &&
+            (s->names.items[i][n] == '/' || s->names.items[i][n] == '\0'))
+            return false;
+    return true;
+}
+
+/* What was not read, for the user; the first class without an image, by name. */
+static void tell_passed(struct folder *f)
+{
+    struct store *s = f->store;
+
+    for (uint32_t i = 0; i < f->n_directories; i++)
+        if (is_empty(s, f->directories[i]) &&
+            (!s->empty || strcmp(f->directories[i], s->empty) < 0)) {
+            free(s->empty);
+            s->empty = strdup(f->directories[i]);
+        }
+    if (f->n_passed > 0)
+        store_note(s, "%u file%s of '%s' %s not read, the first is '%s': images are PNG files",
+                   f->n_passed, f->n_passed == 1 ? "" : "s", f->src->path,
+                   f->n_passed == 1 ? "is" : "are", f->passed ? f->passed : "");
+}
+
+static int path_check(const struct folder *f, const char *path)
+{
+    for (const char *at = path; *at; at++)
+        if ((unsigned char)*at < ' ')
+            return err(ERR_DATA, "'%s' holds a file with a control character in its name: '%s'",
+                       f->src->path, path);
+    if (!strchr(path, '/'))
+        return err(ERR_DATA, "'%s' holds the image '%s' in no folder that would be its class",
+                   f->src->path, path);
+    return 0;
+}
+
+static int items_grow(struct folder *f)
+{
+    uint32_t room = f->room > 0 ? 2 * f->room : 256;
+    struct item *items;
+
+    if (f->n < f->room)
+        return 0;
+    items = f->n < DATA_GRID / 2 ? realloc(f->items, room * sizeof *items) : NULL;
+    if (!items)
+        return err(ERR_MEMORY, "out of memory for %u images", room);
+    f->items = items;
+    f->room = room;
+    return 0;
+}
+
+/* Room for one more image of `size` bytes. */
+static int pixels_grow(struct folder *f, size_t size)
+{
+    struct blob *b = &f->store->pixels;
+    size_t used = f->n * size, n = 2 * (used + size);
+    uint8_t *bytes;
+
+    if (used + size <= b->n)
+        return 0;
+    if (used + size > DATA_BYTES_MAX)
+        return err(ERR_DATA, "'%s' holds more than %zu bytes of pixels", f->src->path,
+                   DATA_BYTES_MAX);
+    bytes = realloc(b->bytes, n);
+    if (!bytes)
+        return err(ERR_MEMORY, "out of memory for %zu bytes of '%s'", n, f->src->path);
+    b->bytes = bytes;
+    b->n = n;
+    return 0;
+}
+
+static const char *colours(int channels)
+{
+    return channels == 1 ? "grey" : "colour";
+}
+
+/* All images agree in channels and, where they are not resized, in size. */
+static int shape_check(struct folder *f, struct shape s, const char *path)
+{
+    struct shape *first = &f->store->shape;
+    bool is_size;
+
+    if (f->src->side > 0)
+        s.h = s.w = f->src->side;
+    if (f->n == 0)
+        *first = s;
+    is_size = s.h == first->h && s.w == first->w;
+    if (is_size && s.c == first->c)
+        return 0;
+    return err(ERR_DATA,
+               "'%s' holds '%s' of %d x %d pixels in %s, and '%s' of %d x %d in %s: %s%s%s",
+               f->src->path, path, s.h, s.w, colours(s.c), f->items[0].path, first->h, first->w,
+               colours(first->c), s.c == first->c ? "" : "convert all to grey or all to colour",
+               s.c != first->c && !is_size ? ", and " : "",
+               is_size ? "" : "set 'resize' to the pixels a side that all shall have");
+}
+
+static int pixels_keep(struct folder *f, const char *path)
+{
+    struct shape s = f->picture.shape;
+    size_t size;
+    uint8_t *to;
+
+    TRY(shape_check(f, s, path));
+    size = shape_size(f->store->shape);
+    TRY(pixels_grow(f, size));
+    to = f->store->pixels.bytes + f->n * size;
+    if (s.h != f->store->shape.h || s.w != f->store->shape.w)
+        return resize_bytes(f->picture.pixels, s, to, f->store->shape.h);
+    memcpy(to, f->picture.pixels, size);
+    return 0;
+}
+
+/* Bytes that the image at hand may unpack to: a zip may shrink once more what PNG has shrunk a thousandfold.
+ * What is resized is not kept, hence no limit in all. */
+static size_t pixels_left(const struct folder *f)
+{
+    return f->packed * DATA_RATIO_MAX + DATA_RATIO_FREE + DATA_RATIO_SLACK - f->unpacked;
+}
+
+/* path: clean; on success the folder's. */
+static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n)
+{
+    char what[1024];
+
+    TRY(path_check(f, path));
+    snprintf(what, sizeof what, "%s:%s", f->src->path, path);
+    f->packed += n;
+    TRY(picture_decode(&f->picture, bytes, n, pixels_left(f), what));
+    f->unpacked += shape_size(f->picture.shape);
+    TRY(items_grow(f));
+    TRY(pixels_keep(f, path));
+    f->items[f->n] = (struct item){.path = path, .image = f->n};
+    f->n++;
+    return 0;
+}
+
+int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n)
+{
+    char *copy = clean_copy(path);
+    int code = copy ? item_add(f, copy, bytes, n) : err(ERR_MEMORY, "out of memory for a path");
+
+    if (code < 0)
+        free(copy);
+    return code;
+}
+
+static const char *item_file(const struct item *i)
+{
+    return i->path + strlen(i->path) + 1;
+}
+
+static int item_compare(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+
+    return order ? order : strcmp(item_file(x), item_file(y));
+}
+
+static int index_alloc(struct folder *f, size_t text)
+{
+    struct store *s = f->store;
+
+    s->labels = calloc(f->n, sizeof *s->labels);
+    s->at = calloc(f->n, sizeof *s->at);
+    s->names = (struct names){.n = s->n_classes,
+                              .items = calloc(s->n_classes, sizeof *s->names.items),
+                              .text = calloc(text, 1)};
+    if (!s->labels || !s->at || !s->names.items || !s->names.text)
+        return err(ERR_MEMORY, "out of memory for the index of %u images", f->n);
+    return 0;
+}
+
+static bool class_starts(const struct folder *f, uint32_t i)
+{
+    return i == 0 || strcmp(f->items[i].path, f->items[i - 1].path) != 0;
+}
+
+static int items_check(const struct folder *f)
+{
+    for (uint32_t i = 1; i < f->n; i++)
+        if (item_compare(&f->items[i - 1], &f->items[i]) == 0)
+            return err(ERR_DATA, "'%s' holds '%s/%s' twice", f->src->path, f->items[i].path,
+                       item_file(&f->items[i]));
+    return 0;
+}
+
+int folder_index(struct folder *f)
+{
+    struct store *s = f->store;
+    size_t text = 0;
+    char *name;
+
+    if (f->n == 0)
+        return f->n_passed > 0 ? err(ERR_DATA,
+                                     "'%s' holds no PNG image; of its %u other file%s the first is "
+                                     "'%s'",
+                                     f->src->path, f->n_passed, plural(f->n_passed), f->passed)
+                               : err(ERR_DATA, "'%s' holds no PNG image", f->src->path);
+    for (uint32_t i = 0; i < f->n; i++)
+        *strrchr(f->items[i].path, '/') = '\0';
+    qsort(f->items, f->n, sizeof *f->items, item_compare);
+    TRY(items_check(f));
+    for (uint32_t i = 0; i < f->n; i++)
+        if (class_starts(f, i)) {
+            s->n_classes++;
+            text += strlen(f->items[i].path) + 1;
+        }
+    TRY(index_alloc(f, text));
+    name = s->names.text;
+    for (uint32_t i = 0, class_id = 0; i < f->n; i++) {
+        if (class_starts(f, i)) {
+            s->names.items[class_id++] = strcpy(name, f->items[i].path);
+            name += strlen(name) + 1;
+        }
+        s->labels[i] = class_id - 1;
+        s->at[i] = f->items[i].image;
+    }
+    s->n = f->n;
+    tell_passed(f);
+    return names_shorten(&s->names);
+}
+
+void folder_release(struct folder *f)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        free(f->items[i].path);
+    free(f->items);
+    for (uint32_t i = 0; i < f->n_directories; i++)
+        free(f->directories[i]);
+    free(f->directories);
+    free(f->passed);
+    picture_release(&f->picture);
+}

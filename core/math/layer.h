@@ -1,0 +1,101 @@
+/* layer.h - a layer is four functions with one signature.
+ *
+ * Activations are channels last, [n][h][w][c]; a plain vector of N features is shape {1, 1, N}.
+ * The derivatives follow docs/math.md, section 2. Nothing here allocates. */
+#ifndef CORE_MATH_LAYER_H
+#define CORE_MATH_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/math/layout.h"
+#include "core/math/real.h"
+
+struct shape { /* of one sample */
+    int h, w, c;
+};
+
+static inline size_t shape_size(struct shape s)
+{
+    return (size_t)s.h * (size_t)s.w * (size_t)s.c;
+}
+
+/* What the configuration says of one layer. Zero means "not given". */
+struct layer_spec {
+    char type[16]; /* a name in the layer table                                        */
+    int filters;   /* conv: output channels; dense: output features                    */
+    int kernel, stride, pad;
+    int percent; /* dropout: elements dropped; leaky_relu: slope below zero               */
+    bool bias;
+    bool running;        /* batchnorm, residual: keep running statistics and evaluate with them */
+    bool follows_target; /* where passes of two domains train it, only the target's are observed */
+    bool head;           /* dense: named "head", its size is the number of outputs            */
+};
+
+struct pair {
+    real *v, *t; /* value, tangent; t is NULL outside a tangent pass */
+};
+
+/* What a pass's randomness is a function of, besides the layer's index, the sample's and the element's.
+ * pass < 65536 tells the passes of one task apart: inner step k, the query, a second network. */
+struct noise {
+    uint64_t seed;
+    uint32_t round, slot, pass;
+};
+
+/* One call's operands for n samples. Tangents are those of values along a direction (w.t, x.t).
+ *   x.t == NULL in forward_tangent/backward_tangent means zero (the network's input).
+ *   gx.v == NULL (gx.t == NULL) means nobody wants the input's gradient (its tangent).      */
+struct io {
+    int n;              /* samples                                                           */
+    bool evaluate;      /* batchnorm with running statistics normalises by them; no dropout  */
+    bool source;        /* a pass over the source beside one over the target */
+    bool fixed;         /* training with the running statistics, which nothing is observed for */
+    struct noise noise; /* the same in all four passes of a tape                         */
+    uint32_t index;     /* of the layer in its network, < 256                            */
+    struct pair w, x, y;
+    struct pair save; /* v: forward leaves, backward reads; t: the same of the tangents     */
+    struct pair gy;   /* read                                                              */
+    struct pair gx;   /* overwritten                                                       */
+    struct pair gw;   /* ADDED to                                                          */
+    real *
+        scratch; /* l->scratch + n * l->scratch_each reals, 64-byte aligned, content undefined          */
+};
+
+struct layer {
+    const struct layer_ops *ops; /* borrowed */
+    struct layer_spec spec;
+    struct shape in, out;
+    bool coupled;           /* also in evaluation, what becomes of a sample depends on the batch */
+    size_t n_w;             /* weights, 0 for none                              */
+    size_t save, save_each; /* reals of save.v (and save.t): fixed, per sample   */
+    size_t scratch, scratch_each; /* reals of scratch: fixed, per sample               */
+    double multiply_adds;         /* of one sample's forward: matrix products only     */
+    double input_adds;            /* of these, the products with x: what gx costs      */
+};
+
+/* The passes; each is pure in its operands.
+ *   forward           y.v = f(x.v, w.v); leaves save.v
+ *   backward          gx.v = (df/dx)^T gy.v, gw.v += (df/dw)^T gy.v
+ *   forward_tangent   y.t = (df/dx) x.t + (df/dw) w.t; leaves save.t
+ *   backward_tangent  gx.t and gw.t: the derivative of backward's results along (x.t, w.t, gy.t);
+ *                     gx.v, gw.v are not touched                                             */
+struct layer_ops {
+    const char *name;
+    const char *prefix;  /* of its segments' names: "conv" gives conv1.weight; NULL: no weights */
+    const char *summary; /* one line for `metaloop list`                                        */
+    /* Fills everything of l but ops and spec from in; appends its weights to `layout` under
+     * `name` ("conv1"); segments are contiguous, n_w in all. ERR_CONFIG when it does not fit. */
+    int (*plan)(struct layer *l, struct shape in, const char *name, struct layout *layout);
+    void (*forward)(const struct layer *l, const struct io *io);
+    void (*backward)(const struct layer *l, const struct io *io);
+    void (*forward_tangent)(const struct layer *l, const struct io *io);
+    void (*backward_tangent)(const struct layer *l, const struct io *io);
+};
+
+/* The table (core/math/layer/table.c), ended by NULL. */
+extern const struct layer_ops *const layer_table[];
+const struct layer_ops *layer_find(const char *name); /* NULL if absent */
+
+#endif

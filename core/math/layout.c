@@ -1,0 +1,144 @@
+/* layout.c - the parameter vector's description. */
+#include "core/math/layout.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/base/err.h"
+#include "core/math/rng.h"
+
+const char *role_name(enum role role)
+{
+    static const char *const names[] = {"body",          "head",      "stat",
+                                        "discriminator", "regressor", "old"};
+
+    return names[role];
+}
+
+int layout_add(struct layout *l, struct segment s)
+{
+    if (l->n_segments == LAYOUT_MAX)
+        return err(ERR_CONFIG, "the model has more than %d parameter segments", LAYOUT_MAX);
+    s.n = 1;
+    for (int i = 0; i < s.n_dims; i++)
+        s.n *= s.dims[i];
+    s.offset = l->n;
+    l->n += s.n;
+    l->segments[l->n_segments++] = s;
+    return 0;
+}
+
+const struct segment *layout_find(const struct layout *l, const char *name)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        if (strcmp(l->segments[i].name, name) == 0)
+            return &l->segments[i];
+    return NULL;
+}
+
+uint64_t layout_digest(const struct layout *l)
+{
+    uint64_t digest = 0;
+
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        char line[160];
+        int n = snprintf(line, sizeof line, "%s %s", s->name, role_name(s->role));
+
+        for (int k = 0; k < s->n_dims; k++)
+            n += snprintf(line + n, sizeof line - (size_t)n, " %zu", s->dims[k]);
+        digest = XXH64(line, (size_t)n, digest);
+    }
+    return digest;
+}
+
+int layout_append(struct layout *l, const char *prefix, const struct layout *more)
+{
+    for (int i = 0; i < more->n_segments; i++) {
+        struct segment s = more->segments[i];
+        int n = snprintf(s.name, sizeof s.name, "%s%s%s", prefix, *prefix ? "." : "",
+                         more->segments[i].name);
+
+        if (n >= (int)sizeof s.name)
+            return err(ERR_CONFIG, "the segment '%s.%s' has too long a name", prefix,
+                       more->segments[i].name);
+        TRY(layout_add(l, s));
+    }
+    return 0;
+}
+
+void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
+{
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        struct rng r;
+
+        rng_init(&r, seed, RNG_INIT, (uint32_t)stage, (uint32_t)i);
+        for (size_t k = 0; k < s->n; k++)
+            theta[s->offset + k] =
+                (real)(s->init == INIT_CONSTANT ? s->scale : rng_uniform(&r, -s->scale, s->scale));
+    }
+}
+
+/* A segment as [out][channel][position]; in memory channels are last. */
+struct columns {
+    size_t out, channels, positions;
+};
+
+static struct columns columns_of(const struct segment *s)
+{
+    if (s->n_dims == 4)
+        return (struct columns){s->dims[0], s->dims[1], s->dims[2] * s->dims[3]};
+    if (s->n_dims == 2 && s->positions > 1)
+        return (struct columns){s->dims[0], s->dims[1] / s->positions, s->positions};
+    return (struct columns){1, 1, s->n};
+}
+
+/* Where element (o, c, p) lies in memory, [out][position][channel]. */
+static size_t memory_index(struct columns k, size_t o, size_t c, size_t p)
+{
+    return (o * k.positions + p) * k.channels + c;
+}
+
+bool layout_reorders_columns(const struct segment *s)
+{
+    struct columns k = columns_of(s);
+
+    return s->n_dims == 2 && k.positions > 1 && k.channels > 1;
+}
+
+void layout_export(const struct segment *s, const real *theta, real *torch)
+{
+    struct columns k = columns_of(s);
+
+    if (k.positions == 1 || k.channels == 1) {
+        memcpy(torch, theta + s->offset, s->n * sizeof(real));
+        return;
+    }
+    for (size_t o = 0; o < k.out; o++)
+        for (size_t c = 0; c < k.channels; c++)
+            for (size_t p = 0; p < k.positions; p++)
+                *torch++ = theta[s->offset + memory_index(k, o, c, p)];
+}
+
+void layout_import(const struct segment *s, const real *torch, real *theta)
+{
+    struct columns k = columns_of(s);
+
+    if (k.positions == 1 || k.channels == 1) {
+        memcpy(theta + s->offset, torch, s->n * sizeof(real));
+        return;
+    }
+    for (size_t o = 0; o < k.out; o++)
+        for (size_t c = 0; c < k.channels; c++)
+            for (size_t p = 0; p < k.positions; p++)
+                theta[s->offset + memory_index(k, o, c, p)] = *torch++;
+}
+
+uint64_t layout_hash(const struct layout *l, const real *theta, real *scratch)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        layout_export(&l->segments[i], theta, scratch + l->segments[i].offset);
+    return XXH64(scratch, l->n * sizeof(real), 0);
+}

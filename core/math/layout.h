@@ -1,0 +1,76 @@
+/* layout.h - one flat parameter vector, described once.
+ *
+ * Everything learnable or averaged is a named segment of one array of `real`. Reduction,
+ * broadcast, checkpoint, optimizer and clipping see a pointer and a length; the layout knows
+ * names, shapes, roles and how to initialise. Names, shapes and file order are PyTorch's. In
+ * memory a convolution's weight is [out][kh][kw][in] (channels last), and so are the columns of a dense
+ * layer that reads a map as it lies; layout_export and layout_import convert. */
+#ifndef CORE_MATH_LAYOUT_H
+#define CORE_MATH_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/math/real.h"
+
+enum role {
+    ROLE_BODY,
+    ROLE_HEAD,
+    ROLE_STAT,          /* running statistics */
+    ROLE_DISCRIMINATOR, /* tells domains apart */
+    ROLE_REGRESSOR,     /* from a student's features to its teacher's */
+    ROLE_OLD,           /* the head of an earlier task */
+    ROLES,
+};
+const char *role_name(enum role role);
+
+enum init { INIT_CONSTANT, INIT_UNIFORM }; /* the constant `scale`; uniform on [-scale, scale] */
+
+struct segment {
+    char name[56];    /* "conv1.weight"                                                    */
+    int n_dims;       /* 1, 2 or 4                                                         */
+    size_t dims[4];   /* PyTorch's shape                                                   */
+    size_t offset, n; /* place in the vector                                               */
+    enum role role;
+    enum init init;
+    double scale;
+    bool idle; /* no gradient of the stage reaches it: it is never stepped */
+    /* Positions of a map whose channels its columns are: in memory [out][position][channel], to others PyTorch's
+     * [out][channel][position]. 0: a plain vector's. Only if n_dims is 2. */
+    size_t positions;
+};
+
+enum { LAYOUT_MAX = 384 };
+
+struct layout {
+    int n_segments;
+    size_t n; /* parameters in all (P) */
+    struct segment segments[LAYOUT_MAX];
+};
+
+/* Appends a segment; offset and n are filled in. ERR_CONFIG when there are too many. */
+int layout_add(struct layout *l, struct segment s);
+const struct segment *layout_find(const struct layout *l, const char *name); /* NULL if absent */
+
+/* XXH64 over names, shapes and roles: equal layouts, equal digests. */
+uint64_t layout_digest(const struct layout *l);
+
+/* Appends a copy of every segment of `more`, its name behind "prefix." where prefix is not empty. ERR_CONFIG. */
+int layout_append(struct layout *l, const char *prefix, const struct layout *more);
+
+/* Fills theta (P) from the seed: a pure function of (layout, seed, stage), stage the index of the one that begins. */
+void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
+
+/* Whether it is a dense layer whose columns have another order in memory than to others. */
+bool layout_reorders_columns(const struct segment *s);
+
+/* One segment between memory order (at the vector's theta) and PyTorch's order. */
+void layout_export(const struct segment *s, const real *theta, real *torch);
+void layout_import(const struct segment *s, const real *torch, real *theta);
+
+/* XXH64 (seed 0) of the parameters' bytes as a checkpoint holds them: segments in order, each in
+ * PyTorch's layout. scratch (P). */
+uint64_t layout_hash(const struct layout *l, const real *theta, real *scratch);
+
+#endif

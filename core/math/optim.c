@@ -1,0 +1,110 @@
+/* optim.c - one outer step: schedule, clip, and each segment by its role.    math.md, section 4 */
+#include "core/math/optim.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define STAT_RATE 0.1 /* PyTorch's batch-norm momentum */
+
+/* Round t of 1 .. rounds; cosine (Loshchilov and Hutter 2017) goes from rate at the first round to
+ * rate_end at the last. */
+static double scheduled(const struct optim_spec *o, double rate, double rate_end, uint64_t t)
+{
+    double done = o->rounds > 1 ? (double)(t - 1) / (double)(o->rounds - 1) : 0;
+
+    if (strcmp(o->schedule, "cosine") == 0)
+        return rate_end + (rate - rate_end) * (1 + cos(M_PI * done)) / 2;
+    if (strcmp(o->schedule, "step") == 0)
+        return rate * pow(o->step_factor, (double)((t - 1) / (uint64_t)o->step_every));
+    return rate;
+}
+
+double optim_rate(const struct optim_spec *o, uint64_t t)
+{
+    return scheduled(o, o->rate, o->rate_end, t);
+}
+
+static double sum_squares(const real *g, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)g[i] * g[i];
+    return sum;
+}
+
+static void clip_to(real *g, size_t n, double norm, double clip)
+{
+    if (clip > 0 && norm > clip)
+        for (size_t i = 0; i < n; i++)
+            g[i] = (real)(g[i] * (clip / norm));
+}
+
+double optim_clip(real *g, size_t n, double clip)
+{
+    double norm = sqrt(sum_squares(g, n));
+
+    clip_to(g, n, norm, clip);
+    return norm;
+}
+
+/* The share of the rate that a role steps by in round t. */
+static double share(const struct optim_spec *o, enum role role, uint64_t t)
+{
+    if (role == ROLE_STAT)
+        return t <= o->still ? 0 : 1;
+    return t <= (uint64_t)o->warm_up && role != ROLE_HEAD ? 0 : o->factor[role];
+}
+
+/* How often a role that steps in round t has stepped, this one included. */
+static uint64_t steps_of(const struct optim_spec *o, enum role role, uint64_t t)
+{
+    return role == ROLE_HEAD ? t : t - (uint64_t)o->warm_up;
+}
+
+static bool is_still(const struct optim_spec *o, const struct segment *s, uint64_t t)
+{
+    return s->idle || share(o, s->role, t) == 0;
+}
+
+static double learnable_norm(const struct optim_spec *o, const struct layout *l, uint64_t t,
+                             const real *g)
+{
+    double sum = 0;
+
+    for (int i = 0; i < l->n_segments; i++)
+        if (l->segments[i].role != ROLE_STAT && !is_still(o, &l->segments[i], t))
+            sum += sum_squares(g + l->segments[i].offset, l->segments[i].n);
+    return sqrt(sum);
+}
+
+static void stat_step(size_t n, const real *g, real *w)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] = (real)(w[i] - STAT_RATE * g[i]);
+}
+
+double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,
+                   real *theta, real *state)
+{
+    const struct optim_ops *ops = optim_find(o->name);
+    double norm = learnable_norm(o, l, t, g), rate = optim_rate(o, t);
+
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        real *w = theta + s->offset, *gs = g + s->offset;
+        double own = o->own[s->role], factor = share(o, s->role, t);
+
+        if (is_still(o, s, t))
+            continue;
+        if (s->role == ROLE_STAT) {
+            stat_step(s->n, gs, w);
+            continue;
+        }
+        clip_to(gs, s->n, norm, o->clip);
+        ops->step(o, own > 0 ? scheduled(o, own, 0, t) : factor * rate, steps_of(o, s->role, t),
+                  s->n, gs, w, state + s->offset, l->n);
+    }
+    return norm;
+}

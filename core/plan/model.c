@@ -1,0 +1,251 @@
+/* model.c - mlp, conv4, lenet, resnet12, and layers as listed. */
+#include "core/plan/model.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+
+static void put(struct layer_spec *specs, int *n, struct layer_spec s)
+{
+    specs[(*n)++] = s;
+}
+
+static const struct layer_spec head = {.type = "dense", .head = true, .bias = true};
+
+/* A dropout layer, where there is something to drop. */
+static void put_dropout(struct layer_spec *specs, int *n, int64_t percent)
+{
+    if (percent)
+        put(specs, n, (struct layer_spec){.type = "dropout", .percent = (int)percent});
+}
+
+/* Hidden layers of the given widths, each with its activation and dropout behind that. */
+static int mlp_specs(const struct model_config *m, struct layer_spec norm, struct layer_spec *specs,
+                     int max)
+{
+    struct layer_spec activation = {0};
+    int n = 0, each = m->dropout ? 3 : 2, rest = m->input_dropout ? 3 : 2;
+
+    (void)norm;
+    if (each * m->widths.n + rest > max)
+        return err(ERR_CONFIG, "'widths' has more than %d hidden layers", (max - rest) / each);
+    snprintf(activation.type, sizeof activation.type, "%s", m->activation);
+    put(specs, &n, (struct layer_spec){.type = "flatten"});
+    put_dropout(specs, &n, m->input_dropout);
+    for (int i = 0; i < m->widths.n; i++) {
+        put(specs, &n,
+            (struct layer_spec){
+                .type = "dense", .filters = atoi(m->widths.items[i]), .bias = true});
+        put(specs, &n, activation);
+        put_dropout(specs, &n, m->dropout);
+    }
+    put(specs, &n, head);
+    return n;
+}
+
+/* Batch normalisation as the configuration has it in a stage that is measured few-shot, or on whole sets. */
+static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
+{
+    bool automatic = strcmp(m->statistics, "auto") == 0;
+
+    return (struct layer_spec){.type = "batchnorm",
+                               .running =
+                                   automatic ? !few_shot : strcmp(m->statistics, "running") == 0,
+                               .follows_target = automatic};
+}
+
+/* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017) or by
+ * 2x2 max-pooling (mini-ImageNet). */
+static int conv4_specs(const struct model_config *m, struct layer_spec norm,
+                       struct layer_spec *specs, int max)
+{
+    bool stride = strcmp(m->reduction, "stride") == 0;
+    int n = 0;
+
+    assert(max >= 18);
+    for (int i = 0; i < 4; i++) {
+        put(specs, &n,
+            (struct layer_spec){.type = "conv",
+                                .filters = (int)m->filters,
+                                .kernel = 3,
+                                .stride = stride ? 2 : 1,
+                                .pad = 1});
+        put(specs, &n, norm);
+        put(specs, &n, (struct layer_spec){.type = "relu"});
+        if (!stride)
+            put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2, .stride = 2});
+    }
+    if (strcmp(m->pool, "mean") == 0)
+        put(specs, &n, (struct layer_spec){.type = "meanpool"});
+    else
+        put(specs, &n, (struct layer_spec){.type = "flatten"});
+    put(specs, &n, head);
+    return n;
+}
+
+/* LeNet as in ADDA (Tzeng et al. 2017): 20 and 50 filters of 5x5 without padding, each with relu and
+ * then 2x2 max-pooling (in the other order it would be the same function), 500 features. As it starts,
+ * with biases 0, a blank part of an image sits on relu's kink: differences prove no gradient there. */
+static int lenet_specs(const struct model_config *m, struct layer_spec norm,
+                       struct layer_spec *specs, int max)
+{
+    int n = 0;
+
+    (void)m, (void)norm;
+    assert(max >= 10);
+    for (int filters = 20; filters <= 50; filters += 30) {
+        put(specs, &n,
+            (struct layer_spec){.type = "conv", .filters = filters, .kernel = 5, .bias = true});
+        put(specs, &n, (struct layer_spec){.type = "relu"});
+        put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2});
+    }
+    put(specs, &n, (struct layer_spec){.type = "flatten"});
+    put(specs, &n, (struct layer_spec){.type = "dense", .filters = 500, .bias = true});
+    put(specs, &n, (struct layer_spec){.type = "relu"});
+    put(specs, &n, head);
+    return n;
+}
+
+/* ResNet-12 of few-shot learning (Oreshkin et al. 2018; Lee et al. 2019): four residual blocks of 1, 2.5, 5
+ * and 10 times the filters, each behind the last's 2x2 max-pooling; the mean of the map; the head. */
+static int resnet12_specs(const struct model_config *m, struct layer_spec norm,
+                          struct layer_spec *specs, int max)
+{
+    static const int halves[] = {2, 5, 10, 20};
+    int n = 0;
+
+    assert(max >= 10);
+    for (int i = 0; i < 4; i++) {
+        put(specs, &n,
+            (struct layer_spec){.type = "residual",
+                                .filters = (int)m->filters * halves[i] / 2,
+                                .running = norm.running,
+                                .follows_target = norm.follows_target});
+        put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2});
+    }
+    put(specs, &n, (struct layer_spec){.type = "meanpool"});
+    put(specs, &n, head);
+    return n;
+}
+
+static const char *const spec_keys[] = {"filters", "features", "kernel",  "stride", "pad",
+                                        "percent", "bias",     "running", NULL};
+
+static int spec_set(struct layer_spec *s, const char *key, int value)
+{
+    struct {
+        const char *key;
+        int *place;
+    } fields[] = {{"filters", &s->filters}, {"features", &s->filters}, {"kernel", &s->kernel},
+                  {"stride", &s->stride},   {"pad", &s->pad},          {"percent", &s->percent}};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(fields[i].key, key) == 0) {
+            *fields[i].place = value;
+            return 0;
+        }
+    if (strcmp(key, "bias") == 0 || strcmp(key, "running") == 0) {
+        *(strcmp(key, "bias") == 0 ? &s->bias : &s->running) = value != 0;
+        s->follows_target &= strcmp(key, "running") != 0;
+        return 0;
+    }
+    return -1;
+}
+
+/* One word of a layer's line: key=value. */
+static int spec_word(struct layer_spec *s, const char *line, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    char key[16], hint[NEAREST_HINT], *end = NULL;
+    long value = equals ? strtol(equals + 1, &end, 10) : -1;
+
+    if (!equals || end == equals + 1 || *end || value < 0 || value > 65536)
+        return err(ERR_CONFIG, "layer '%s': '%s' is not key=number", line, word);
+    snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+    if (spec_set(s, key, (int)value) < 0)
+        return err(ERR_CONFIG, "layer '%s': unknown key '%s'%s", line, key,
+                   nearest_hint(key, spec_keys, hint));
+    return 0;
+}
+
+static int spec_type(struct layer_spec *s, const char *line, const char *type)
+{
+    const char *names[32];
+    char hint[NEAREST_HINT];
+    int n = 0;
+
+    *s = strcmp(type, "head") == 0 ? head : (struct layer_spec){.bias = true};
+    if (s->head)
+        return 0;
+    snprintf(s->type, sizeof s->type, "%s", type);
+    if (layer_find(type))
+        return 0;
+    for (int i = 0; layer_table[i] && n < 30; i++)
+        names[n++] = layer_table[i]->name;
+    names[n++] = "head";
+    names[n] = NULL;
+    return err(ERR_CONFIG, "layer '%s': no layer is called '%s'%s", line, type,
+               nearest_hint(type, names, hint));
+}
+
+/* "conv filters=64 kernel=3 stride=2 pad=1" */
+static int spec_parse(struct layer_spec *s, struct layer_spec norm, const char *line)
+{
+    char words[256], *save, *word;
+
+    snprintf(words, sizeof words, "%s", line);
+    word = strtok_r(words, " \t", &save);
+    if (!word)
+        return err(ERR_CONFIG, "'layers' has an empty line");
+    TRY(spec_type(s, line, word));
+    s->running = norm.running, s->follows_target = norm.follows_target;
+    while ((word = strtok_r(NULL, " \t", &save)))
+        TRY(spec_word(s, line, word));
+    return 0;
+}
+
+static int layers_specs(const struct model_config *m, struct layer_spec norm,
+                        struct layer_spec *specs, int max)
+{
+    if (m->layers.n == 0)
+        return err(ERR_CONFIG, "'type' is layers, but 'layers' is empty");
+    if (m->layers.n > max)
+        return err(ERR_CONFIG, "'layers' has more than %d lines", max);
+    for (int i = 0; i < m->layers.n; i++)
+        TRY(spec_parse(&specs[i], norm, m->layers.items[i]));
+    return m->layers.n;
+}
+
+static const struct model_ops mlp = {
+    "mlp", "fully connected: widths, activation, dropout, input_dropout", mlp_specs};
+static const struct model_ops conv4 = {
+    "conv4", "four convolutions: filters, reduction, pool, statistics", conv4_specs};
+static const struct model_ops lenet = {"lenet", "two convolutions and a hidden layer, as in ADDA",
+                                       lenet_specs};
+static const struct model_ops resnet12 = {
+    "resnet12", "four residual blocks: filters of the first, statistics", resnet12_specs};
+static const struct model_ops layers = {"layers", "the lines of model.layers, from input to head",
+                                        layers_specs};
+
+const struct model_ops *const model_table[] = {&mlp, &conv4, &lenet, &resnet12, &layers, NULL};
+
+const struct model_ops *model_find(const char *name)
+{
+    for (const struct model_ops *const *ops = model_table; *ops; ops++)
+        if (strcmp((*ops)->name, name) == 0)
+            return *ops;
+    return NULL;
+}
+
+int model_specs(const struct model_config *m, bool few_shot, struct layer_spec *specs, int max)
+{
+    const struct model_ops *ops = model_find(m->type);
+
+    if (!ops)
+        return err(ERR_CONFIG, "no model is called '%s'", m->type);
+    return ops->specs(m, norm_of(m, few_shot), specs, max);
+}

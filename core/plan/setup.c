@@ -1,0 +1,148 @@
+/* setup.c - from configuration to open data and planned stages. */
+#include "core/plan/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/data/mapped.h"
+
+static void mark_used(const struct config *c, const struct strings *names, bool *used)
+{
+    for (int i = 0; i < names->n; i++)
+        used[config_find_data(c, names->items[i]) - c->data] = true;
+}
+
+/* Only what is named is opened: a configuration may describe more data than this run uses. */
+static int open_used(struct setup *s)
+{
+    const struct config *c = s->config;
+    bool used[CONFIG_DATA_MAX] = {false};
+
+    for (int i = 0; i < c->n_stages; i++) {
+        used[config_find_data(c, c->stages[i].data) - c->data] = true;
+        mark_used(c, &c->stages[i].target, used);
+        mark_used(c, &c->stages[i].old, used);
+        mark_used(c, &c->stages[i].evaluate, used);
+    }
+    mark_used(c, &c->evaluate.data, used);
+    for (int i = 0; i < c->n_data; i++) {
+        if (used[i])
+            TRY(data_open(&s->data[i], &c->data[i], s->root));
+        s->n_data = i + 1;
+    }
+    return 0;
+}
+
+static int setup_fill(struct setup *s)
+{
+    TRY(open_used(s));
+    for (int i = 0; i < s->n_stages; i++)
+        TRY(stage_open(s, i));
+    return setup_heads(s);
+}
+
+int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms)
+{
+    int code;
+
+    *s = (struct setup){.config = config, .forms = forms, .n_stages = config->n_stages};
+    s->root = strdup(root);
+    s->stages = calloc((size_t)config->n_stages, sizeof *s->stages);
+    code = s->root && s->stages ? setup_fill(s) : err(ERR_MEMORY, "no memory for the stages");
+    if (code < 0)
+        setup_close(s);
+    return code;
+}
+
+void setup_close(struct setup *s)
+{
+    for (int i = 0; i < s->n_data; i++)
+        if (s->data[i].ops)
+            data_close(&s->data[i]);
+    free(s->stages);
+    free(s->root);
+    *s = (struct setup){0};
+}
+
+int setup_stage(const struct setup *s, const char *name, const struct stage **stage)
+{
+    const char *names[CONFIG_STAGE_MAX + 1] = {0};
+    char hint[NEAREST_HINT];
+
+    *stage = &s->stages[s->n_stages - 1];
+    for (int i = 0; name && i < s->n_stages; i++) {
+        names[i] = s->stages[i].config->name;
+        if (strcmp(names[i], name) == 0) {
+            *stage = &s->stages[i];
+            return 0;
+        }
+    }
+    return name ? err(ERR_USAGE, "no stage is called '%s'%s", name, nearest_hint(name, names, hint))
+                : 0;
+}
+
+uint64_t setup_digest(const struct setup *s)
+{
+    uint64_t digest = 0;
+
+    for (int i = 0; i < s->n_stages; i++) {
+        uint64_t layout = layout_digest(&s->stages[i].layout);
+
+        digest = XXH64(&layout, sizeof layout, digest);
+    }
+    return digest;
+}
+
+int setup_survey(const struct setup *s, struct survey *out, int *n)
+{
+    *n = 0;
+    for (int i = 0; i < s->n_data; i++)
+        if (s->data[i].ops)
+            TRY(data_survey(&s->data[i], &out[(*n)++]));
+    return 0;
+}
+
+/* A file that was written to: 1: it still holds what it did. */
+static int look_again(const struct data *d, const struct mapped *map, const struct survey *known)
+{
+    struct survey now;
+
+    TRY(data_survey(d, &now));
+    if (known->sampled || now.pixels != known->pixels)
+        return err(ERR_DATA, "'%s' was written to since this run began", map->path);
+    return 1;
+}
+
+static struct mapped *data_map(const struct data *d)
+{
+    return d->ops && d->ops->map ? d->ops->map(d) : NULL;
+}
+
+static int watch_data(const struct data *d, const struct survey *known, int n)
+{
+    struct mapped *map = data_map(d);
+    int code = mapped_changed(map);
+
+    for (int i = 0; i < n && code > 0; i++)
+        if (strcmp(known[i].name, d->name) == 0)
+            code = look_again(d, map, &known[i]);
+    return code < 0 ? err_within(code, "data '%s'", d->name) : code;
+}
+
+int setup_watch(const struct setup *s, const struct survey *known, int n)
+{
+    bool written = false;
+
+    for (int i = 0; i < s->n_data; i++) {
+        int code = watch_data(&s->data[i], known, n);
+
+        TRY(code);
+        written |= code > 0;
+    }
+    for (int i = 0; i < s->n_data && written; i++)
+        mapped_accept(data_map(&s->data[i]));
+    return 0;
+}

@@ -1,0 +1,129 @@
+/* setup.h - a configuration made ready: data sets open, every stage planned.
+ *
+ * Coordinator and workers build it from the same configuration text, so indices mean the same on
+ * every rank; layout digests are compared when workers report. */
+#ifndef CORE_PLAN_SETUP_H
+#define CORE_PLAN_SETUP_H
+
+#include "core/config/config.h"
+#include "core/data/data.h"
+#include "core/data/survey.h"
+#include "core/math/net.h"
+#include "core/math/optim.h"
+#include "core/plan/method_traits.h"
+#include "core/plan/task.h"
+
+struct aux { /* a network beside the main one */
+    char name[16];
+    struct net net;
+    size_t offset; /* of its weights in the block */
+};
+
+enum { AUX_MAX = 2 };
+
+/* The parameters of a stage are n_blocks blocks; a block is the network's segments, then each network's beside it. There are several
+ * where each target has a model of its own: the segments of a block are then named "TARGET.conv1.weight". */
+struct stage {
+    const struct stage_config *config; /* borrowed */
+    const struct stage_config *shape;  /* whose way, shot, query and inner loop it has */
+    const struct form *form;           /* borrowed */
+    int index, data;                   /* of the stage; of its data section */
+    int start, anchor;                 /* stages before it; -1: none */
+    int n_targets, target[CONFIG_DATA_MAX];
+    int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the network "old" */
+    int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
+    bool few_shot;                    /* it is measured on episodes; else on whole data sets */
+    struct task_size train, evaluate; /* the largest */
+    uint32_t batch, target_batch;     /* samples of a step */
+    int evaluate_steps;
+    uint32_t n_tasks,
+        n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
+    struct net net;
+    int n_aux;
+    struct aux aux[AUX_MAX];
+    struct layout block, layout;
+    int n_blocks;
+    uint32_t steps; /* of a task on its own block; 0: the coordinator steps */
+    struct optim_spec optim;
+};
+
+enum matched { MATCHED_NOT, MATCHED_NAMES, MATCHED_ORDER, MATCHED_NUMBERS };
+
+struct setup {
+    const struct config *config; /* borrowed */
+    form_find *forms;
+    char *root; /* owned: the data root */
+    int n_data;
+    struct data data[CONFIG_DATA_MAX];
+    enum matched
+        matched[CONFIG_DATA_MAX]; /* how its classes were found to be those of a head's section: */
+    int matched_with[CONFIG_DATA_MAX]; /* that section */
+    int n_stages;
+    struct stage *stages; /* owned */
+};
+
+/* Opens the data sections that stages and evaluation name, plans the networks, and checks that what a stage draws is
+ * there: every class can fill shot + query, way fits, batches have samples. Errors name section and key, class, or
+ * path: ERR_CONFIG, also for a method that `forms` does not know. On error nothing is left open. Not collective. */
+int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms);
+void setup_close(struct setup *s);
+
+/* The stage of that name, or the last where name is NULL. ERR_USAGE. */
+int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
+
+/* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the configuration's order.
+ * ERR_DATA where a mapped file shrinks meanwhile. */
+int setup_survey(const struct setup *s, struct survey *out, int *n);
+
+/* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey: ERR_DATA, naming section and
+ * file. Cheap: a stat for each; one that was written to is read again, and may hold the same. */
+int setup_watch(const struct setup *s, const struct survey *known, int n);
+
+/* Digest of every stage's layout. */
+uint64_t setup_digest(const struct setup *s);
+
+/* ---- heads.c ---- */
+
+/* Matches the classes of all sections that share a head, by name: a section in another order is given the order of the
+ * one that the head is trained on. ERR_DATA, naming stage, sections and class, where names differ. Stages are planned. */
+int setup_heads(struct setup *s);
+
+/* ---- stage.c ---- */
+
+/* Plans stage `index` of an open setup, those before it being planned. */
+int stage_open(struct setup *s, int index);
+
+/* For forms: appends a network to the stage's block, its segments of the given role named "NAME.fc1.weight". Its
+ * statistics stay statistics. ERR_CONFIG. */
+int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
+              int n_specs, struct shape in, int n_out, const char *loss);
+const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
+
+/* For forms: no gradient enters the main network above activation `act`; the layers behind it stay as they are. */
+void stage_idle_behind(struct stage *stage, int act);
+
+/* Whether data section `data` is of the old task, measured with its head (lwf). */
+bool stage_measures_old(const struct stage *stage, int data);
+
+/* Whether a prediction depends on the other samples of its batch or query set: batch statistics. */
+bool stage_is_transductive(const struct stage *stage);
+
+/* The query size per class with which data section `data` is evaluated in this stage. */
+uint32_t stage_query(const struct setup *s, const struct stage *stage, int data);
+
+/* Samples of an evaluation of data section `data` as a whole: all of it; of a set without end the first ones, as many
+ * as `episodes` batches of training have. 0: it is measured on episodes. */
+uint32_t stage_evaluate_samples(const struct setup *s, const struct stage *stage, int data,
+                                int64_t episodes);
+
+/* Tasks of an evaluation: `episodes`, or the batches that hold those samples. */
+uint32_t stage_evaluate_tasks(const struct setup *s, const struct stage *stage, int data,
+                              int64_t episodes);
+
+/* The block that data section `data` is measured with; -1: none, there are several and it belongs to none. */
+int stage_block(const struct setup *s, const struct stage *stage, int data);
+
+/* The weight of the method's own term in round t, 1 .. rounds. */
+double stage_weight(const struct stage *stage, uint64_t t);
+
+#endif

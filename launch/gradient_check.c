@@ -1,0 +1,209 @@
+/* gradient_check.c - the outer gradient against differences of the loss it is the gradient of, along random directions. An
+ * adversary has two: the encoder's, and the discriminator's. */
+#include "launch/gradient_check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/crew/sampler.h"
+#include "core/base/err.h"
+#include "core/math/rng.h"
+#include "worker/engine.h"
+
+enum { DIRECTIONS = 3 };
+
+struct proof {
+    const struct solo *solo;
+    struct engine engine;
+    struct arena arena;
+    struct task task;
+    real *theta, *moved, *direction, *grad, *anchor;
+    size_t n;
+    bool discriminator; /* its loss and its segments; else all the others and theirs */
+};
+
+static void lay_out(struct proof *p, struct arena *a)
+{
+    const struct stage *s = p->solo->stage;
+
+    task_init(&p->task, s->train, a);
+    if (s->anchor >= 0)
+        p->anchor = arena_reals(a, p->solo->setup.stages[s->anchor].layout.n);
+    p->theta = arena_reals(a, p->n);
+    p->moved = arena_reals(a, p->n);
+    p->direction = arena_reals(a, p->n);
+    p->grad = arena_reals(a, p->n);
+}
+
+/* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad is not NULL. */
+static int outer(struct proof *p, const real *theta, double *loss, real *grad)
+{
+    engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
+    TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
+    if (total_sum(&p->engine.total, TALLY_DONE) != 1)
+        return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
+    *loss = total_sum(&p->engine.total, p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
+    if (grad)
+        total_mean_gradient(&p->engine.total, grad);
+    return 0;
+}
+
+static bool is_variable(const struct proof *p, enum role role)
+{
+    return role != ROLE_STAT && (role == ROLE_DISCRIMINATOR) == p->discriminator;
+}
+
+/* A direction of length 1 without the statistics, which are no function's variables, and without those of the other
+ * loss. */
+static void draw_direction(struct proof *p, uint32_t which)
+{
+    const struct layout *l = &p->solo->stage->block;
+    struct rng r;
+    double sum = 0;
+
+    rng_init(&r, 1, RNG_INIT, 1, which);
+    for (int i = 0; i < l->n_segments; i++)
+        for (size_t k = l->segments[i].offset; k < l->segments[i].offset + l->segments[i].n; k++) {
+            p->direction[k] = is_variable(p, l->segments[i].role) ? (real)rng_normal(&r) : 0;
+            sum += (double)p->direction[k] * p->direction[k];
+        }
+    for (size_t k = 0; k < p->n; k++)
+        p->direction[k] = (real)(p->direction[k] / sqrt(sum));
+}
+
+static int loss_at(struct proof *p, double h, double *loss)
+{
+    for (size_t k = 0; k < p->n; k++)
+        p->moved[k] = (real)(p->theta[k] + h * p->direction[k]);
+    return outer(p, p->moved, loss, NULL);
+}
+
+static int prove_direction(struct proof *p, uint32_t which, double scale, double *worst)
+{
+    double h = cbrt(REAL_EPS), up = 0, down = 0, slope = 0, difference, error;
+
+    draw_direction(p, which);
+    TRY(loss_at(p, h, &up));
+    TRY(loss_at(p, -h, &down));
+    for (size_t k = 0; k < p->n; k++)
+        slope += (double)p->grad[k] * p->direction[k];
+    difference = (up - down) / (2 * h);
+    error = fabs(slope - difference) / scale;
+    printf("direction %u: <gradient, v> = %+.6e, difference of losses = %+.6e, error %.1e\n", which,
+           slope, difference, error);
+    *worst = error > *worst ? error : *worst;
+    return 0;
+}
+
+/* The norm of the gradient of the loss at hand. */
+static double norm_of(const struct proof *p)
+{
+    const struct layout *l = &p->solo->stage->block;
+    double sum = 0;
+
+    for (int i = 0; i < l->n_segments; i++)
+        for (size_t k = l->segments[i].offset; k < l->segments[i].offset + l->segments[i].n; k++)
+            if (is_variable(p, l->segments[i].role))
+                sum += (double)p->grad[k] * p->grad[k];
+    return sqrt(sum);
+}
+
+static int prove_loss(struct proof *p, const char *what)
+{
+    double loss, scale, worst = 0, limit = 20 * pow(REAL_EPS, 2.0 / 3);
+
+    TRY(outer(p, p->theta, &loss, p->grad));
+    scale = norm_of(p);
+    for (uint32_t i = 0; i < DIRECTIONS; i++)
+        TRY(prove_direction(p, i, scale, &worst));
+    printf("method '%s', %s%s: largest error %.1e of the gradient's norm %.3e, limit %.1e: %s\n",
+           p->solo->stage->config->method, what, REAL_NAME, worst, scale, limit,
+           worst < limit ? "proved" : "NOT proved");
+    if (worst < limit)
+        return 0;
+    return err(ERR_FAILED, "the gradient of method '%s' is not that of its loss",
+               p->solo->stage->config->method);
+}
+
+static int prove_task(struct proof *p, uint32_t slot, bool batch)
+{
+    const struct stage *s = p->solo->stage;
+    uint32_t round =
+        1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
+    struct sampler sampler = {&p->solo->setup, s, s->data, PURPOSE_TRAIN, round};
+
+    sampler_draw(&sampler, slot, &p->task);
+    p->discriminator = false;
+    TRY(prove_loss(p, ""));
+    p->discriminator = true;
+    return batch && stage_aux(s, "discriminator") ? prove_loss(p, "discriminator, ") : 0;
+}
+
+/* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank part of an image sits on
+ * relu's kink where the body is frozen. */
+static void move_statistics(const struct layout *l, real *theta)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        for (size_t k = 0; k < l->segments[i].n && l->segments[i].role == ROLE_STAT; k++)
+            theta[l->segments[i].offset + k] += (real)(0.05 * (double)(1 + k % 3));
+}
+
+static void start(struct proof *p)
+{
+    const struct stage *s = p->solo->stage;
+    uint64_t seed = (uint64_t)p->solo->config.run.seed;
+
+    layout_init(&s->block, seed, s->index, p->theta);
+    move_statistics(&s->block, p->theta);
+    if (p->anchor)
+        layout_init(&p->solo->setup.stages[s->anchor].layout, seed, s->anchor, p->anchor);
+}
+
+/* A few-shot task where there are such, and a batch where there are. */
+static int prove(struct proof *p)
+{
+    const struct stage *s = p->solo->stage;
+
+    start(p);
+    if (s->n_episodes > 0)
+        TRY(prove_task(p, 0, false));
+    return s->n_episodes < s->n_tasks ? prove_task(p, s->n_episodes, true) : 0;
+}
+
+static int check_provable(const struct stage *s)
+{
+    const struct method_ops *ops = method_find(s->config->method);
+
+    if (s->steps)
+        return err(ERR_USAGE,
+                   "stage '%s' adapts to several targets: name one, "
+                   "--set stage.%s.target=NAME",
+                   s->config->name, s->config->name);
+    if ((ops->form.draws & DRAW_EPISODES) && !ops->second)
+        printf("method '%s' is first order by definition: it is expected to fail this\n",
+               s->config->method);
+    if (strcmp(s->config->method, "dan") == 0 && s->config->sigma == 0)
+        printf("method 'dan' holds the bandwidth fixed that it finds in a batch: with "
+               "stage.%s.sigma = 0 it is expected to fail this\n",
+               s->config->name);
+    return 0;
+}
+
+int prove_gradients(const struct solo *s)
+{
+    struct proof p = {.solo = s, .n = s->stage->block.n};
+    struct arena measure = arena_measuring();
+    int code;
+
+    TRY(check_provable(s->stage));
+    lay_out(&p, &measure);
+    TRY(arena_init(&p.arena, measure.peak));
+    lay_out(&p, &p.arena);
+    code = engine_open(&p.engine, &s->setup);
+    if (code >= 0)
+        code = prove(&p);
+    engine_close(&p.engine);
+    arena_release(&p.arena);
+    return code;
+}

@@ -1,0 +1,13 @@
+/* line.h - a line of metrics.jsonl. */
+#ifndef OBSERVER_SOURCE_LINE_H
+#define OBSERVER_SOURCE_LINE_H
+
+#include <jansson.h>
+
+#include "observer/source/event.h"
+
+/* Reads n bytes as an event: one object, a text `kind`, names of letters, digits and _, values that are numbers, texts,
+ * null or truth values. *holder owns what e borrows: json_decref it after use. ERR_DATA says what is wrong. */
+int line_read(const char *line, size_t n, struct event *e, json_t **holder);
+
+#endif

@@ -1,0 +1,93 @@
+/* http_internal.h - between the files of --http. */
+#ifndef OBSERVER_VIEW_HTTP_INTERNAL_H
+#define OBSERVER_VIEW_HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+
+#include "observer/view/http_gate.h"
+#include "observer/view/view.h"
+
+#define PACE 0.4  /* seconds between two messages of a stream, at least */
+#define QUIET 5.0 /* seconds after which one is sent though nothing happened */
+#define SLOW                                                                                       \
+    10.0 /* seconds in which a peer has to ask, or to take something of what it asked for */
+
+enum {
+    CONNECTIONS = 256,
+    CONNECTIONS_FREE = 16, /* kept for who comes: the oldest that has not asked makes room */
+    PER_ADDRESS = 64,      /* not on loopback, where all have one address */
+    STREAMS_MAX = 64,
+    RUNS = 32,
+    DELTAS = 16,        /* messages kept for those who are behind */
+    HELD_MAX = 64 << 20 /* bytes of texts that are being sent, beside the newest */
+};
+
+/* ---- peers: connections, and who of them has asked ---- */
+
+struct peer {
+    struct MHD_Connection *connection; /* NULL: a free place */
+    int fd;
+    bool asked;
+    double since; /* it was accepted, or its last answer was complete */
+};
+
+struct peers {
+    struct peer each[CONNECTIONS];
+    int n;
+};
+
+/* For libmicrohttpd: MHD_OPTION_NOTIFY_CONNECTION, MHD_OPTION_NOTIFY_COMPLETED; context is the struct peers. */
+void peers_notice(void *context, struct MHD_Connection *c, void **place,
+                  enum MHD_ConnectionNotificationCode what);
+void peers_answered(void *context, struct MHD_Connection *c, void **state,
+                    enum MHD_RequestTerminationCode why);
+
+/* The headers of a request are here. */
+void peers_asked(struct MHD_Connection *c);
+
+/* Closes those that do not ask in time, and the oldest of them if places run out. */
+void peers_tend(struct peers *p, double now);
+
+/* Ends a connection from outside; libmicrohttpd notices. */
+void connection_end(struct MHD_Connection *c);
+
+/* ---- feed: server-sent events. A text is made once and shared by all who are sent it ---- */
+
+struct message;
+
+struct stream { /* a browser that listens */
+    struct feed *feed;
+    struct MHD_Connection *connection;
+    bool used, waits, dropped; /* waits: suspended until there is something to say */
+    struct message *message;   /* shared; what is being sent */
+    size_t at;
+    uint64_t version; /* what it has after that; 0: nothing yet */
+    double taken;     /* clock: when it last took something */
+};
+
+struct feed {
+    const struct runs *runs;
+    struct stream streams[STREAMS_MAX];
+    uint64_t version; /* of the newest message */
+    struct message
+        *deltas[DELTAS];   /* shared; version v is at v % DELTAS: what is new since v - 1 */
+    struct message *whole; /* shared; all there was at whole_version */
+    uint64_t whole_version;
+    double made;
+    uint64_t serial[RUNS], generation[RUNS], events[RUNS]; /* as of version */
+    size_t held;                                           /* bytes of all messages */
+};
+
+/* Answers with a stream; NULL: too many listen. */
+struct MHD_Response *feed_listen(struct feed *f, struct MHD_Connection *c);
+
+/* Makes what is due, wakes those who wait, drops those who take nothing. */
+void feed_tend(struct feed *f, double now);
+
+/* Before and after the daemon stops. */
+void feed_stop(struct feed *f);
+void feed_release(struct feed *f);
+
+double seconds_since_1970(void);
+
+#endif

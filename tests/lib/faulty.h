@@ -1,0 +1,159 @@
+/* faulty.h - workers whose messages go through what fails, for tests of rounds. */
+#ifndef TESTS_LIB_FAULTY_H
+#define TESTS_LIB_FAULTY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "core/base/err.h"
+#include "core/plan/round_sum.h"
+#include "proto/comm/comm.h"
+#include "proto/wire.h"
+#include "worker/serve.h"
+
+enum { NEVER = 1 << 30 };
+
+static int blocks; /* 1: the stage whose tasks step a block each */
+
+enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
+
+struct faulty { /* a comm that fails once `left` messages have passed */
+    struct comm comm, inner;
+    enum fault fault;
+    atomic_int left;
+    bool dead;
+    atomic_bool holds;   /* WRONG: does not begin the tasks it is given */
+    atomic_bool missed;  /* STALL: it has been given up, and goes on */
+    struct header round; /* of the last parameters */
+    pthread_t thread;
+    int code; /* of worker_serve */
+    bool lost;
+};
+
+static void nap(double seconds)
+{
+    struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&t, NULL);
+}
+
+/* Counts a message; the fault strikes at the last one. */
+static void pass(struct faulty *f)
+{
+    if (f->left-- != 0)
+        return;
+    f->dead = f->fault == DIE;
+    while (f->fault == STALL && !f->missed)
+        nap(1e-3);
+}
+
+/* A worker that takes tasks, never finishes them, and sends its sum again and again while those of others are
+ * gathered: to rank 0 and to what was its parent. */
+static void babble(struct faulty *f)
+{
+    static const int64_t words[2 * (25 + TALLY_N)] = {1};
+    struct part body = {words, sizeof words};
+
+    f->round.kind = MESSAGE_SUM;
+    for (int to = 0; to <= 1 && f->round.epoch; to++)
+        comm_send(&f->inner, to, &f->round, &body, 1);
+}
+
+static int count_task(void *context, const struct task *t)
+{
+    (void)t;
+    ++*(int *)context;
+    return 0;
+}
+
+/* Has tasks and does nothing but live, for as long as the test wants. */
+static void hold(struct faulty *f, const struct message *m)
+{
+    struct header alive = {.kind = MESSAGE_ALIVE};
+    bool last;
+    int n = 0;
+
+    wire_unpack_tasks(m->body, m->h.size, &last, count_task, &n);
+    while (n > 0 && f->holds) {
+        comm_send(&f->inner, 0, &alive, NULL, 0);
+        nap(0.01);
+    }
+}
+
+static struct { /* what ranks from `rank` on say that they worked; 0: they say what is true */
+    int rank;
+    uint64_t worked;
+} claim;
+
+static bool slow_gather;      /* every rank takes its time then */
+static atomic_bool gathering; /* some rank was asked to */
+
+static int faulty_send(struct comm *c, int to, const struct header *h, const struct part *parts,
+                       int n)
+{
+    struct faulty *f = c->state;
+    struct header said = *h;
+
+    if (claim.rank && c->rank >= claim.rank && h->kind == MESSAGE_SUM)
+        said.worked = claim.worked;
+    if (h->kind != MESSAGE_ALIVE)
+        pass(f);
+    if (f->dead || (f->fault == BABBLE && (h->kind == MESSAGE_DONE || h->kind == MESSAGE_SUM)))
+        return 0;
+    return comm_send(&f->inner, to, &said, parts, n);
+}
+
+static int faulty_poll(struct comm *c, struct message *m)
+{
+    struct faulty *f = c->state;
+    int found = f->dead ? 0 : comm_poll(&f->inner, m);
+
+    if (found > 0 && m->h.kind != MESSAGE_ALIVE)
+        pass(f);
+    if (found > 0 && f->fault == WRONG && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS))
+        ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
+    if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
+        hold(f, m);
+    if (found > 0 && m->h.kind == MESSAGE_PARAMS)
+        f->round = m->h;
+    if (found > 0 && m->h.kind == MESSAGE_GATHER && slow_gather) {
+        gathering = true;
+        nap(0.05);
+    }
+    if (f->fault == BABBLE && gathering)
+        babble(f);
+    if (f->fault == LEAVE && f->left < 0 && f->left > -NEVER) {
+        f->left = -NEVER; /* once */
+        return err(ERR_DATA, "a torn file");
+    }
+    return f->dead ? err(ERR_FAILED, "dead") : found;
+}
+
+static void faulty_idle(struct comm *c)
+{
+    comm_idle(&((struct faulty *)c->state)->inner);
+}
+
+static void faulty_poke(struct comm *c)
+{
+    comm_poke(&((struct faulty *)c->state)->inner);
+}
+
+static const struct comm_ops faulty_ops = {
+    .name = "faulty",
+    .send = faulty_send,
+    .poll = faulty_poll,
+    .idle = faulty_idle,
+    .poke = faulty_poke,
+};
+
+static void *worker(void *argument)
+{
+    struct faulty *f = argument;
+
+    f->code = worker_serve(&f->comm, "test", &f->lost);
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* test_evaluate.c - what an evaluation says of tallies that are made up: means, and 1.96 s / sqrt(n) with n - 1. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "coordinator/run/evaluate.h"
+#include "core/base/err.h"
+#include "core/math/loss.h"
+#include "core/plan/metric.h"
+
+enum { STEPS = 2 };
+
+static struct stage stage;
+static int64_t words[4096];
+
+static struct total begin(bool few_shot)
+{
+    static const struct stage_config config = {.name = "s"};
+
+    stage = (struct stage){
+        .config = &config, .few_shot = few_shot, .evaluate_steps = few_shot ? STEPS : 0};
+    stage.net.loss = loss_find("cross_entropy");
+    assert_true(total_words(0) <= sizeof words / sizeof *words);
+    return total_begin(words, 0);
+}
+
+static void add(struct tally *t, int k, double loss, double accuracy)
+{
+    double *curve = &t->v[tally_curve(k, CURVE_LOSS)];
+
+    curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
+    curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
+}
+
+static struct evaluation evaluated(const struct total *t)
+{
+    struct round r = {.stage = &stage, .purpose = PURPOSE_EVALUATE};
+    struct evaluation e;
+
+    assert_int_equal(evaluation_of(&r, t, &e), 0);
+    return e;
+}
+
+static void near(double got, double want)
+{
+    if (!(fabs(got - want) <= 1e-9))
+        fail_msg("%.12g, not %.12g", got, want);
+}
+
+/* Four episodes, whose losses after step k are those here plus k. By hand: mean 3, squared deviations 4 + 1 + 0 + 9 =
+ * 14, variance 14 / 3, interval 1.96 sqrt(14 / 3 / 4) = 2.117042. Accuracies 0.2, 0.4, 0.6, 0.6: mean 0.45,
+ * deviations 0.0625 + 0.0025 + 0.0225 + 0.0225 = 0.11, interval 1.96 sqrt(0.11 / 3 / 4) = 0.187656. */
+static void episodes(void **state)
+{
+    static const double losses[] = {1, 2, 3, 6}, accuracies[] = {0.2, 0.4, 0.6, 0.6};
+    struct total t = begin(true);
+    struct evaluation e;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct tally one = {0};
+
+        for (int k = 0; k <= STEPS; k++)
+            add(&one, k, losses[i] + k, accuracies[i]);
+        assert_int_equal(total_add(&t, NULL, &one), 0);
+    }
+    total_fail(&t);
+    e = evaluated(&t);
+    assert_int_equal(e.episodes, 4);
+    assert_int_equal(e.failed, 1);
+    assert_true(e.few_shot && e.has_accuracy && e.steps == STEPS);
+    for (int k = 0; k <= STEPS; k++) {
+        near(e.loss[k].mean, 3 + k);
+        near(e.loss[k].ci95, 1.96 * sqrt(14.0 / 3 / 4));
+        near(e.loss[k].ci95, 2.11704196148);
+        near(e.accuracy[k].mean, 0.45);
+        near(e.accuracy[k].ci95, 0.1876557131202);
+    }
+}
+
+/* Ten samples in batches of 4, 4 and 2: 3, 4 and 0 are right. A sample counts once, whatever its batch: 7 of 10, and not
+ * the mean of 3/4, 1 and 0. Deviations 7 x 0.09 + 3 x 0.49 = 2.1; 1.96 sqrt(2.1 / 9 / 10) = 0.299395. */
+static void samples(void **state)
+{
+    static const int sizes[] = {4, 4, 2}, right[] = {3, 4, 0};
+    struct total t = begin(false);
+    struct evaluation e;
+
+    (void)state;
+    for (int b = 0; b < 3; b++) {
+        struct tally batch = {0};
+
+        for (int i = 0; i < sizes[b]; i++)
+            add(&batch, 0, i < right[b] ? 0.5 : 1.5, i < right[b]);
+        batch.v[TALLY_SAMPLES] = sizes[b];
+        assert_int_equal(total_add(&t, NULL, &batch), 0);
+    }
+    e = evaluated(&t);
+    assert_int_equal(e.episodes, 10);
+    assert_false(e.few_shot);
+    near(e.accuracy[0].mean, 0.7);
+    near(e.accuracy[0].ci95, 0.2993949454038);
+    near(e.loss[0].mean, 0.8);
+    near(e.loss[0].ci95, 0.2993949454038);
+}
+
+/* One episode has a mean and no interval; none has nothing. */
+static void one_and_none(void **state)
+{
+    struct total t = begin(true);
+    struct round r = {.stage = &stage};
+    struct tally one = {0};
+    struct evaluation e;
+    char text[40];
+
+    (void)state;
+    assert_int_equal(evaluation_of(&r, &t, &e), ERR_NONFINITE);
+    add(&one, STEPS, 2, 0.5);
+    assert_int_equal(total_add(&t, NULL, &one), 0);
+    e = evaluated(&t);
+    near(e.loss[STEPS].mean, 2);
+    assert_true(isnan(e.loss[STEPS].ci95) && isnan(e.accuracy[STEPS].ci95));
+    estimate_text(&e.accuracy[STEPS], 100, 2, text, sizeof text);
+    assert_string_equal(text, "50.00");
+    estimate_text(&(struct estimate){0.5, 0.0123}, 100, 2, text, sizeof text);
+    assert_string_equal(text, "50.00 +- 1.23");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(episodes),
+        cmocka_unit_test(samples),
+        cmocka_unit_test(one_and_none),
+    };
+
+    return cmocka_run_group_tests_name("evaluate", tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+/* test_observe_model.c - what the observer makes of events, each against a value worked out by hand. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "observer/model/model.h"
+#include "observer/source/line.h"
+#include "observer/source/name.h"
+
+static struct run run;
+
+static int setup(void **unused)
+{
+    (void)unused;
+    return model_init(&run, "somewhere");
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    model_release(&run);
+    return 0;
+}
+
+/* A line, told at `time`. */
+static void tell(double time, const char *line)
+{
+    struct event e;
+    json_t *holder;
+
+    assert_int_equal(line_read(line, strlen(line), &e, &holder), 0);
+    e.time = time;
+    assert_int_equal(model_event(&run, &e), 0);
+    json_decref(holder);
+}
+
+static void near(double value, double expected)
+{
+    if (!(fabs(value - expected) <= 1e-12 * fabs(expected)))
+        fail_msg("%.15g, not %.15g", value, expected);
+}
+
+/* The first says 100 tasks in all, the second 130 four seconds later: 7.5 a second, whatever went before. It computed 3 s
+ * more and waited 1 s more: busy three quarters of the time. */
+static void test_speed_of_a_worker(void **unused)
+{
+    (void)unused;
+    tell(1000, "{\"kind\":\"worker\",\"rank\":3,\"tasks\":100,\"computing\":10,\"waiting\":30,"
+               "\"state\":\"working\"}");
+    assert_true(isnan(run.workers[0].tasks_per_second) && isnan(run.workers[0].busy));
+    tell(1004, "{\"kind\":\"worker\",\"rank\":3,\"tasks\":130,\"computing\":13,\"waiting\":31,"
+               "\"state\":\"working\"}");
+    near(run.workers[0].tasks_per_second, 7.5);
+    near(run.workers[0].busy, 0.75);
+    near(run.workers[0].tasks, 130);
+    tell(1006, "{\"kind\":\"worker\",\"rank\":3,\"tasks\":130,\"computing\":13,\"waiting\":33,"
+               "\"state\":\"idle\"}");
+    near(run.workers[0].tasks_per_second, 0);
+    near(run.workers[0].busy, 0);
+    tell(1006, "{\"kind\":\"worker\",\"rank\":3,\"tasks\":150,\"computing\":14,\"waiting\":33,"
+               "\"state\":\"idle\"}");
+    near(run.workers[0].tasks_per_second, 0); /* no time has passed: as before */
+}
+
+static void test_events_missing_add_up(void **unused)
+{
+    (void)unused;
+    tell(1, "{\"kind\":\"lost\",\"events\":7}");
+    assert_int_equal(run.lost, 7);
+    tell(2, "{\"kind\":\"lost\",\"events\":1}");
+    assert_int_equal(run.lost, 8);
+    assert_string_equal(run.notes[1].text, "1 events are missing here");
+}
+
+/* 12 tasks in 0.5 s, one failed. */
+static void test_round(void **unused)
+{
+    (void)unused;
+    tell(1, "{\"kind\":\"round\",\"stage\":\"a\",\"stage_index\":0,\"round\":5,\"tasks\":12,"
+            "\"seconds\":0.5,\"failed\":1,"
+            "\"seconds_left\":30,\"loss\":2}");
+    near(series_last(model_series(&run, 0, "round", "", -1, "tasks_per_second")), 24);
+    assert_int_equal(run.failed, 1);
+    near(run_left(&run, 11), 20);
+}
+
+static void test_identity(void **unused)
+{
+    char first[NAME];
+
+    (void)unused;
+    tell(1, "{\"kind\":\"run\",\"run_id\":\"0123456789abcdef\",\"name\":\"a\\\"b\",\"seed\":3}");
+    assert_string_equal(run.id, "0123456789abcdef");
+    assert_string_equal(run.name, "a\"b");
+    model_identity(&run, "");
+    assert_string_equal(run.id, "0123456789abcdef"); /* nothing told: as before */
+    model_identity(&run, "../x");
+    assert_int_equal(strspn(run.id, "0123456789abcdef"), 16);
+    assert_int_equal(strlen(run.id), 16);
+    strcpy(first, run.id);
+    model_identity(&run, "../y");
+    assert_string_not_equal(run.id, first);
+    model_identity(&run, "a"); /* FNV-1a of "a" is af63dc4c8601ec8c, but a word stands for itself */
+    assert_string_equal(run.id, "a");
+    model_identity(&run, "a b");
+    assert_string_not_equal(run.id, "a b");
+}
+
+static void test_names(void **unused)
+{
+    static const struct {
+        const char *text, *name;
+    } each[] = {
+        {"run { name = \"a\\\"b\" }", "a\"b"},
+        {"run { name = 'a\"b' }", "a\"b"},
+        {"run{name=\"x\"}", "x"},
+        {"run { name = plain }", "plain"},
+        {"run { name = \"\\x41\\102\\n\\q\" }", "AB\nq"},
+        {"model { name = \"no\" }\nrun { seed = 1 name = \"yes\" }", "yes"},
+        {"data run { name = \"yes?\" } run { name = \"last\" }", "last"},
+        {"run { x { name = \"no\" } name = \"yes\" }", "yes"},
+        {"run { name = \"first\" name = \"last\" }", "last"},
+        {"# run { name = \"no\" }\n// run { name = \"no\" }\n/* run { name = \"no\" } */ run { "
+         "name = \"yes\" }",
+         "yes"},
+        {"run { name = \"a # b // c /* d\" }", "a # b // c /* d"},
+        {"run { names = \"no\" }", NULL},
+        {"run { path = name = \"no\" ", "no"},
+        {"", NULL},
+    };
+    char name[64];
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        strcpy(name, "none");
+        bool found = name_read(each[i].text, name, sizeof name);
+
+        if (found != (each[i].name != NULL) ||
+            strcmp(name, each[i].name ? each[i].name : "none") != 0)
+            fail_msg("%s: '%s'", each[i].text, name);
+    }
+}
+
+static int take(void *context, const struct event *e)
+{
+    strcpy(context, event_text(e, "text"));
+    strcat(strcat(context, "|"), event_text(e, "configuration"));
+    return 0;
+}
+
+static void test_texts_are_cleaned(void **unused)
+{
+    struct event e = {.kind = "log"};
+    char got[200];
+
+    (void)unused;
+    event_add(&e, (struct field)TEXT("text", "a\x01\x1b\x7f\xc2\x80\xc2\x9f\xe2\x80\xaa\xe2\x80\xae"
+                                             "\xe2\x81\xa6\xe2\x81\xa9\xff\n\xc3\xa9z"));
+    event_add(&e, (struct field)TEXT("configuration", "a\nb\x1b\r\n\xc2\x9bz\n"));
+    assert_int_equal(event_clean(&e, take, got), 0);
+    assert_string_equal(got, "a???????????\xc3\xa9z|a\nb??\n?z\n");
+    assert_true(e.fields[0].text[1] == '\x01'); /* the sender's stays as it is */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_speed_of_a_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_events_missing_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_round, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_texts_are_cleaned),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

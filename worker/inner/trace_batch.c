@@ -1,0 +1,133 @@
+/* trace_batch.c - a task on batches that was set aside: what its passes have left behind, looked through in their order. */
+#include <math.h>
+#include <stdio.h>
+
+#include "core/base/err.h"
+#include "core/math/exact.h"
+#include "core/math/net_trace.h"
+#include "core/math/vec.h"
+#include "worker/inner/trace.h"
+
+struct look {
+    const struct engine *engine;
+    const struct task *task;
+    const real *theta;
+    struct trace *out;
+};
+
+/* The first segment of v (P of the block) that is not finite. */
+static bool segment_bad(struct look *l, const real *v)
+{
+    const struct layout *block = &l->engine->stage->block;
+
+    for (int i = 0; i < block->n_segments; i++)
+        if (!vec_finite(block->segments[i].n, v + block->segments[i].offset)) {
+            snprintf(l->out->segment, sizeof l->out->segment, "%s", block->segments[i].name);
+            return true;
+        }
+    return false;
+}
+
+static bool parameters_bad(struct look *l)
+{
+    if (!segment_bad(l, l->theta))
+        return false;
+    l->out->kind = TRACE_PARAMETERS;
+    return true;
+}
+
+/* A bad sample is named, and the search goes on to where it is first felt. */
+static void find_sample(struct look *l, const struct batch *b, const char *set, const uint32_t *ids)
+{
+    size_t each = shape_size(l->engine->method.net->in);
+
+    for (int i = 0; i < b->n && l->out->kind == TRACE_NONE; i++) {
+        if (vec_finite(each, b->x + (size_t)i * each))
+            continue;
+        l->out->kind = TRACE_SAMPLE;
+        l->out->sample = (struct trace_sample){.batch = set, .position = i, .id = ids[i]};
+    }
+}
+
+static void find_samples(struct look *l)
+{
+    const struct episode *e = &l->engine->episode;
+    size_t step = e->pass;
+
+    find_sample(l, &e->source, "source", l->task->source + step * (size_t)e->source.n);
+    find_sample(l, &e->target, "target", l->task->targets + step * (size_t)e->target.n);
+}
+
+static bool found(struct look *l, const struct net *net, const char *set, const char *pass,
+                  int layer)
+{
+    struct trace *f = l->out;
+
+    if (f->kind == TRACE_NONE)
+        f->kind = TRACE_COMPUTATION;
+    f->set = set;
+    f->pass = pass;
+    f->step = l->engine->stage->steps ? (int)l->engine->episode.pass : -1;
+    if (layer < 0 || layer >= net->n_layers)
+        return true;
+    f->layer = layer;
+    f->type = net->layers[layer].ops->name;
+    net_layer_name(net, layer, f->name, sizeof f->name);
+    return true;
+}
+
+static bool forward_bad(struct look *l, const struct net *net, const struct tape *t, int n,
+                        const char *set)
+{
+    int layer = net && t->act[1].v && n > 0 ? net_trace_forward(net, t, n) : TRACE_CLEAN;
+
+    return layer != TRACE_CLEAN && found(l, net, set, "forward", layer);
+}
+
+static bool passes_bad(struct look *l)
+{
+    const struct method *m = &l->engine->method;
+    const struct episode *e = &l->engine->episode;
+
+    return forward_bad(l, m->anchor_net, &m->anchor_tape, e->source.n, "source, by the anchor") ||
+           forward_bad(l, m->net, &m->source_tape, e->source.n, "source") ||
+           forward_bad(l, m->net, &m->target_tape, e->target.n, "target");
+}
+
+/* The first segment of the gradient that is not finite, or that the sum cannot hold. */
+static bool gradient_bad(struct look *l)
+{
+    const struct layout *block = &l->engine->stage->block;
+    const real *g = l->engine->gradient;
+
+    if (segment_bad(l, g))
+        return found(l, l->engine->method.net, "source", "backward", -1);
+    for (int i = 0; i < block->n_segments; i++)
+        for (size_t k = 0; k < block->segments[i].n; k++) {
+            double value = (double)g[block->segments[i].offset + k];
+
+            if (exact_fits_one(value))
+                continue;
+            l->out->kind = TRACE_SUM;
+            l->out->value = value;
+            snprintf(l->out->segment, sizeof l->out->segment, "%s", block->segments[i].name);
+            return true;
+        }
+    return false;
+}
+
+void trace_batch(const struct engine *e, const struct task *t, const real *theta,
+                 enum purpose purpose, struct trace *out)
+{
+    struct look l = {e, t, theta, out};
+    const struct method *m = &e->method;
+
+    *out = (struct trace){.step = -1, .layer = -1};
+    if (parameters_bad(&l))
+        return;
+    find_samples(&l);
+    if (purpose == PURPOSE_EVALUATE)
+        forward_bad(&l, m->net, &m->measure, e->episode.source.n, "source");
+    else if (!passes_bad(&l))
+        gradient_bad(&l);
+}

@@ -1,0 +1,144 @@
+/* adversary.c - features up from both encoders, the discriminator's two losses, the deceived gradient down. */
+#include "worker/transfer/adversary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/err.h"
+#include "core/math/vec.h"
+#include "worker/transfer/align.h"
+
+enum { TARGET = 0, SOURCE = 1 }; /* the discriminator's classes */
+
+static int hidden_specs(const struct strings *widths, struct layer_spec *specs, int max)
+{
+    int n = 0;
+
+    if (2 * widths->n + 1 > max)
+        return err(ERR_CONFIG, "a discriminator of more than %d hidden layers", (max - 1) / 2);
+    for (int i = 0; i < widths->n; i++) {
+        specs[n++] =
+            (struct layer_spec){.type = "dense", .filters = atoi(widths->items[i]), .bias = true};
+        specs[n++] = (struct layer_spec){.type = "relu"};
+    }
+    specs[n++] = (struct layer_spec){.type = "dense", .head = true, .bias = true};
+    return n;
+}
+
+/* A share of the rate; of a rate of 0 there is none. */
+static void set_rates(struct stage *s)
+{
+    const struct stage_config *c = s->config;
+
+    if (c->discriminator_rate > 0 && c->rate > 0)
+        s->optim.factor[ROLE_DISCRIMINATOR] = c->discriminator_rate / c->rate;
+    else
+        s->optim.own[ROLE_DISCRIMINATOR] = c->discriminator_rate;
+    if (c->beta1 < 0)
+        s->optim.beta1 = 0.5;
+}
+
+int adversary_plan(struct stage *s, const struct setup *setup)
+{
+    const struct stage_config *c = s->config;
+    const struct net *anchor = &setup->stages[s->anchor].net;
+    struct layer_spec specs[32];
+    int n = hidden_specs(&c->discriminator, specs, 32), first = s->block.n_segments;
+    struct taps t, theirs;
+    struct shape seen;
+
+    TRY(n);
+    TRY(taps_find(s, &s->net, &t));
+    if (t.n > 1)
+        return err(ERR_CONFIG, "stage '%s': the discriminator sees one layer", c->name);
+    if (layout_digest(&anchor->layout) != layout_digest(&s->net.layout))
+        return err(ERR_CONFIG, "stage '%s': its model is not that of stage '%s', its anchor",
+                   c->name, setup->stages[s->anchor].config->name);
+    TRY(taps_find(s, anchor, &theirs));
+    if (net_act_size(anchor, theirs.act[0]) != net_act_size(&s->net, t.act[0]))
+        return err(ERR_CONFIG,
+                   "stage '%s': the discriminator's layer has another size in its anchor", c->name);
+    set_rates(s);
+    seen = s->net.layers[t.act[0] - 1].out;
+    TRY(stage_add(s, "discriminator", ROLE_DISCRIMINATOR, specs, n,
+                  (struct shape){1, 1, (int)shape_size(seen)}, 2, "cross_entropy"));
+    s->block.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
+    return 0;
+}
+
+void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    const struct aux *d = stage_aux(m->stage, "discriminator");
+    int n = spec->n_source > spec->n_target ? spec->n_source : spec->n_target;
+    size_t watch, labels;
+    struct taps theirs;
+
+    taps_find(m->stage, m->net, &m->taps);
+    taps_find(m->stage, m->anchor_net, &theirs);
+    m->anchor_act = theirs.act[0];
+    tape_init(&m->target_tape, m->net, spec->n_target, TAPE_GRADIENT,
+              tape_scratch(m->net, spec->n_target, arena), arena);
+    batch_init_anchor(m, spec->n_source, arena);
+    batch_init_aux(m, d, n, arena);
+    m->g_features = arena_reals(arena, (size_t)spec->n_target * shape_size(d->net.in));
+    m->spare = arena_reals(arena, d->net.layout.n);
+    watch = adversary_watch_scratch(m, spec);
+    labels = (size_t)n * sizeof(int); /* of a domain */
+    m->scratch = arena_take(arena, watch > labels ? watch : labels);
+}
+
+static struct batch all_of(struct method *m, int domain, int n, const real *features)
+{
+    int *label = (int *)(void *)m->scratch;
+
+    for (int i = 0; i < n; i++)
+        label[i] = domain;
+    return (struct batch){.n = n, .x = features, .label = label};
+}
+
+/* The loss of calling the last forward's features `domain`; its gradient times `by` back through the discriminator. */
+static double call_them(struct method *m, const struct batch *b, const real *w, double by, real *gw,
+                        real *gx)
+{
+    const struct net *d = &stage_aux(m->stage, "discriminator")->net;
+    const real *y = net_outputs(d, &m->aux_tape);
+    struct inlet top = {d->n_layers, m->g_aux};
+
+    d->loss->grad(b, d->n_out, y, m->g_aux);
+    vec_scale((size_t)(b->n * d->n_out), by, m->g_aux);
+    net_backward_from(d, w, b->n, &m->aux_tape, &top, 1, gw, gx);
+    return d->loss->value(b, d->n_out, y);
+}
+
+double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
+                      double discriminator, real *grad, struct tally *tally)
+{
+    const struct aux *p = stage_aux(m->stage, "discriminator");
+    const struct net *d = &p->net;
+    const real *w = theta + p->offset;
+    int act = m->taps.act[0];
+    struct inlet in = {act, m->g_features};
+    struct batch b;
+    double loss, deceived;
+
+    batch_anchor(m, &ep->source);
+    b = all_of(m, SOURCE, ep->source.n, m->anchor_tape.act[m->anchor_act].v);
+    net_forward(d, w, &b, &m->aux_tape);
+    tally->v[TALLY_DISCRIMINATOR_SOURCE] +=
+        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->aux_tape));
+    loss = call_them(m, &b, w, discriminator, grad + p->offset, NULL);
+
+    batch_forward(m, ep, &ep->target, theta, &m->target_tape);
+    b = all_of(m, TARGET, ep->target.n, m->target_tape.act[act].v);
+    net_forward(d, w, &b, &m->aux_tape);
+    tally->v[TALLY_DISCRIMINATOR_TARGET] +=
+        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->aux_tape));
+    loss += call_them(m, &b, w, discriminator, grad + p->offset, NULL);
+    tally->v[TALLY_DISCRIMINATOR_LOSS] += loss;
+
+    b = all_of(m, SOURCE, ep->target.n, m->target_tape.act[act].v);
+    deceived = call_them(m, &b, w, encoder, m->spare, m->g_features);
+    net_backward_from(m->net, theta, ep->target.n, &m->target_tape, &in, 1, grad, NULL);
+    return isfinite(loss) ? deceived : NAN;
+}

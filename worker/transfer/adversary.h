@@ -1,0 +1,27 @@
+/* adversary.h - the discriminator between domains, and the encoder that learns to deceive it: adda and joint. */
+#ifndef WORKER_TRANSFER_ADVERSARY_H
+#define WORKER_TRANSFER_ADVERSARY_H
+
+#include "worker/method.h"
+
+/* With D(f) the discriminator's probability of the source, M the encoder that learns and M_s the anchor's, frozen:
+ *     L_D = - mean log D(M_s(source)) - mean log (1 - D(M(target)))                  math.md (7.3)
+ *     L_M = - mean log D(M(target))                                                  math.md (7.4) */
+
+int adversary_plan(struct stage *s, const struct setup *setup); /* appends the discriminator */
+void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena);
+
+/* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D for the
+ * discriminator's. Tally: TALLY_DISCRIMINATOR_*, as means. Returns L_M; not finite where a loss is not. */
+double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
+                      double discriminator, real *grad, struct tally *tally);
+
+/* ---- watch.c ---- */
+
+/* What has become of the target, beside the anchor's view of it and of the source: enum watch_slot. Takes as many
+ * samples of each domain as the smaller batch has. */
+int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
+                    struct tally *tally);
+size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec); /* bytes */
+
+#endif

@@ -1,0 +1,154 @@
+/* watch.c - an adaptation looked at without labels: predictions, features, the discriminator's balance. */
+#include <math.h>
+
+#include "core/base/err.h"
+#include "core/math/discrepancy.h"
+#include "worker/transfer/adversary.h"
+
+static const struct discrepancy_spec spread = {.estimator = MMD_BIASED};
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static size_t features_size(const struct method *m)
+{
+    return net_act_size(m->net, m->taps.act[0]);
+}
+
+static size_t mmd_bytes(const struct method *m, int n)
+{
+    return discrepancy_find("mmd")->scratch(&spread, n, n, (int)features_size(m)) * sizeof(double);
+}
+
+/* The discrepancy's doubles, then of each sample the anchor's class, or -1 - class where it is not sure. */
+size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec)
+{
+    int n = smaller(spec->n_source, spec->n_target);
+
+    return mmd_bytes(m, n) + 2 * (size_t)n * sizeof(int);
+}
+
+/* p = softmax of c outputs; returns the likeliest class. */
+static int softmax(int c, const real *y, double *p)
+{
+    int best = 0;
+    double sum = 0;
+
+    for (int k = 1; k < c; k++)
+        best = y[k] > y[best] ? k : best;
+    for (int k = 0; k < c; k++)
+        sum += p[k] = exp((double)y[k] - y[best]);
+    for (int k = 0; k < c; k++)
+        p[k] /= sum;
+    return best;
+}
+
+static double entropy(int c, const double *p)
+{
+    double sum = 0;
+
+    for (int k = 0; k < c; k++)
+        sum -= p[k] > 0 ? p[k] * log(p[k]) : 0;
+    return sum;
+}
+
+static void anchor_classes(struct method *m, const struct batch *b, int *classes)
+{
+    int c = m->net->n_out;
+    const real *y = batch_anchor(m, b);
+    double p[c];
+
+    for (int i = 0; i < b->n; i++) {
+        int best = softmax(c, y + i * c, p);
+
+        classes[i] = p[best] >= WATCH_SURE_FROM ? best : -1 - best;
+    }
+}
+
+static void add_probabilities(int c, const double *p, double *sums)
+{
+    for (int k = 0; k < c && c <= WATCH_CLASSES_MAX; k++)
+        sums[k] += p[k];
+}
+
+/* One prediction beside the anchor's. */
+static void compare(int c, int ours, int anchors, double *w)
+{
+    bool sure = anchors >= 0;
+    int its = sure ? anchors : -1 - anchors;
+
+    w[WATCH_AGREE] += ours == its;
+    w[WATCH_SURE] += sure;
+    if (sure && c <= WATCH_MOVES_MAX)
+        w[WATCH_CLASSES + 2 * c + its * c + ours]++;
+}
+
+static void add_target(struct method *m, const struct batch *b, const real *theta,
+                       const int *classes, double *w)
+{
+    int c = m->net->n_out;
+    const real *y;
+    double p[c];
+
+    m->target_tape.evaluate = true;
+    y = net_forward(m->net, theta, b, &m->target_tape);
+    m->target_tape.evaluate = false;
+    for (int i = 0; i < b->n; i++) {
+        int best = softmax(c, y + i * c, p);
+
+        w[WATCH_ENTROPY] += entropy(c, p);
+        add_probabilities(c, p, w + WATCH_CLASSES);
+        compare(c, best, classes[i], w);
+    }
+}
+
+static void add_source(struct method *m, const struct batch *b, double *w)
+{
+    int c = m->net->n_out;
+    const real *y = batch_anchor(m, b);
+    double p[c];
+
+    for (int i = 0; i < b->n; i++) {
+        softmax(c, y + i * c, p);
+        add_probabilities(c, p, w + WATCH_CLASSES + c);
+    }
+}
+
+/* How many of n features the discriminator takes for the source's. */
+static double taken_for_source(struct method *m, const real *theta, int n, const real *features)
+{
+    const struct aux *d = stage_aux(m->stage, "discriminator");
+    struct batch b = {.n = n, .x = features};
+    const real *y = net_forward(&d->net, theta + d->offset, &b, &m->aux_tape);
+    int sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += y[2 * i + 1] > y[2 * i];
+    return sum;
+}
+
+int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
+                    struct tally *tally)
+{
+    int n = smaller(ep->source.n, ep->target.n), act = m->taps.act[0];
+    int *classes = (int *)(void *)((char *)m->scratch + mmd_bytes(m, n));
+    struct batch source = ep->source, target = ep->target;
+    double *w = &tally->v[TALLY_CURVE];
+    const real *fs, *ft;
+
+    source.n = target.n = n;
+    anchor_classes(m, &target, classes);
+    add_target(m, &target, theta, classes, w);
+    add_source(m, &source, w);
+    fs = m->anchor_tape.act[m->anchor_act].v, ft = m->target_tape.act[act].v;
+    w[WATCH_DISCREPANCY] += discrepancy_find("mmd")->value_grad(
+        &spread, n, n, (int)features_size(m), fs, ft, NULL, NULL, m->scratch);
+    w[WATCH_DISCRIMINATOR_SOURCE] += taken_for_source(m, theta, n, fs);
+    w[WATCH_DISCRIMINATOR_TARGET] += n - taken_for_source(m, theta, n, ft);
+    w[WATCH_SAMPLES] += n;
+    if (!isfinite(w[WATCH_DISCREPANCY]) || !isfinite(w[WATCH_ENTROPY]))
+        return err(ERR_NONFINITE, "the features or predictions are not finite");
+    return 0;
+}
