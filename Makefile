@@ -67,7 +67,7 @@ $(BUILD)/observe/%.o: %.c | have-observe-packages $(OBSERVE_PROTO)
 
 $(BUILD)/observe/observer/version.o: $(BUILD)/build_revision.h
 
-$(BUILD)/observe/observer/page.o: $(wildcard observer/view/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
+$(BUILD)/observe/observer/view/page.o: $(wildcard observer/view/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
 
 $(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
 	@mkdir -p $(@D)
@@ -113,7 +113,7 @@ $(BUILD)/build_flags.h: FORCE
 	@mkdir -p $(@D)
 	@echo '#define BUILD_FLAGS "$(subst ",,$(BIT_FLAGS))"' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-$(BUILD)/core/machine.o: $(BUILD)/build_flags.h
+$(BUILD)/core/base/machine.o: $(BUILD)/build_flags.h
 FORCE:
 
 tests-build: $(TESTS) $(HELPERS) $(FUZZERS)

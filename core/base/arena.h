@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 struct arena {
     char *base; /* owned; NULL while measuring */

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/real.h"
 #include "core/math/layer.h"
-#include "core/math/real.h"
 
 struct data_config; /* core/config/config.h: the keys of one `data NAME { ... }` section */
 

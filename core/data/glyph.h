@@ -5,7 +5,7 @@
 #ifndef CORE_DATA_GLYPH_H
 #define CORE_DATA_GLYPH_H
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 #include "core/math/rng.h"
 
 enum { GLYPH_CURVES = 12, GLYPH_SIDE_MIN = 12, GLYPH_SIDE_MAX = 128 };

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
+#include "core/base/real.h"
 #include "core/math/layer.h"
-#include "core/math/real.h"
 
 struct raster {
     const uint8_t *u8;  /* borrowed; [h][w][c], 0..255: this */

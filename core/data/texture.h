@@ -2,7 +2,7 @@
 #ifndef CORE_DATA_TEXTURE_H
 #define CORE_DATA_TEXTURE_H
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 #include "core/math/rng.h"
 
 enum { TEXTURE_CELLS = 7 }; /* a side */

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/real.h"
 #include "core/base/run_id.h"
 #include "core/file/safetensors.h"
 #include "core/math/layout.h"
 #include "core/math/optim.h"
-#include "core/math/real.h"
 
 enum { CHECKPOINT_TEXT = 64, KEPT_MAX = 33, KEPT_NAME = 32 };
 

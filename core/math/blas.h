@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 /* Address space that a thread needs before its first product: OpenBLAS's buffer (if that cannot be had, OpenBLAS tries for
  * ever), the stack, and malloc's arena. */

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 enum mmd_estimator { MMD_BIASED, MMD_UNBIASED, MMD_LINEAR };
 enum mmd_bandwidth { MMD_MEAN, MMD_MEDIAN };

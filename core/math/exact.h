@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 #define EXACT_LIMIT 0x1p22
 

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/real.h"
 #include "core/math/layout.h"
-#include "core/math/real.h"
 
 struct shape { /* of one sample */
     int h, w, c;

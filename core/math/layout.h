@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 enum role {
     ROLE_BODY,

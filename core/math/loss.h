@@ -2,7 +2,7 @@
 #ifndef CORE_MATH_LOSS_H
 #define CORE_MATH_LOSS_H
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 /* n samples; inputs x in the network's shape; label (n) for classification, else NULL;
  * target (n x outputs) for regression, else NULL. All borrowed. */

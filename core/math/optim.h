@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/real.h"
 #include "core/math/layout.h"
-#include "core/math/real.h"
 
 struct optim_spec {
     char name[16];

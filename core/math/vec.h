@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 void vec_zero(size_t n, real *x);
 void vec_copy(size_t n, const real *x, real *y);               /* y = x                       */

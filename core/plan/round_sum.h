@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 #include "core/plan/metric.h"
 
 struct total {

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 /* ---- points: splitmix64, independent of core/math/rng.c ---- */
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 /* Source rows first, then target rows; borrowed. */
 struct rows {

@@ -3,7 +3,7 @@
 #ifndef CORE_MATH_LOSS_DISTILL_H
 #define CORE_MATH_LOSS_DISTILL_H
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 /* student, teacher, g: (n, c) logits, rows contiguous; temperature > 0.
  * With p = softmax(teacher / temperature), q = softmax(student / temperature):

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "core/math/real.h"
+#include "core/base/real.h"
 
 /* log of the sum of exp(y / temperature); softmax is exp(y / temperature - this). */
 static inline double softmax_log_sum(int c, const real *y, double temperature)

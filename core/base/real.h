@@ -1,6 +1,6 @@
 /* real.h - the number type of the mathematics: float, or double under -DREAL64. */
-#ifndef CORE_MATH_REAL_H
-#define CORE_MATH_REAL_H
+#ifndef CORE_BASE_REAL_H
+#define CORE_BASE_REAL_H
 
 #include <float.h>
 
