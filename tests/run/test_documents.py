@@ -253,3 +253,81 @@ def put_task(folder):
         "support.x": rng.random((5, 1, 14, 14)), "support.y": labels[0], "query.x": rng.random((15, 1, 14, 14)),
         "query.y": labels[1]})
     (folder / "P.safetensors").write_bytes((folder / "runs/mine/checkpoint-00-000000004.safetensors").read_bytes())
+
+
+# ---- the picture of the tree ----
+
+sys.path.insert(0, os.path.join(cli.ROOT, "docs"))
+import draw_architecture
+
+
+FOLDED = ("worker", "observer")  # includes between their own rooms are not compared
+
+
+def room_of(path):
+    """The room of the picture that holds a file; a folder of one entry per file (core/math/layer) is part of its parent."""
+    folder = os.path.dirname(path)
+    while folder and folder not in draw_architecture.ROOMS:
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def folded(room):
+    return room.split("/")[0] if room.split("/")[0] in FOLDED else room
+
+
+def sources():
+    listed = (glob.glob(os.path.join(cli.ROOT, top, "**", "*.[ch]"), recursive=True)
+              for top in ("core", "proto", "worker", "coordinator", "observer", "launch"))
+    return [os.path.relpath(p, cli.ROOT) for paths in listed for p in paths]
+
+
+def included_rooms():
+    """{(room, room that it includes)}"""
+    found = set()
+    for path in sources():
+        for header in re.findall(r'^#include "([^"]+)"', text_of(path), re.M):
+            pair = folded(room_of(path)), folded(room_of(header))
+            if os.path.exists(os.path.join(cli.ROOT, header)) and pair[0] != pair[1]:
+                found.add(pair)
+    return found
+
+
+def reached():
+    """{(room, room that arrows lead to)}"""
+    pairs = {(folded(a), folded(b)) for a, b in draw_architecture.ARROWS if folded(a) != folded(b)}
+    while True:
+        more = {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs
+        if not more:
+            return pairs
+        pairs |= more
+
+
+def test_picture_is_drawn():
+    """docs/draw_architecture.py has written docs/architecture.svg, and the page shows it."""
+    assert text_of("docs/architecture.svg") == draw_architecture.picture()
+    assert "(architecture.svg)" in text_of("docs/architecture.md")
+
+
+def test_rooms_of_the_picture_are_there():
+    for room in draw_architecture.ROOMS:
+        assert os.path.isdir(os.path.join(cli.ROOT, room)), room
+        assert any(room_of(p) == room for p in sources()), f"{room} holds no source"
+    assert {room_of(p) for p in sources()} == set(draw_architecture.ROOMS)
+
+
+def test_arrows_of_the_picture():
+    """An arrow stands for includes that there are, none points back, and every include of one room by another follows an arrow."""
+    there, arrows = included_rooms(), reached()
+    for a, b in draw_architecture.ARROWS:
+        if folded(a) != folded(b):
+            assert (folded(a), folded(b)) in there, f"{a} does not include {b}"
+            assert (folded(b), folded(a)) not in arrows, f"{a} and {b} include each other"
+    assert there - arrows <= {("core/base", "core/math")}, sorted(there - arrows)
+
+
+@EACH
+def test_files_that_are_named(page):
+    """`room/file.c` and `room/` in the text are in the tree."""
+    for path in re.findall(r"`((?:core|proto|worker|coordinator|observer|launch|tests|bench|docs|examples)/[a-z_0-9./-]*)`", text_of(page)):
+        assert os.path.exists(os.path.join(cli.ROOT, path)), f"{page} names {path}"
