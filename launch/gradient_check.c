@@ -1,5 +1,5 @@
-/* gradient_check.c - the outer gradient against differences of the loss it is the gradient of, along random directions. An
- * adversary has two: the encoder's, and the discriminator's. */
+/* gradient_check.c - compares the outer gradient with finite differences of its loss, along random
+ * directions. An adversary has two losses: the encoder's and the discriminator's. */
 #include "launch/gradient_check.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 
 enum { DIRECTIONS = 3 };
 
-struct proof {
+struct gradient_check {
     const struct solo *solo;
     struct engine engine;
     struct arena arena;
@@ -23,7 +23,7 @@ struct proof {
     bool discriminator; /* its loss and its segments; else all the others and theirs */
 };
 
-static void lay_out(struct proof *p, struct arena *a)
+static void lay_out(struct gradient_check *p, struct arena *a)
 {
     const struct stage *s = p->solo->stage;
 
@@ -37,7 +37,7 @@ static void lay_out(struct proof *p, struct arena *a)
 }
 
 /* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad is not NULL. */
-static int outer(struct proof *p, const real *theta, double *loss, real *grad)
+static int outer(struct gradient_check *p, const real *theta, double *loss, real *grad)
 {
     engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
     TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
@@ -49,14 +49,14 @@ static int outer(struct proof *p, const real *theta, double *loss, real *grad)
     return 0;
 }
 
-static bool is_variable(const struct proof *p, enum role role)
+static bool is_variable(const struct gradient_check *p, enum role role)
 {
     return role != ROLE_STAT && (role == ROLE_DISCRIMINATOR) == p->discriminator;
 }
 
 /* A direction of length 1 without the statistics, which are no function's variables, and without those of the other
  * loss. */
-static void draw_direction(struct proof *p, uint32_t which)
+static void draw_direction(struct gradient_check *p, uint32_t which)
 {
     const struct layout *l = &p->solo->stage->block;
     struct rng r;
@@ -72,14 +72,14 @@ static void draw_direction(struct proof *p, uint32_t which)
         p->direction[k] = (real)(p->direction[k] / sqrt(sum));
 }
 
-static int loss_at(struct proof *p, double h, double *loss)
+static int loss_at(struct gradient_check *p, double h, double *loss)
 {
     for (size_t k = 0; k < p->n; k++)
         p->moved[k] = (real)(p->theta[k] + h * p->direction[k]);
     return outer(p, p->moved, loss, NULL);
 }
 
-static int prove_direction(struct proof *p, uint32_t which, double scale, double *worst)
+static int check_direction(struct gradient_check *p, uint32_t which, double scale, double *worst)
 {
     double h = cbrt(REAL_EPS), up = 0, down = 0, slope = 0, difference, error;
 
@@ -97,7 +97,7 @@ static int prove_direction(struct proof *p, uint32_t which, double scale, double
 }
 
 /* The norm of the gradient of the loss at hand. */
-static double norm_of(const struct proof *p)
+static double norm_of(const struct gradient_check *p)
 {
     const struct layout *l = &p->solo->stage->block;
     double sum = 0;
@@ -109,14 +109,14 @@ static double norm_of(const struct proof *p)
     return sqrt(sum);
 }
 
-static int prove_loss(struct proof *p, const char *what)
+static int check_loss(struct gradient_check *p, const char *what)
 {
     double loss, scale, worst = 0, limit = 20 * pow(REAL_EPS, 2.0 / 3);
 
     TRY(outer(p, p->theta, &loss, p->grad));
     scale = norm_of(p);
     for (uint32_t i = 0; i < DIRECTIONS; i++)
-        TRY(prove_direction(p, i, scale, &worst));
+        TRY(check_direction(p, i, scale, &worst));
     printf("method '%s', %s%s: largest error %.1e of the gradient's norm %.3e, limit %.1e: %s\n",
            p->solo->stage->config->method, what, REAL_NAME, worst, scale, limit,
            worst < limit ? "proved" : "NOT proved");
@@ -126,7 +126,7 @@ static int prove_loss(struct proof *p, const char *what)
                p->solo->stage->config->method);
 }
 
-static int prove_task(struct proof *p, uint32_t slot, bool batch)
+static int check_task(struct gradient_check *p, uint32_t slot, bool batch)
 {
     const struct stage *s = p->solo->stage;
     uint32_t round =
@@ -135,9 +135,9 @@ static int prove_task(struct proof *p, uint32_t slot, bool batch)
 
     sampler_draw(&sampler, slot, &p->task);
     p->discriminator = false;
-    TRY(prove_loss(p, ""));
+    TRY(check_loss(p, ""));
     p->discriminator = true;
-    return batch && stage_aux(s, "discriminator") ? prove_loss(p, "discriminator, ") : 0;
+    return batch && stage_aux(s, "discriminator") ? check_loss(p, "discriminator, ") : 0;
 }
 
 /* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank part of an image sits on
@@ -149,7 +149,7 @@ static void move_statistics(const struct layout *l, real *theta)
             theta[l->segments[i].offset + k] += (real)(0.05 * (double)(1 + k % 3));
 }
 
-static void start(struct proof *p)
+static void start(struct gradient_check *p)
 {
     const struct stage *s = p->solo->stage;
     uint64_t seed = (uint64_t)p->solo->config.run.seed;
@@ -161,14 +161,14 @@ static void start(struct proof *p)
 }
 
 /* A few-shot task where there are such, and a batch where there are. */
-static int prove(struct proof *p)
+static int check_stage(struct gradient_check *p)
 {
     const struct stage *s = p->solo->stage;
 
     start(p);
     if (s->n_episodes > 0)
-        TRY(prove_task(p, 0, false));
-    return s->n_episodes < s->n_tasks ? prove_task(p, s->n_episodes, true) : 0;
+        TRY(check_task(p, 0, false));
+    return s->n_episodes < s->n_tasks ? check_task(p, s->n_episodes, true) : 0;
 }
 
 static int check_provable(const struct stage *s)
@@ -190,9 +190,9 @@ static int check_provable(const struct stage *s)
     return 0;
 }
 
-int prove_gradients(const struct solo *s)
+int gradient_check(const struct solo *s)
 {
-    struct proof p = {.solo = s, .n = s->stage->block.n};
+    struct gradient_check p = {.solo = s, .n = s->stage->block.n};
     struct arena measure = arena_measuring();
     int code;
 
@@ -202,7 +202,7 @@ int prove_gradients(const struct solo *s)
     lay_out(&p, &p.arena);
     code = engine_open(&p.engine, &s->setup);
     if (code >= 0)
-        code = prove(&p);
+        code = check_stage(&p);
     engine_close(&p.engine);
     arena_release(&p.arena);
     return code;

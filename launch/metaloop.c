@@ -53,20 +53,20 @@ static int is_first_rank(void)
     return !rank || strcmp(rank, "0") == 0;
 }
 
-/* Results are out, the error is told, the verdict is on disk: the exit status of the run. */
+/* Results are out, the error is told, the exit report is on disk: the exit status of the run. */
 static int conclude(int code)
 {
-    struct verdict v = {
+    struct exit_report report = {
         .restart = code == ERR_LOST, .lost = team_losses()->hosts, .run = team_run_id};
 
     if (fflush(stdout) != 0 && code == 0)
         code = err(ERR_IO, "cannot write to standard output");
     say_error(code);
-    v.status = err_exit_status(code);
-    v.reason = code < 0 ? err_text() : "done";
-    code = verdict_write(&v);
+    report.status = err_exit_status(code);
+    report.reason = code < 0 ? err_text() : "done";
+    code = exit_report_write(&report);
     say_error(code);
-    return v.status ? v.status : err_exit_status(code);
+    return report.status ? report.status : err_exit_status(code);
 }
 
 /* After a loss MPI_Finalize could wait for ever. The coordinator ends everybody; a worker waits for that, unless it is
@@ -131,7 +131,7 @@ static int start_mpi(const struct options *o, int *argc, char ***argv)
     return rank;
 }
 
-/* The coordinator's verdict is the run's; a worker has told it to the coordinator. */
+/* The run ends as the coordinator ended; a worker has already reported its own error to it. */
 static int run_ranks(const struct verb *v, const struct options *o, int *argc, char ***argv)
 {
     int rank, code, status = 0;
@@ -183,7 +183,7 @@ int main(int argc, char **argv)
     int code;
 
     if (argc > 1 && strcmp(argv[1], PROCESS_VERB) == 0)
-        return stream_publish(argc, argv); /* no rank, and nobody's verdict */
+        return stream_publish(argc, argv); /* no rank, and no exit report */
     code = start(argc, argv);
     return is_first_rank() ? conclude(code) : 0;
 }

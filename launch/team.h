@@ -30,7 +30,7 @@ struct team { /* on the coordinator, when everybody is ready */
 };
 
 /* Opens the ranks (MPI's, or coordinator and worker as threads when there is one process), reads the configuration,
- * gathers the crew and calls lead(team, context) on rank 0; dismisses the crew with its verdict. The other
+ * gathers the crew and calls lead(team, context) on rank 0; dismisses the crew with what lead returned. The other
  * ranks serve meanwhile. Must be called by every rank. */
 int team_run(const struct options *o, int (*lead)(struct team *t, void *context), void *context);
 

@@ -129,7 +129,7 @@ static int check(const struct options *o)
     if (code >= 0)
         code = o->tasks ? tasks(&s, o) : o->print_config ? 0 : plan_print(&s);
     if (code >= 0 && o->gradients)
-        code = prove_gradients(&s);
+        code = gradient_check(&s);
     solo_close(&s);
     return code;
 }

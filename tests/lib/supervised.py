@@ -140,7 +140,7 @@ class Supervised:
         assert not timed_out, result
         return result
 
-    def verdict(self):
+    def exit_report(self):
         with open(self.status) as f:
             return dict(line.rstrip("\n").split("=", 1) for line in f)
 

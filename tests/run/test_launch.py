@@ -170,7 +170,7 @@ def test_status_file_that_cannot_be_written(tmp_path, conf):
 
 @pytest.mark.parametrize("killed", ["worker", "rank 0"])
 def test_loss_under_plain_mpirun(killed, tmp_path, long):
-    """With the others going on: rank 0 leaves a verdict, workers without a rank 0 end by themselves."""
+    """With the others going on: rank 0 leaves an exit report, workers without a rank 0 end by themselves."""
     status = tmp_path / "status"
     env = cli.environment({"METALOOP_STATUS": status})
     command = ["mpirun", "--enable-recovery", "-n", "3", cli.METALOOP, "train", long, "--set", "stage.meta.rounds=1000000"]
@@ -204,7 +204,7 @@ def test_rank_0_killed(tmp_path, long, digest):
         os.kill(pid, signal.SIGKILL)
         run.rank0(after=job)
         result = finishes(run, digest)
-        assert run.verdict()["exit"] == "0"
+        assert run.exit_report()["exit"] == "0"
     assert "rank 0 was lost; restart 1 of 3" in result.err and "resuming meta at round" in result.err, result
 
 
@@ -224,7 +224,7 @@ def test_workers_killed(tmp_path, long, digest):
         for pid in run.workers():
             os.kill(pid, signal.SIGKILL)
         finishes(run, digest)
-        assert run.verdict()["restart"] == "no"
+        assert run.exit_report()["restart"] == "no"
 
 
 def test_evaluation_is_measured_again(tmp_path, conf):
@@ -261,7 +261,7 @@ def test_signal_saves(name, tmp_path, long, digest):
         os.kill(run.process.pid, getattr(signal, name))
         result = run.result()
         assert result.rc == STOPPED and "saved as" in result.err, result
-        assert run.verdict()["exit"] == "75" and run.verdict()["restart"] == "no"
+        assert run.exit_report()["exit"] == "75" and run.exit_report()["restart"] == "no"
     assert 0 < rounds_of(tmp_path / "run") < ROUNDS
     if name == "SIGINT":
         assert cli.done("train", long, "--resume", "--json").json()["digest"] == digest
@@ -341,7 +341,7 @@ def test_supervisor_killed(tmp_path, long):
         when_saved(tmp_path / "run")
         os.kill(run.process.pid, signal.SIGKILL)
         wait_for(lambda: os.path.exists(run.status))
-        assert run.verdict()["exit"] == "75"
+        assert run.exit_report()["exit"] == "75"
         wait_for(lambda: not run.processes())
 
 
