@@ -9,6 +9,7 @@
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
+#include "core/base/table.h"
 #include "core/config/config.h"
 #include "launch/exit_report.h"
 #include "launch/team.h"
@@ -23,19 +24,13 @@ enum {
 
 static int find_verb(const char *name, const struct verb **found)
 {
-    const char *names[32];
     char hint[NEAREST_HINT];
-    int n = 0;
 
-    for (const struct verb *const *v = verb_table; *v; v++) {
-        names[n++] = (*v)->name;
-        *found = *v;
-        if (strcmp((*v)->name, name) == 0)
-            return 0;
-    }
-    names[n] = NULL;
+    *found = table_find(verb_table, name);
+    if (*found)
+        return 0;
     return err(ERR_USAGE, "no verb is called '%s'%s; try 'metaloop --help'", name,
-               nearest_hint(name, names, hint));
+               table_hint(verb_table, name, hint));
 }
 
 static void say_error(int code)

@@ -6,23 +6,19 @@
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
+#include "core/base/table.h"
 #include "core/file/checkpoint.h"
 #include "core/math/blas.h"
 #include "worker/method.h"
 
 int check_methods(const struct config *c)
 {
-    const char *names[64];
     char hint[NEAREST_HINT];
-    int n = 0;
 
-    for (; method_table[n] && n < 63; n++)
-        names[n] = method_table[n]->name;
-    names[n] = NULL;
     for (int i = 0; i < c->n_stages; i++)
         if (!method_find(c->stages[i].method))
             return err(ERR_CONFIG, "stage '%s': no method is called '%s'%s", c->stages[i].name,
-                       c->stages[i].method, nearest_hint(c->stages[i].method, names, hint));
+                       c->stages[i].method, table_hint(method_table, c->stages[i].method, hint));
     return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
+#include "core/base/utf8.h"
 #include "core/config/config_table.h"
 
 enum { FILE_MAX = 1 << 20 };
@@ -195,11 +196,13 @@ static int evaluate_check(const struct config *c, int i)
     return 0;
 }
 
-/* A C0, DEL or C1 control character, in UTF-8. */
+/* True if the text, which is UTF-8, holds a C0, DEL or C1 control character. */
 static bool has_control(const char *text)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+    uint32_t code;
+
+    for (int n; *text && (n = utf8_read(text, &code)) > 0; text += n)
+        if (code < 0x20 || (code >= 0x7f && code < 0xa0))
             return true;
     return false;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/utf8.h"
 #include "core/config/config_table.h"
 
 enum { SHOWN = 60 }; /* bytes of a wrong word */
@@ -55,32 +56,13 @@ static int bool_parse(const struct config_key *k, const char *value, bool *x)
     return 0;
 }
 
-/* Bytes of the UTF-8 character at s, 0 where it is none: text ends up in JSON. */
-static int utf8_length(const unsigned char *s)
-{
-    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-    int n = *s < 0x80                 ? 1
-            : *s >= 0xc2 && *s < 0xe0 ? 2
-            : *s >> 4 == 0xe          ? 3
-            : *s >> 3 == 0x1e         ? 4
-                                      : 0;
-    unsigned x = *s & (0x7f >> n);
-
-    for (int i = 1; i < n; i++) {
-        if (s[i] >> 6 != 2)
-            return 0;
-        x = x << 6 | (s[i] & 0x3f);
-    }
-    return n > 1 && (x < least[n] || x > 0x10ffff || (x >= 0xd800 && x < 0xe000)) ? 0 : n;
-}
-
+/* Text ends up in JSON. */
 static int utf8_check(const struct config_key *k, const char *value)
 {
-    const unsigned char *s = (const unsigned char *)value;
-
-    for (int n; *s; s += n)
-        if ((n = utf8_length(s)) == 0)
-            return err(ERR_CONFIG, "'%s' is not UTF-8 (byte 0x%02x)", k->name, *s);
+    for (int n; *value; value += n)
+        if ((n = utf8_read(value, NULL)) == 0)
+            return err(ERR_CONFIG, "'%s' is not UTF-8 (byte 0x%02x)", k->name,
+                       (unsigned char)*value);
     return 0;
 }
 

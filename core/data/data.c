@@ -6,24 +6,19 @@
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
+#include "core/base/table.h"
 #include "core/config/config.h"
 
 const struct data_ops *data_find(const char *name)
 {
-    for (const struct data_ops *const *ops = data_table; *ops; ops++)
-        if (strcmp((*ops)->name, name) == 0)
-            return *ops;
-    return NULL;
+    return table_find(data_table, name);
 }
 
 static int unknown_format(const char *name)
 {
-    const char *names[32] = {0};
     char hint[NEAREST_HINT];
 
-    for (int i = 0; data_table[i] && i < 31; i++)
-        names[i] = data_table[i]->name;
-    return err(ERR_CONFIG, "no format is called '%s'%s", name, nearest_hint(name, names, hint));
+    return err(ERR_CONFIG, "no format is called '%s'%s", name, table_hint(data_table, name, hint));
 }
 
 static int rotations_set(struct data *d, const char *rotations)

@@ -8,6 +8,7 @@
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
+#include "core/base/table.h"
 
 static void put(struct layer_spec *specs, int *n, struct layer_spec s)
 {
@@ -235,10 +236,7 @@ const struct model_ops *const model_table[] = {&mlp, &conv4, &lenet, &resnet12, 
 
 const struct model_ops *model_find(const char *name)
 {
-    for (const struct model_ops *const *ops = model_table; *ops; ops++)
-        if (strcmp((*ops)->name, name) == 0)
-            return *ops;
-    return NULL;
+    return table_find(model_table, name);
 }
 
 int model_specs(const struct model_config *m, bool few_shot, struct layer_spec *specs, int max)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/utf8.h"
 
 int event_add(struct event *e, struct field f)
 {
@@ -89,27 +90,6 @@ const char *event_text(const struct event *e, const char *key)
     return f && f->type == FIELD_TEXT && f->text ? f->text : "";
 }
 
-/* The character at s: its bytes, 0 where it is not one; *code gets it. */
-static int utf8_read(const unsigned char *s, uint32_t *code)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    int n = s[0] < 0x80         ? 1
-            : (s[0] >> 5) == 6  ? 2
-            : (s[0] >> 4) == 14 ? 3
-            : (s[0] >> 3) == 30 ? 4
-                                : 0;
-
-    *code = n == 1 ? s[0] : s[0] & (0x7fu >> (n ? n : 1));
-    for (int i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        *code = *code << 6 | (s[i] & 0x3f);
-    }
-    if (n > 1 && (*code < least[n] || *code > 0x10ffff || (*code & 0x1ff800) == 0xd800))
-        return 0;
-    return n;
-}
-
 /* Also the marks that turn the direction of a line. */
 static int is_harmless(uint32_t c)
 {
@@ -119,7 +99,7 @@ static int is_harmless(uint32_t c)
 
 static void clean(char *to, size_t n, const char *from, bool lines)
 {
-    const unsigned char *s = (const unsigned char *)from;
+    const char *s = from;
     size_t used = 0;
 
     while (*s) {
@@ -153,7 +133,7 @@ static bool has_lines(const struct field *f)
 
 static bool text_is_clean(const struct field *f)
 {
-    const unsigned char *s = (const unsigned char *)f->text;
+    const char *s = f->text;
 
     while (*s) {
         uint32_t code;

@@ -7,31 +7,18 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/utf8.h"
 #include "proto/metaloop.pb-c.h"
 
 /* ---- text ---- */
-
-/* Bytes of the UTF-8 character at p; 0: it is none. */
-static int character(const unsigned char *p)
-{
-    int n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-    for (int i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-        (*p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
 
 static char *text_copy(const char *text)
 {
     char *copy = strdup(text ? text : "");
     int n;
 
-    for (unsigned char *p = (unsigned char *)copy; p && *p; p += n) {
-        n = character(p);
+    for (char *p = copy; p && *p; p += n) {
+        n = utf8_read(p, NULL);
         if (n == 0)
             *p = '?', n = 1;
     }

@@ -1,6 +1,7 @@
 /* table.c - every discrepancy there is. */
-#include <string.h>
+#include <stddef.h>
 
+#include "core/base/table.h"
 #include "core/math/discrepancy.h"
 
 extern const struct discrepancy_ops discrepancy_coral, discrepancy_mmd;
@@ -13,8 +14,5 @@ const struct discrepancy_ops *const discrepancy_table[] = {
 
 const struct discrepancy_ops *discrepancy_find(const char *name)
 {
-    for (const struct discrepancy_ops *const *ops = discrepancy_table; *ops; ops++)
-        if (strcmp((*ops)->name, name) == 0)
-            return *ops;
-    return NULL;
+    return table_find(discrepancy_table, name);
 }

@@ -1,6 +1,7 @@
 /* table.c - every layer there is. */
-#include <string.h>
+#include <stddef.h>
 
+#include "core/base/table.h"
 #include "core/math/layer.h"
 
 extern const struct layer_ops layer_batchnorm, layer_batchnorm_relu, layer_conv2d, layer_dense,
@@ -15,8 +16,5 @@ const struct layer_ops *const layer_table[] = {
 
 const struct layer_ops *layer_find(const char *name)
 {
-    for (const struct layer_ops *const *ops = layer_table; *ops; ops++)
-        if (strcmp((*ops)->name, name) == 0)
-            return *ops;
-    return NULL;
+    return table_find(layer_table, name);
 }

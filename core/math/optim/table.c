@@ -1,6 +1,7 @@
 /* table.c - every optimizer there is. */
-#include <string.h>
+#include <stddef.h>
 
+#include "core/base/table.h"
 #include "core/math/optim.h"
 
 extern const struct optim_ops optim_adam, optim_sgd;
@@ -9,8 +10,5 @@ const struct optim_ops *const optim_table[] = {&optim_adam, &optim_sgd, NULL};
 
 const struct optim_ops *optim_find(const char *name)
 {
-    for (const struct optim_ops *const *ops = optim_table; *ops; ops++)
-        if (strcmp((*ops)->name, name) == 0)
-            return *ops;
-    return NULL;
+    return table_find(optim_table, name);
 }
