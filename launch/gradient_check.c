@@ -41,11 +41,12 @@ static int outer(struct gradient_check *p, const real *theta, double *loss, real
 {
     engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
     TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
-    if (total_sum(&p->engine.total, TALLY_DONE) != 1)
+    if (round_sum_read(&p->engine.total, TALLY_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
-    *loss = total_sum(&p->engine.total, p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
+    *loss =
+        round_sum_read(&p->engine.total, p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
     if (grad)
-        total_mean_gradient(&p->engine.total, grad);
+        round_sum_mean_gradient(&p->engine.total, grad);
     return 0;
 }
 
@@ -58,7 +59,7 @@ static bool is_variable(const struct gradient_check *p, enum role role)
  * loss. */
 static void draw_direction(struct gradient_check *p, uint32_t which)
 {
-    const struct layout *l = &p->solo->stage->block;
+    const struct layout *l = &p->solo->stage->model;
     struct rng r;
     double sum = 0;
 
@@ -99,7 +100,7 @@ static int check_direction(struct gradient_check *p, uint32_t which, double scal
 /* The norm of the gradient of the loss at hand. */
 static double norm_of(const struct gradient_check *p)
 {
-    const struct layout *l = &p->solo->stage->block;
+    const struct layout *l = &p->solo->stage->model;
     double sum = 0;
 
     for (int i = 0; i < l->n_segments; i++)
@@ -154,8 +155,8 @@ static void start(struct gradient_check *p)
     const struct stage *s = p->solo->stage;
     uint64_t seed = (uint64_t)p->solo->config.run.seed;
 
-    layout_init(&s->block, seed, s->index, p->theta);
-    move_statistics(&s->block, p->theta);
+    layout_init(&s->model, seed, s->index, p->theta);
+    move_statistics(&s->model, p->theta);
     if (p->anchor)
         layout_init(&p->solo->setup.stages[s->anchor].layout, seed, s->anchor, p->anchor);
 }
@@ -192,7 +193,7 @@ static int check_provable(const struct stage *s)
 
 int gradient_check(const struct solo *s)
 {
-    struct gradient_check p = {.solo = s, .n = s->stage->block.n};
+    struct gradient_check p = {.solo = s, .n = s->stage->model.n};
     struct arena measure = arena_measuring();
     int code;
 

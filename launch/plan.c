@@ -90,8 +90,8 @@ static void print_draws(const struct setup *s, const struct stage *stage)
         printf(", %u-way %u-shot, %u query a class, %u task%s", stage->train.way, stage->train.shot,
                stage->train.query, stage->n_episodes, plural(stage->n_episodes));
     if (stage->steps)
-        printf(", %d model%s that take%s %u step%s each", stage->n_blocks, plural(stage->n_blocks),
-               stage->n_blocks == 1 ? "s" : "", stage->steps, plural(stage->steps));
+        printf(", %d model%s that take%s %u step%s each", stage->n_models, plural(stage->n_models),
+               stage->n_models == 1 ? "s" : "", stage->steps, plural(stage->steps));
     else if (stage->n_episodes < stage->n_tasks)
         printf(", %u batch%s", stage->n_tasks - stage->n_episodes,
                plural_es(stage->n_tasks - stage->n_episodes));
@@ -108,8 +108,8 @@ static void print_roles(const struct stage *stage, const char *title, bool froze
 {
     bool seen[ROLES] = {false}, any = false;
 
-    for (int i = 0; i < stage->block.n_segments; i++)
-        seen[stage->block.segments[i].role] = true;
+    for (int i = 0; i < stage->model.n_segments; i++)
+        seen[stage->model.segments[i].role] = true;
     for (int role = 0; role < ROLES; role++) {
         double factor =
             role == ROLE_STAT ? stage->optim.still != UINT64_MAX : stage->optim.factor[role];
@@ -145,8 +145,8 @@ static void print_idle(const struct stage *stage)
 {
     bool any = false;
 
-    for (int i = 0; i < stage->block.n_segments; i++) {
-        const struct segment *s = &stage->block.segments[i];
+    for (int i = 0; i < stage->model.n_segments; i++) {
+        const struct segment *s = &stage->model.segments[i];
 
         if (!s->idle || stage->optim.factor[s->role] == 0)
             continue;
@@ -173,7 +173,7 @@ static bool is_taken(const struct setup *s, const struct stage *stage,
 
 static void print_start(const struct setup *s, const struct stage *stage)
 {
-    const struct layout *l = &stage->block;
+    const struct layout *l = &stage->model;
     bool any = false;
 
     if (stage->start < 0)
@@ -219,10 +219,10 @@ static void print_evaluated(const struct setup *s, const struct stage *stage)
 {
     printf("  measured on");
     for (int i = 0; i < stage->n_evaluate; i++) {
-        int data = stage->evaluate_data[i], block = stage_block(s, stage, data);
+        int data = stage->evaluate_data[i], model = stage_model(s, stage, data);
 
         printf("%s '%s'%s", i ? "," : "", s->data[data].name,
-               block < 0                         ? " (not: no target's)"
+               model < 0                         ? " (not: no target's)"
                : stage_measures_old(stage, data) ? " (old head)"
                                                  : "");
     }
@@ -243,9 +243,9 @@ static void print_networks(const struct stage *stage)
     print_layers("layer", &stage->net);
     for (int i = 0; i < stage->n_aux; i++)
         print_layers(stage->aux[i].name, &stage->aux[i].net);
-    if (stage->n_blocks > 1)
-        printf("  of each of %d models, its names behind its target's:\n", stage->n_blocks);
-    print_segments(&stage->block);
+    if (stage->n_models > 1)
+        printf("  of each of %d models, its names behind its target's:\n", stage->n_models);
+    print_segments(&stage->model);
 }
 
 static int print_stage(const struct setup *s, const struct stage *stage)

@@ -149,9 +149,9 @@ static void note_losses(const struct team *t, int code)
     const struct crew *c = &t->crew;
 
     losses.any = code == ERR_LOST || crew_lost(c) > 0;
-    for (int i = 1; c->mates && i < c->comm->size; i++)
-        if (c->mates[i].gone && c->mates[i].ready)
-            name_host(c->mates[i].hello.host);
+    for (int i = 1; c->workers && i < c->comm->size; i++)
+        if (c->workers[i].gone && c->workers[i].ready)
+            name_host(c->workers[i].hello.host);
 }
 
 static int run_lead(struct comm *comm, const struct options *o,

@@ -33,7 +33,7 @@ static void lay_out(struct bench *b, struct arena *a)
     task_init(&b->task, s->train, a);
     if (s->anchor >= 0)
         b->anchor = arena_reals(a, b->solo.setup.stages[s->anchor].layout.n);
-    b->theta = arena_reals(a, s->block.n);
+    b->theta = arena_reals(a, s->model.n);
     b->a = arena_reals(a, SIDE * SIDE);
     b->b = arena_reals(a, SIDE * SIDE);
     b->c = arena_reals(a, SIDE * SIDE);
@@ -84,7 +84,7 @@ static int measure(struct bench *b)
     struct rng r;
 
     rng_init(&r, 1, RNG_INIT, 0, 0);
-    layout_init(&s->block, 1, 0, b->theta);
+    layout_init(&s->model, 1, 0, b->theta);
     if (b->anchor)
         layout_init(&b->solo.setup.stages[s->anchor].layout, 1, 0, b->anchor);
     for (size_t i = 0; i < SIDE * SIDE; i++)

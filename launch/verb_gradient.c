@@ -149,9 +149,9 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
     spec.n_query = spec.n_evaluate = g->episode.query.n;
     spec.n_source = spec.n_measure = g->episode.source.n;
     spec.n_target = g->episode.target.n;
-    g->theta = arena_reals(a, s->block.n);
-    g->grad = arena_reals(a, s->block.n);
-    g->bulk = arena_reals(a, s->block.n);
+    g->theta = arena_reals(a, s->model.n);
+    g->grad = arena_reals(a, s->model.n);
+    g->bulk = arena_reals(a, s->model.n);
     g->outputs = arena_reals(a, (size_t)(spec.evaluate_steps + 1) * (size_t)spec.n_query *
                                     (size_t)s->net.n_out);
     if (s->anchor >= 0)
@@ -225,7 +225,7 @@ static struct tensor double_tensor(const char *name, const double *data)
 
 static int gradient_tensors(struct gradient_run *g, struct tensor *tensors)
 {
-    const struct layout *l = &g->solo.stage->block;
+    const struct layout *l = &g->solo.stage->model;
 
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
@@ -271,7 +271,7 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     struct checkpoint_info info;
 
     TRY(read_task(g, o->task));
-    TRY(checkpoint_read(o->params, &g->solo.stage->block, g->theta, NULL, NULL, &info));
+    TRY(checkpoint_read(o->params, &g->solo.stage->model, g->theta, NULL, NULL, &info));
     TRY(read_anchor(g, o));
     TRY(compute(g));
     TRY(write_result(g, o->out));

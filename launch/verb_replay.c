@@ -53,11 +53,11 @@ static int load_anchor(struct replay *r)
     return checkpoint_read_kept(r->options->checkpoint, name, l, r->anchor);
 }
 
-/* Parameters, and where tasks step a block, the optimizer's vectors behind them. */
+/* Parameters, and where tasks step a model, the optimizer's vectors behind them. */
 static int load_theta(struct replay *r)
 {
     const struct stage *s = r->solo.stage;
-    const struct layout *l = s->n_blocks > 1 && r->evaluate ? &s->block : &s->layout;
+    const struct layout *l = s->n_models > 1 && r->evaluate ? &s->model : &s->layout;
     const struct optim_ops *ops = is_stepping(r) ? optim_find(s->optim.name) : NULL;
     struct checkpoint_info info;
 
@@ -69,14 +69,14 @@ static int load_theta(struct replay *r)
     return load_anchor(r);
 }
 
-/* The state that travels with the task: its block, and the block's part of every vector. */
+/* The state that travels with the task: its model, and the model's part of every vector. */
 static int take_state(struct replay *r, const struct task *t)
 {
     const struct stage *s = r->solo.stage;
-    size_t n = s->block.n, vectors = engine_state_size(s) / n;
+    size_t n = s->model.n, vectors = engine_state_size(s) / n;
 
-    if (t->slot >= (uint32_t)s->n_blocks)
-        return err(ERR_DATA, "the task is of block %u of %d", t->slot, s->n_blocks);
+    if (t->slot >= (uint32_t)s->n_models)
+        return err(ERR_DATA, "the task is of model %u of %d", t->slot, s->n_models);
     r->state = malloc(vectors * n * sizeof *r->state);
     if (!r->state)
         return err(ERR_MEMORY, "no memory for %zu parameters", vectors * n);
@@ -87,16 +87,17 @@ static int take_state(struct replay *r, const struct task *t)
 
 static double norm_of(const struct engine *e, real *grad)
 {
-    total_mean_gradient(&e->total, grad);
+    round_sum_mean_gradient(&e->total, grad);
     return optim_clip(grad, e->total.n, 0);
 }
 
-static void add_numbers(json_t *o, struct replay *r, const struct total *total)
+static void add_numbers(json_t *o, struct replay *r, const struct round_sum *total)
 {
     if (!r->evaluate)
-        json_object_set_new(o, "support_loss", json_real(total_sum(total, TALLY_SUPPORT_LOSS)));
-    json_object_set_new(o, "loss", json_real(total_sum(total, TALLY_LOSS)));
-    json_object_set_new(o, "accuracy", json_real(total_sum(total, TALLY_ACCURACY)));
+        json_object_set_new(o, "support_loss",
+                            json_real(round_sum_read(total, TALLY_SUPPORT_LOSS)));
+    json_object_set_new(o, "loss", json_real(round_sum_read(total, TALLY_LOSS)));
+    json_object_set_new(o, "accuracy", json_real(round_sum_read(total, TALLY_ACCURACY)));
     if (!r->evaluate && !is_stepping(r))
         json_object_set_new(o, "gradient_norm", json_real(norm_of(&r->engine, r->theta)));
 }
@@ -155,7 +156,7 @@ static const struct data *data_of(const struct replay *r, const struct task *t)
 
 static int print_replay(struct replay *r, const struct task *t)
 {
-    const struct total *total = &r->engine.total;
+    const struct round_sum *total = &r->engine.total;
     json_t *o =
         json_pack("{s:s, s:s, s:I, s:I, s:b}", "stage", r->solo.stage->config->name, "purpose",
                   r->evaluate ? "evaluate" : "train", "round", (json_int_t)t->round, "slot",

@@ -219,7 +219,7 @@ int wire_pack_done(const struct done *d, struct buffer *out)
     Metaloop__Done m = METALOOP__DONE__INIT;
 
     m.tasks = d->tasks;
-    m.mark = d->mark;
+    m.mark = d->checksum;
     return wire_pack(&m.base, out);
 }
 
@@ -281,7 +281,7 @@ int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
     return 0;
 }
 
-int wire_pack_failed(const struct slots *s, struct buffer *out)
+int wire_pack_failed(const struct failed_set *s, struct buffer *out)
 {
     Metaloop__Failed m = METALOOP__FAILED__INIT;
 
@@ -291,14 +291,14 @@ int wire_pack_failed(const struct slots *s, struct buffer *out)
     return wire_pack(&m.base, out);
 }
 
-static int failed_view(const Metaloop__Failed *m, struct slots *s)
+static int failed_view(const Metaloop__Failed *m, struct failed_set *s)
 {
-    if (m->n_slots > SLOTS_MAX || m->n_slots > m->count)
+    if (m->n_slots > FAILED_SET_MAX || m->n_slots > m->count)
         return err(ERR_DATA, "%zu slots of %zu failed tasks, the limit is %d", m->n_slots,
-                   (size_t)m->count, SLOTS_MAX);
-    slots_clear(s);
+                   (size_t)m->count, FAILED_SET_MAX);
+    failed_set_clear(s);
     for (size_t i = 0; i < m->n_slots; i++)
-        slots_keep(s, m->slots[i]);
+        failed_set_keep(s, m->slots[i]);
     s->count = m->count;
     for (size_t i = 0; i < m->n_slots; i++)
         if ((size_t)s->n != m->n_slots || s->slot[i] != m->slots[i])
@@ -306,7 +306,7 @@ static int failed_view(const Metaloop__Failed *m, struct slots *s)
     return 0;
 }
 
-int wire_unpack_failed(const void *bytes, size_t n, struct slots *s)
+int wire_unpack_failed(const void *bytes, size_t n, struct failed_set *s)
 {
     Metaloop__Failed *m = wire_unpack(&metaloop__failed__descriptor, bytes, n);
     int code;

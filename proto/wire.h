@@ -61,7 +61,7 @@ void welcome_release(struct welcome *w);
 
 struct done { /* worker to coordinator: all tasks given so far are finished */
     uint32_t tasks;
-    uint64_t mark; /* total_mark of their total */
+    uint64_t checksum; /* round_sum_checksum of their total */
 };
 int wire_pack_done(const struct done *d, struct buffer *out);
 int wire_unpack_done(const void *bytes, size_t n, struct done *d);
@@ -83,9 +83,9 @@ struct bye {
 int wire_pack_bye(const struct bye *b, struct buffer *out);
 int wire_unpack_bye(const void *bytes, size_t n, struct bye *b);
 
-/* The tasks of a worker that were set aside in a round. Refused: more slots than SLOTS_MAX or than counted, slots
+/* The tasks of a worker that were set aside in a round. Refused: more slots than FAILED_SET_MAX or than counted, slots
  * that do not ascend. */
-int wire_pack_failed(const struct slots *s, struct buffer *out);
-int wire_unpack_failed(const void *bytes, size_t n, struct slots *s);
+int wire_pack_failed(const struct failed_set *s, struct buffer *out);
+int wire_unpack_failed(const void *bytes, size_t n, struct failed_set *s);
 
 #endif

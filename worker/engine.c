@@ -15,7 +15,7 @@ size_t engine_state_size(const struct stage *stage)
 {
     int n_state = optim_find(stage->optim.name)->n_state;
 
-    return stage->steps ? stage->block.n * (size_t)(1 + n_state) : 0;
+    return stage->steps ? stage->model.n * (size_t)(1 + n_state) : 0;
 }
 
 /* Samples of the episode's buffers: batches are read step by step. */
@@ -41,9 +41,9 @@ static void engine_layout(struct engine *e, const struct stage *stage, struct ar
         .n_measure = (int)stage->evaluate.source,
         .memory = (size_t)e->setup->config->cluster.memory << 20,
     };
-    size_t n = stage->block.n;
+    size_t n = stage->model.n;
 
-    e->words = arena_take(arena, total_words(stage->steps ? 0 : n) * sizeof(int64_t));
+    e->words = arena_take(arena, round_sum_words(stage->steps ? 0 : n) * sizeof(int64_t));
     e->gradient = arena_reals(arena, n);
     episode_init(&e->episode, &e->setup->data[stage->data], buffer_size(stage), arena);
     method_init(&e->method, e->setup, stage, &spec, arena);
@@ -84,7 +84,8 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
         e->stage = stage;
     }
     e->method.anchor = anchor;
-    e->total = total_begin(e->words, purpose != PURPOSE_TRAIN || stage->steps ? 0 : stage->block.n);
+    e->total =
+        round_sum_begin(e->words, purpose != PURPOSE_TRAIN || stage->steps ? 0 : stage->model.n);
 }
 
 static bool is_among(uint32_t data, const int *list, int n)
@@ -200,9 +201,9 @@ static int engine_compute(struct engine *e, const struct task *t, const real *th
 static int engine_add(struct engine *e, int code)
 {
     if (code == ERR_NONFINITE)
-        total_fail(&e->total);
+        round_sum_fail(&e->total);
     else if (code >= 0)
-        code = total_add(&e->total, e->gradient, &e->tally);
+        code = round_sum_add(&e->total, e->gradient, &e->tally);
     e->failed = code == ERR_NONFINITE;
     return e->failed ? 0 : code;
 }
@@ -215,7 +216,7 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, enum p
     return engine_add(e, engine_compute(e, t, theta, purpose));
 }
 
-/* Step k of a task on its own block; its tally is added to sum. */
+/* Step k of a task on its own model; its tally is added to sum. */
 static int one_step(struct engine *e, const struct task *t, uint32_t k, real *state,
                     struct tally *sum)
 {
@@ -226,7 +227,7 @@ static int one_step(struct engine *e, const struct task *t, uint32_t k, real *st
         return err(ERR_STOPPED, "task %u of round %u is abandoned", t->slot, t->round);
     TRY(episode_read_batch(&e->episode, e->setup->data, t, k, s->batch, s->target_batch));
     TRY(engine_compute(e, t, state, PURPOSE_TRAIN));
-    optim_apply(&s->optim, &s->block, nth, e->gradient, state, state + s->block.n);
+    optim_apply(&s->optim, &s->model, nth, e->gradient, state, state + s->model.n);
     for (int i = 0; i < TALLY_N; i++)
         sum->v[i] += e->tally.v[i] / s->steps;
     return 0;
@@ -244,7 +245,7 @@ int engine_run_steps(struct engine *e, const struct task *t, real *state)
     if (code == ERR_STOPPED)
         return code;
     if (code >= 0 && !vec_finite(engine_state_size(e->stage), state))
-        code = err(ERR_NONFINITE, "the parameters of block %u are not finite", t->slot);
+        code = err(ERR_NONFINITE, "the parameters of model %u are not finite", t->slot);
     e->tally = sum;
     return engine_add(e, code);
 }

@@ -14,12 +14,12 @@ struct engine {
     struct arena arena;
     struct episode episode;
     struct method method;
-    struct total total;
+    struct round_sum total;
     struct tally tally;
     bool failed;                  /* the last task was set aside */
     const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */
     int64_t *words;               /* of total */
-    real *gradient;               /* (P of a block) */
+    real *gradient;               /* (P of a model) */
 };
 
 /* Bytes of work space that any stage of the configuration needs, per thread. */
@@ -35,11 +35,11 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
                   const real *anchor);
 
 /* Checks that the task fits the stage and the data, reads its samples, and adds its contribution at
- * theta (training) or what it measures (theta is one block) to e->total. A task that is not finite or beyond the
+ * theta (training) or what it measures (theta is one model) to e->total. A task that is not finite or beyond the
  * sum's grid counts as failed, is told by e->failed, and is no error. ERR_DATA for a task that cannot be read. */
 int engine_run(struct engine *e, const struct task *t, const real *theta, enum purpose purpose);
 
-/* The same for a task that takes its block's own steps: state is the block (P) and its optimizer's vectors (n_state P),
+/* The same for a task that takes its model's own steps: state is the model (P) and its optimizer's vectors (n_state P),
  * which are stepped in place; of a task that fails they are undefined. ERR_STOPPED where it was abandoned. The tally is the mean over its steps. */
 int engine_run_steps(struct engine *e, const struct task *t, real *state);
 

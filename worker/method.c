@@ -62,7 +62,7 @@ void method_init(struct method *m, const struct setup *setup, const struct stage
         .stage = stage,
         .net = &stage->net,
         .anchor_net = stage->anchor >= 0 ? &setup->stages[stage->anchor].net : NULL,
-        .n = stage->block.n,
+        .n = stage->model.n,
     };
     m->rate = unroll_rates(m->net, stage->shape->inner_rate, arena);
     mark = arena_mark(arena);

@@ -29,7 +29,7 @@ struct method {
     const struct net *net;         /* borrowed: the stage's */
     const struct net *anchor_net;  /* borrowed: that of the stage it is anchored to; NULL: none */
     const real *anchor;            /* borrowed: its parameters; set before grad */
-    size_t n;                      /* P of a block */
+    size_t n;                      /* P of a model */
     real *rate;                    /* (P of the network) inner rates */
     struct unroll train, evaluate; /* few-shot tasks; in the arena, they overlay each other */
     struct tape measure, measure_old; /* evaluation on whole sets; overlay as well */

@@ -29,7 +29,7 @@ static void note_failed(struct pool *p, const struct seat *seat)
 {
     if (!seat->engine->failed)
         return;
-    slots_keep(&p->failed, seat->task->slot);
+    failed_set_keep(&p->failed, seat->task->slot);
     p->failed.count++;
 }
 
@@ -178,7 +178,7 @@ static int carries_open(struct pool *p)
     p->n_carries = 2 * p->n_threads + 2;
     p->carries = calloc((size_t)p->n_carries, sizeof *p->carries);
     if (!p->carries)
-        return err(ERR_MEMORY, "no memory for the blocks in work");
+        return err(ERR_MEMORY, "no memory for the models in work");
     carries_layout(p, most, &measure);
     TRY(arena_init(&p->states, measure.peak));
     carries_layout(p, most, &p->states);
@@ -276,7 +276,7 @@ void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose,
     pthread_mutex_lock(&p->mutex);
     pool_settle(p);
     p->first = p->done = 0;
-    slots_clear(&p->failed);
+    failed_set_clear(&p->failed);
     p->stage = stage;
     p->purpose = purpose;
     p->theta = theta;
@@ -354,9 +354,9 @@ struct pool_state pool_look(struct pool *p)
     return s;
 }
 
-struct slots pool_failed(struct pool *p)
+struct failed_set pool_failed(struct pool *p)
 {
-    struct slots s;
+    struct failed_set s;
 
     pthread_mutex_lock(&p->mutex);
     s = p->failed;
@@ -364,10 +364,10 @@ struct slots pool_failed(struct pool *p)
     return s;
 }
 
-void pool_collect(struct pool *p, struct total *t)
+void pool_collect(struct pool *p, struct round_sum *t)
 {
     for (int i = 0; i < p->n_threads; i++)
-        total_merge(t, p->engines[i].words);
+        round_sum_merge(t, p->engines[i].words);
 }
 
 struct worked pool_worked(struct pool *p)
@@ -380,13 +380,13 @@ struct worked pool_worked(struct pool *p)
     return w;
 }
 
-uint64_t pool_mark(const struct pool *p)
+uint64_t pool_checksum(const struct pool *p)
 {
-    uint64_t mark = p->carried;
+    uint64_t checksum = p->carried;
 
     for (int i = 0; i < p->n_threads; i++)
-        mark += total_mark(p->engines[i].words, p->engines[i].total.n_words);
-    return mark;
+        checksum += round_sum_checksum(p->engines[i].words, p->engines[i].total.n_words);
+    return checksum;
 }
 
 int pool_threads(const struct cluster_config *c, int beside)

@@ -12,7 +12,7 @@
 #include "proto/wire.h"
 #include "worker/engine.h"
 
-struct carry { /* the state of a task that steps its own block */
+struct carry { /* the state of a task that steps its own model */
     enum { CARRY_FREE, CARRY_HELD, CARRY_READY } use;
     uint32_t slot;
     real *state; /* in the arena of states */
@@ -36,12 +36,12 @@ struct pool {
     struct task_size most;
     int room, first, waiting; /* of the queue */
     int running, done;        /* tasks in work; finished in this round */
-    struct slots failed;      /* of the finished ones */
+    struct failed_set failed; /* of the finished ones */
     struct arena states;      /* of the carries */
     struct carry *carries;    /* owned: as many as a rank can hold at once */
     int n_carries;
     atomic_bool abandoned; /* the round: tasks of several steps end early */
-    uint64_t carried;      /* of this round's states: a checksum, linear as total_mark */
+    uint64_t carried;      /* of this round's states: a checksum, linear as round_sum_checksum */
     enum purpose purpose;
     bool ending;
     const struct stage *stage;
@@ -77,12 +77,13 @@ struct pool_state {
 struct pool_state pool_look(struct pool *p);
 
 /* The tasks of this round, so far, that were set aside. */
-struct slots pool_failed(struct pool *p);
+struct failed_set pool_failed(struct pool *p);
 
 /* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or running. */
-void pool_collect(struct pool *p, struct total *t);
+void pool_collect(struct pool *p, struct round_sum *t);
 struct worked pool_worked(struct pool *p);
-uint64_t pool_mark(const struct pool *p); /* total_mark of their sum, and of the states stepped */
+uint64_t pool_checksum(
+    const struct pool *p); /* round_sum_checksum of their sum, and of the states stepped */
 
 /* Compute threads of this rank: the configured number, or the cores it may use, shared with the
  * `beside` - 1 other workers of its host. */

@@ -47,7 +47,7 @@ struct worker {
     real *theta, *anchor; /* owned (largest P), (largest anchor) */
     int anchored;         /* stage whose anchor that is; -1: none */
     int64_t *words;       /* owned: of total */
-    struct total total;
+    struct round_sum total;
     bool spoiled;     /* its data have changed */
     bool ended, lost; /* the coordinator has said bye, after a loss */
 };
@@ -102,14 +102,14 @@ static int take_vectors(struct worker *w)
     size_t n = 0, n_anchor = 1;
 
     for (int i = 0; i < s->n_stages; i++) {
-        n = larger(n, s->stages[i].block.n);
+        n = larger(n, s->stages[i].model.n);
         if (s->stages[i].anchor >= 0)
             n_anchor = larger(n_anchor, s->stages[s->stages[i].anchor].net.layout.n);
     }
     w->anchored = -1;
     w->theta = take_reals(n);
     w->anchor = take_reals(n_anchor);
-    w->words = malloc(total_words(n) * sizeof(int64_t));
+    w->words = malloc(round_sum_words(n) * sizeof(int64_t));
     if (!w->theta || !w->words || !w->anchor)
         return err(ERR_MEMORY, "no memory for %zu parameters", n);
     return 0;
@@ -221,12 +221,12 @@ static int on_params(struct worker *w, const struct message *m)
         return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
     TRY(tree_view(w, m, &tree, &head));
     stage = &w->setup.stages[m->h.stage];
-    n = stage->steps && train ? 0 : stage->block.n;
+    n = stage->steps && train ? 0 : stage->model.n;
     head = (head + 7) / 8 * 8;
     TRY(tree_enter(w, m, &tree));
     pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
     TRY(take_params(w, m, stage, n, head));
-    w->total = total_begin(w->words, train ? n : 0);
+    w->total = round_sum_begin(w->words, train ? n : 0);
     w->open = true;
     w->wanted = w->last = false;
     w->n_tasks = 0;
@@ -288,7 +288,7 @@ static int on_gather(struct worker *w, const struct message *m)
         return 0;
     TRY(tree_view(w, m, &tree, &head));
     TRY(tree_enter(w, m, &tree));
-    w->total = total_begin(w->words, w->total.n);
+    w->total = round_sum_begin(w->words, w->total.n);
     return 0;
 }
 
@@ -299,7 +299,7 @@ static int on_sum(struct worker *w, const struct message *m)
     if (m->h.size != w->total.n_words * sizeof(int64_t))
         return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
                    (size_t)m->h.size, w->total.n_words * sizeof(int64_t));
-    total_merge(&w->total, m->body);
+    round_sum_merge(&w->total, m->body);
     if (m->h.worked > w->round.worked)
         w->round.worked = m->h.worked;
     w->n_sums++;
@@ -343,7 +343,7 @@ static int on_message(struct worker *w, const struct message *m)
 /* Names the tasks that were set aside, if any. */
 static int tell_failed(struct worker *w)
 {
-    struct slots failed = pool_failed(&w->pool);
+    struct failed_set failed = pool_failed(&w->pool);
 
     if (failed.count == 0)
         return 0;
@@ -368,7 +368,7 @@ static int send_sum(struct worker *w)
  * while, because a round that goes well needs no such message. */
 static int report_done(struct worker *w)
 {
-    struct done d = {(uint32_t)w->n_tasks, pool_mark(&w->pool)};
+    struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool)};
 
     w->n_reported = w->n_tasks;
     TRY(wire_pack_done(&d, &w->out));
@@ -426,7 +426,7 @@ static int tell_work(struct worker *w, double now)
 
     w->told = now;
     w->spoiled = true;
-    TRY(setup_watch(&w->setup, w->sections.each, w->sections.n));
+    TRY(setup_check_files(&w->setup, w->sections.each, w->sections.n));
     w->spoiled = false;
     TRY(wire_pack_alive(&a, &w->out));
     return say_buffer(w, MESSAGE_ALIVE);

@@ -1,31 +1,31 @@
-/* confirm.c - tasks that two ranks have done: their marks (core/plan/round_sum.h) are equal, or somebody computes
+/* confirm.c - tasks that two ranks have done: their checksums (core/plan/round_sum.h) are equal, or somebody computes
  * wrongly. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "coordinator/crew/crew_internal.h"
 
-static void compare(struct crew *c, int rank, uint64_t mark, uint64_t round)
+static void compare(struct crew *c, int rank, uint64_t checksum, uint64_t round)
 {
-    struct mate *mate = &c->mates[rank];
+    struct crew_worker *worker = &c->workers[rank];
 
-    if (mark == mate->mark_others) {
+    if (checksum == worker->others_checksum) {
         c->n_confirmed++;
         return;
     }
     snprintf(c->differs, sizeof c->differs,
              "rank %d on host '%s' and others have different results for the same %u tasks", rank,
-             mate->hello.host, mate->owed_tasks);
+             worker->hello.host, worker->owed_tasks);
     crew_notify(c, "differs", rank, round, "%s (found in round %" PRIu64 ")", c->differs, round);
 }
 
 void confirm_report(struct crew *c, int rank, const struct done *d, uint64_t round)
 {
-    struct mate *mate = &c->mates[rank];
+    struct crew_worker *worker = &c->workers[rank];
 
-    mate->owing = false;
-    if (mate->others_known)
-        compare(c, rank, d->mark, round);
+    worker->owing = false;
+    if (worker->others_known)
+        compare(c, rank, d->checksum, round);
 }
 
 /* The one rank that was left out with tasks; 0: none, or several. */
@@ -34,7 +34,7 @@ static int only_one_out(const struct crew *c)
     int found = 0, n = 0;
 
     for (int i = 1; i < c->comm->size; i++)
-        if (c->mates[i].out && c->mates[i].given) {
+        if (c->workers[i].out && c->workers[i].given) {
             found = i;
             n++;
         }
@@ -45,15 +45,15 @@ void confirm_round(struct transaction *p)
 {
     struct crew *c = p->crew;
     int rank = only_one_out(c);
-    struct mate *mate = &c->mates[rank];
+    struct crew_worker *worker = &c->workers[rank];
 
     if (!rank || p->mixed)
         return;
-    mate->mark_others = 0;
+    worker->others_checksum = 0;
     for (int i = 1; i < c->comm->size; i++)
-        if (c->mates[i].helped)
-            mate->mark_others += c->mates[i].mark - c->mates[i].base;
-    mate->others_known = true;
-    if (mate->finished)
-        compare(c, rank, mate->mark, p->r->round);
+        if (c->workers[i].helped)
+            worker->others_checksum += c->workers[i].checksum - c->workers[i].base;
+    worker->others_known = true;
+    if (worker->finished)
+        compare(c, rank, worker->checksum, p->r->round);
 }

@@ -24,7 +24,7 @@ int crew_say(struct crew *c, int to, enum message_kind kind, const struct header
 
 void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
 {
-    struct notice n = {kind, rank, c->mates[rank].hello.host, round, NULL};
+    struct notice n = {kind, rank, c->workers[rank].hello.host, round, NULL};
     char text[1024];
     va_list args;
 
@@ -43,8 +43,8 @@ int crew_invite(struct crew *c, struct comm *comm, const char *configuration, co
     c->comm = comm;
     c->members = calloc((size_t)comm->size, sizeof *c->members);
     c->gatherers = calloc((size_t)comm->size, sizeof *c->gatherers);
-    c->mates = calloc((size_t)comm->size, sizeof *c->mates);
-    if (!c->members || !c->gatherers || !c->mates)
+    c->workers = calloc((size_t)comm->size, sizeof *c->workers);
+    if (!c->members || !c->gatherers || !c->workers)
         return err(ERR_MEMORY, "no memory for %d ranks", comm->size);
     TRY(wire_pack_welcome(&w, &c->out));
     for (int i = 1; i < comm->size; i++)
@@ -57,7 +57,7 @@ static int n_ready(const struct crew *c)
     int n = 0;
 
     for (int i = 1; i < c->comm->size; i++)
-        n += c->mates[i].ready;
+        n += c->workers[i].ready;
     return n;
 }
 
@@ -67,9 +67,9 @@ static int go_without(struct crew *c)
     double limit = c->setup->config->cluster.start_limit;
 
     for (int i = 1; i < c->comm->size; i++) {
-        if (c->mates[i].ready)
+        if (c->workers[i].ready)
             continue;
-        c->mates[i].gone = true;
+        c->workers[i].gone = true;
         comm_give_up(c->comm, i);
         crew_notify(c, "lost", i, 0, "rank %d has not started within %.0f s (cluster.start_limit)",
                     i, limit);
@@ -106,7 +106,7 @@ static int crew_plan(struct crew *c, struct arena *arena, size_t *n)
     for (int i = 0; i < c->setup->n_stages; i++) {
         const struct stage *s = &c->setup->stages[i];
 
-        *n = s->block.n > *n ? s->block.n : *n;
+        *n = s->model.n > *n ? s->model.n : *n;
         most = task_size_most(most, task_size_most(s->train, s->evaluate));
     }
     for (int i = 0; i < WIRE_TASKS_MAX; i++)
@@ -146,7 +146,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
     c->setup = setup;
     TRY(setup_survey(setup, c->sections.each, &c->sections.n));
     TRY(roll_call(c));
-    c->looked = c->spoke = clock_seconds();
+    c->checked = c->spoke = clock_seconds();
     c->tasks = calloc(WIRE_TASKS_MAX, sizeof *c->tasks);
     if (!c->tasks)
         return err(ERR_MEMORY, "no memory for tasks");
@@ -154,7 +154,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
     TRY(arena_init(&c->arena, measure.peak));
     TRY(crew_plan(c, &c->arena, &n));
     TRY(crew_reserve(c, most_tasks(setup)));
-    c->words = malloc(total_words(n) * sizeof *c->words);
+    c->words = malloc(round_sum_words(n) * sizeof *c->words);
     return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
 }
 
@@ -165,8 +165,8 @@ static bool take_bye(struct crew *c)
     int found = comm_poll(c->comm, &m);
 
     if (found > 0) {
-        c->mates[m.from].heard = clock_seconds();
-        c->mates[m.from].left |= m.h.kind == MESSAGE_BYE;
+        c->workers[m.from].heard = clock_seconds();
+        c->workers[m.from].left |= m.h.kind == MESSAGE_BYE;
     }
     return found > 0;
 }
@@ -183,14 +183,15 @@ static void await_byes(struct crew *c)
         comm_idle(c->comm);
         awaited = 0;
         for (int i = 1; i < c->comm->size; i++) {
-            struct mate *mate = &c->mates[i];
+            struct crew_worker *worker = &c->workers[i];
 
-            mate->gone |= mate->ready && !mate->left && clock_seconds() - mate->heard > lease;
-            awaited += mate->ready && !mate->left && !mate->gone;
+            worker->gone |=
+                worker->ready && !worker->left && clock_seconds() - worker->heard > lease;
+            awaited += worker->ready && !worker->left && !worker->gone;
         }
     }
     for (int i = 1; i < c->comm->size && awaited; i++)
-        c->mates[i].gone |= c->mates[i].ready && !c->mates[i].left;
+        c->workers[i].gone |= c->workers[i].ready && !c->workers[i].left;
 }
 
 void crew_dismiss(struct crew *c, int code, const char *reason)
@@ -202,7 +203,7 @@ void crew_dismiss(struct crew *c, int code, const char *reason)
         return;
     for (int i = 1; i < c->comm->size; i++)
         crew_say(c, i, MESSAGE_BYE, NULL, &c->out);
-    if (c->mates)
+    if (c->workers)
         await_byes(c);
 }
 
@@ -210,8 +211,8 @@ int crew_lost(const struct crew *c)
 {
     int n = 0;
 
-    for (int i = 1; c->mates && i < c->comm->size; i++)
-        n += c->mates[i].gone;
+    for (int i = 1; c->workers && i < c->comm->size; i++)
+        n += c->workers[i].gone;
     return n;
 }
 
@@ -223,7 +224,7 @@ void crew_release(struct crew *c)
     free(c->words);
     free(c->owner);
     free(c->gatherers);
-    free(c->mates);
+    free(c->workers);
     free(c->members);
     *c = (struct crew){0};
 }

@@ -12,7 +12,7 @@
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
 
-struct mate { /* one worker rank */
+struct crew_worker { /* one worker rank */
     struct hello hello;
     bool ready;
     double heard;      /* clock of its last message */
@@ -28,23 +28,23 @@ struct mate { /* one worker rank */
     int anchored; /* 1 + index of the stage whose anchor's parameters it has */
 
     bool owing; /* left out of a round: out of all until it reports its tasks of that one */
-    uint32_t owed_epoch;  /* that round, */
-    uint32_t owed_tasks;  /* the tasks, */
-    uint64_t mark_others; /* and the mark of the same tasks done by others, */
-    bool others_known;    /* where it is known */
+    uint32_t owed_epoch;      /* that round, */
+    uint32_t owed_tasks;      /* the tasks, */
+    uint64_t others_checksum; /* and the checksum of the same tasks done by others, */
+    bool others_known;        /* where it is known */
 
     /* of the round at hand */
-    bool member;    /* was sent its parameters */
-    bool asked;     /* for tasks: it has them */
-    bool last;      /* knows that there are no more tasks */
-    bool out;       /* left out: nothing it does counts */
-    bool finished;  /* has reported all it was given */
-    bool helped;    /* was given tasks of one left out, when it had finished its own: */
-    uint64_t base;  /* its mark before those */
-    uint32_t given; /* tasks */
-    uint32_t chunk; /* tasks given last, */
-    double since;   /* and when */
-    uint64_t mark;  /* of its finished tasks */
+    bool member;       /* was sent its parameters */
+    bool asked;        /* for tasks: it has them */
+    bool last;         /* knows that there are no more tasks */
+    bool out;          /* left out: nothing it does counts */
+    bool finished;     /* has reported all it was given */
+    bool helped;       /* was given tasks of one left out, when it had finished its own: */
+    uint64_t base;     /* its checksum before those */
+    uint32_t given;    /* tasks */
+    uint32_t chunk;    /* tasks given last, */
+    double since;      /* and when */
+    uint64_t checksum; /* of its finished tasks */
 };
 
 struct notice {       /* something an operator wants to know */
@@ -56,31 +56,31 @@ struct notice {       /* something an operator wants to know */
 };
 
 struct crew {
-    struct comm *comm;         /* borrowed */
-    const struct setup *setup; /* borrowed */
-    int n_members;             /* ranks of the round at hand, coordinator first */
-    uint32_t *members;         /* owned (comm->size) */
-    uint32_t *gatherers;       /* owned (comm->size): those whose sums are gathered again */
-    struct sections sections;  /* what the data hold, here: every rank's are compared with them */
-    struct mate *mates;        /* owned (comm->size); [0] unused */
+    struct comm *comm;           /* borrowed */
+    const struct setup *setup;   /* borrowed */
+    int n_members;               /* ranks of the round at hand, coordinator first */
+    uint32_t *members;           /* owned (comm->size) */
+    uint32_t *gatherers;         /* owned (comm->size): those whose sums are gathered again */
+    struct sections sections;    /* what the data hold, here: every rank's are compared with them */
+    struct crew_worker *workers; /* owned (comm->size); [0] unused */
     uint32_t epoch;
-    double looked, spoke; /* clocks: last look at the leases, last sign of life given */
-    struct task *tasks;   /* (WIRE_TASKS_MAX) in arena */
+    double checked, spoke; /* clocks: leases last checked, last sign of life given */
+    struct task *tasks;    /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;       /* owned: the round's total */
-    uint32_t *owner;      /* owned: the rank that each task of the round was given to; 0: nobody */
-    uint32_t n_owner;     /* its room */
-    struct failed failed; /* the last round's tasks that were set aside */
-    int stage;            /* of the figures below */
-    double task_seconds[3]; /* by purpose: of a thread per task, waiting too; 0: not known */
-    uint64_t n_stale;       /* messages of older epochs and attempts refused */
-    uint64_t n_again;       /* tasks given out again */
-    uint64_t n_confirmed;   /* ranks whose late result was equal to that of others */
-    double round_seconds;   /* of the last round, */
-    double communication;   /* and the share of them that no rank's work explains */
-    char differs[256];      /* whose was not, "": nobody */
-    int code;               /* of the last worker that left, with its sentence */
+    int64_t *words;   /* owned: the round's total */
+    uint32_t *owner;  /* owned: the rank that each task of the round was given to; 0: nobody */
+    uint32_t n_owner; /* its room */
+    struct failed_report failed; /* the last round's tasks that were set aside */
+    int stage;                   /* of the figures below */
+    double task_seconds[3];      /* by purpose: of a thread per task, waiting too; 0: not known */
+    uint64_t n_stale;            /* messages of older epochs and attempts refused */
+    uint64_t n_again;            /* tasks given out again */
+    uint64_t n_confirmed;        /* ranks whose late result was equal to that of others */
+    double round_seconds;        /* of the last round, */
+    double communication;        /* and the share of them that no rank's work explains */
+    char differs[256];           /* whose was not, "": nobody */
+    int code;                    /* of the last worker that left, with its sentence */
     char reason[640];
     const char *version; /* of the program, borrowed; NULL: not compared */
     void (*notify)(void *context, const struct notice *n);  /* NULL: nobody */
@@ -106,12 +106,12 @@ void crew_release(struct crew *c);
 /* Ranks that are out of reach now. */
 int crew_lost(const struct crew *c);
 
-struct blocks {        /* of a stage whose tasks step a block each, on the workers */
-    const real *theta; /* (n_blocks x P of a block) */
-    const real *state; /* the optimizer's vectors, each (n_blocks x P) */
-    real *next;        /* (n_blocks x engine's state: P, then P of each vector) what came back */
+struct domain_models { /* of a stage whose tasks step a model each, on the workers */
+    const real *theta; /* (n_models x P of a model) */
+    const real *state; /* the optimizer's vectors, each (n_models x P) */
+    real *next;        /* (n_models x engine's state: P, then P of each vector) what came back */
     bool *
-        arrived; /* (n_blocks) whether it did; a task that was set aside leaves its block as it was */
+        arrived; /* (n_models) whether it did; a task that was set aside leaves its model as it was */
 };
 
 struct round {
@@ -120,16 +120,16 @@ struct round {
     int data; /* index of the data section */
     uint64_t round;
     uint32_t n_tasks;
-    const real *theta;  /* (P of a block) of evaluation, and of training where tasks do not step */
+    const real *theta;  /* (P of a model) of evaluation, and of training where tasks do not step */
     const real *anchor; /* parameters of the stage's anchor; NULL where it has none */
-    const struct blocks *blocks; /* of training where they do; else NULL */
-    uint32_t samples;            /* of evaluation on a whole set */
+    const struct domain_models *domains; /* of training where they do; else NULL */
+    uint32_t samples;                    /* of evaluation on a whole set */
 };
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
  * finite are in its TALLY_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
  * with it); ERR_STOPPED where it was interrupted; ERR_FAILED when ranks computed different results for the same
  * tasks: the sentence names who is wrong. */
-int crew_round(struct crew *c, const struct round *r, struct total *total);
+int crew_round(struct crew *c, const struct round *r, struct round_sum *total);
 
 #endif

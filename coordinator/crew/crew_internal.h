@@ -15,12 +15,12 @@ struct transaction { /* a round at work */
     int n_threads;      /* of all its ranks */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;
-    uint64_t worked;     /* nanoseconds of the rank that worked longest, of those summed so far */
-    uint32_t n_arrived;  /* blocks that came back */
-    bool mixed;          /* orphans went to ranks with work of their own: no mark of them alone */
+    uint64_t worked;    /* nanoseconds of the rank that worked longest, of those summed so far */
+    uint32_t n_arrived; /* models that came back */
+    bool mixed; /* orphans went to ranks with work of their own: no checksum of them alone */
     double begun, moved; /* clocks: its beginning; the last thing that happened */
     double first_took;   /* seconds until the first rank had finished its tasks; 0: none yet */
-    struct total *total;
+    struct round_sum *total;
 };
 
 /* ---- crew.c ---- */
@@ -32,10 +32,10 @@ void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, con
 int crew_hello(struct crew *c, const struct message *m); /* a worker reports, in time or late */
 int crew_reserve(struct crew *c, uint32_t n_tasks);      /* room for a round's tasks: ERR_MEMORY */
 
-/* ---- crew_watch.c ---- */
+/* ---- crew_check_leases.c ---- */
 
-/* Gives signs of life and looks at everybody's lease, every few milliseconds. */
-void crew_watch(struct crew *c, uint64_t round);
+/* Gives signs of life and checks every lease, every few milliseconds. */
+void crew_check_leases(struct crew *c, uint64_t round);
 
 /* What any message tells of its sender, whatever its epoch. */
 void crew_heard(struct crew *c, const struct message *m, uint64_t round);
@@ -43,9 +43,9 @@ void crew_heard(struct crew *c, const struct message *m, uint64_t round);
 /* What a rank says that it has done. */
 int crew_report(struct crew *c, const struct message *m);
 
-bool crew_available(const struct mate *mate); /* for the next round */
+bool crew_available(const struct crew_worker *worker); /* for the next round */
 
-/* ---- round_give.c ---- */
+/* ---- give.c ---- */
 
 uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
 int give_on_request(struct transaction *p, int rank);
@@ -54,27 +54,27 @@ int give_end(struct transaction *p, int rank); /* tells a rank that there is no 
 
 /* ---- round_blocks.c ---- */
 
-void blocks_begin(struct transaction *p);
-int blocks_send(struct transaction *p, int rank, uint32_t slot); /* a task's block, ahead of it */
-int blocks_take(struct transaction *p, const struct message *m); /* what it has become */
-bool blocks_awaited(const struct transaction *p);
+void domains_begin(struct transaction *p);
+int domains_send(struct transaction *p, int rank, uint32_t slot); /* a task's model, ahead of it */
+int domains_take(struct transaction *p, const struct message *m); /* what it has become */
+bool domains_awaited(const struct transaction *p);
 
-/* ---- round_mend.c ---- */
+/* ---- mend.c ---- */
 
 /* Looks for ranks that are lost or hold the round up, leaves them out, and has the sums gathered from the others when
  * all tasks are done again. 1: nobody is left in this round, it must begin again. */
 int round_mend(struct transaction *p);
 
-/* ---- round_confirm.c ---- */
+/* ---- confirm.c ---- */
 
 /* A rank that was left out has reported its tasks. */
 void confirm_report(struct crew *c, int rank, const struct done *d, uint64_t round);
 void confirm_round(struct transaction *p); /* at its end: what others made of a rank's tasks */
 
-/* ---- trial.c ---- */
+/* ---- dispute.c ---- */
 
 /* Has every rank compute the same tasks and names those whose results differ from most. Always an error: ERR_FAILED. */
-int crew_trial(struct crew *c, const struct round *r);
+int crew_dispute(struct crew *c, const struct round *r);
 
 /* ---- round.c ---- */
 

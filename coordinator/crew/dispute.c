@@ -6,23 +6,23 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 
-enum { TRIAL_TASKS = 8, TRIAL_BLOCKS = 2 };
+enum { DISPUTED_TASKS = 8, DISPUTED_MODELS = 2 };
 
-static int give_trial(struct transaction *p, int rank)
+static int give_disputed(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
-    struct mate *mate = &c->mates[rank];
-    uint32_t most = p->r->blocks ? TRIAL_BLOCKS : TRIAL_TASKS;
+    struct crew_worker *worker = &c->workers[rank];
+    uint32_t most = p->r->domains ? DISPUTED_MODELS : DISPUTED_TASKS;
     uint32_t n = p->r->n_tasks < most ? p->r->n_tasks : most;
 
-    if (mate->asked)
+    if (worker->asked)
         return 0;
     for (uint32_t i = 0; i < n; i++) {
         sampler_draw(&p->sampler, i, &c->tasks[i]);
-        TRY(blocks_send(p, rank, i));
+        TRY(domains_send(p, rank, i));
     }
-    mate->asked = true;
-    mate->given = n;
+    worker->asked = true;
+    worker->given = n;
     TRY(wire_pack_tasks(c->tasks, (int)n, true, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
@@ -30,28 +30,28 @@ static int give_trial(struct transaction *p, int rank)
 static int on_message(struct transaction *p, const struct message *m)
 {
     struct crew *c = p->crew;
-    struct mate *mate = &c->mates[m->from];
+    struct crew_worker *worker = &c->workers[m->from];
     struct done d;
 
     crew_heard(c, m, p->r->round);
-    if (m->h.epoch != c->epoch || !mate->member)
+    if (m->h.epoch != c->epoch || !worker->member)
         return 0;
     if (m->h.kind == MESSAGE_WANT)
-        return give_trial(p, m->from);
+        return give_disputed(p, m->from);
     if (m->h.kind != MESSAGE_DONE)
         return 0;
     TRY(wire_unpack_done(m->body, m->h.size, &d));
-    mate->finished = d.tasks == mate->given;
-    mate->mark = d.mark;
+    worker->finished = d.tasks == worker->given;
+    worker->checksum = d.checksum;
     return 0;
 }
 
 static bool is_over(const struct crew *c)
 {
     for (int i = 1; i < c->n_members; i++) {
-        const struct mate *mate = &c->mates[c->members[i]];
+        const struct crew_worker *worker = &c->workers[c->members[i]];
 
-        if (!mate->finished && !mate->gone)
+        if (!worker->finished && !worker->gone)
             return false;
     }
     return true;
@@ -71,35 +71,35 @@ static int hold(struct transaction *p)
             TRY(on_message(p, &m));
         else
             comm_idle(c->comm);
-        crew_watch(c, p->r->round);
+        crew_check_leases(c, p->r->round);
     }
     return 0;
 }
 
-/* How many finished ranks have this mark. */
-static int votes(const struct crew *c, uint64_t mark)
+/* How many finished ranks have this checksum. */
+static int votes(const struct crew *c, uint64_t checksum)
 {
     int n = 0;
 
     for (int i = 1; i < c->n_members; i++)
-        n += c->mates[c->members[i]].finished && c->mates[c->members[i]].mark == mark;
+        n += c->workers[c->members[i]].finished && c->workers[c->members[i]].checksum == checksum;
     return n;
 }
 
-static int verdict(struct crew *c, const struct round *r)
+static int judge(struct crew *c, const struct round *r)
 {
     int n = 0, most = 0, wrong = 0;
     uint64_t right = 0;
 
     for (int i = 1; i < c->n_members; i++) {
-        const struct mate *mate = &c->mates[c->members[i]];
+        const struct crew_worker *worker = &c->workers[c->members[i]];
 
-        n += mate->finished;
-        if (mate->finished && votes(c, mate->mark) > most)
-            most = votes(c, right = mate->mark);
+        n += worker->finished;
+        if (worker->finished && votes(c, worker->checksum) > most)
+            most = votes(c, right = worker->checksum);
     }
     for (int i = 1; i < c->n_members; i++)
-        if (c->mates[c->members[i]].finished && c->mates[c->members[i]].mark != right)
+        if (c->workers[c->members[i]].finished && c->workers[c->members[i]].checksum != right)
             wrong = (int)c->members[i];
     if (n > 0 && most == n)
         return err(ERR_FAILED,
@@ -112,20 +112,20 @@ static int verdict(struct crew *c, const struct round *r)
     return err(ERR_FAILED,
                "rank %d on host '%s' computes wrongly: its result for tasks of round %" PRIu64
                " differs from that of %d others, which agree; start again without it",
-               wrong, c->mates[wrong].hello.host, r->round, most);
+               wrong, c->workers[wrong].hello.host, r->round, most);
 }
 
-int crew_trial(struct crew *c, const struct round *r)
+int crew_dispute(struct crew *c, const struct round *r)
 {
-    struct total total;
+    struct round_sum total;
     struct transaction p = {.crew = c, .r = r, .total = &total};
 
     c->n_members = 1;
     for (int i = 1; i < c->comm->size; i++)
-        if (crew_available(&c->mates[i]))
+        if (crew_available(&c->workers[i]))
             c->members[c->n_members++] = (uint32_t)i;
     round_begin(c, r, &p);
     TRY(round_send_params(&p));
     TRY(hold(&p));
-    return verdict(c, r);
+    return judge(c, r);
 }

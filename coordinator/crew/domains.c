@@ -1,4 +1,4 @@
-/* domains.c - tasks that step a block of their own: it travels out with the task and comes back stepped. */
+/* domains.c - tasks that step a model of their own: it travels out with the task and comes back stepped. */
 #include <string.h>
 
 #include "coordinator/crew/crew_internal.h"
@@ -9,40 +9,40 @@ static int n_vectors(const struct transaction *p)
     return 1 + optim_find(p->r->stage->optim.name)->n_state;
 }
 
-void blocks_begin(struct transaction *p)
+void domains_begin(struct transaction *p)
 {
-    if (p->r->blocks)
-        memset(p->r->blocks->arrived, 0, p->r->n_tasks * sizeof *p->r->blocks->arrived);
+    if (p->r->domains)
+        memset(p->r->domains->arrived, 0, p->r->n_tasks * sizeof *p->r->domains->arrived);
 }
 
-int blocks_send(struct transaction *p, int rank, uint32_t slot)
+int domains_send(struct transaction *p, int rank, uint32_t slot)
 {
     const struct stage *s = p->r->stage;
-    const struct blocks *b = p->r->blocks;
+    const struct domain_models *b = p->r->domains;
     struct header h = p->h;
     struct part parts[8];
     int n = n_vectors(p);
 
     if (!b)
         return 0;
-    parts[0] = (struct part){b->theta + slot * s->block.n, s->block.n * sizeof(real)};
+    parts[0] = (struct part){b->theta + slot * s->model.n, s->model.n * sizeof(real)};
     for (int i = 1; i < n; i++)
-        parts[i] = (struct part){b->state + (size_t)(i - 1) * s->layout.n + slot * s->block.n,
-                                 s->block.n * sizeof(real)};
+        parts[i] = (struct part){b->state + (size_t)(i - 1) * s->layout.n + slot * s->model.n,
+                                 s->model.n * sizeof(real)};
     h.kind = MESSAGE_STATE;
     h.slot = slot;
     return comm_send(p->crew->comm, rank, &h, parts, n);
 }
 
 /* Of a task that another rank has by now it would be the same; it is taken from its owner alone. */
-int blocks_take(struct transaction *p, const struct message *m)
+int domains_take(struct transaction *p, const struct message *m)
 {
-    const struct blocks *b = p->r->blocks;
-    size_t each = p->r->stage->block.n * (size_t)n_vectors(p);
+    const struct domain_models *b = p->r->domains;
+    size_t each = p->r->stage->model.n * (size_t)n_vectors(p);
     uint32_t slot = m->h.slot;
 
     if (!b || slot >= p->r->n_tasks || m->h.size != each * sizeof(real))
-        return err(ERR_DATA, "rank %d sent a block of %zu bytes for task %u, expected %zu", m->from,
+        return err(ERR_DATA, "rank %d sent a model of %zu bytes for task %u, expected %zu", m->from,
                    (size_t)m->h.size, slot, each * sizeof(real));
     if (p->crew->owner[slot] != (uint32_t)m->from)
         return 0;
@@ -52,8 +52,8 @@ int blocks_take(struct transaction *p, const struct message *m)
     return 0;
 }
 
-/* The sums are complete, and blocks are still on their way. */
-bool blocks_awaited(const struct transaction *p)
+/* The sums are complete, and models are still on their way. */
+bool domains_awaited(const struct transaction *p)
 {
-    return p->r->blocks && p->n_arrived + total_sum(p->total, TALLY_FAILED) < p->r->n_tasks;
+    return p->r->domains && p->n_arrived + round_sum_read(p->total, TALLY_FAILED) < p->r->n_tasks;
 }

@@ -7,15 +7,15 @@
 #include "core/base/err.h"
 #include "proto/wire.h"
 
-void failed_begin(struct failed *f)
+void failed_report_begin(struct failed_report *f)
 {
-    slots_clear(&f->slots);
+    failed_set_clear(&f->slots);
     f->since = 0;
 }
 
-int failed_take(struct failed *f, const struct message *m, uint32_t n_tasks)
+int failed_report_take(struct failed_report *f, const struct message *m, uint32_t n_tasks)
 {
-    struct slots s;
+    struct failed_set s;
     int code = wire_unpack_failed(m->body, m->h.size, &s);
 
     if (code < 0)
@@ -23,16 +23,16 @@ int failed_take(struct failed *f, const struct message *m, uint32_t n_tasks)
     if (s.count > n_tasks || (s.n > 0 && s.slot[s.n - 1] >= n_tasks))
         return err(ERR_DATA, "rank %d tells of %zu failed tasks up to slot %u, the round has %u",
                    m->from, (size_t)s.count, s.n ? s.slot[s.n - 1] : 0, n_tasks);
-    slots_merge(&f->slots, &s);
+    failed_set_merge(&f->slots, &s);
     return 0;
 }
 
-bool failed_awaited(struct failed *f, const struct total *t, double patience)
+bool failed_report_awaited(struct failed_report *f, const struct round_sum *t, double patience)
 {
-    double now, failed = total_sum(t, TALLY_FAILED);
+    double now, failed = round_sum_read(t, TALLY_FAILED);
 
     /* what several ranks told of the same tasks is in the count twice, and in the set once */
-    if (failed <= (double)f->slots.count && fmin(failed, SLOTS_MAX) <= f->slots.n)
+    if (failed <= (double)f->slots.count && fmin(failed, FAILED_SET_MAX) <= f->slots.n)
         return false;
     now = clock_seconds();
     if (f->since == 0)

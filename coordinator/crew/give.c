@@ -19,7 +19,7 @@ static uint32_t chunk_size(const struct transaction *p)
 {
     const struct crew *c = p->crew;
 
-    if (p->r->blocks)
+    if (p->r->domains)
         return tasks_left(p) > 0;
     uint32_t left = tasks_left(p), workers = (uint32_t)c->n_members - 1;
     uint32_t share = (left + workers - 1) / workers, chunk = share / 2;
@@ -51,21 +51,21 @@ static uint32_t next_slot(struct transaction *p)
 static int give(struct transaction *p, int rank, uint32_t n)
 {
     struct crew *c = p->crew;
-    struct mate *mate = &c->mates[rank];
+    struct crew_worker *worker = &c->workers[rank];
 
     for (uint32_t i = 0; i < n; i++) {
         uint32_t slot = next_slot(p);
 
         sampler_draw(&p->sampler, slot, &c->tasks[i]);
         c->owner[slot] = (uint32_t)rank;
-        TRY(blocks_send(p, rank, slot));
+        TRY(domains_send(p, rank, slot));
     }
-    mate->given += n;
-    mate->chunk = n;
-    mate->since = p->moved = clock_seconds();
-    mate->finished = mate->finished && n == 0;
-    mate->last = tasks_left(p) == 0;
-    TRY(wire_pack_tasks(c->tasks, (int)n, mate->last, &c->out));
+    worker->given += n;
+    worker->chunk = n;
+    worker->since = p->moved = clock_seconds();
+    worker->finished = worker->finished && n == 0;
+    worker->last = tasks_left(p) == 0;
+    TRY(wire_pack_tasks(c->tasks, (int)n, worker->last, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
 
@@ -73,9 +73,9 @@ int give_end(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
 
-    if (c->mates[rank].last)
+    if (c->workers[rank].last)
         return 0;
-    c->mates[rank].last = true;
+    c->workers[rank].last = true;
     TRY(wire_pack_tasks(NULL, 0, true, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
@@ -85,16 +85,16 @@ int give_end(struct transaction *p, int rank)
 int give_on_request(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
-    struct mate *mate = &c->mates[rank];
+    struct crew_worker *worker = &c->workers[rank];
 
-    if (mate->last || mate->out)
+    if (worker->last || worker->out)
         return 0;
-    mate->asked = true;
-    mate->anchored = 1 + p->r->stage->index;
+    worker->asked = true;
+    worker->anchored = 1 + p->r->stage->index;
     p->mixed |= p->n_orphans > 0;
     TRY(give(p, rank, chunk_size(p)));
     for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++)
-        if (c->mates[c->members[i]].asked)
+        if (c->workers[c->members[i]].asked)
             TRY(give_end(p, (int)c->members[i]));
     return 0;
 }
@@ -104,13 +104,13 @@ int give_orphans(struct transaction *p)
     struct crew *c = p->crew;
 
     for (int i = 1; i < c->n_members && tasks_left(p) > 0; i++) {
-        struct mate *mate = &c->mates[c->members[i]];
+        struct crew_worker *worker = &c->workers[c->members[i]];
 
-        if (!mate->asked || !mate->finished || mate->out)
+        if (!worker->asked || !worker->finished || worker->out)
             continue;
-        if (!mate->helped)
-            mate->base = mate->mark;
-        mate->helped = true;
+        if (!worker->helped)
+            worker->base = worker->checksum;
+        worker->helped = true;
         TRY(give(p, (int)c->members[i], chunk_size(p)));
     }
     return 0;

@@ -11,7 +11,7 @@
 /* What must be the same everywhere for the same bits to come out. */
 static int check_program(const struct crew *c, int rank)
 {
-    const struct hello *h = &c->mates[rank].hello;
+    const struct hello *h = &c->workers[rank].hello;
 
     if (c->version && strcmp(h->version, c->version) != 0)
         return err(ERR_CONFIG,
@@ -42,7 +42,7 @@ static int check_program(const struct crew *c, int rank)
 
 static int check_data(const struct crew *c, int rank, const struct sections *s)
 {
-    const struct hello *h = &c->mates[rank].hello;
+    const struct hello *h = &c->workers[rank].hello;
     char own[64];
 
     if (comm_is_local(c->comm))
@@ -66,18 +66,18 @@ static int check_data(const struct crew *c, int rank, const struct sections *s)
 
 int crew_hello(struct crew *c, const struct message *m)
 {
-    struct mate *mate = &c->mates[m->from];
+    struct crew_worker *worker = &c->workers[m->from];
     struct sections sections;
 
-    TRY(wire_unpack_hello(m->body, m->h.size, &mate->hello, &sections));
-    if (mate->hello.code < 0)
-        return err(mate->hello.code, "rank %d on host '%s': %s", m->from, mate->hello.host,
-                   mate->hello.error);
+    TRY(wire_unpack_hello(m->body, m->h.size, &worker->hello, &sections));
+    if (worker->hello.code < 0)
+        return err(worker->hello.code, "rank %d on host '%s': %s", m->from, worker->hello.host,
+                   worker->hello.error);
     TRY(check_program(c, m->from));
     TRY(check_data(c, m->from, &sections));
-    mate->ready = true;
-    mate->gone = false;
-    mate->proved = true;
-    mate->heard = clock_seconds();
+    worker->ready = true;
+    worker->gone = false;
+    worker->proved = true;
+    worker->heard = clock_seconds();
     return 0;
 }

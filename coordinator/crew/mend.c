@@ -15,9 +15,9 @@
 #define LATE_TIMES 3
 #define HOPELESS_TIMES 20
 
-static struct mate *member(const struct transaction *p, int i)
+static struct crew_worker *member(const struct transaction *p, int i)
 {
-    return &p->crew->mates[p->crew->members[i]];
+    return &p->crew->workers[p->crew->members[i]];
 }
 
 /* Its tasks of this round go to others, and no sum may come through it. What it has been told to do it may finish: the
@@ -25,12 +25,12 @@ static struct mate *member(const struct transaction *p, int i)
 static int leave_out(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
-    struct mate *mate = &c->mates[rank];
+    struct crew_worker *worker = &c->workers[rank];
 
     p->n_children = -1;
-    p->mixed |= mate->helped;
-    mate->out = mate->behind = true;
-    if (mate->given == 0)
+    p->mixed |= worker->helped;
+    worker->out = worker->behind = true;
+    if (worker->given == 0)
         return 0;
     p->orphan = 0;
     for (uint32_t slot = 0; slot < p->next; slot++)
@@ -38,11 +38,11 @@ static int leave_out(struct transaction *p, int rank)
             c->owner[slot] = 0;
             p->n_orphans++;
         }
-    mate->owing = true;
-    mate->owed_epoch = c->epoch;
-    mate->owed_tasks = mate->given;
-    mate->others_known = false;
-    return mate->gone || mate->left ? 0 : give_end(p, rank);
+    worker->owing = true;
+    worker->owed_epoch = c->epoch;
+    worker->owed_tasks = worker->given;
+    worker->others_known = false;
+    return worker->gone || worker->left ? 0 : give_end(p, rank);
 }
 
 static int leave_out_lost(struct transaction *p)
@@ -65,17 +65,17 @@ static int n_finished(const struct transaction *p, uint32_t least)
 
 /* How long its last tasks should take: by the rounds before; in the first one, as long as those of whoever finished
  * first. 0: nothing is known. */
-static double usual_seconds(const struct transaction *p, const struct mate *mate)
+static double usual_seconds(const struct transaction *p, const struct crew_worker *worker)
 {
     double each = p->crew->task_seconds[p->r->purpose];
 
-    return each > 0 ? each * (mate->chunk / (double)mate->hello.threads + 2) : p->first_took;
+    return each > 0 ? each * (worker->chunk / (double)worker->hello.threads + 2) : p->first_took;
 }
 
 /* Seconds it may take: not long when others could help; else nobody is quicker, and it may have hours. */
-static double patience(const struct transaction *p, const struct mate *mate, bool help)
+static double patience(const struct transaction *p, const struct crew_worker *worker, bool help)
 {
-    double limit = p->crew->setup->config->cluster.task_limit, usual = usual_seconds(p, mate);
+    double limit = p->crew->setup->config->cluster.task_limit, usual = usual_seconds(p, worker);
 
     if (usual <= 0)
         return limit;
@@ -85,8 +85,8 @@ static double patience(const struct transaction *p, const struct mate *mate, boo
 /* Told the first, second, fourth, eighth ... time: a host may be slow for ever. */
 static void tell_late(struct transaction *p, int rank)
 {
-    struct mate *mate = &p->crew->mates[rank];
-    uint32_t n = ++mate->n_slow;
+    struct crew_worker *worker = &p->crew->workers[rank];
+    uint32_t n = ++worker->n_slow;
     char times[48] = "";
 
     if (n > 1)
@@ -95,8 +95,8 @@ static void tell_late(struct transaction *p, int rank)
         crew_notify(p->crew, "slow", rank, p->r->round,
                     "rank %d on host '%s' holds up round %" PRIu64
                     ": its %u task%s %s given to others as well%s",
-                    rank, mate->hello.host, p->r->round, mate->given, plural(mate->given),
-                    mate->given == 1 ? "is" : "are", times);
+                    rank, worker->hello.host, p->r->round, worker->given, plural(worker->given),
+                    worker->given == 1 ? "is" : "are", times);
 }
 
 /* When nothing is left to give: who takes too long. */
@@ -110,10 +110,10 @@ static int leave_out_late(struct transaction *p)
     if (!p->first_took && n_finished(p, 1) > 0)
         p->first_took = now - p->begun;
     for (int i = 1; i < p->crew->n_members; i++) {
-        const struct mate *mate = member(p, i);
+        const struct crew_worker *worker = member(p, i);
 
-        if (!mate->given || mate->finished || mate->out ||
-            now - mate->since < patience(p, mate, help))
+        if (!worker->given || worker->finished || worker->out ||
+            now - worker->since < patience(p, worker, help))
             continue;
         tell_late(p, (int)p->crew->members[i]);
         TRY(leave_out(p, (int)p->crew->members[i]));
@@ -178,7 +178,7 @@ static int gather(struct transaction *p)
     p->n_sums = 0;
     p->worked = 0;
     p->n_children = tree_children(&tree, 0, child);
-    *p->total = total_begin(c->words, p->total->n);
+    *p->total = round_sum_begin(c->words, p->total->n);
     for (int i = 0; i < p->n_children; i++) {
         struct part parts[] = {{&n, sizeof n}, {c->gatherers, n * sizeof n}};
 

@@ -17,16 +17,16 @@ static int choose_members(struct crew *c)
 
     for (int proved = 1; proved >= 0; proved--)
         for (int i = 1; i < c->comm->size; i++)
-            if (crew_available(&c->mates[i]) && c->mates[i].proved == proved)
+            if (crew_available(&c->workers[i]) && c->workers[i].proved == proved)
                 c->members[n++] = (uint32_t)i;
     return c->n_members = n;
 }
 
-static void mate_begin(struct mate *mate)
+static void worker_begin(struct crew_worker *worker)
 {
-    mate->proved = mate->member = false;
-    mate->asked = mate->last = mate->out = mate->finished = mate->helped = false;
-    mate->given = mate->chunk = 0;
+    worker->proved = worker->member = false;
+    worker->asked = worker->last = worker->out = worker->finished = worker->helped = false;
+    worker->given = worker->chunk = 0;
 }
 
 static size_t anchor_size(const struct crew *c, const struct stage *s)
@@ -39,7 +39,7 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
     bool train = r->purpose == PURPOSE_TRAIN;
 
     c->epoch++;
-    failed_begin(&c->failed);
+    failed_report_begin(&c->failed);
     p->h = (struct header){.epoch = c->epoch,
                            .stage = (uint32_t)r->stage->index,
                            .round = r->round,
@@ -50,17 +50,17 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
     p->begun = p->moved = clock_seconds();
     memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
     for (int i = 1; i < c->comm->size; i++)
-        mate_begin(&c->mates[i]);
+        worker_begin(&c->workers[i]);
     for (int i = 1; i < c->n_members; i++) {
-        struct mate *mate = &c->mates[c->members[i]];
+        struct crew_worker *worker = &c->workers[c->members[i]];
 
-        mate->member = mate->behind = true;
-        if (r->anchor && mate->anchored != 1 + r->stage->index)
+        worker->member = worker->behind = true;
+        if (r->anchor && worker->anchored != 1 + r->stage->index)
             p->h.anchor = (uint32_t)anchor_size(c, r->stage);
-        p->n_threads += (int)mate->hello.threads;
+        p->n_threads += (int)worker->hello.threads;
     }
-    blocks_begin(p);
-    *p->total = total_begin(c->words, train && !r->blocks ? r->stage->block.n : 0);
+    domains_begin(p);
+    *p->total = round_sum_begin(c->words, train && !r->domains ? r->stage->model.n : 0);
 }
 
 /* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */
@@ -73,7 +73,7 @@ int round_send_params(struct transaction *p)
         {&n, sizeof n},
         {c->members, n * sizeof n},
         {&zero, (n + 1) % 2 * sizeof n},
-        {p->r->theta, p->r->blocks ? 0 : p->r->stage->block.n * sizeof(real)},
+        {p->r->theta, p->r->domains ? 0 : p->r->stage->model.n * sizeof(real)},
         {p->r->anchor, p->h.anchor * sizeof(real)},
     };
     int child[TREE_ARITY];
@@ -94,7 +94,7 @@ static int on_sum(struct transaction *p, const struct message *m)
     if (m->h.size != p->total->n_words * sizeof(int64_t))
         return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
                    (size_t)m->h.size, p->total->n_words * sizeof(int64_t));
-    total_merge(p->total, m->body);
+    round_sum_merge(p->total, m->body);
     if (m->h.worked > p->worked)
         p->worked = m->h.worked;
     p->n_sums++;
@@ -104,30 +104,30 @@ static int on_sum(struct transaction *p, const struct message *m)
 /* A report of this round, or a late one of a round that went on without it. */
 static int on_done(struct crew *c, const struct message *m, uint64_t round)
 {
-    struct mate *mate = &c->mates[m->from];
+    struct crew_worker *worker = &c->workers[m->from];
     struct done d;
 
     TRY(wire_unpack_done(m->body, m->h.size, &d));
-    if (m->h.epoch == c->epoch && mate->member) {
-        mate->finished = d.tasks == mate->given;
-        mate->mark = d.mark;
+    if (m->h.epoch == c->epoch && worker->member) {
+        worker->finished = d.tasks == worker->given;
+        worker->checksum = d.checksum;
     }
-    if (mate->owing && m->h.epoch == mate->owed_epoch && d.tasks == mate->owed_tasks)
+    if (worker->owing && m->h.epoch == worker->owed_epoch && d.tasks == worker->owed_tasks)
         confirm_report(c, m->from, &d, round);
     return 0;
 }
 
 static int on_bye(struct crew *c, const struct message *m, uint64_t round)
 {
-    struct mate *mate = &c->mates[m->from];
+    struct crew_worker *worker = &c->workers[m->from];
     struct bye b;
 
     TRY(wire_unpack_bye(m->body, m->h.size, &b));
-    if (mate->left)
+    if (worker->left)
         return 0;
-    mate->left = true;
+    worker->left = true;
     c->code = b.code < 0 ? b.code : ERR_FAILED;
-    snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", m->from, mate->hello.host,
+    snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", m->from, worker->hello.host,
              b.reason);
     if (b.spoiled) /* its results are among the others' already */
         return err(b.code, "%s", c->reason);
@@ -158,9 +158,9 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
     if (m->h.kind == MESSAGE_WANT)
         return give_on_request(p, m->from);
     if (m->h.kind == MESSAGE_FAILED)
-        return failed_take(&c->failed, m, p->r->n_tasks);
+        return failed_report_take(&c->failed, m, p->r->n_tasks);
     if (m->h.kind == MESSAGE_STATE)
-        return blocks_take(p, m);
+        return domains_take(p, m);
     return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
 }
 
@@ -175,15 +175,15 @@ static int hear(struct crew *c, struct transaction *p, uint64_t round)
         TRY(on_message(c, &m, p, round));
     else
         comm_idle(c->comm);
-    crew_watch(c, round);
+    crew_check_leases(c, round);
     return 0;
 }
 
 /* Sums or the slots of failed tasks are still to come. */
 static bool is_open(const struct transaction *p)
 {
-    return p->n_children < 0 || p->n_sums < p->n_children || blocks_awaited(p) ||
-           failed_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
+    return p->n_children < 0 || p->n_sums < p->n_children || domains_awaited(p) ||
+           failed_report_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
 }
 
 /* 0: the total is complete; 1: the round must begin again. */
@@ -193,9 +193,9 @@ static int collect(struct transaction *p)
 
     while (is_open(p)) {
         TRY(hear(p->crew, p, p->r->round));
-        if (p->crew->looked == mended)
+        if (p->crew->checked == mended)
             continue;
-        mended = p->crew->looked;
+        mended = p->crew->checked;
         if (p->crew->interrupt && p->crew->interrupt(p->crew->context, p->r->purpose))
             return err(ERR_STOPPED, "round %" PRIu64 " was interrupted", p->r->round);
         int again = round_mend(p);
@@ -207,7 +207,7 @@ static int collect(struct transaction *p)
 
 static int check_complete(const struct transaction *p)
 {
-    double counted = total_sum(p->total, TALLY_DONE) + total_sum(p->total, TALLY_FAILED);
+    double counted = round_sum_read(p->total, TALLY_DONE) + round_sum_read(p->total, TALLY_FAILED);
 
     if (counted != p->r->n_tasks)
         return err(ERR_FAILED, "round %zu came back with %.0f of %u tasks", (size_t)p->r->round,
@@ -219,7 +219,7 @@ static int check_complete(const struct transaction *p)
 static int nobody(const struct crew *c)
 {
     for (int i = 1; i < c->comm->size; i++)
-        if (!c->mates[i].left)
+        if (!c->workers[i].left)
             return err(ERR_LOST, "no worker is left: all %d are out of reach", c->comm->size - 1);
     return err(c->code, "%s", c->reason);
 }
@@ -233,7 +233,7 @@ static int await_members(struct crew *c, uint64_t round)
         bool any = false;
 
         for (int i = 1; i < c->comm->size; i++)
-            any |= c->mates[i].ready && !c->mates[i].gone && !c->mates[i].left;
+            any |= c->workers[i].ready && !c->workers[i].gone && !c->workers[i].left;
         if (!any || clock_seconds() - start > 2 * c->setup->config->cluster.lease)
             return nobody(c);
         TRY(hear(c, NULL, round));
@@ -252,14 +252,14 @@ static void learn(struct transaction *p)
     if (p->h.attempt == 0)
         c->task_seconds[p->r->purpose] = c->round_seconds * p->n_threads / p->r->n_tasks;
     for (int i = 1; i < c->n_members; i++) {
-        struct mate *mate = &c->mates[c->members[i]];
+        struct crew_worker *worker = &c->workers[c->members[i]];
 
-        mate->proved = mate->asked && !mate->out;
+        worker->proved = worker->asked && !worker->out;
     }
 }
 
 /* 0 done, 1 again. */
-static int attempt_round(struct crew *c, const struct round *r, struct total *total)
+static int attempt_round(struct crew *c, const struct round *r, struct round_sum *total)
 {
     struct transaction p = {.crew = c, .r = r, .total = total};
     int again;
@@ -275,7 +275,7 @@ static int attempt_round(struct crew *c, const struct round *r, struct total *to
     return check_complete(&p);
 }
 
-int crew_round(struct crew *c, const struct round *r, struct total *total)
+int crew_round(struct crew *c, const struct round *r, struct round_sum *total)
 {
     int again = 1;
 
@@ -286,5 +286,5 @@ int crew_round(struct crew *c, const struct round *r, struct total *total)
     while (again > 0)
         again = attempt_round(c, r, total);
     TRY(again);
-    return *c->differs ? crew_trial(c, r) : 0;
+    return *c->differs ? crew_dispute(c, r) : 0;
 }

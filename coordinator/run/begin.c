@@ -20,16 +20,16 @@ static void take_vectors(struct train *t, const struct stage *s, struct arena *a
     size_t n = s->layout.n;
 
     t->theta = arena_reals(arena, n);
-    t->grad = arena_reals(arena, s->block.n);
+    t->grad = arena_reals(arena, s->model.n);
     t->scratch = arena_reals(arena, n);
     t->state = arena_reals(arena, n * (size_t)train_optim(s)->n_state);
-    t->blocks = (struct blocks){0};
+    t->domains = (struct domain_models){0};
     if (!s->steps)
         return;
-    t->blocks.theta = t->theta;
-    t->blocks.state = t->state;
-    t->blocks.next = arena_reals(arena, n * (size_t)(1 + train_optim(s)->n_state));
-    t->blocks.arrived = arena_take(arena, (size_t)s->n_blocks * sizeof(bool));
+    t->domains.theta = t->theta;
+    t->domains.state = t->state;
+    t->domains.next = arena_reals(arena, n * (size_t)(1 + train_optim(s)->n_state));
+    t->domains.arrived = arena_take(arena, (size_t)s->n_models * sizeof(bool));
 }
 
 /* The name that a segment's parameters have in the stage it starts from; NULL: it starts afresh. */
@@ -40,18 +40,18 @@ static const char *name_before(const struct stage *s, const struct segment *segm
     return segment->role == ROLE_HEAD && s->form->new_head ? NULL : segment->name;
 }
 
-/* Parameters of the stage it starts from go on under the same name and shape, in every block; the rest starts afresh. */
+/* Parameters of the stage it starts from go on under the same name and shape, in every model; the rest starts afresh. */
 static void hand_over(const struct layout *from, const real *old, const struct stage *s,
                       real *theta)
 {
-    for (int i = 0; i < s->block.n_segments * s->n_blocks; i++) {
-        const struct segment *to = &s->block.segments[i % s->block.n_segments];
-        size_t block = (size_t)(i / s->block.n_segments) * s->block.n;
+    for (int i = 0; i < s->model.n_segments * s->n_models; i++) {
+        const struct segment *to = &s->model.segments[i % s->model.n_segments];
+        size_t model = (size_t)(i / s->model.n_segments) * s->model.n;
         const char *name = name_before(s, to);
         const struct segment *o = name ? layout_find(from, name) : NULL;
 
         if (o && o->n == to->n && memcmp(o->dims, to->dims, sizeof to->dims) == 0)
-            memcpy(theta + block + to->offset, old + o->offset, to->n * sizeof(real));
+            memcpy(theta + model + to->offset, old + o->offset, to->n * sizeof(real));
     }
 }
 

@@ -6,9 +6,9 @@
 
 #include "core/base/err.h"
 
-static struct estimate estimate_of(const struct total *t, int slot, double n)
+static struct estimate estimate_of(const struct round_sum *t, int slot, double n)
 {
-    double mean = total_sum(t, slot) / n, squares = total_sum(t, slot + 1);
+    double mean = round_sum_read(t, slot) / n, squares = round_sum_read(t, slot + 1);
     double var = (squares - n * mean * mean) / (n - 1);
 
     return (struct estimate){mean, n > 1 ? 1.96 * sqrt(fmax(var, 0) / n) : NAN};
@@ -25,7 +25,7 @@ void estimate_text(const struct estimate *e, double scale, int digits, char *tex
 bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
                     uint64_t round, const real *theta, const real *anchor, struct round *r)
 {
-    int block = stage_block(s, stage, data);
+    int model = stage_model(s, stage, data);
 
     *r = (struct round){
         .stage = stage,
@@ -34,20 +34,20 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
         .round = round,
         .n_tasks = stage_evaluate_tasks(s, stage, data, episodes),
         .samples = stage_evaluate_samples(s, stage, data, episodes),
-        .theta = theta + (size_t)(block > 0 ? block : 0) * stage->block.n,
+        .theta = theta + (size_t)(model > 0 ? model : 0) * stage->model.n,
         .anchor = anchor,
     };
-    return block >= 0;
+    return model >= 0;
 }
 
-int evaluation_of(const struct round *r, const struct total *total, struct evaluation *e)
+int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e)
 {
     const struct stage *stage = r->stage;
-    double n = total_sum(total, stage->few_shot ? TALLY_DONE : TALLY_SAMPLES);
+    double n = round_sum_read(total, stage->few_shot ? TALLY_DONE : TALLY_SAMPLES);
     *e = (struct evaluation){.steps = stage->evaluate_steps,
                              .few_shot = stage->few_shot,
                              .episodes = (uint64_t)n,
-                             .failed = (uint64_t)total_sum(total, TALLY_FAILED),
+                             .failed = (uint64_t)round_sum_read(total, TALLY_FAILED),
                              .has_accuracy = stage->net.loss->accuracy != NULL,
                              .transductive = stage_is_transductive(stage)};
     if (n == 0)
@@ -62,7 +62,7 @@ int evaluation_of(const struct round *r, const struct total *total, struct evalu
 
 int evaluate(struct crew *c, const struct round *r, struct evaluation *e)
 {
-    struct total total;
+    struct round_sum total;
 
     TRY(crew_round(c, r, &total));
     return evaluation_of(r, &total, e);

@@ -29,7 +29,7 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
                     uint64_t round, const real *theta, const real *anchor, struct round *r);
 
 /* What a round's sums say of the stage. ERR_NONFINITE when nothing was finite. */
-int evaluation_of(const struct round *r, const struct total *total, struct evaluation *e);
+int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e);
 
 /* Runs it over the workers. Errors of crew_round; ERR_NONFINITE when nothing was finite. */
 int evaluate(struct crew *c, const struct round *r, struct evaluation *e);

@@ -16,13 +16,12 @@
 
 enum { MESSAGES = 3 };
 
-uint64_t aside_theta_round(const struct round *r)
+uint64_t theta_round(const struct round *r)
 {
     return r->purpose == PURPOSE_TRAIN ? r->round - 1 : r->round;
 }
 
-void aside_task_path(const char *directory, const struct round *r, uint32_t slot, char *path,
-                     size_t n)
+void task_path(const char *directory, const struct round *r, uint32_t slot, char *path, size_t n)
 {
     if (r->purpose == PURPOSE_TRAIN)
         snprintf(path, n, "%s/task-%02d-%09" PRIu64 "-%06u.bin", directory, r->stage->index,
@@ -32,19 +31,19 @@ void aside_task_path(const char *directory, const struct round *r, uint32_t slot
                  slot);
 }
 
-void aside_parameters_path(const char *directory, const struct round *r, char *path, size_t n)
+void parameters_path(const char *directory, const struct round *r, char *path, size_t n)
 {
     snprintf(path, n, "%s/aside-%02d-%09" PRIu64 ".safetensors", directory, r->stage->index,
-             aside_theta_round(r));
+             theta_round(r));
 }
 
-void aside_open(struct aside *a)
+void failed_files_open(struct failed_files *a)
 {
-    static const char *const patterns[] = {ASIDE_TASKS, ASIDE_EPISODES};
+    static const char *const patterns[] = {FAILED_FILES_TASKS, FAILED_FILES_EPISODES};
 
     a->n_files = 0;
     for (int i = 0; i < 2; i++) {
-        char pattern[ASIDE_PATH];
+        char pattern[FAILED_FILES_PATH];
         glob_t g = {0};
 
         snprintf(pattern, sizeof pattern, "%s/%s", a->directory, patterns[i]);
@@ -54,7 +53,7 @@ void aside_open(struct aside *a)
     }
 }
 
-void aside_release(struct aside *a)
+void failed_files_release(struct failed_files *a)
 {
     buffer_release(&a->out);
 }
@@ -68,12 +67,12 @@ static void keep_anchor(const struct setup *s, const struct round *r, struct che
     k->theta = r->anchor;
 }
 
-static int write_parameters(const struct aside *a, const struct crew *c, const struct round *r,
-                            uint64_t hash)
+static int write_parameters(const struct failed_files *a, const struct crew *c,
+                            const struct round *r, uint64_t hash)
 {
     struct checkpoint_info info = {
         .stage = r->stage->index,
-        .round = aside_theta_round(r),
+        .round = theta_round(r),
         .seed = (uint64_t)c->setup->config->run.seed,
         .hash = hash,
         .configuration = a->configuration,
@@ -88,12 +87,12 @@ static int write_parameters(const struct aside *a, const struct crew *c, const s
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
     return checkpoint_write(a->parameters,
-                            r->purpose == PURPOSE_EVALUATE ? &r->stage->block : &r->stage->layout,
-                            r->theta, r->blocks ? optim_find(r->stage->optim.name) : NULL,
-                            r->blocks ? r->blocks->state : NULL, &info);
+                            r->purpose == PURPOSE_EVALUATE ? &r->stage->model : &r->stage->layout,
+                            r->theta, r->domains ? optim_find(r->stage->optim.name) : NULL,
+                            r->domains ? r->domains->state : NULL, &info);
 }
 
-static int write_task(struct aside *a, struct crew *c, const struct round *r, uint32_t slot,
+static int write_task(struct failed_files *a, struct crew *c, const struct round *r, uint32_t slot,
                       const char *path)
 {
     bool train = r->purpose == PURPOSE_TRAIN;
@@ -107,15 +106,15 @@ static int write_task(struct aside *a, struct crew *c, const struct round *r, ui
 
 /* Files for the slots that have none yet, the parameters first: a task's file is never without them. Returns how
  * many were written. */
-static int write_all(struct aside *a, struct crew *c, const struct round *r, uint64_t hash)
+static int write_all(struct failed_files *a, struct crew *c, const struct round *r, uint64_t hash)
 {
-    const struct slots *s = &c->failed.slots;
+    const struct failed_set *s = &c->failed.slots;
     int n = 0;
 
-    for (int i = 0; i < s->n && a->n_files < ASIDE_FILES; i++) {
-        char path[ASIDE_PATH];
+    for (int i = 0; i < s->n && a->n_files < FAILED_FILES_MAX; i++) {
+        char path[FAILED_FILES_PATH];
 
-        aside_task_path(a->directory, r, s->slot[i], path, sizeof path);
+        task_path(a->directory, r, s->slot[i], path, sizeof path);
         if (access(path, F_OK) == 0)
             continue;
         if (n == 0)
@@ -128,18 +127,19 @@ static int write_all(struct aside *a, struct crew *c, const struct round *r, uin
 }
 
 /* The first task's file, where it is there. */
-static void find_file(struct aside *a, const struct crew *c, const struct round *r)
+static void find_file(struct failed_files *a, const struct crew *c, const struct round *r)
 {
     a->file[0] = '\0';
     if (c->failed.slots.n > 0)
-        aside_task_path(a->directory, r, c->failed.slots.slot[0], a->file, sizeof a->file);
+        task_path(a->directory, r, c->failed.slots.slot[0], a->file, sizeof a->file);
     if (access(a->file, F_OK) != 0)
         a->file[0] = '\0';
     if (access(a->parameters, F_OK) != 0)
         a->parameters[0] = '\0';
 }
 
-static void say(struct aside *a, const struct crew *c, const struct round *r, uint64_t failed)
+static void say(struct failed_files *a, const struct crew *c, const struct round *r,
+                uint64_t failed)
 {
     bool train = r->purpose == PURPOSE_TRAIN;
 
@@ -154,9 +154,9 @@ static void say(struct aside *a, const struct crew *c, const struct round *r, ui
                   c->setup->root);
 }
 
-static void say_full(struct aside *a)
+static void say_full(struct failed_files *a)
 {
-    if (a->full || a->n_files < ASIDE_FILES)
+    if (a->full || a->n_files < FAILED_FILES_MAX)
         return;
     a->full = true;
     progress_warn(a->progress,
@@ -164,11 +164,11 @@ static void say_full(struct aside *a)
                   a->directory, a->n_files, plural(a->n_files));
 }
 
-static void emit(struct aside *a, const struct crew *c, const struct round *r, uint64_t failed,
-                 const char *error)
+static void emit(struct failed_files *a, const struct crew *c, const struct round *r,
+                 uint64_t failed, const char *error)
 {
-    const struct slots *s = &c->failed.slots;
-    char list[SLOTS_MAX * 8 + 1] = "";
+    const struct failed_set *s = &c->failed.slots;
+    char list[FAILED_SET_MAX * 8 + 1] = "";
     struct field fields[] = {
         TEXT("stage", r->stage->config->name),
         INTEGER("stage_index", r->stage->index),
@@ -189,15 +189,15 @@ static void emit(struct aside *a, const struct crew *c, const struct round *r, u
     sinks_emit(a->metrics, "failed", fields);
 }
 
-void aside_record(struct aside *a, struct crew *c, const struct round *r, uint64_t failed,
-                  uint64_t hash)
+void failed_files_record(struct failed_files *a, struct crew *c, const struct round *r,
+                         uint64_t failed, uint64_t hash)
 {
     char error[512] = "";
     int written;
 
     if (failed == 0)
         return;
-    aside_parameters_path(a->directory, r, a->parameters, sizeof a->parameters);
+    parameters_path(a->directory, r, a->parameters, sizeof a->parameters);
     written = write_all(a, c, r, hash);
     if (written < 0)
         snprintf(error, sizeof error, "%s", err_text());
@@ -210,7 +210,8 @@ void aside_record(struct aside *a, struct crew *c, const struct round *r, uint64
     say_full(a);
 }
 
-int aside_judge(const struct aside *a, const struct crew *c, const struct round *r, uint64_t failed)
+int failed_files_judge(const struct failed_files *a, const struct crew *c, const struct round *r,
+                       uint64_t failed)
 {
     double most = c->setup->config->cluster.max_failed;
     char limit[64] = "";

@@ -96,7 +96,7 @@ static bool is_swapped(int c, const double *moved, double sure)
     return false;
 }
 
-static void look_at_classes(const double *w, int c, struct look *l)
+static void watch_classes(const double *w, int c, struct watch *l)
 {
     double n = w[WATCH_SAMPLES], ours[WATCH_CLASSES_MAX] = {0}, source[WATCH_CLASSES_MAX] = {0};
 
@@ -111,11 +111,11 @@ static void look_at_classes(const double *w, int c, struct look *l)
         l->alarms |= ALARM_SWAP;
 }
 
-void guard_judge(const struct stage *s, const double *w, double batches, struct look *l)
+void guard_judge(const struct stage *s, const double *w, double batches, struct watch *l)
 {
     double n = w[WATCH_SAMPLES];
 
-    *l = (struct look){
+    *l = (struct watch){
         .entropy = w[WATCH_ENTROPY] / n,
         .agreement = w[WATCH_AGREE] / n,
         .discrepancy = w[WATCH_DISCREPANCY] / batches,
@@ -124,63 +124,63 @@ void guard_judge(const struct stage *s, const double *w, double batches, struct 
     };
     l->score = -l->discrepancy;
     if (!s->few_shot && s->net.n_out <= WATCH_CLASSES_MAX)
-        look_at_classes(w, s->net.n_out, l);
+        watch_classes(w, s->net.n_out, l);
     if ((l->right_source > WINS && l->right_target > WINS) ||
         l->right_source + l->right_target < 2 * (1 - WINS))
         l->alarms |= ALARM_DISCRIMINATOR;
 }
 
-/* At one block's parameters. */
-static int look_at(struct train *t, int block, const real *theta, struct look *l)
+/* At one model's parameters. */
+static int watch_model(struct train *t, int model, const real *theta, struct watch *l)
 {
     struct round r = {
         .stage = t->stage,
         .purpose = PURPOSE_WATCH,
-        .data = t->stage->target[block],
+        .data = t->stage->target[model],
         .round = t->round,
         .n_tasks = BATCHES,
         .theta = theta,
         .anchor = train_anchor(t),
     };
-    struct total total;
+    struct round_sum total;
     double w[TALLY_N - TALLY_CURVE];
 
     TRY(crew_round(t->crew, &r, &total));
-    if (total_sum(&total, TALLY_DONE) == 0) {
-        *l = (struct look){.score = -INFINITY, .alarms = ALARM_COLLAPSE};
+    if (round_sum_read(&total, TALLY_DONE) == 0) {
+        *l = (struct watch){.score = -INFINITY, .alarms = ALARM_COLLAPSE};
         return 0;
     }
     for (int i = 0; i < TALLY_N - TALLY_CURVE; i++)
-        w[i] = total_sum(&total, TALLY_CURVE + i);
-    guard_judge(t->stage, w, total_sum(&total, TALLY_DONE), l);
+        w[i] = round_sum_read(&total, TALLY_CURVE + i);
+    guard_judge(t->stage, w, round_sum_read(&total, TALLY_DONE), l);
     return 0;
 }
 
 /* ---- the best ---- */
 
-static bool is_safe(const struct look *l)
+static bool is_safe(const struct watch *l)
 {
     return !(l->alarms & (ALARM_COLLAPSE | ALARM_SWAP));
 }
 
-static const real *block_of(const struct train *t, const real *theta, int b)
+static const real *model_of(const struct train *t, const real *theta, int b)
 {
-    return theta + (size_t)b * t->stage->block.n;
+    return theta + (size_t)b * t->stage->model.n;
 }
 
-static void keep_block(struct guard *g, size_t n, int b, const real *theta, double score)
+static void keep_model(struct guard *g, size_t n, int b, const real *theta, double score)
 {
     memcpy(g->best + (size_t)b * n, theta, n * sizeof(real));
     g->best_score[b] = score;
 }
 
-void guard_note(struct guard *g, size_t n, int b, const real *theta, const struct look *l)
+void guard_note(struct guard *g, size_t n, int b, const real *theta, const struct watch *l)
 {
     if (is_safe(l) && l->score > g->best_score[b])
-        keep_block(g, n, b, theta, l->score);
+        keep_model(g, n, b, theta, l->score);
 }
 
-bool guard_accepts(const struct guard *g, int b, const struct look *last, bool best)
+bool guard_accepts(const struct guard *g, int b, const struct watch *last, bool best)
 {
     double least = g->source_only[b].score;
 
@@ -189,17 +189,17 @@ bool guard_accepts(const struct guard *g, int b, const struct look *last, bool b
     return is_safe(last) && last->score >= least;
 }
 
-/* The block at hand with the source encoder in its place. */
+/* The model at hand with the source encoder in its place. */
 static const real *source_encoder(struct train *t, int b)
 {
-    real *block = t->guard.block;
+    real *model = t->guard.model;
 
-    memcpy(block, block_of(t, t->theta, b), t->stage->block.n * sizeof *block);
-    memcpy(block, train_anchor(t), t->stage->net.layout.n * sizeof *block);
-    return block;
+    memcpy(model, model_of(t, t->theta, b), t->stage->model.n * sizeof *model);
+    memcpy(model, train_anchor(t), t->stage->net.layout.n * sizeof *model);
+    return model;
 }
 
-static void tell_alarms(struct train *t, int b, const struct look *l)
+static void tell_alarms(struct train *t, int b, const struct watch *l)
 {
     static const char *const texts[] = {
         "predictions of the target have collapsed onto few classes",
@@ -226,27 +226,27 @@ int guard_take(struct train *t)
 
     *g = (struct guard){.active = true};
     g->best = malloc(s->layout.n * sizeof(real));
-    g->block = malloc(s->block.n * sizeof(real));
-    return g->best && g->block ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", s->layout.n);
+    g->model = malloc(s->model.n * sizeof(real));
+    return g->best && g->model ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", s->layout.n);
 }
 
-/* The source encoder is the first best of every block, before anything that a signal may interrupt. */
-static void begin_blocks(struct train *t)
+/* The source encoder is the first best of every model, before anything that a signal may interrupt. */
+static void begin_models(struct train *t)
 {
-    for (int b = 0; b < t->stage->n_blocks; b++)
-        keep_block(&t->guard, t->stage->block.n, b, source_encoder(t, b), -INFINITY);
+    for (int b = 0; b < t->stage->n_models; b++)
+        keep_model(&t->guard, t->stage->model.n, b, source_encoder(t, b), -INFINITY);
 }
 
 /* Scores follow from parameters alone, so what a checkpoint kept is scored again. */
-static int open_block(struct train *t, int b, bool restored)
+static int open_model(struct train *t, int b, bool restored)
 {
     struct guard *g = &t->guard;
-    struct look l;
+    struct watch l;
 
-    TRY(look_at(t, b, source_encoder(t, b), &g->source_only[b]));
+    TRY(watch_model(t, b, source_encoder(t, b), &g->source_only[b]));
     if (!restored)
         TRY(compare_inputs(t, t->stage->target[b]));
-    TRY(look_at(t, b, block_of(t, g->best, b), &l));
+    TRY(watch_model(t, b, model_of(t, g->best, b), &l));
     g->best_score[b] = l.score;
     return 0;
 }
@@ -264,42 +264,42 @@ int guard_open(struct train *t)
         return 0;
     if (!restored) {
         TRY(guard_take(t));
-        begin_blocks(t);
+        begin_models(t);
     }
-    for (int b = 0; b < t->stage->n_blocks; b++)
-        TRY(open_block(t, b, restored));
+    for (int b = 0; b < t->stage->n_models; b++)
+        TRY(open_model(t, b, restored));
     return 0;
 }
 
-int guard_look(struct train *t)
+int guard_watch(struct train *t)
 {
-    for (int b = 0; t->guard.active && b < t->stage->n_blocks; b++) {
-        const real *theta = block_of(t, t->theta, b);
-        struct look l;
+    for (int b = 0; t->guard.active && b < t->stage->n_models; b++) {
+        const real *theta = model_of(t, t->theta, b);
+        struct watch l;
 
-        TRY(look_at(t, b, theta, &l));
-        guard_note(&t->guard, t->stage->block.n, b, theta, &l);
-        report_look(t, b, &l);
+        TRY(watch_model(t, b, theta, &l));
+        guard_note(&t->guard, t->stage->model.n, b, theta, &l);
+        report_watch(t, b, &l);
         tell_alarms(t, b, &l);
     }
     return 0;
 }
 
-/* Whether the block's last encoder may stand. */
-static int finish_block(struct train *t, int b)
+/* Whether the model's last encoder may stand. */
+static int finish_model(struct train *t, int b)
 {
     struct guard *g = &t->guard;
     bool best = strcmp(t->stage->config->guard, "best") == 0;
-    real *theta = t->theta + (size_t)b * t->stage->block.n;
-    struct look l;
+    real *theta = t->theta + (size_t)b * t->stage->model.n;
+    struct watch l;
 
-    TRY(look_at(t, b, theta, &l));
-    guard_note(g, t->stage->block.n, b, theta, &l);
-    report_look(t, b, &l);
+    TRY(watch_model(t, b, theta, &l));
+    guard_note(g, t->stage->model.n, b, theta, &l);
+    report_watch(t, b, &l);
     tell_alarms(t, b, &l);
     if (guard_accepts(g, b, &l, best))
         return 0;
-    memcpy(theta, block_of(t, g->best, b), t->stage->block.n * sizeof(real));
+    memcpy(theta, model_of(t, g->best, b), t->stage->model.n * sizeof(real));
     progress_say(t->progress,
                  "%s  target '%s': ends with its best encoder, score %.4f (last %.4f, source "
                  "encoder %.4f)",
@@ -311,9 +311,9 @@ static int finish_block(struct train *t, int b)
 int guard_finish(struct train *t)
 {
     if (!t->guard.active || !t->stage->form->keeps_best)
-        return guard_look(t);
-    for (int b = 0; b < t->stage->n_blocks; b++)
-        TRY(finish_block(t, b));
+        return guard_watch(t);
+    for (int b = 0; b < t->stage->n_models; b++)
+        TRY(finish_model(t, b));
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
     return 0;
 }
@@ -321,6 +321,6 @@ int guard_finish(struct train *t)
 void guard_close(struct guard *g)
 {
     free(g->best);
-    free(g->block);
+    free(g->model);
     *g = (struct guard){0};
 }

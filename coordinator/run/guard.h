@@ -22,7 +22,7 @@ enum alarm {
     ALARM_DISCRIMINATOR = 4, /* wins or loses altogether: the encoder learns nothing */
 };
 
-struct look { /* at one block */
+struct watch { /* at one model */
     double score;
     double entropy, agreement, discrepancy; /* means */
     double spread, prior;                   /* H(mean prediction), KL to the source's; nats */
@@ -32,10 +32,10 @@ struct look { /* at one block */
 
 struct guard {
     bool active;
-    struct look source_only[CONFIG_DATA_MAX]; /* of each block */
+    struct watch source_only[CONFIG_DATA_MAX]; /* of each model */
     double best_score[CONFIG_DATA_MAX];
-    real *best;    /* (P) owned: every block at its best */
-    real *block;   /* owned (P of a block) */
+    real *best;    /* (P) owned: every model at its best */
+    real *model;   /* owned (P of a model) */
     unsigned told; /* alarms already told of */
 };
 
@@ -49,15 +49,15 @@ int guard_take(struct train *t);
  * was called) only looks. Nothing where the stage is not watched. Errors of crew_round. */
 int guard_open(struct train *t);
 /* What a look's sums (enum watch_slot, from `batches` batches) say of an encoder of stage s. */
-void guard_judge(const struct stage *s, const double *w, double batches, struct look *l);
+void guard_judge(const struct stage *s, const double *w, double batches, struct watch *l);
 
-/* Keeps the n parameters of block b if the look at them is safe and better than the best so far. */
-void guard_note(struct guard *g, size_t n, int b, const real *theta, const struct look *l);
+/* Keeps the n parameters of model b if the look at them is safe and better than the best so far. */
+void guard_note(struct guard *g, size_t n, int b, const real *theta, const struct watch *l);
 
 /* Whether the stage may end with the encoder that was looked at last; best: only if none before was better. */
-bool guard_accepts(const struct guard *g, int b, const struct look *last, bool best);
+bool guard_accepts(const struct guard *g, int b, const struct watch *last, bool best);
 
-int guard_look(struct train *t);   /* now */
+int guard_watch(struct train *t);  /* now */
 int guard_finish(struct train *t); /* the last look; theta is what the stage ends with */
 void guard_close(struct guard *g);
 

@@ -53,7 +53,7 @@ void report_start(struct train *t)
 }
 
 /* What methods on batches of two domains add to a round. */
-static void report_adaptation(struct train *t, const struct total *total, double done)
+static void report_adaptation(struct train *t, const struct round_sum *total, double done)
 {
     const struct stage *s = t->stage;
     bool adversary = stage_aux(s, "discriminator") != NULL;
@@ -62,13 +62,13 @@ static void report_adaptation(struct train *t, const struct total *total, double
         INTEGER("stage_index", s->index),
         INTEGER("round", t->round),
         NUMBER("weight", stage_weight(s, t->round)),
-        NUMBER("discrepancy", total_sum(total, TALLY_DISCREPANCY) / done),
+        NUMBER("discrepancy", round_sum_read(total, TALLY_DISCREPANCY) / done),
         NUMBER("discriminator_loss",
-               adversary ? total_sum(total, TALLY_DISCRIMINATOR_LOSS) / done : NAN),
+               adversary ? round_sum_read(total, TALLY_DISCRIMINATOR_LOSS) / done : NAN),
         NUMBER("right_source",
-               adversary ? total_sum(total, TALLY_DISCRIMINATOR_SOURCE) / done : NAN),
+               adversary ? round_sum_read(total, TALLY_DISCRIMINATOR_SOURCE) / done : NAN),
         NUMBER("right_target",
-               adversary ? total_sum(total, TALLY_DISCRIMINATOR_TARGET) / done : NAN),
+               adversary ? round_sum_read(total, TALLY_DISCRIMINATOR_TARGET) / done : NAN),
         {0},
     };
 
@@ -82,7 +82,7 @@ static void speed(const struct crew *c, double *idle, double *gflops)
     double busy = 0, threads = 0, sum = 0;
 
     for (int i = 1; i < c->comm->size; i++) {
-        const struct mate *m = &c->mates[i];
+        const struct crew_worker *m = &c->workers[i];
 
         if (!m->ready || m->gone || m->left || !(m->work.seconds > 0))
             continue;
@@ -95,23 +95,24 @@ static void speed(const struct crew *c, double *idle, double *gflops)
 }
 
 /* Means of the support before each inner step; returns how many steps there are. */
-static int inner_loop(const struct stage *s, const struct total *total, double *losses,
+static int inner_loop(const struct stage *s, const struct round_sum *total, double *losses,
                       double *accuracies)
 {
     int steps = s->form->draws & DRAW_EPISODES ? (int)s->shape->inner_steps : 0;
-    double done = total_sum(total, TALLY_DONE);
+    double done = round_sum_read(total, TALLY_DONE);
 
     for (int k = 0; k < steps; k++) {
-        losses[k] = total_sum(total, tally_curve(k, CURVE_LOSS)) / done;
-        accuracies[k] =
-            s->net.loss->accuracy ? total_sum(total, tally_curve(k, CURVE_ACCURACY)) / done : NAN;
+        losses[k] = round_sum_read(total, tally_curve(k, CURVE_LOSS)) / done;
+        accuracies[k] = s->net.loss->accuracy
+                            ? round_sum_read(total, tally_curve(k, CURVE_ACCURACY)) / done
+                            : NAN;
     }
     return steps;
 }
 
-void report_round(struct train *t, const struct total *total, double norm, double seconds)
+void report_round(struct train *t, const struct round_sum *total, double norm, double seconds)
 {
-    double done = total_sum(total, TALLY_DONE), idle, gflops;
+    double done = round_sum_read(total, TALLY_DONE), idle, gflops;
     double losses[STEPS_MAX], accuracies[STEPS_MAX];
     int steps = inner_loop(t->stage, total, losses, accuracies);
     char hash[20];
@@ -121,13 +122,13 @@ void report_round(struct train *t, const struct total *total, double norm, doubl
         TEXT("stage", t->stage->config->name),
         INTEGER("stage_index", t->stage->index),
         INTEGER("round", t->round),
-        NUMBER("support_loss", total_sum(total, TALLY_SUPPORT_LOSS) / done),
+        NUMBER("support_loss", round_sum_read(total, TALLY_SUPPORT_LOSS) / done),
         NUMBER("loss", t->loss),
         NUMBER("accuracy", t->accuracy >= 0 ? t->accuracy : NAN),
         NUMBER("gradient_norm", norm),
         NUMBER("rate", optim_rate(&t->stage->optim, t->round)),
         INTEGER("tasks", done),
-        INTEGER("failed", total_sum(total, TALLY_FAILED)),
+        INTEGER("failed", round_sum_read(total, TALLY_FAILED)),
         NUMBER("seconds", seconds),
         TEXT("digest", hash),
         NUMBER("seconds_left",
@@ -253,17 +254,17 @@ void report_inputs(struct train *t, int target, double source_low, double source
     sinks_emit(&t->sinks, "inputs", fields);
 }
 
-void report_look(struct train *t, int block, const struct look *l)
+void report_watch(struct train *t, int model, const struct watch *l)
 {
-    const struct look *source = &t->guard.source_only[block];
+    const struct watch *source = &t->guard.source_only[model];
     struct field fields[] = {
         TEXT("stage", t->stage->config->name),
         INTEGER("stage_index", t->stage->index),
         INTEGER("round", t->round),
-        TEXT("target", t->setup->data[t->stage->target[block]].name),
+        TEXT("target", t->setup->data[t->stage->target[model]].name),
         NUMBER("score", l->score),
         NUMBER("score_source_only", source->score),
-        NUMBER("score_best", t->guard.best_score[block]),
+        NUMBER("score_best", t->guard.best_score[model]),
         NUMBER("entropy", l->entropy),
         NUMBER("spread", l->spread),
         NUMBER("prior", l->prior),

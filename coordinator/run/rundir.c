@@ -25,7 +25,8 @@
 
 static bool is_ours(const char *name)
 {
-    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS, ASIDE_EPISODES};
+    static const char *const patterns[] = {FAILED_FILES_PARAMETERS, FAILED_FILES_TASKS,
+                                           FAILED_FILES_EPISODES};
 
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         if (fnmatch(patterns[i], name, FNM_PERIOD) == 0)
@@ -49,9 +50,9 @@ static int erase_names(DIR *d, const char *path, const char *pattern)
 /* The manifest is the new run's already: what is left of the old one, should this be cut short, is nobody's. */
 static int erase(const char *path)
 {
-    static const char *const patterns[] = {ASIDE_PARAMETERS, ASIDE_TASKS,
-                                           ASIDE_EPISODES,   "configuration.conf",
-                                           "metrics.jsonl",  "metrics.jsonl.other"};
+    static const char *const patterns[] = {FAILED_FILES_PARAMETERS, FAILED_FILES_TASKS,
+                                           FAILED_FILES_EPISODES,   "configuration.conf",
+                                           "metrics.jsonl",         "metrics.jsonl.other"};
     DIR *d;
     int code = 0;
 
@@ -73,9 +74,9 @@ static int write_text(const char *directory, const char *name, const char *text)
     return outfile_whole(path, text, strlen(text));
 }
 
-static json_t *describe_rank(int rank, const struct mate *mate)
+static json_t *describe_rank(int rank, const struct crew_worker *worker)
 {
-    const struct hello *h = &mate->hello;
+    const struct hello *h = &worker->hello;
 
     return json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:I}", "rank", rank, "host", h->host,
                      "pid", (int)h->pid, "threads", (int)h->threads, "cpu", h->cpu, "blas", h->blas,
@@ -106,7 +107,7 @@ static json_t *describe(const struct rundir *d, const struct crew *c, const char
                   d->run.id, "version", version, "started", when, "host", host, "cpu", cpu, "blas",
                   blas_kernel(), "ranks", c->comm->size, "transport", c->comm->ops->name);
     for (int i = 1; i < c->comm->size; i++)
-        json_array_append_new(ranks, describe_rank(i, &c->mates[i]));
+        json_array_append_new(ranks, describe_rank(i, &c->workers[i]));
     for (int i = 0; i < c->sections.n; i++)
         json_array_append_new(data, describe_data(&c->sections.each[i]));
     json_object_set_new(o, "data", data);

@@ -73,7 +73,7 @@ enum rundir_state {
 };
 
 /* What has become of it. A few microseconds. */
-enum rundir_state rundir_look(const struct rundir *d, char *where, size_t n);
+enum rundir_state rundir_check(const struct rundir *d, char *where, size_t n);
 
 /* Makes what was deleted again. ERR_CANTCREAT if somebody else has taken the place meanwhile, ERR_IO. */
 int rundir_remake(struct rundir *d, const char *configuration, const struct crew *c,

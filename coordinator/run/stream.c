@@ -91,8 +91,8 @@ void report_run(struct train *t)
         stages[i] = memcpy(stage[i], plan, sizeof plan);
     }
     for (int i = 1; i < t->crew->comm->size; i++)
-        if (t->crew->mates[i].ready)
-            count_host(&h, &t->crew->mates[i].hello);
+        if (t->crew->workers[i].ready)
+            count_host(&h, &t->crew->workers[i].hello);
     for (int i = 0; i < h.n; i++) {
         const struct field at[] = {TEXT("host", h.each[i].name),
                                    INTEGER("ranks", h.each[i].ranks),
@@ -117,7 +117,7 @@ static void tell_line(void *context, const char *level, const char *line)
 
 /* ---- the workers ---- */
 
-static const char *state_of(const struct mate *m)
+static const char *state_of(const struct crew_worker *m)
 {
     if (m->left)
         return "left";
@@ -130,7 +130,7 @@ static const char *state_of(const struct mate *m)
     return m->member && !m->finished ? "working" : "waiting";
 }
 
-static void worker_fill(const struct mate *m, int rank, struct field fields[10])
+static void worker_fill(const struct crew_worker *m, int rank, struct field fields[10])
 {
     const struct field of[] = {
         INTEGER("rank", rank),
@@ -169,7 +169,7 @@ static void emit_workers(struct train *t)
     each = calloc((size_t)n + 1, sizeof *each);
     list = calloc((size_t)n + 1, sizeof *list);
     for (int i = 0; i < n && each && list; i++) {
-        worker_fill(&t->crew->mates[i + 1], i + 1, each[i]);
+        worker_fill(&t->crew->workers[i + 1], i + 1, each[i]);
         list[i] = each[i];
     }
     struct field fields[] = {LIST("workers", list), {0}};

@@ -12,32 +12,32 @@
 #include "core/base/err.h"
 #include "proto/stream/sink_zmq.h"
 
-#define LOOK_EVERY 1.0 /* seconds between two looks at the files of the data */
-#define PATIENCE 30.0  /* seconds for the process of a lost attempt to let go of the directory */
+#define CHECK_EVERY 1.0 /* seconds between two looks at the files of the data */
+#define PATIENCE 30.0   /* seconds for the process of a lost attempt to let go of the directory */
 
 /* Keeps what failed, and stops before the step where that is too much. */
-static int set_aside(struct train *t, const struct round *r, const struct total *total)
+static int set_aside(struct train *t, const struct round *r, const struct round_sum *total)
 {
-    uint64_t failed = (uint64_t)total_sum(total, TALLY_FAILED);
+    uint64_t failed = (uint64_t)round_sum_read(total, TALLY_FAILED);
     int code;
 
     t->failed += (double)failed;
-    aside_record(&t->aside, t->crew, r, failed, t->hash);
-    code = aside_judge(&t->aside, t->crew, r, failed);
+    failed_files_record(&t->aside, t->crew, r, failed, t->hash);
+    code = failed_files_judge(&t->aside, t->crew, r, failed);
     return code < 0 ? train_give_up(t, code) : 0;
 }
 
-/* The blocks that came back take the place of those that went out. */
-static void take_blocks(struct train *t)
+/* The models that came back take the place of those that went out. */
+static void take_domains(struct train *t)
 {
     const struct stage *s = t->stage;
     int n_state = train_optim(s)->n_state;
-    size_t n = s->block.n, each = n * (size_t)(1 + n_state);
+    size_t n = s->model.n, each = n * (size_t)(1 + n_state);
 
-    for (int b = 0; b < s->n_blocks; b++) {
-        const real *next = t->blocks.next + (size_t)b * each;
+    for (int b = 0; b < s->n_models; b++) {
+        const real *next = t->domains.next + (size_t)b * each;
 
-        if (!t->blocks.arrived[b])
+        if (!t->domains.arrived[b])
             continue;
         memcpy(t->theta + (size_t)b * n, next, n * sizeof(real));
         for (int i = 0; i < n_state; i++)
@@ -46,23 +46,23 @@ static void take_blocks(struct train *t)
     }
 }
 
-/* The outer step from the round's total; where tasks step a block each, what they made of it. */
-static void step(struct train *t, const struct total *total, double *norm)
+/* The outer step from the round's total; where tasks step a model each, what they made of it. */
+static void step(struct train *t, const struct round_sum *total, double *norm)
 {
-    double done = total_sum(total, TALLY_DONE);
+    double done = round_sum_read(total, TALLY_DONE);
 
     if (t->stage->steps) {
-        take_blocks(t);
+        take_domains(t);
         *norm = NAN;
     } else {
-        total_mean_gradient(total, t->grad);
+        round_sum_mean_gradient(total, t->grad);
         *norm = optim_apply(&t->stage->optim, &t->stage->layout, t->round + 1, t->grad, t->theta,
                             t->state);
     }
     t->round++;
-    t->loss = total_sum(total, TALLY_LOSS) / done;
+    t->loss = round_sum_read(total, TALLY_LOSS) / done;
     t->accuracy = t->stage->net.loss->accuracy && !t->stage->form->inherits
-                      ? total_sum(total, TALLY_ACCURACY) / done
+                      ? round_sum_read(total, TALLY_ACCURACY) / done
                       : -1;
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
 }
@@ -79,14 +79,14 @@ static bool is_interrupted(void *context, enum purpose purpose)
 
 /* Whether the files that are mapped are what they were, once a second, or now. Where they are not, what the rounds since
  * the last look have made is not kept. */
-static int look_at_data(struct train *t, bool now)
+static int check_data(struct train *t, bool now)
 {
     const struct sections *known = &t->crew->sections;
 
-    if (!now && clock_seconds() - t->data_looked < LOOK_EVERY)
+    if (!now && clock_seconds() - t->data_checked < CHECK_EVERY)
         return 0;
-    t->data_looked = clock_seconds();
-    return setup_watch(t->setup, known->each, known->n);
+    t->data_checked = clock_seconds();
+    return setup_check_files(t->setup, known->each, known->n);
 }
 
 static int one_round(struct train *t)
@@ -99,14 +99,14 @@ static int one_round(struct train *t)
         .n_tasks = t->stage->n_tasks,
         .theta = t->theta,
         .anchor = train_anchor(t),
-        .blocks = t->stage->steps ? &t->blocks : NULL,
+        .domains = t->stage->steps ? &t->domains : NULL,
     };
     double start = clock_seconds(), norm = 0;
-    struct total total;
+    struct round_sum total;
 
     *t->under_way = (int)r.round;
     TRY(crew_round(t->crew, &r, &total));
-    TRY(look_at_data(t, false));
+    TRY(check_data(t, false));
     TRY(set_aside(t, &r, &total));
     step(t, &total, &norm);
     TRY(train_check_finite(t));
@@ -127,7 +127,7 @@ static bool may_recover(const struct train *t)
 /* Measures on every data section that the stage is measured on. */
 static int measure(struct train *t)
 {
-    TRY(look_at_data(t, true));
+    TRY(check_data(t, true));
     for (int i = 0; i < t->stage->n_evaluate; i++) {
         struct round r;
         struct evaluation e = {0};
@@ -137,7 +137,7 @@ static int measure(struct train *t)
                             t->theta, train_anchor(t), &r))
             continue;
         code = evaluate(t->crew, &r, &e);
-        aside_record(&t->aside, t->crew, &r, e.failed, t->hash);
+        failed_files_record(&t->aside, t->crew, &r, e.failed, t->hash);
         if (code == ERR_NONFINITE && may_recover(t)) {
             progress_warn(t->progress, "warning: %s", err_text());
             continue;
@@ -160,9 +160,9 @@ static int check_stop(const struct train *t)
     return *t->stop || deadline_before_round(&t->deadline, saver_cost(&t->saver)) ? ERR_STOPPED : 0;
 }
 
-static int look_and_measure(struct train *t)
+static int watch_and_measure(struct train *t)
 {
-    TRY(guard_look(t));
+    TRY(guard_watch(t));
     return measure(t);
 }
 
@@ -176,12 +176,12 @@ static int stage_rounds(struct train *t)
         TRY(check_stop(t));
         if (t->round > 0 &&
             due(c->evaluate.every, t->round)) /* also the first thing after a resume */
-            TRY(look_and_measure(t));
+            TRY(watch_and_measure(t));
         TRY(one_round(t));
-        TRY(train_look(t));
+        TRY(train_check_directory(t));
         train_note_saved(t);
         if (t->round < rounds && saver_ready(&t->saver, due(c->checkpoint.every, t->round))) {
-            TRY(look_at_data(t, true));
+            TRY(check_data(t, true));
             TRY(train_save(t));
         }
     }
@@ -221,7 +221,7 @@ static int run_stage(struct train *t)
     if (code >= 0)
         code = measure(t);
     if (code >= 0)
-        code = train_look(t);
+        code = train_check_directory(t);
     if (code == ERR_STOPPED)
         err(code, *t->stop ? "stopped by a signal" : "stopped before the time limit");
     if (code == ERR_NONFINITE || code == ERR_FAILED) /* kept already; not to be trusted */
@@ -282,7 +282,7 @@ int train_run(struct train *t)
     t->crew->context = t;
     TRY(saver_open(&t->saver, t->directory, (int)t->setup->config->checkpoint.keep,
                    train_snapshot_room(t->setup)));
-    t->aside = (struct aside){
+    t->aside = (struct failed_files){
         .directory = t->directory,
         .configuration = t->configuration,
         .version = t->version,
@@ -290,7 +290,7 @@ int train_run(struct train *t)
         .metrics = &t->sinks,
         .progress = t->progress,
     };
-    aside_open(&t->aside);
+    failed_files_open(&t->aside);
     TRY(first = errand_run(t->crew, resume, t));
     sink_zmq_recall(&t->stream);
     report_begin(t);
@@ -309,7 +309,7 @@ void train_release(struct train *t)
 {
     saver_close(&t->saver);
     sink_close(&t->stream);
-    aside_release(&t->aside);
+    failed_files_release(&t->aside);
     rundir_close(&t->rundir);
     train_changes_free(t);
     arena_release(&t->arena);

@@ -5,7 +5,7 @@
 #include <signal.h>
 
 #include "coordinator/crew/crew.h"
-#include "coordinator/crew/deadline.h"
+#include "coordinator/run/deadline.h"
 #include "coordinator/run/evaluate.h"
 #include "coordinator/run/failed_files.h"
 #include "coordinator/run/guard.h"
@@ -38,13 +38,13 @@ struct train {
     struct sink stream;            /* to observers; not open: nobody can watch */
     struct sinks sinks;            /* what every event goes to: the metrics file, the stream */
     double told;                   /* clock: the last word about the workers */
-    double data_looked;            /* clock: the last look at the files of the data */
+    double data_checked;           /* clock: the last look at the files of the data */
     struct saver saver;
-    struct aside aside; /* tasks that failed */
+    struct failed_files aside; /* tasks that failed */
 
     struct arena arena;                   /* of the vectors below */
-    real *theta, *grad, *state, *scratch; /* P, P of a block, n_state x P, P of the stage at hand */
-    struct blocks blocks;                 /* where its tasks step a block each */
+    real *theta, *grad, *state, *scratch; /* P, P of a model, n_state x P, P of the stage at hand */
+    struct domain_models domains;         /* where its tasks step a model each */
     struct guard guard;
     real *kept[CONFIG_STAGE_MAX]; /* owned: results that later stages need */
     const struct stage *stage;

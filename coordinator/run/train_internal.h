@@ -4,7 +4,7 @@
 
 #include "coordinator/run/train.h"
 
-/* ---- train_start.c ---- */
+/* ---- begin.c ---- */
 
 const struct optim_ops *train_optim(const struct stage *s);
 
@@ -23,7 +23,7 @@ int train_find(struct train *t);
 /* The stage and round to go on from, with its parameters; stage 0, round 0 where nothing is there. */
 int train_resume(struct train *t, int *first);
 
-/* ---- train_compare.c ---- */
+/* ---- compare.c ---- */
 
 struct change {
     char *key, *before, *now; /* owned */
@@ -47,13 +47,13 @@ int train_compare(struct train *t);
 int train_compare_data(struct train *t);
 void train_changes_free(struct train *t);
 
-/* ---- train_look.c ---- */
+/* ---- train_check_directory.c ---- */
 
 /* Whether the run's directory is still there. Deleted, it is made again, and a checkpoint is owed; moved, or another run's
  * now, the run ends: ERR_IO, for train_give_up, which saves where that can be. */
-int train_look(struct train *t);
+int train_check_directory(struct train *t);
 
-/* ---- train_save.c ---- */
+/* ---- save.c ---- */
 
 size_t train_snapshot_room(const struct setup *s); /* reals of the largest stage's checkpoint */
 void train_note_saved(struct train *t);            /* tells of writes that have ended */
@@ -70,18 +70,18 @@ int train_give_up(struct train *t, int code);
 
 void report_inputs(struct train *t, int target, double source_low, double source_high,
                    double source_mean, double low, double high, double mean);
-void report_look(struct train *t, int block, const struct look *l);
+void report_watch(struct train *t, int model, const struct watch *l);
 
 void report_begin(struct train *t);   /* which run this is, for metrics.jsonl */
 void report_changes(struct train *t); /* what is not as it was before the run was resumed */
 void report_start(struct train *t);
-void report_round(struct train *t, const struct total *total, double norm, double seconds);
+void report_round(struct train *t, const struct round_sum *total, double norm, double seconds);
 void report_progress(struct train *t);
 void report_evaluation(struct train *t, const struct evaluation *e, int data);
 void report_notice(void *train, const struct notice *n); /* what happened to a rank */
 void report_end(struct train *t);
 
-/* ---- report_live.c: what only observers hear ---- */
+/* ---- stream.c: what only observers hear ---- */
 
 /* The stream itself, and what runs. ERR_CONFIG, ERR_NOINPUT. */
 int report_open(struct train *t);

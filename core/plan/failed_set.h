@@ -7,19 +7,19 @@
 
 #include <stdint.h>
 
-enum { SLOTS_MAX = 64 };
+enum { FAILED_SET_MAX = 64 };
 
-struct slots {
-    uint64_t count;           /* tasks that failed, n or more */
-    int n;                    /* of them known by slot */
-    uint32_t slot[SLOTS_MAX]; /* (n) ascending, without doubles */
+struct failed_set {
+    uint64_t count;                /* tasks that failed, n or more */
+    int n;                         /* of them known by slot */
+    uint32_t slot[FAILED_SET_MAX]; /* (n) ascending, without doubles */
 };
 
-void slots_clear(struct slots *s);
+void failed_set_clear(struct failed_set *s);
 
-/* Keeps slot if it is new and among the SLOTS_MAX lowest; count is the caller's. */
-void slots_keep(struct slots *s, uint32_t slot);
+/* Keeps slot if it is new and among the FAILED_SET_MAX lowest; count is the caller's. */
+void failed_set_keep(struct failed_set *s, uint32_t slot);
 
-void slots_merge(struct slots *s, const struct slots *other); /* counts are added */
+void failed_set_merge(struct failed_set *s, const struct failed_set *other); /* counts are added */
 
 #endif

@@ -6,23 +6,23 @@
 #include "core/base/err.h"
 #include "core/math/exact.h"
 
-static int64_t *tally_words(const struct total *t, int slot)
+static int64_t *tally_words(const struct round_sum *t, int slot)
 {
     return t->words + 2 * t->n + 2 * (size_t)slot;
 }
 
-struct total total_begin(int64_t *words, size_t n)
+struct round_sum round_sum_begin(int64_t *words, size_t n)
 {
-    memset(words, 0, total_words(n) * sizeof *words);
-    return (struct total){n, total_words(n), words};
+    memset(words, 0, round_sum_words(n) * sizeof *words);
+    return (struct round_sum){n, round_sum_words(n), words};
 }
 
-void total_fail(struct total *t)
+void round_sum_fail(struct round_sum *t)
 {
     exact_add_one(1, tally_words(t, TALLY_FAILED));
 }
 
-static bool fits(const struct total *t, const real *gradient, const struct tally *tally)
+static bool fits(const struct round_sum *t, const real *gradient, const struct tally *tally)
 {
     for (int i = 0; i < TALLY_N; i++)
         if (!exact_fits_one(tally->v[i]))
@@ -30,10 +30,10 @@ static bool fits(const struct total *t, const real *gradient, const struct tally
     return t->n == 0 || exact_fits(t->n, gradient);
 }
 
-int total_add(struct total *t, const real *gradient, const struct tally *tally)
+int round_sum_add(struct round_sum *t, const real *gradient, const struct tally *tally)
 {
     if (!fits(t, gradient, tally)) {
-        total_fail(t);
+        round_sum_fail(t);
         return err(ERR_NONFINITE, "a gradient or loss is not finite, or beyond 2^22");
     }
     if (t->n)
@@ -45,7 +45,7 @@ int total_add(struct total *t, const real *gradient, const struct tally *tally)
     return 0;
 }
 
-void total_merge(struct total *t, const int64_t *words)
+void round_sum_merge(struct round_sum *t, const int64_t *words)
 {
     exact_merge(t->n_words, words, t->words);
 }
@@ -59,21 +59,21 @@ static uint64_t factor(uint64_t i)
     return (i ^ i >> 31) | 1;
 }
 
-uint64_t total_mark(const int64_t *words, size_t n_words)
+uint64_t round_sum_checksum(const int64_t *words, size_t n_words)
 {
-    uint64_t mark = 0;
+    uint64_t checksum = 0;
 
     for (size_t i = 0; i < n_words; i++)
-        mark += (uint64_t)words[i] * factor(i);
-    return mark;
+        checksum += (uint64_t)words[i] * factor(i);
+    return checksum;
 }
 
-double total_sum(const struct total *t, int slot)
+double round_sum_read(const struct round_sum *t, int slot)
 {
     return exact_read_one(tally_words(t, slot));
 }
 
-void total_mean_gradient(const struct total *t, real *gradient)
+void round_sum_mean_gradient(const struct round_sum *t, real *gradient)
 {
-    exact_read(t->n, t->words, total_sum(t, TALLY_DONE), gradient);
+    exact_read(t->n, t->words, round_sum_read(t, TALLY_DONE), gradient);
 }

@@ -12,32 +12,33 @@
 #include "core/base/real.h"
 #include "core/plan/metric.h"
 
-struct total {
+struct round_sum {
     size_t n;       /* P, or 0 for evaluation */
     size_t n_words; /* 2 (n + TALLY_N) */
     int64_t *words; /* borrowed */
 };
 
-static inline size_t total_words(size_t n)
+static inline size_t round_sum_words(size_t n)
 {
     return 2 * (n + TALLY_N);
 }
 
-/* Wraps words (total_words(n)) and clears them. */
-struct total total_begin(int64_t *words, size_t n);
+/* Wraps words (round_sum_words(n)) and clears them. */
+struct round_sum round_sum_begin(int64_t *words, size_t n);
 
 /* Adds one task: its gradient (n) and tally, counted as done; where a number is not finite or beyond
  * the grid nothing of it is added and it counts as failed. Returns 0, or ERR_NONFINITE. */
-int total_add(struct total *t, const real *gradient, const struct tally *tally);
-void total_fail(struct total *t); /* counts one failed task */
+int round_sum_add(struct round_sum *t, const real *gradient, const struct tally *tally);
+void round_sum_fail(struct round_sum *t); /* counts one failed task */
 
-void total_merge(struct total *t, const int64_t *words); /* n_words of another total */
+void round_sum_merge(struct round_sum *t, const int64_t *words); /* n_words of another total */
 
-/* A checksum of words that is linear: the mark of a sum is the sum of the marks, modulo 2^64. Equal totals have
- * equal marks; totals that differ in one word, or in any bits but by chance, do not. */
-uint64_t total_mark(const int64_t *words, size_t n_words);
+/* A checksum of words that is linear: the checksum of a sum is the sum of the checksums, modulo 2^64. Equal totals have
+ * equal checksums; totals that differ in one word, or in any bits but by chance, do not. */
+uint64_t round_sum_checksum(const int64_t *words, size_t n_words);
 
-double total_sum(const struct total *t, int slot);               /* of enum tally_slot */
-void total_mean_gradient(const struct total *t, real *gradient); /* (n), over the tasks done */
+double round_sum_read(const struct round_sum *t, int slot); /* of enum tally_slot */
+void round_sum_mean_gradient(const struct round_sum *t,
+                             real *gradient); /* (n), over the tasks done */
 
 #endif

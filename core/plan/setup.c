@@ -121,7 +121,7 @@ static struct mapped *data_map(const struct data *d)
     return d->ops && d->ops->map ? d->ops->map(d) : NULL;
 }
 
-static int watch_data(const struct data *d, const struct survey *known, int n)
+static int check_files_of(const struct data *d, const struct survey *known, int n)
 {
     struct mapped *map = data_map(d);
     int code = mapped_changed(map);
@@ -132,12 +132,12 @@ static int watch_data(const struct data *d, const struct survey *known, int n)
     return code < 0 ? err_within(code, "data '%s'", d->name) : code;
 }
 
-int setup_watch(const struct setup *s, const struct survey *known, int n)
+int setup_check_files(const struct setup *s, const struct survey *known, int n)
 {
     bool written = false;
 
     for (int i = 0; i < s->n_data; i++) {
-        int code = watch_data(&s->data[i], known, n);
+        int code = check_files_of(&s->data[i], known, n);
 
         TRY(code);
         written |= code > 0;

@@ -16,13 +16,13 @@
 struct aux { /* a network beside the main one */
     char name[16];
     struct net net;
-    size_t offset; /* of its weights in the block */
+    size_t offset; /* of its weights in the model */
 };
 
 enum { AUX_MAX = 2 };
 
-/* The parameters of a stage are n_blocks blocks; a block is the network's segments, then each network's beside it. There are several
- * where each target has a model of its own: the segments of a block are then named "TARGET.conv1.weight". */
+/* The parameters of a stage are n_models models; a model is the network's segments, then each network's beside it. There are several
+ * where each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
 struct stage {
     const struct stage_config *config; /* borrowed */
     const struct stage_config *shape;  /* whose way, shot, query and inner loop it has */
@@ -41,9 +41,9 @@ struct stage {
     struct net net;
     int n_aux;
     struct aux aux[AUX_MAX];
-    struct layout block, layout;
-    int n_blocks;
-    uint32_t steps; /* of a task on its own block; 0: the coordinator steps */
+    struct layout model, layout;
+    int n_models;
+    uint32_t steps; /* of a task on its own model; 0: the coordinator steps */
     struct optim_spec optim;
 };
 
@@ -77,7 +77,7 @@ int setup_survey(const struct setup *s, struct survey *out, int *n);
 
 /* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey: ERR_DATA, naming section and
  * file. Cheap: a stat for each; one that was written to is read again, and may hold the same. */
-int setup_watch(const struct setup *s, const struct survey *known, int n);
+int setup_check_files(const struct setup *s, const struct survey *known, int n);
 
 /* Digest of every stage's layout. */
 uint64_t setup_digest(const struct setup *s);
@@ -93,7 +93,7 @@ int setup_heads(struct setup *s);
 /* Plans stage `index` of an open setup, those before it being planned. */
 int stage_open(struct setup *s, int index);
 
-/* For forms: appends a network to the stage's block, its segments of the given role named "NAME.fc1.weight". Its
+/* For forms: appends a network to the stage's model, its segments of the given role named "NAME.fc1.weight". Its
  * statistics stay statistics. ERR_CONFIG. */
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss);
@@ -120,8 +120,8 @@ uint32_t stage_evaluate_samples(const struct setup *s, const struct stage *stage
 uint32_t stage_evaluate_tasks(const struct setup *s, const struct stage *stage, int data,
                               int64_t episodes);
 
-/* The block that data section `data` is measured with; -1: none, there are several and it belongs to none. */
-int stage_block(const struct setup *s, const struct stage *stage, int data);
+/* The model that data section `data` is measured with; -1: none, there are several and it belongs to none. */
+int stage_model(const struct setup *s, const struct stage *stage, int data);
 
 /* The weight of the method's own term in round t, 1 .. rounds. */
 double stage_weight(const struct stage *stage, uint64_t t);

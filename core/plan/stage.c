@@ -54,12 +54,12 @@ bool stage_measures_old(const struct stage *stage, int data)
     return false;
 }
 
-int stage_block(const struct setup *s, const struct stage *stage, int data)
+int stage_model(const struct setup *s, const struct stage *stage, int data)
 {
     const char *domain = s->config->data[data].domain;
     int own = *domain ? data_index(s->config, domain) : data;
 
-    if (stage->n_blocks == 1)
+    if (stage->n_models == 1)
         return 0;
     for (int b = 0; b < stage->n_targets; b++)
         if (stage->target[b] == own)
@@ -290,17 +290,17 @@ int stage_add(struct stage *stage, const char *name, enum role role, const struc
     snprintf(p->name, sizeof p->name, "%s", name);
     TRY(net_plan(&p->net, specs, n_specs, in, n_out, loss_find(loss)));
     take_role(&p->net.layout, role);
-    p->offset = stage->block.n;
+    p->offset = stage->model.n;
     stage->n_aux++;
-    return layout_append(&stage->block, name, &p->net.layout);
+    return layout_append(&stage->model, name, &p->net.layout);
 }
 
 void stage_idle_behind(struct stage *stage, int act)
 {
     const struct net *net = &stage->net;
 
-    for (int i = 0; i < stage->block.n_segments && act < net->n_layers; i++) {
-        struct segment *s = &stage->block.segments[i];
+    for (int i = 0; i < stage->model.n_segments && act < net->n_layers; i++) {
+        struct segment *s = &stage->model.segments[i];
 
         s->idle |= s->offset >= net->offset[act] && s->offset < net->layout.n;
     }
@@ -347,7 +347,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
     if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))
         return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of other sizes",
                    c->name, s->stages[stage->anchor].config->name);
-    TRY(layout_append(&stage->block, "", &stage->net.layout));
+    TRY(layout_append(&stage->model, "", &stage->net.layout));
     return stage->form->plan ? stage->form->plan(stage, s) : 0;
 }
 
@@ -370,18 +370,18 @@ static void stage_statistics(const struct setup *s, struct stage *stage)
             stage->config->body_rate == 0 ? UINT64_MAX : (uint64_t)stage->config->warm_up;
 }
 
-/* One block, or one per target, which then has its model to itself and steps on its own. */
+/* One model, or one per target, which then has its model to itself and steps on its own. */
 static int stage_layout(const struct setup *s, struct stage *stage)
 {
-    stage->n_blocks = stage->n_targets > 1 ? stage->n_targets : 1;
-    if (stage->n_blocks == 1)
-        return layout_append(&stage->layout, "", &stage->block);
-    stage->n_tasks = (uint32_t)stage->n_blocks;
+    stage->n_models = stage->n_targets > 1 ? stage->n_targets : 1;
+    if (stage->n_models == 1)
+        return layout_append(&stage->layout, "", &stage->model);
+    stage->n_tasks = (uint32_t)stage->n_models;
     stage->steps = (uint32_t)stage->config->steps;
     stage->optim.rounds *= stage->config->steps;
     stage->train.source *= stage->steps, stage->train.targets *= stage->steps;
-    for (int b = 0; b < stage->n_blocks; b++)
-        TRY(layout_append(&stage->layout, s->data[stage->target[b]].name, &stage->block));
+    for (int b = 0; b < stage->n_models; b++)
+        TRY(layout_append(&stage->layout, s->data[stage->target[b]].name, &stage->model));
     return 0;
 }
 
@@ -432,7 +432,7 @@ static int stage_before(const struct setup *s, struct stage *stage)
     for (int i = 0; i < 2; i++) {
         int before = i ? stage->anchor : stage->start;
 
-        if (before >= 0 && s->stages[before].n_blocks > 1)
+        if (before >= 0 && s->stages[before].n_models > 1)
             return err(ERR_CONFIG,
                        "stage '%s' follows '%s', which has a model per target: name another in "
                        "'%s'",

@@ -139,14 +139,14 @@ static void try_done(const uint8_t *bytes, size_t n)
 static void try_failed(const uint8_t *bytes, size_t n)
 {
     struct buffer first = {0}, second = {0};
-    struct slots s;
+    struct failed_set s;
     int code = wire_unpack_failed(bytes, n, &s);
 
     if (code < 0) {
         EXPECT_REFUSAL(code, ERR_DATA);
         return;
     }
-    EXPECT(s.n <= SLOTS_MAX && s.count >= (uint64_t)s.n);
+    EXPECT(s.n <= FAILED_SET_MAX && s.count >= (uint64_t)s.n);
     EXPECT(wire_pack_failed(&s, &first) == 0);
     EXPECT(wire_unpack_failed(first.bytes, first.n, &s) == 0);
     EXPECT(wire_pack_failed(&s, &second) == 0);

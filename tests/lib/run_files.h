@@ -26,8 +26,8 @@
 static char directory[] = "/tmp/test_rundir[1]_XXXXXX";
 
 static struct comm ends[2];
-static struct mate mates[2];
-static struct crew crew = {.comm = ends, .mates = mates};
+static struct crew_worker workers[2];
+static struct crew crew = {.comm = ends, .workers = workers};
 
 static inline int setup(void **unused)
 {

@@ -55,7 +55,7 @@ static struct place *place_open(void)
     p->state = calloc(n, sizeof(real));
     p->anchor = calloc(p->stage->net.layout.n, sizeof(real));
     assert_true(p->state && p->anchor);
-    layout_init(&p->stage->block, 1, 2, p->state);
+    layout_init(&p->stage->model, 1, 2, p->state);
     layout_init(&p->stage->net.layout, 1, 0, p->anchor);
     assert_int_equal(engine_open(&p->engine, &p->setup), 0);
     assert_int_equal(arena_init(&p->arena, 1 << 20), 0);
@@ -179,8 +179,8 @@ static void test_blocks_taken(void **state)
     uint32_t owner[2] = {1, 2};
     bool arrived[2] = {false};
     real *next = calloc(2, n);
-    struct blocks b = {p->state, p->state, next, arrived};
-    struct round r = {.stage = p->stage, .n_tasks = 2, .blocks = &b};
+    struct domain_models b = {p->state, p->state, next, arrived};
+    struct round r = {.stage = p->stage, .n_tasks = 2, .domains = &b};
     struct crew c = {.owner = owner};
     struct transaction t = {.crew = &c, .r = &r};
     struct message m = {.from = 2, .h = {.slot = 1, .size = n}, .body = p->state};
@@ -188,23 +188,23 @@ static void test_blocks_taken(void **state)
     (void)state;
     for (uint64_t size = 0; size < 3 * n; size += n / 2 + (size == n / 2)) {
         m.h.size = size == n ? n + 1 : size;
-        assert_int_equal(blocks_take(&t, &m), ERR_DATA);
-        assert_non_null(strstr(err_text(), "rank 2 sent a block of"));
+        assert_int_equal(domains_take(&t, &m), ERR_DATA);
+        assert_non_null(strstr(err_text(), "rank 2 sent a model of"));
     }
     m.h.size = n;
     m.h.slot = 2;
-    assert_int_equal(blocks_take(&t, &m), ERR_DATA);
+    assert_int_equal(domains_take(&t, &m), ERR_DATA);
     m.h.slot = UINT32_MAX;
-    assert_int_equal(blocks_take(&t, &m), ERR_DATA);
+    assert_int_equal(domains_take(&t, &m), ERR_DATA);
     m.h.slot = 0; /* it is rank 1's */
-    assert_int_equal(blocks_take(&t, &m), 0);
+    assert_int_equal(domains_take(&t, &m), 0);
     assert_false(arrived[0]);
     m.h.slot = 1;
-    assert_int_equal(blocks_take(&t, &m), 0);
-    assert_int_equal(blocks_take(&t, &m), 0);
+    assert_int_equal(domains_take(&t, &m), 0);
+    assert_int_equal(domains_take(&t, &m), 0);
     assert_true(arrived[1] && t.n_arrived == 1);
-    r.blocks = NULL;
-    assert_int_equal(blocks_take(&t, &m), ERR_DATA);
+    r.domains = NULL;
+    assert_int_equal(domains_take(&t, &m), ERR_DATA);
     free(next);
     place_close(p);
 }

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "coordinator/crew/crew_internal.h"
-#include "coordinator/crew/deadline.h"
+#include "coordinator/run/deadline.h"
 #include "coordinator/run/progress.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
@@ -104,7 +104,7 @@ struct scene {
     struct comm ends[RANKS];
     struct config config;
     struct setup setup;
-    struct mate mates[RANKS];
+    struct crew_worker workers[RANKS];
     struct crew crew;
     int n_lost, n_back;
 };
@@ -127,15 +127,15 @@ static void scene_open(struct scene *s, double looked, double heard, double othe
     s->setup.config = &s->config;
     s->crew = (struct crew){.comm = &s->ends[0],
                             .setup = &s->setup,
-                            .mates = s->mates,
-                            .looked = now - looked,
+                            .workers = s->workers,
+                            .checked = now - looked,
                             .spoke = now,
                             .notify = note,
                             .context = s};
     for (int i = 1; i < RANKS; i++) {
-        s->mates[i].ready = true;
-        s->mates[i].heard = now - (i == 1 ? heard : other);
-        strcpy(s->mates[i].hello.host, "here");
+        s->workers[i].ready = true;
+        s->workers[i].heard = now - (i == 1 ? heard : other);
+        strcpy(s->workers[i].hello.host, "here");
     }
 }
 
@@ -151,14 +151,14 @@ static void silence_beyond_the_lease_is_a_loss(void **state)
 
     (void)state;
     scene_open(&s, 1, 2 * LEASE, 0.5 * LEASE);
-    crew_watch(&s.crew, 1);
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 1);
-    assert_true(s.mates[1].gone && !s.mates[2].gone);
-    crew_watch(&s.crew, 1);
+    assert_true(s.workers[1].gone && !s.workers[2].gone);
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 1); /* told once */
     crew_heard(&s.crew, &(struct message){.from = 1}, 2);
     assert_int_equal(s.n_back, 1);
-    assert_false(s.mates[1].gone);
+    assert_false(s.workers[1].gone);
     scene_close(&s);
 }
 
@@ -169,18 +169,18 @@ static void who_slept_judges_nobody(void **state)
 
     (void)state;
     scene_open(&s, 2 * LEASE, 2 * LEASE, 3 * LEASE);
-    crew_watch(&s.crew, 1);
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 0);
-    assert_true(!s.mates[1].gone && !s.mates[2].gone);
-    s.crew.looked -= 1; /* they have a whole lease from then on */
-    s.mates[2].heard -= 0.9 * LEASE;
-    crew_watch(&s.crew, 1);
+    assert_true(!s.workers[1].gone && !s.workers[2].gone);
+    s.crew.checked -= 1; /* they have a whole lease from then on */
+    s.workers[2].heard -= 0.9 * LEASE;
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 0);
-    s.crew.looked -= 1;
-    s.mates[2].heard -= 0.2 * LEASE;
-    crew_watch(&s.crew, 1);
+    s.crew.checked -= 1;
+    s.workers[2].heard -= 0.2 * LEASE;
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 1);
-    assert_true(s.mates[2].gone);
+    assert_true(s.workers[2].gone);
     scene_close(&s);
 }
 
@@ -201,16 +201,16 @@ static void speed_is_that_of_the_last_while(void **state)
 
     (void)state;
     scene_open(&s, 0, 0, 0);
-    s.mates[1].hello.threads = 2;
+    s.workers[1].hello.threads = 2;
     say_alive(&s.crew, &(struct alive){3, 10, 20, 40e9, 7});
-    assert_true(s.mates[1].busy == 1 && s.mates[1].gflops == 4);
+    assert_true(s.workers[1].busy == 1 && s.workers[1].gflops == 4);
     say_alive(&s.crew, &(struct alive){4, 12, 22, 70e9, 7}); /* 2 s on 2 threads: 2 s of work */
-    assert_true(s.mates[1].busy == 0.5 && s.mates[1].gflops == 15);
+    assert_true(s.workers[1].busy == 0.5 && s.workers[1].gflops == 15);
     say_alive(&s.crew, &(struct alive){4, 12, 22, 70e9, 7}); /* no time has passed: as before */
-    assert_true(s.mates[1].busy == 0.5 && s.mates[1].gflops == 15);
+    assert_true(s.workers[1].busy == 0.5 && s.workers[1].gflops == 15);
     say_alive(&s.crew, &(struct alive){4, 16, 22, 70e9, 9});
-    assert_true(s.mates[1].busy == 0 && s.mates[1].gflops == 0);
-    assert_true(s.mates[1].work.tasks == 4 && s.mates[1].work.memory_mib == 9);
+    assert_true(s.workers[1].busy == 0 && s.workers[1].gflops == 0);
+    assert_true(s.workers[1].work.tasks == 4 && s.workers[1].work.memory_mib == 9);
     scene_close(&s);
 }
 
@@ -221,11 +221,11 @@ static void who_looked_in_time_judges(void **state)
 
     (void)state;
     scene_open(&s, 0.4 * LEASE, 1.1 * LEASE, 0);
-    crew_watch(&s.crew, 1);
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 1);
     scene_close(&s);
     scene_open(&s, 0.6 * LEASE, 1.1 * LEASE, 0);
-    crew_watch(&s.crew, 1);
+    crew_check_leases(&s.crew, 1);
     assert_int_equal(s.n_lost, 0);
     scene_close(&s);
 }

@@ -60,7 +60,7 @@ struct scene {
     real *theta, *anchor;      /* (P), (P of a network) owned */
     real *state, *next;        /* owned: of blocks */
     bool *arrived;             /* owned */
-    struct blocks blocks;
+    struct domain_models domains;
 };
 
 static real *take(size_t n)
@@ -80,13 +80,13 @@ static void scene_parameters(struct scene *s)
     s->anchor = take(n);
     s->state = take(n * n_state);
     s->next = take(n * (1 + n_state));
-    s->arrived = calloc((size_t)stage->n_blocks, sizeof *s->arrived);
+    s->arrived = calloc((size_t)stage->n_models, sizeof *s->arrived);
     assert_non_null(s->arrived);
     layout_init(&stage->layout, 1, 0, s->theta);
     layout_init(&s->setup.stages[0].layout, 2, 0, s->anchor);
     for (size_t i = 0; i < n * n_state; i++)
         s->state[i] = (real)(i % 7) / 64;
-    s->blocks = (struct blocks){s->theta, s->state, s->next, s->arrived};
+    s->domains = (struct domain_models){s->theta, s->state, s->next, s->arrived};
 }
 
 static bool is_silent(const struct faulty *f)
@@ -102,7 +102,7 @@ static bool let_time_pass(void *context, enum purpose purpose)
     (void)purpose;
     for (int i = 1; i < s->n; i++)
         if (is_silent(&s->workers[i]))
-            s->crew.mates[i].heard -= 2 * s->config.cluster.lease;
+            s->crew.workers[i].heard -= 2 * s->config.cluster.lease;
     return false;
 }
 
@@ -179,7 +179,7 @@ static void scene_close(struct scene *s)
 }
 
 /* Round k of the scene: training, and one evaluation or look. */
-static int play(struct scene *s, int k, struct total *total)
+static int play(struct scene *s, int k, struct round_sum *total)
 {
     const struct stage *stage = s->stage;
     struct round r = {
@@ -192,21 +192,21 @@ static int play(struct scene *s, int k, struct total *total)
         .n_tasks = k == 1 ? 24 : stage->n_tasks,
         .theta = s->theta,
         .anchor = blocks ? s->anchor : NULL,
-        .blocks = blocks && k != 1 ? &s->blocks : NULL,
+        .domains = blocks && k != 1 ? &s->domains : NULL,
     };
 
     return crew_round(&s->crew, &r, total);
 }
 
 /* Of round k's total and, where its tasks step them, its blocks, all of which must have come. */
-static uint64_t mark(const struct scene *s, int k, const struct total *total)
+static uint64_t checksum(const struct scene *s, int k, const struct round_sum *total)
 {
-    uint64_t words = total_mark(total->words, total->n_words);
+    uint64_t words = round_sum_checksum(total->words, total->n_words);
     size_t n = s->stage->layout.n * 3;
 
     if (!blocks || k == 1)
         return words;
-    for (int b = 0; b < s->stage->n_blocks; b++)
+    for (int b = 0; b < s->stage->n_models; b++)
         assert_true(s->arrived[b]);
     return words ^ XXH64(s->next, n * sizeof(real), 0);
 }
@@ -216,15 +216,15 @@ static uint64_t expected[2][ROUNDS]; /* marks of the undisturbed rounds, of both
 static void play_undisturbed(int n)
 {
     struct scene s;
-    struct total total;
+    struct round_sum total;
 
     scene_open(&s, n, 0, NONE, 0);
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     for (int k = 0; k < ROUNDS; k++) {
         assert_int_equal(play(&s, k, &total), 0);
         if (n == 2)
-            expected[blocks][k] = mark(&s, k, &total);
-        assert_true(expected[blocks][k] == mark(&s, k, &total));
+            expected[blocks][k] = checksum(&s, k, &total);
+        assert_true(expected[blocks][k] == checksum(&s, k, &total));
     }
     assert_int_equal(crew_lost(&s.crew), 0);
     scene_close(&s);
@@ -246,7 +246,7 @@ static void undisturbed(void **state)
 static void even_shares(void **state)
 {
     struct scene s;
-    struct total total;
+    struct round_sum total;
 
     (void)state;
     scene_open(&s, RANKS, 0, NONE, 0);
@@ -255,9 +255,9 @@ static void even_shares(void **state)
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     for (int k = 0; k < ROUNDS; k++) {
         assert_int_equal(play(&s, k, &total), 0);
-        assert_true(expected[blocks][k] == mark(&s, k, &total));
+        assert_true(expected[blocks][k] == checksum(&s, k, &total));
         for (int i = 1; i < RANKS; i++)
-            assert_in_range(s.crew.mates[i].given, 0, 24 / (RANKS - 1));
+            assert_in_range(s.crew.workers[i].given, 0, 24 / (RANKS - 1));
     }
     scene_close(&s);
 }
@@ -266,14 +266,14 @@ static void even_shares(void **state)
 static double claimed(int rank, uint64_t worked)
 {
     struct scene s;
-    struct total total;
+    struct round_sum total;
     double share;
 
     claim.rank = rank, claim.worked = worked;
     scene_open(&s, RANKS, 0, NONE, 0);
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     assert_int_equal(play(&s, 0, &total), 0);
-    assert_true(expected[blocks][0] == mark(&s, 0, &total));
+    assert_true(expected[blocks][0] == checksum(&s, 0, &total));
     share = s.crew.communication;
     scene_close(&s);
     claim.rank = 0;
@@ -295,13 +295,13 @@ static void communication(void **state)
 /* Rounds go on until the rank takes part again, or has said that it cannot. */
 static void awaited(struct scene *s, int rank, enum fault fault)
 {
-    const struct mate *mate = &s->crew.mates[rank];
-    struct total total;
+    const struct crew_worker *worker = &s->crew.workers[rank];
+    struct round_sum total;
     int tries = 0;
 
-    for (; tries < PATIENCE && !(fault == LEAVE ? mate->left : mate->given > 0); tries++) {
+    for (; tries < PATIENCE && !(fault == LEAVE ? worker->left : worker->given > 0); tries++) {
         assert_int_equal(play(s, 0, &total), 0);
-        assert_true(expected[blocks][0] == mark(s, 0, &total));
+        assert_true(expected[blocks][0] == checksum(s, 0, &total));
         nap(1e-3);
     }
     assert_in_range(tries, 0, PATIENCE - 1);
@@ -312,7 +312,7 @@ static void awaited(struct scene *s, int rank, enum fault fault)
 static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *after)
 {
     struct scene s;
-    struct total total;
+    struct round_sum total;
     bool struck;
 
     scene_open(&s, n, rank, fault, at);
@@ -320,7 +320,7 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
     for (int k = 0; k < ROUNDS; k++) {
         if (play(&s, k, &total) < 0)
             fail_msg("rank %d of %d, message %d, round %d: %s", rank, n, at, k, err_text());
-        if (expected[blocks][k] != mark(&s, k, &total))
+        if (expected[blocks][k] != checksum(&s, k, &total))
             fail_msg("rank %d of %d, message %d: another total in round %d", rank, n, at, k);
         assert_true(s.crew.communication >= 0 && s.crew.communication <= 1);
     }
@@ -425,7 +425,7 @@ static void a_worker_leaves(void **state)
 {
     struct crew after;
     struct scene s;
-    struct total total;
+    struct round_sum total;
     int code = 0;
 
     (void)state;
@@ -446,7 +446,7 @@ static void a_worker_leaves(void **state)
 static void death_at_start(void **state)
 {
     struct scene s;
-    struct total total;
+    struct round_sum total;
 
     (void)state;
     scene_open(&s, 3, 2, DIE, 0);
@@ -455,14 +455,14 @@ static void death_at_start(void **state)
         nap(1e-3);
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     assert_int_equal(play(&s, 0, &total), 0);
-    assert_true(expected[blocks][0] == mark(&s, 0, &total));
+    assert_true(expected[blocks][0] == checksum(&s, 0, &total));
     scene_close(&s);
 }
 
 static void nobody_left(void **state)
 {
     struct scene s;
-    struct total total;
+    struct round_sum total;
     int code = 0;
 
     (void)state;
@@ -490,28 +490,28 @@ static void on_differs(void *context, const struct notice *n)
 static void find_wrong_rank(void)
 {
     struct scene s;
-    struct total total;
-    const struct mate *mate;
+    struct round_sum total;
+    const struct crew_worker *worker;
     bool missed = false; /* its late result was there, and nobody compared it */
     int code = 0, k = 0;
 
     scene_open(&s, RANKS, 3, WRONG, 16);
-    mate = &s.crew.mates[3];
+    worker = &s.crew.workers[3];
     s.workers[3].holds = true;
     s.crew.interrupt = NULL;
     s.crew.notify = on_differs;
     s.crew.context = &s.workers[3];
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     for (; k < PATIENCE && !missed; k++, nap(1e-3)) {
-        bool known = mate->owing && mate->others_known;
+        bool known = worker->owing && worker->others_known;
 
         code = play(&s, 0, &total);
         if (code < 0)
             break;
-        if (mate->owing)
-            assert_true(expected[blocks][0] == mark(&s, 0, &total));
-        missed = known && !mate->owing;
-        s.workers[3].holds = !mate->owing;
+        if (worker->owing)
+            assert_true(expected[blocks][0] == checksum(&s, 0, &total));
+        missed = known && !worker->owing;
+        s.workers[3].holds = !worker->owing;
     }
     if (code != ERR_FAILED || !strstr(err_text(), "rank 3"))
         fail_msg("after %d rounds: %d, %s", k, code, err_text());

@@ -18,15 +18,15 @@ enum { STEPS = 2 };
 static struct stage stage;
 static int64_t words[4096];
 
-static struct total begin(bool few_shot)
+static struct round_sum begin(bool few_shot)
 {
     static const struct stage_config config = {.name = "s"};
 
     stage = (struct stage){
         .config = &config, .few_shot = few_shot, .evaluate_steps = few_shot ? STEPS : 0};
     stage.net.loss = loss_find("cross_entropy");
-    assert_true(total_words(0) <= sizeof words / sizeof *words);
-    return total_begin(words, 0);
+    assert_true(round_sum_words(0) <= sizeof words / sizeof *words);
+    return round_sum_begin(words, 0);
 }
 
 static void add(struct tally *t, int k, double loss, double accuracy)
@@ -37,7 +37,7 @@ static void add(struct tally *t, int k, double loss, double accuracy)
     curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
 }
 
-static struct evaluation evaluated(const struct total *t)
+static struct evaluation evaluated(const struct round_sum *t)
 {
     struct round r = {.stage = &stage, .purpose = PURPOSE_EVALUATE};
     struct evaluation e;
@@ -58,7 +58,7 @@ static void near(double got, double want)
 static void episodes(void **state)
 {
     static const double losses[] = {1, 2, 3, 6}, accuracies[] = {0.2, 0.4, 0.6, 0.6};
-    struct total t = begin(true);
+    struct round_sum t = begin(true);
     struct evaluation e;
 
     (void)state;
@@ -67,9 +67,9 @@ static void episodes(void **state)
 
         for (int k = 0; k <= STEPS; k++)
             add(&one, k, losses[i] + k, accuracies[i]);
-        assert_int_equal(total_add(&t, NULL, &one), 0);
+        assert_int_equal(round_sum_add(&t, NULL, &one), 0);
     }
-    total_fail(&t);
+    round_sum_fail(&t);
     e = evaluated(&t);
     assert_int_equal(e.episodes, 4);
     assert_int_equal(e.failed, 1);
@@ -88,7 +88,7 @@ static void episodes(void **state)
 static void samples(void **state)
 {
     static const int sizes[] = {4, 4, 2}, right[] = {3, 4, 0};
-    struct total t = begin(false);
+    struct round_sum t = begin(false);
     struct evaluation e;
 
     (void)state;
@@ -98,7 +98,7 @@ static void samples(void **state)
         for (int i = 0; i < sizes[b]; i++)
             add(&batch, 0, i < right[b] ? 0.5 : 1.5, i < right[b]);
         batch.v[TALLY_SAMPLES] = sizes[b];
-        assert_int_equal(total_add(&t, NULL, &batch), 0);
+        assert_int_equal(round_sum_add(&t, NULL, &batch), 0);
     }
     e = evaluated(&t);
     assert_int_equal(e.episodes, 10);
@@ -112,7 +112,7 @@ static void samples(void **state)
 /* One episode has a mean and no interval; none has nothing. */
 static void one_and_none(void **state)
 {
-    struct total t = begin(true);
+    struct round_sum t = begin(true);
     struct round r = {.stage = &stage};
     struct tally one = {0};
     struct evaluation e;
@@ -121,7 +121,7 @@ static void one_and_none(void **state)
     (void)state;
     assert_int_equal(evaluation_of(&r, &t, &e), ERR_NONFINITE);
     add(&one, STEPS, 2, 0.5);
-    assert_int_equal(total_add(&t, NULL, &one), 0);
+    assert_int_equal(round_sum_add(&t, NULL, &one), 0);
     e = evaluated(&t);
     near(e.loss[STEPS].mean, 2);
     assert_true(isnan(e.loss[STEPS].ci95) && isnan(e.accuracy[STEPS].ci95));

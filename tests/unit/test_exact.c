@@ -208,12 +208,12 @@ static void test_many_terms(void **state)
     assert_true(wide_sum(sum, 1) == wide_of(x) * (1 << 20));
 }
 
-/* The mark of a sum is the sum of the marks; any one bit of any word changes it. */
-static void test_mark(void **state)
+/* The checksum of a sum is the sum of the checksums; any one bit of any word changes it. */
+static void test_checksum(void **state)
 {
     enum { n_words = 50 };
     int64_t a[n_words], b[n_words], sum[n_words];
-    uint64_t mark;
+    uint64_t checksum;
 
     (void)state;
     for (int i = 0; i < n_words; i++) {
@@ -221,14 +221,14 @@ static void test_mark(void **state)
         b[i] = (int64_t)(0xd1342543de82ef95u * (uint64_t)(i + 7));
         sum[i] = (int64_t)((uint64_t)a[i] + (uint64_t)b[i]);
     }
-    mark = total_mark(a, n_words);
-    assert_true(total_mark(sum, n_words) == mark + total_mark(b, n_words));
+    checksum = round_sum_checksum(a, n_words);
+    assert_true(round_sum_checksum(sum, n_words) == checksum + round_sum_checksum(b, n_words));
     for (int i = 0; i < n_words; i++)
         for (int bit = 0; bit < 64; bit++) {
             int64_t kept = a[i];
 
             a[i] = (int64_t)((uint64_t)kept ^ 1ull << bit);
-            assert_true(total_mark(a, n_words) != mark);
+            assert_true(round_sum_checksum(a, n_words) != checksum);
             a[i] = kept;
         }
 }
@@ -244,7 +244,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_no_overflow),
         cmocka_unit_test(test_many_terms),
-        cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_checksum),
     };
 
     return cmocka_run_group_tests_name("exact", tests, NULL, NULL);

@@ -20,17 +20,17 @@
 
 static void test_slots(void **state)
 {
-    struct slots s;
+    struct failed_set s;
 
     (void)state;
-    slots_clear(&s);
+    failed_set_clear(&s);
     for (uint32_t i = 0; i < 200;
          i++) /* 7, 0, 193, 186, ... every slot below 200 once, out of order */
-        slots_keep(&s, (7 + i * 193) % 200);
+        failed_set_keep(&s, (7 + i * 193) % 200);
     for (uint32_t i = 0; i < 200; i++)
-        slots_keep(&s, i);
-    assert_int_equal(s.n, SLOTS_MAX);
-    for (int i = 0; i < SLOTS_MAX; i++)
+        failed_set_keep(&s, i);
+    assert_int_equal(s.n, FAILED_SET_MAX);
+    for (int i = 0; i < FAILED_SET_MAX; i++)
         assert_int_equal(s.slot[i], i);
     assert_int_equal(s.count, 0);
 }
@@ -38,29 +38,29 @@ static void test_slots(void **state)
 /* What is kept of several lists does not depend on how the tasks were shared out. */
 static void test_slots_merge(void **state)
 {
-    struct slots one, part[3], all;
+    struct failed_set one, part[3], all;
 
     (void)state;
-    slots_clear(&one);
-    slots_clear(&all);
+    failed_set_clear(&one);
+    failed_set_clear(&all);
     for (int i = 0; i < 3; i++)
-        slots_clear(&part[i]);
+        failed_set_clear(&part[i]);
     for (uint32_t i = 0; i < 300; i++) {
         uint32_t slot = i * 7919 % 1009;
 
-        slots_keep(&one, slot), one.count++;
-        slots_keep(&part[i % 3], slot), part[i % 3].count++;
+        failed_set_keep(&one, slot), one.count++;
+        failed_set_keep(&part[i % 3], slot), part[i % 3].count++;
     }
     for (int i = 2; i >= 0; i--)
-        slots_merge(&all, &part[i]);
+        failed_set_merge(&all, &part[i]);
     assert_int_equal(all.count, 300);
     assert_int_equal(all.n, one.n);
     assert_memory_equal(all.slot, one.slot, (size_t)one.n * sizeof *one.slot);
 }
 
-static struct slots list_of(int n, uint32_t step, uint64_t count)
+static struct failed_set list_of(int n, uint32_t step, uint64_t count)
 {
-    struct slots s = {.count = count, .n = n};
+    struct failed_set s = {.count = count, .n = n};
 
     for (int i = 0; i < n; i++)
         s.slot[i] = 3 + (uint32_t)i * step;
@@ -70,11 +70,11 @@ static struct slots list_of(int n, uint32_t step, uint64_t count)
 static void test_message(void **state)
 {
     struct buffer out = {0};
-    struct slots got;
+    struct failed_set got;
 
     (void)state;
-    for (int n = 0; n <= SLOTS_MAX; n++) {
-        struct slots s = list_of(n, 65537, (uint64_t)n + 5);
+    for (int n = 0; n <= FAILED_SET_MAX; n++) {
+        struct failed_set s = list_of(n, 65537, (uint64_t)n + 5);
 
         assert_int_equal(wire_pack_failed(&s, &out), 0);
         assert_int_equal(wire_unpack_failed(out.bytes, out.n, &got), 0);
@@ -85,10 +85,10 @@ static void test_message(void **state)
     buffer_release(&out);
 }
 
-static void refuse_message(struct slots s)
+static void refuse_message(struct failed_set s)
 {
     struct buffer out = {0};
-    struct slots got;
+    struct failed_set got;
 
     assert_int_equal(wire_pack_failed(&s, &out), 0);
     assert_int_equal(wire_unpack_failed(out.bytes, out.n, &got), ERR_DATA);
@@ -98,14 +98,14 @@ static void refuse_message(struct slots s)
 static void test_message_refused(void **state)
 {
     /* field 1, packed: 65 slots of one byte; field 2: 99 */
-    uint8_t many[2 + SLOTS_MAX + 1 + 2] = {0x0a, SLOTS_MAX + 1};
-    struct slots got;
+    uint8_t many[2 + FAILED_SET_MAX + 1 + 2] = {0x0a, FAILED_SET_MAX + 1};
+    struct failed_set got;
 
     (void)state;
     refuse_message(list_of(4, 1, 3));            /* more slots than counted */
     refuse_message(list_of(4, 0, 4));            /* doubles */
     refuse_message(list_of(4, (uint32_t)-1, 4)); /* descending */
-    for (int i = 0; i <= SLOTS_MAX; i++)
+    for (int i = 0; i <= FAILED_SET_MAX; i++)
         many[2 + i] = (uint8_t)i;
     many[sizeof many - 2] = 0x10, many[sizeof many - 1] = 99;
     assert_int_equal(wire_unpack_failed(many, sizeof many, &got), ERR_DATA);
@@ -114,7 +114,7 @@ static void test_message_refused(void **state)
     assert_int_equal(wire_unpack_failed(many, 5, &got), ERR_DATA);
 }
 
-static int take(struct failed *f, struct slots s, uint32_t n_tasks)
+static int take(struct failed_report *f, struct failed_set s, uint32_t n_tasks)
 {
     struct buffer out = {0};
     struct message m = {.from = 4};
@@ -122,17 +122,17 @@ static int take(struct failed *f, struct slots s, uint32_t n_tasks)
 
     assert_int_equal(wire_pack_failed(&s, &out), 0);
     m.h.size = out.n, m.body = out.bytes;
-    code = failed_take(f, &m, n_tasks);
+    code = failed_report_take(f, &m, n_tasks);
     buffer_release(&out);
     return code;
 }
 
 static void test_take(void **state)
 {
-    struct failed f;
+    struct failed_report f;
 
     (void)state;
-    failed_begin(&f);
+    failed_report_begin(&f);
     assert_int_equal(take(&f, list_of(3, 2, 3), 8), 0); /* 3 5 7 */
     assert_int_equal(take(&f, list_of(2, 1, 2), 8), 0); /* 3 4 */
     assert_int_equal(f.slots.count, 5);
@@ -141,7 +141,7 @@ static void test_take(void **state)
     assert_non_null(strstr(err_text(), "rank 4"));
     assert_int_equal(take(&f, list_of(1, 1, 9), 8), ERR_DATA);
     assert_int_equal(f.slots.count, 5);
-    failed_begin(&f);
+    failed_report_begin(&f);
     assert_int_equal(f.slots.count + (uint64_t)f.slots.n, 0);
 }
 
@@ -149,23 +149,23 @@ static void test_take(void **state)
 static void test_awaited(void **state)
 {
     int64_t words[2 * TALLY_N];
-    struct total t = total_begin(words, 0);
-    struct failed f;
+    struct round_sum t = round_sum_begin(words, 0);
+    struct failed_report f;
 
     (void)state;
-    failed_begin(&f);
-    assert_false(failed_awaited(&f, &t, 1000));
-    total_fail(&t);
-    total_fail(&t);
-    assert_true(failed_awaited(&f, &t, 1000));
+    failed_report_begin(&f);
+    assert_false(failed_report_awaited(&f, &t, 1000));
+    round_sum_fail(&t);
+    round_sum_fail(&t);
+    assert_true(failed_report_awaited(&f, &t, 1000));
     assert_int_equal(take(&f, list_of(1, 1, 1), 9), 0);
-    assert_true(failed_awaited(&f, &t, 1000));
+    assert_true(failed_report_awaited(&f, &t, 1000));
     usleep(1000);
-    assert_false(failed_awaited(&f, &t, 1e-9));
+    assert_false(failed_report_awaited(&f, &t, 1e-9));
     assert_int_equal(take(&f, list_of(1, 1, 1), 9), 0); /* by two ranks: one task all the same */
-    assert_true(failed_awaited(&f, &t, 1000));
+    assert_true(failed_report_awaited(&f, &t, 1000));
     assert_int_equal(take(&f, list_of(2, 1, 2), 9), 0);
-    assert_false(failed_awaited(&f, &t, 1000));
+    assert_false(failed_report_awaited(&f, &t, 1000));
 }
 
 /* ---- the run directory ---- */
@@ -187,10 +187,10 @@ struct place { /* a run with nobody in it */
     struct progress progress;
     struct sink sink;
     struct sinks sinks;
-    struct aside aside;
+    struct failed_files aside;
     real *theta;
     int n_events;
-    char slots[1024], file[ASIDE_PATH], error[600];
+    char slots[1024], file[FAILED_FILES_PATH], error[600];
 };
 
 static const char *field_text(const struct field *f, const char *key)
@@ -236,8 +236,8 @@ static struct place *place_open(void)
     p->sink = (struct sink){.ops = &noting, .state = p};
     p->sinks = (struct sinks){1, {&p->sink}};
     p->progress.quiet = true;
-    p->aside = (struct aside){p->directory, "the text", "1", NULL, &p->sinks, &p->progress};
-    aside_open(&p->aside);
+    p->aside = (struct failed_files){p->directory, "the text", "1", NULL, &p->sinks, &p->progress};
+    failed_files_open(&p->aside);
     return p;
 }
 
@@ -245,7 +245,7 @@ static void place_close(struct place *p)
 {
     char command[128];
 
-    aside_release(&p->aside);
+    failed_files_release(&p->aside);
     setup_close(&p->setup);
     config_release(&p->config);
     arena_release(&p->arena);
@@ -260,13 +260,13 @@ static struct round round_of(const struct place *p, enum purpose purpose, uint64
     return (struct round){&p->setup.stages[0], purpose, 0, round, 100, p->theta};
 }
 
-static void record(struct place *p, const struct round *r, struct slots s)
+static void record(struct place *p, const struct round *r, struct failed_set s)
 {
     const struct layout *l = &p->setup.stages[0].layout;
     real *scratch = malloc(l->n * sizeof *scratch);
 
     p->crew.failed.slots = s;
-    aside_record(&p->aside, &p->crew, r, s.count, layout_hash(l, p->theta, scratch));
+    failed_files_record(&p->aside, &p->crew, r, s.count, layout_hash(l, p->theta, scratch));
     free(scratch);
 }
 
@@ -348,18 +348,18 @@ static void test_cap(void **state)
     assert_int_equal(p->aside.n_files, 15);
     assert_false(p->aside.full);
     record(p, &later, list_of(15, 1, 15));
-    assert_int_equal(p->aside.n_files, ASIDE_FILES);
+    assert_int_equal(p->aside.n_files, FAILED_FILES_MAX);
     assert_true(p->aside.full);
     assert_true(is_there(p, "task-00-000000007-000007.bin"));
     assert_false(is_there(p, "task-00-000000007-000008.bin"));
     later.round = 8;
-    record(p, &later, list_of(SLOTS_MAX, 1, 90));
+    record(p, &later, list_of(FAILED_SET_MAX, 1, 90));
     assert_false(is_there(p, "aside-00-000000007.safetensors"));
     assert_string_equal(p->file, "");
     assert_int_equal(p->n_events, 4);
     p->aside.n_files = 0;
-    aside_open(&p->aside); /* the resumed run */
-    assert_int_equal(p->aside.n_files, ASIDE_FILES);
+    failed_files_open(&p->aside); /* the resumed run */
+    assert_int_equal(p->aside.n_files, FAILED_FILES_MAX);
     place_close(p);
 }
 
@@ -389,13 +389,14 @@ static void test_judge(void **state)
     assert_true(*most == 0.5);
     for (int share = 0; share < 100; share++) { /* of 100 tasks, exactly */
         *most = share / 100.0;
-        assert_int_equal(aside_judge(&p->aside, &p->crew, &r, (uint64_t)share), 0);
-        assert_int_equal(aside_judge(&p->aside, &p->crew, &r, (uint64_t)share + 1), ERR_NONFINITE);
+        assert_int_equal(failed_files_judge(&p->aside, &p->crew, &r, (uint64_t)share), 0);
+        assert_int_equal(failed_files_judge(&p->aside, &p->crew, &r, (uint64_t)share + 1),
+                         ERR_NONFINITE);
     }
     *most = 1;
-    assert_int_equal(aside_judge(&p->aside, &p->crew, &r, 99), 0);
+    assert_int_equal(failed_files_judge(&p->aside, &p->crew, &r, 99), 0);
     record(p, &r, list_of(2, 1, 100));
-    assert_int_equal(aside_judge(&p->aside, &p->crew, &r, 100), ERR_NONFINITE);
+    assert_int_equal(failed_files_judge(&p->aside, &p->crew, &r, 100), ERR_NONFINITE);
     assert_non_null(strstr(err_text(), "100 of 100 tasks of round 6 of stage 'meta'"));
     assert_non_null(strstr(err_text(), "task-00-000000006-000003.bin"));
     place_close(p);

@@ -32,9 +32,9 @@ static void healthy(double *w)
     }
 }
 
-static struct look judge(const double *w)
+static struct watch judge(const double *w)
 {
-    struct look l;
+    struct watch l;
 
     guard_judge(&stage, w, 8, &l);
     return l;
@@ -43,7 +43,7 @@ static struct look judge(const double *w)
 static void no_alarm(void **state)
 {
     double w[TALLY_N - TALLY_CURVE];
-    struct look l;
+    struct watch l;
 
     (void)state;
     healthy(w);
@@ -56,7 +56,7 @@ static void no_alarm(void **state)
 static void collapse(void **state)
 {
     double w[TALLY_N - TALLY_CURVE];
-    struct look l;
+    struct watch l;
 
     (void)state;
     healthy(w);
@@ -72,7 +72,7 @@ static void swap(void **state)
 {
     double w[TALLY_N - TALLY_CURVE], well;
     double *moved = w + WATCH_CLASSES + 2 * C;
-    struct look l;
+    struct watch l;
 
     (void)state;
     healthy(w);
@@ -168,7 +168,7 @@ static void keep_row(const struct row *rows, int n)
     for (int i = 0; i < P; i++)
         best[P + i] = -1;
     for (int i = 0; i < n; i++) {
-        struct look l = {.score = rows[i].score, .alarms = rows[i].alarms};
+        struct watch l = {.score = rows[i].score, .alarms = rows[i].alarms};
         real theta[P] = {(real)i, (real)i, (real)i};
 
         guard_note(&g, P, 1, theta, &l);

@@ -134,7 +134,7 @@ static void test_done(void **state)
     assert_int_equal(wire_pack_done(&d, &out), 0);
     assert_int_equal(wire_unpack_done(out.bytes, out.n, &back), 0);
     assert_int_equal(back.tasks, d.tasks);
-    assert_true(back.mark == d.mark);
+    assert_true(back.checksum == d.checksum);
     assert_int_equal(wire_unpack_done(out.bytes, out.n - 1, &back), ERR_DATA);
     buffer_release(&out);
 }

@@ -32,12 +32,12 @@ struct stand { /* a run in which nothing happens by itself */
     struct setup setup;
     struct comm_ops ops;
     struct comm comm;
-    struct mate mates[4];
+    struct crew_worker workers[4];
     struct crew crew;
     struct progress progress;
     struct train train;
     int64_t words[2 * TALLY_N];
-    struct total total;
+    struct round_sum total;
     char kind[32], event[8192]; /* the last one: " key=value key=value " */
     int n_events;
 };
@@ -110,7 +110,7 @@ static void told(const struct stand *p, const char *kind, const char *pairs)
 static void place_mates(struct stand *p)
 {
     for (int i = 1; i <= 3; i++) {
-        struct mate *m = &p->mates[i];
+        struct crew_worker *m = &p->workers[i];
 
         m->ready = true;
         m->hello.threads = 2;
@@ -121,9 +121,9 @@ static void place_mates(struct stand *p)
         m->gflops = i;
         m->n_slow = (uint32_t)i + 4;
     }
-    p->mates[1].member = true;
-    p->mates[2].owing = true;
-    p->mates[3].gone = true;
+    p->workers[1].member = true;
+    p->workers[2].owing = true;
+    p->workers[3].gone = true;
 }
 
 static int stand_open(void **state)
@@ -141,7 +141,7 @@ static int stand_open(void **state)
     place_mates(p);
     p->crew = (struct crew){.comm = &p->comm,
                             .setup = &p->setup,
-                            .mates = p->mates,
+                            .workers = p->workers,
                             .communication = 0.125,
                             .n_stale = 11,
                             .n_again = 12,
@@ -178,7 +178,7 @@ static void sum_tasks(struct stand *p)
 {
     struct tally tally = {0};
 
-    p->total = total_begin(p->words, 0);
+    p->total = round_sum_begin(p->words, 0);
     for (int i = TALLY_SUPPORT_LOSS; i < TALLY_CURVE; i++)
         tally.v[i] = 0.25 * i;
     for (int k = 0; k < 2; k++) {
@@ -188,8 +188,8 @@ static void sum_tasks(struct stand *p)
         tally.v[tally_curve(k, CURVE_ACCURACY_SQUARE)] = 300 + k;
     }
     for (int i = 0; i < 2; i++)
-        assert_int_equal(total_add(&p->total, NULL, &tally), 0);
-    total_fail(&p->total);
+        assert_int_equal(round_sum_add(&p->total, NULL, &tally), 0);
+    round_sum_fail(&p->total);
 }
 
 /* ---- one test a kind ---- */
@@ -244,20 +244,20 @@ static void test_adaptation(void **state)
 static void test_watch(void **state)
 {
     struct stand *p = *state;
-    struct look l = {1, 2, 3, 4, 5, 6, 7, 8, ALARM_SWAP};
+    struct watch l = {1, 2, 3, 4, 5, 6, 7, 8, ALARM_SWAP};
 
     p->train.guard.source_only[0].score = 9;
     p->train.guard.best_score[0] = 10;
-    report_look(&p->train, 0, &l);
+    report_watch(&p->train, 0, &l);
     told(p, "watch",
          "stage=last stage_index=1 round=4 target=chalk score=1 score_source_only=9 score_best=10 "
          "entropy=2 agreement=3 discrepancy=4 spread=5 prior=6 right_source=7 right_target=8 "
          "collapsed=0 swapped=1 discriminator=0");
     l.alarms = ALARM_COLLAPSE;
-    report_look(&p->train, 0, &l);
+    report_watch(&p->train, 0, &l);
     told(p, "watch", "collapsed=1 swapped=0 discriminator=0");
     l.alarms = ALARM_DISCRIMINATOR;
-    report_look(&p->train, 0, &l);
+    report_watch(&p->train, 0, &l);
     told(p, "watch", "collapsed=0 swapped=0 discriminator=1");
 }
 
@@ -340,9 +340,9 @@ static void test_workers(void **state)
 static void test_states_of_workers(void **state)
 {
     struct stand *p = *state;
-    struct mate *m = &p->mates[1];
+    struct crew_worker *m = &p->workers[1];
 
-    *m = (struct mate){.ready = true};
+    *m = (struct crew_worker){.ready = true};
     report_workers(&p->train);
     told(p, "workers", "state=waiting");
     m->member = m->finished = true;

@@ -226,11 +226,11 @@ static void blocks_of_domains(void **state)
                    "steps = 3 rounds = 5 discriminator = {\"4\"} evaluate = {\"b\", \"c\"} }\n");
 
     (void)state;
-    assert_int_equal(s->stage->n_blocks, 2);
-    assert_int_equal(stage_block(&s->setup, s->stage, 0), 0);
-    assert_int_equal(stage_block(&s->setup, s->stage, 1), 1);
-    assert_int_equal(stage_block(&s->setup, s->stage, 2), 1); /* c is measured as b */
-    assert_int_equal(s->stage->layout.n, 2 * s->stage->block.n);
+    assert_int_equal(s->stage->n_models, 2);
+    assert_int_equal(stage_model(&s->setup, s->stage, 0), 0);
+    assert_int_equal(stage_model(&s->setup, s->stage, 1), 1);
+    assert_int_equal(stage_model(&s->setup, s->stage, 2), 1); /* c is measured as b */
+    assert_int_equal(s->stage->layout.n, 2 * s->stage->model.n);
     assert_int_equal(s->stage->optim.rounds, 15);
     close_solo(s);
 }

@@ -177,9 +177,9 @@ static void shrunk_file_is_no_signal(void **state)
 static void watch(const struct setup *s, const struct survey *known, int code, const char *part)
 {
     if (code)
-        expect_error(setup_watch(s, known, 1), code, part);
+        expect_error(setup_check_files(s, known, 1), code, part);
     else
-        assert_int_equal(setup_watch(s, known, 1), 0);
+        assert_int_equal(setup_check_files(s, known, 1), 0);
 }
 
 static void setup_one(struct setup *s, struct survey known[1])
@@ -237,8 +237,8 @@ static void greet(const struct hello *h, int code, const char *part)
     struct sections none = {0};
     struct setup setup = {0};
     struct comm comm = {.ops = &far_away, .size = 2};
-    struct mate mates[2] = {0};
-    struct crew c = {.comm = &comm, .setup = &setup, .mates = mates, .version = "1"};
+    struct crew_worker workers[2] = {0};
+    struct crew c = {.comm = &comm, .setup = &setup, .workers = workers, .version = "1"};
     struct buffer out = {0};
     struct message m = {.from = 1};
 

@@ -264,8 +264,8 @@ static struct trace traced(struct place *p, bool evaluate, bool fails)
     engine_begin(&p->engine, p->stage, evaluate, NULL);
     assert_int_equal(engine_run(&p->engine, &p->task, p->theta, evaluate), 0);
     assert_int_equal(p->engine.failed, fails);
-    assert_true(total_sum(&p->engine.total, TALLY_FAILED) == fails);
-    assert_true(total_sum(&p->engine.total, TALLY_DONE) == !fails);
+    assert_true(round_sum_read(&p->engine.total, TALLY_FAILED) == fails);
+    assert_true(round_sum_read(&p->engine.total, TALLY_DONE) == !fails);
     assert_int_equal(trace_task(&p->engine, &p->task, p->theta, evaluate, &f), 0);
     return f;
 }

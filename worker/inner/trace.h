@@ -49,7 +49,7 @@ void trace_describe(const struct trace *f, const struct data *d, char *text, siz
 
 /* ---- trace_batch.c ---- */
 
-/* The same of a task on batches, from what engine_run or engine_run_steps has left behind; theta: the block (P) that it ran
+/* The same of a task on batches, from what engine_run or engine_run_steps has left behind; theta: the model (P) that it ran
  * at, of several steps the one that failed. */
 void trace_batch(const struct engine *e, const struct task *t, const real *theta,
                  enum purpose purpose, struct trace *out);

@@ -15,14 +15,14 @@ struct look {
     struct trace *out;
 };
 
-/* The first segment of v (P of the block) that is not finite. */
+/* The first segment of v (P of the model) that is not finite. */
 static bool segment_bad(struct look *l, const real *v)
 {
-    const struct layout *block = &l->engine->stage->block;
+    const struct layout *model = &l->engine->stage->model;
 
-    for (int i = 0; i < block->n_segments; i++)
-        if (!vec_finite(block->segments[i].n, v + block->segments[i].offset)) {
-            snprintf(l->out->segment, sizeof l->out->segment, "%s", block->segments[i].name);
+    for (int i = 0; i < model->n_segments; i++)
+        if (!vec_finite(model->segments[i].n, v + model->segments[i].offset)) {
+            snprintf(l->out->segment, sizeof l->out->segment, "%s", model->segments[i].name);
             return true;
         }
     return false;
@@ -97,20 +97,20 @@ static bool passes_bad(struct look *l)
 /* The first segment of the gradient that is not finite, or that the sum cannot hold. */
 static bool gradient_bad(struct look *l)
 {
-    const struct layout *block = &l->engine->stage->block;
+    const struct layout *model = &l->engine->stage->model;
     const real *g = l->engine->gradient;
 
     if (segment_bad(l, g))
         return found(l, l->engine->method.net, "source", "backward", -1);
-    for (int i = 0; i < block->n_segments; i++)
-        for (size_t k = 0; k < block->segments[i].n; k++) {
-            double value = (double)g[block->segments[i].offset + k];
+    for (int i = 0; i < model->n_segments; i++)
+        for (size_t k = 0; k < model->segments[i].n; k++) {
+            double value = (double)g[model->segments[i].offset + k];
 
             if (exact_fits_one(value))
                 continue;
             l->out->kind = TRACE_SUM;
             l->out->value = value;
-            snprintf(l->out->segment, sizeof l->out->segment, "%s", block->segments[i].name);
+            snprintf(l->out->segment, sizeof l->out->segment, "%s", model->segments[i].name);
             return true;
         }
     return false;

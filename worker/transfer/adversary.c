@@ -44,7 +44,7 @@ int adversary_plan(struct stage *s, const struct setup *setup)
     const struct stage_config *c = s->config;
     const struct net *anchor = &setup->stages[s->anchor].net;
     struct layer_spec specs[32];
-    int n = hidden_specs(&c->discriminator, specs, 32), first = s->block.n_segments;
+    int n = hidden_specs(&c->discriminator, specs, 32), first = s->model.n_segments;
     struct taps t, theirs;
     struct shape seen;
 
@@ -63,7 +63,7 @@ int adversary_plan(struct stage *s, const struct setup *setup)
     seen = s->net.layers[t.act[0] - 1].out;
     TRY(stage_add(s, "discriminator", ROLE_DISCRIMINATOR, specs, n,
                   (struct shape){1, 1, (int)shape_size(seen)}, 2, "cross_entropy"));
-    s->block.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
+    s->model.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
     return 0;
 }
 

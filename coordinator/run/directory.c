@@ -1,4 +1,4 @@
-/* look.c - a run's directory that is deleted, moved or emptied under it. */
+/* directory.c - a run's directory that is deleted, moved or emptied under it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,11 +36,11 @@ static int follow(struct train *t)
     return code;
 }
 
-int train_look(struct train *t)
+int train_check_directory(struct train *t)
 {
     char where[sizeof t->moved], what[1200];
 
-    switch (rundir_look(&t->rundir, where, sizeof where)) {
+    switch (rundir_check(&t->rundir, where, sizeof where)) {
     case RUNDIR_STANDS:
         return 0;
     case RUNDIR_EMPTIED:

@@ -1,4 +1,4 @@
-/* rundir_look.c - whether a run's directory is still there, and made again if it is not. */
+/* rundir_check.c - whether a run's directory is still there, and made again if it is not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ static bool lock_stands(const struct rundir *d)
     return run_lock_stands(&d->lock, d->path) || (access(lock, F_OK) != 0 && errno != ENOENT);
 }
 
-enum rundir_state rundir_look(const struct rundir *d, char *where, size_t n)
+enum rundir_state rundir_check(const struct rundir *d, char *where, size_t n)
 {
     struct stat st;
     char link[64];

@@ -2,8 +2,8 @@
  *
  * A batch system ends a job at its time limit whatever it does. The run stops itself while one more round and one
  * more checkpoint would still fit. */
-#ifndef COORDINATOR_CREW_DEADLINE_H
-#define COORDINATOR_CREW_DEADLINE_H
+#ifndef COORDINATOR_RUN_DEADLINE_H
+#define COORDINATOR_RUN_DEADLINE_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* deadline.c - time that is left against time that is needed. */
-#include "coordinator/crew/deadline.h"
+#include "coordinator/run/deadline.h"
 
 #include <errno.h>
 #include <math.h>
