@@ -6,6 +6,7 @@
 
 #include "core/base/err.h"
 #include "core/base/plural.h"
+#include "core/plan/hand_over.h"
 #include "worker/engine.h"
 
 /* How the classes of section i were found to be those of another, whose head it shares. */
@@ -157,20 +158,6 @@ static void print_idle(const struct stage *stage)
         putchar('\n');
 }
 
-static bool is_taken(const struct setup *s, const struct stage *stage,
-                     const struct segment *segment)
-{
-    const char *name = segment->name;
-    const struct segment *before;
-
-    if (segment->role == ROLE_HEAD && stage->form->new_head)
-        return false;
-    if (segment->role == ROLE_OLD)
-        name = strchr(name, '.') + 1;
-    before = layout_find(&s->stages[stage->start].layout, name);
-    return before && memcmp(before->dims, segment->dims, sizeof segment->dims) == 0;
-}
-
 static void print_start(const struct setup *s, const struct stage *stage)
 {
     const struct layout *l = &stage->model;
@@ -180,7 +167,7 @@ static void print_start(const struct setup *s, const struct stage *stage)
         return;
     printf("  starts from stage '%s'", s->stages[stage->start].config->name);
     for (int i = 0; i < l->n_segments; i++) {
-        if (is_taken(s, stage, &l->segments[i]))
+        if (hand_over(s, stage, &l->segments[i]))
             continue;
         printf("%s%s", any ? ", " : "; drawn anew: ", l->segments[i].name);
         any = true;

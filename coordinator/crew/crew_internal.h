@@ -45,6 +45,17 @@ int crew_report(struct crew *c, const struct message *m);
 
 bool crew_available(const struct crew_worker *worker); /* for the next round */
 
+/* ---- params.c ---- */
+
+/* Fills c->members with the coordinator and the available workers; returns how many they are. */
+int round_choose(struct crew *c);
+
+/* Begins an attempt at round r under a new epoch: p's header and sampler, an empty total, every worker's part in it. */
+void round_begin(struct crew *c, const struct round *r, struct transaction *p);
+
+/* Sends the round's parameters down the tree of its members. Errors of comm_send. */
+int round_send_params(struct transaction *p);
+
 /* ---- give.c ---- */
 
 uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
@@ -75,10 +86,5 @@ void confirm_round(struct transaction *p); /* at its end: what others made of a 
 
 /* Has every rank compute the same tasks and names those whose results differ from most. Always an error: ERR_FAILED. */
 int crew_dispute(struct crew *c, const struct round *r);
-
-/* ---- round.c ---- */
-
-void round_begin(struct crew *c, const struct round *r, struct transaction *p);
-int round_send_params(struct transaction *p);
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/file/checkpoint_files.h"
 #include "core/math/blas.h"
+#include "core/plan/hand_over.h"
 
 const struct optim_ops *train_optim(const struct stage *s)
 {
@@ -32,26 +33,17 @@ static void take_vectors(struct train *t, const struct stage *s, struct arena *a
     t->domains.arrived = arena_take(arena, (size_t)s->n_models * sizeof(bool));
 }
 
-/* The name that a segment's parameters have in the stage it starts from; NULL: it starts afresh. */
-static const char *name_before(const struct stage *s, const struct segment *segment)
-{
-    if (segment->role == ROLE_OLD)
-        return strchr(segment->name, '.') + 1; /* "old.head.weight" */
-    return segment->role == ROLE_HEAD && s->form->new_head ? NULL : segment->name;
-}
-
-/* Parameters of the stage it starts from go on under the same name and shape, in every model; the rest starts afresh. */
-static void hand_over(const struct layout *from, const real *old, const struct stage *s,
+/* What the stage that s starts from hands over goes on in every model; the rest stays as it was drawn. */
+static void take_over(const struct setup *setup, const struct stage *s, const real *old,
                       real *theta)
 {
     for (int i = 0; i < s->model.n_segments * s->n_models; i++) {
         const struct segment *to = &s->model.segments[i % s->model.n_segments];
+        const struct segment *from = hand_over(setup, s, to);
         size_t model = (size_t)(i / s->model.n_segments) * s->model.n;
-        const char *name = name_before(s, to);
-        const struct segment *o = name ? layout_find(from, name) : NULL;
 
-        if (o && o->n == to->n && memcmp(o->dims, to->dims, sizeof to->dims) == 0)
-            memcpy(theta + model + to->offset, old + o->offset, to->n * sizeof(real));
+        if (from)
+            memcpy(theta + model + to->offset, old + from->offset, to->n * sizeof(real));
     }
 }
 
@@ -109,7 +101,7 @@ int train_stage(struct train *t, const struct stage *s)
     take_vectors(t, s, &t->arena);
     layout_init(&s->layout, (uint64_t)t->setup->config->run.seed, s->index, t->theta);
     if (s->start >= 0 && t->kept[s->start])
-        hand_over(&t->setup->stages[s->start].layout, t->kept[s->start], s, t->theta);
+        take_over(t->setup, s, t->kept[s->start], t->theta);
     forget(t, s->index);
     t->stage = s;
     t->round = 0;

@@ -3,13 +3,17 @@
 #define COORDINATOR_RUN_RUNDIR_INTERNAL_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "coordinator/run/rundir.h"
 
 enum { PATH_ROOM = RUNDIR_PATH + 280 };
 
 /* "DIRECTORY/NAME" */
-void rundir_file(const char *directory, const char *name, char path[PATH_ROOM]);
+static inline void rundir_file(const char *directory, const char *name, char path[PATH_ROOM])
+{
+    snprintf(path, PATH_ROOM, "%s/%s", directory, name);
+}
 
 /* Creates the directory and its parents, and opens it as d->fd. ERR_CANTCREAT, ERR_IO. */
 int rundir_open_directory(struct rundir *d);

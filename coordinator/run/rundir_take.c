@@ -17,11 +17,6 @@
 
 enum { MANIFEST_MOST = 1 << 26 };
 
-void rundir_file(const char *directory, const char *name, char path[PATH_ROOM])
-{
-    snprintf(path, PATH_ROOM, "%s/%s", directory, name);
-}
-
 static bool is_directory(const char *path)
 {
     struct stat st;

@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -79,6 +80,24 @@ def test_head_drawn_anew_body_taken(name, tmp_path):
     if name == "lwf":
         assert all(same(source, still, HEADS, "old.")) and all(same(source, warm, HEADS, "old."))
         assert not any(same(source, after(tmp_path, name, 4)[1], HEADS, "old."))  # at first it has nothing to mend
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_check_says_what_train_takes(name, tmp_path):
+    """What `check` does not call drawn anew is the stage's before, to the bit, in every model; the rest is not."""
+    plan = cli.done("check", cli.small(tmp_path, HEAD + STAGES[name])).out
+    anew = re.search(r"starts from stage 'source'(?:; drawn anew: (.*))?\n", plan)[1]
+    source, still = after(tmp_path, name, 1, "--set", "stage.next.rate=0")
+    prefixes = ["outline.", "inverted."] if name == "domains" else [""]
+    own = {n for n in still if not n.startswith(("optimizer.", "kept."))}
+    names = {n[len(prefix):] for prefix in prefixes for n in own if n.startswith(prefix)}
+    taken = names - set(anew.split(", ") if anew else [])
+    assert taken and (taken != names) == bool(anew)
+    for n in sorted(names):
+        before = n[4:] if n.startswith("old.") else n
+        for prefix in prefixes:
+            as_before = before in source and np.array_equal(source[before], still[prefix + n])
+            assert as_before == (n in taken), prefix + n
 
 
 SHAPES = """

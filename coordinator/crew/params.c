@@ -1,0 +1,82 @@
+/* params.c - how a round begins: its members, and the parameters on their way to them. */
+#include <string.h>
+
+#include "coordinator/crew/crew_internal.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "proto/comm/tree.h"
+
+/* A rank that took part in the last round stands first: others hang on it in the tree. */
+int round_choose(struct crew *c)
+{
+    int n = 1;
+
+    for (int proved = 1; proved >= 0; proved--)
+        for (int i = 1; i < c->comm->size; i++)
+            if (crew_available(&c->workers[i]) && c->workers[i].proved == proved)
+                c->members[n++] = (uint32_t)i;
+    return c->n_members = n;
+}
+
+static void worker_begin(struct crew_worker *worker)
+{
+    worker->proved = worker->member = false;
+    worker->asked = worker->last = worker->out = worker->finished = worker->helped = false;
+    worker->given = worker->chunk = 0;
+}
+
+static size_t anchor_size(const struct crew *c, const struct stage *s)
+{
+    return s->anchor >= 0 ? c->setup->stages[s->anchor].net.layout.n : 0;
+}
+
+void round_begin(struct crew *c, const struct round *r, struct transaction *p)
+{
+    bool train = r->purpose == PURPOSE_TRAIN;
+
+    c->epoch++;
+    failed_report_begin(&c->failed);
+    p->h = (struct header){.epoch = c->epoch,
+                           .stage = (uint32_t)r->stage->index,
+                           .round = r->round,
+                           .purpose = r->purpose,
+                           .data = (uint32_t)r->data};
+    p->sampler = (struct sampler){
+        c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0, r->samples};
+    p->begun = p->moved = clock_seconds();
+    memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
+    for (int i = 1; i < c->comm->size; i++)
+        worker_begin(&c->workers[i]);
+    for (int i = 1; i < c->n_members; i++) {
+        struct crew_worker *worker = &c->workers[c->members[i]];
+
+        worker->member = worker->behind = true;
+        if (r->anchor && worker->anchored != 1 + r->stage->index)
+            p->h.anchor = (uint32_t)anchor_size(c, r->stage);
+        p->n_threads += (int)worker->hello.threads;
+    }
+    domains_begin(p);
+    *p->total = round_sum_begin(c->words, train && !r->domains ? r->stage->model.n : 0);
+}
+
+/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */
+int round_send_params(struct transaction *p)
+{
+    struct crew *c = p->crew;
+    struct tree tree = {c->n_members, c->members};
+    uint32_t n = (uint32_t)c->n_members, zero = 0;
+    struct part parts[] = {
+        {&n, sizeof n},
+        {c->members, n * sizeof n},
+        {&zero, (n + 1) % 2 * sizeof n},
+        {p->r->theta, p->r->domains ? 0 : p->r->stage->model.n * sizeof(real)},
+        {p->r->anchor, p->h.anchor * sizeof(real)},
+    };
+    int child[TREE_ARITY];
+
+    p->n_children = tree_children(&tree, 0, child);
+    p->h.kind = MESSAGE_PARAMS;
+    for (int i = 0; i < p->n_children; i++)
+        TRY(comm_send(c->comm, child[i], &p->h, parts, p->h.anchor ? 5 : 4));
+    return 0;
+}

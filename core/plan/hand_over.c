@@ -1,0 +1,21 @@
+/* hand_over.c - by name and shape. */
+#include "core/plan/hand_over.h"
+
+#include <string.h>
+
+/* Its name in the stage before; NULL: the method wants a new one. */
+static const char *name_before(const struct stage *stage, const struct segment *segment)
+{
+    if (segment->role == ROLE_OLD)
+        return strchr(segment->name, '.') + 1;
+    return segment->role == ROLE_HEAD && stage->form->new_head ? NULL : segment->name;
+}
+
+const struct segment *hand_over(const struct setup *s, const struct stage *stage,
+                                const struct segment *segment)
+{
+    const char *name = name_before(stage, segment);
+    const struct segment *before = name ? layout_find(&s->stages[stage->start].layout, name) : NULL;
+
+    return before && memcmp(before->dims, segment->dims, sizeof segment->dims) == 0 ? before : NULL;
+}
