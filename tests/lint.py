@@ -8,25 +8,19 @@ import re
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import lint_rooms
+import lint_source
+
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
-MAY_INCLUDE = {  # folder: the folders it may include from
-    "core": {"core"},
-    "proto": {"core", "proto"},
-    "worker": {"core", "proto", "worker"},
-    "coordinator": {"core", "proto", "coordinator"},
-    "observer": {"proto", "observer"},
-    "launch": {"core", "proto", "worker", "coordinator", "observer", "launch"},
-}
 ONLY_IN = [  # header, who may include it
     (r"mpi\.h", r"proto/comm/mpi\.c|launch/metaloop\.c"),
     (r"zmq\.h", r"proto/stream/(publish|sockets|serve|gate|keys)\.c|observer/.*"),
     (r"(.*/)?[^/]*\.pb-c\.h", r"proto/wire(_hello)?\.c|proto/stream/event\.c|observer/(source/decode|view/tensorboard)\.c"),
     (r"cblas\.h", r"core/math/blas\.h"),
 ]
-CORE_OF_OBSERVER = "core/base/"  # it knows only proto/ beside this room
-GENERATED = re.compile(r"build_\w+\.h")  # made by the Makefile, in the build folder
-FREE = ("tests", "bench")  # these may include anything
 FUNCTION_MAX, FUNCTION_NINE_IN_TEN, FUNCTION_MEDIAN = 80, 40, 15
 FILE_MAX, FILE_WARN = 600, 300
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
@@ -76,27 +70,19 @@ def check_text(path, lines):
 
 
 def check_includes(path, lines):
+    """Headers that only some may include, of ours and of others."""
     folder = path.split("/")[0]
-    if folder in FREE:
+    if folder in lint_rooms.FREE:
         return
     for n, line in enumerate(lines, 1):
-        found = re.match(r'\s*#\s*include\s*([<"])([^">]+)[>"]', line)
+        found = re.match(r'\s*#\s*include\s*[<"]([^">]+)[>"]', line)
         if not found:
             continue
-        quote, header = found.groups()
+        header = found[1]
         owner = next((who for what, who in ONLY_IN if re.fullmatch(what, header)), None)
         if owner and not re.fullmatch(owner, path):
             where = owner.replace("\\", "").replace(".*", "").replace("|", " and ")
             violation(path, n, f"'{header}' may be included only in {where}")
-        target = header.split("/")[0]
-        if GENERATED.fullmatch(header):
-            continue
-        if folder == "observer" and header.startswith(CORE_OF_OBSERVER):
-            continue
-        if quote == '"' and folder in MAY_INCLUDE and target not in MAY_INCLUDE[folder]:
-            what = f"'{folder}' may not include '{header}'" if target in MAY_INCLUDE or target in FREE else \
-                f"'{header}': paths of includes start at the root"
-            violation(path, n, what)
 
 
 def functions(lines):
@@ -174,6 +160,7 @@ def check_flags(path, lines):
 
 def main():
     sizes, code, shell = [], [], []
+    rooms = lint_rooms.Rooms(ROOT, violation, lambda text: print(f"note: known: {text}"))
     for path in files():
         is_code = path.endswith((".c", ".h"))
         name = os.path.basename(path)
@@ -185,10 +172,12 @@ def main():
             shell.append(path)
         if is_code:
             code.append(path)
+            rooms.add(path, lint_source.Source("\n".join(lines)))
             check_includes(path, lines)
             check_sizes(path, lines, sizes)
         if name == "Makefile":
             check_flags(path, lines)
+    rooms.conclude()
     distribution = check_distribution(sizes)
     if code:
         check_format(code)

@@ -9,7 +9,7 @@
 
 enum { PATH_ROOM = RUNDIR_PATH + 280 };
 
-/* "DIRECTORY/NAME" */
+/* Puts "DIRECTORY/NAME" into path. */
 static inline void rundir_file(const char *directory, const char *name, char path[PATH_ROOM])
 {
     snprintf(path, PATH_ROOM, "%s/%s", directory, name);

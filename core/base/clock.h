@@ -1,14 +1,24 @@
-/* clock.h - seconds that only go forward. For progress, leases and benchmarks, never for results. */
+/* clock.h - seconds. For progress, deadlines, time stamps and benchmarks, never for results. */
 #ifndef CORE_BASE_CLOCK_H
 #define CORE_BASE_CLOCK_H
 
 #include <time.h>
 
+/* Seconds that only go forward, from an arbitrary start. */
 static inline double clock_seconds(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds since 1970: the time of day, which may jump. */
+static inline double clock_since_1970(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

@@ -8,7 +8,7 @@
 #include "core/base/err.h"
 #include "core/base/nearest.h"
 #include "core/base/utf8.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 enum { FILE_MAX = 1 << 20 };
 

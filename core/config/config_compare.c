@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 struct comparison {
     const struct config *before, *now;

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "core/base/err.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 #define TCP "tcp://"
 #define LOCALHOST "localhost"

@@ -3,7 +3,7 @@
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 enum { SHOWN = 60 }; /* bytes of a wrong word */
 

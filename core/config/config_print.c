@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 static void string_print(const char *s, FILE *out)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 enum { STRING_MAX = 4 * 4096 }; /* bytes between quotes: the longest value, each byte an escape */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 struct reader {
     struct config *c;

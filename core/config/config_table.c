@@ -1,5 +1,5 @@
 /* config_table.c - one row per key: it parses, checks, prints and documents. */
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 #include <string.h>
 

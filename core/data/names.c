@@ -10,7 +10,6 @@
 #include "core/base/nearest.h"
 #include "core/base/plural.h"
 #include "core/data/blob.h"
-#include "core/data/store.h"
 
 enum { TEXT_MAX = 4 << 20 };
 

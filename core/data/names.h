@@ -6,6 +6,8 @@
 
 #include "core/config/config.h"
 
+enum { LABEL_MAX = 1 << 18 }; /* labels are below this, and no more classes have names */
+
 struct names {
     uint32_t n;
     char **items; /* owned; point into text */

@@ -11,9 +11,8 @@
 #include "core/data/names.h"
 
 enum {
-    SIDE_MAX = 4096,     /* pixels a side of any image read            */
-    CHANNELS_MAX = 16,   /* of arrays; PNG has 1 or 3                  */
-    LABEL_MAX = 1 << 18, /* labels are below this                      */
+    SIDE_MAX = 4096,   /* pixels a side of any image read            */
+    CHANNELS_MAX = 16, /* of arrays; PNG has 1 or 3                  */
 };
 
 struct store {

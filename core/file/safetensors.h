@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I64, DTYPE_I32, DTYPE_U8 };
-size_t dtype_size(enum dtype t);
-const char *dtype_name(enum dtype t); /* "F32" */
+enum { DTYPES = DTYPE_U8 + 1 };
+size_t dtype_size(enum dtype t);      /* bytes of one element */
+const char *dtype_name(enum dtype t); /* as in the file: "F32" */
 
 struct tensor {
     char name[96];

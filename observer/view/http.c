@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/base/clock.h"
 #include "core/base/err.h"
@@ -33,14 +32,6 @@ struct http {
     struct kept kept[KEPT_MAX];
     size_t held; /* bytes of answers on their way */
 };
-
-double seconds_since_1970(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- answers ---- */
 
@@ -256,7 +247,7 @@ static enum MHD_Result answer_configuration(struct http *h, struct MHD_Connectio
 
 static char *runs_make(struct http *h, uint64_t run, size_t *n)
 {
-    json_t *all = api_runs(h->runs, seconds_since_1970());
+    json_t *all = api_runs(h->runs, clock_since_1970());
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 
     (void)run;

@@ -64,7 +64,7 @@ static void room_make(struct feed *f)
 
 static void runs_write(FILE *f, const struct runs *runs)
 {
-    json_t *all = api_runs(runs, seconds_since_1970());
+    json_t *all = api_runs(runs, clock_since_1970());
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 
     json_decref(all);

@@ -88,6 +88,4 @@ void feed_tend(struct feed *f, double now);
 void feed_stop(struct feed *f);
 void feed_release(struct feed *f);
 
-double seconds_since_1970(void);
-
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/outfile.h"
 #include "observer/view/record.h"
@@ -39,14 +40,6 @@ static int write_event(FILE *f, Tensorboard__Event *e, const char *path)
     record_write(f, bytes, n);
     free(bytes);
     return ferror(f) ? err(ERR_IO, "cannot write an event file in '%s'", path) : 0;
-}
-
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* A name that can be a directory; TensorBoard shows it as the run's. */
@@ -109,7 +102,7 @@ static int board_open(const struct tensorboard *t, const struct source *s, int i
     TRY(board_shut(t, b));
     strcpy(b->key, key);
     TRY(file_open(t, s, index, &b->file));
-    b->started = now_seconds();
+    b->started = clock_since_1970();
     e.wall_time = b->started;
     e.what_case = TENSORBOARD__EVENT__WHAT_FILE_VERSION;
     e.file_version = (char *)"brain.Event:2";

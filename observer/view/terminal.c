@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "observer/view/screen.h"
 #include "observer/view/view.h"
@@ -34,14 +34,6 @@ struct terminal {
     bool log;
     double drawn;
 };
-
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void draw_state(const struct run *r)
 {
@@ -77,7 +69,7 @@ static void draw_stage(const struct run *r, int stage)
     int x = screen_text(1, 0, COLS / 2, "%s (%s)  %d/%d  round %" PRIu64 "/%" PRIu64 " ", s->name,
                         s->method, stage + 1, r->n_stages, s->round, s->rounds);
 
-    text_duration(left, sizeof left, run_left(r, now_seconds()));
+    text_duration(left, sizeof left, run_left(r, clock_since_1970()));
     snprintf(tail, sizeof tail, " %3.0f %%  %s left", 100 * done, left);
     if (stage != r->stage || r->state == RUN_ENDED || r->state == RUN_WHOLE)
         snprintf(tail, sizeof tail, " %3.0f %%", 100 * done);

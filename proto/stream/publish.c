@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -83,14 +82,6 @@ static void complain(struct publisher *p)
 }
 
 /* ---- publishing ---- */
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void send_events(struct publisher *p, const char *kind, const uint8_t *bytes, size_t n)
 {
@@ -199,7 +190,8 @@ static bool run_is_stopped(void)
 static void beat(struct publisher *p)
 {
     const struct field fields[] = {INTEGER("dropped", p->ring.shared->dropped), {0}};
-    struct stream_event *e = stream_pack(&p->source, p->seq, wall_seconds(), "heartbeat", fields);
+    struct stream_event *e =
+        stream_pack(&p->source, p->seq, clock_since_1970(), "heartbeat", fields);
 
     if (e)
         send_events(p, e->kind, e->bytes, e->n);

@@ -8,7 +8,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "core/base/clock.h"
 #include "core/base/err.h"
@@ -44,21 +43,13 @@ struct stream {
 
 /* ---- emit ---- */
 
-static double wall_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int zmq_emit(struct sink *s, const char *kind, const struct field *fields)
 {
     struct stream *st = s->state;
     struct stream_event *e;
     bool put;
 
-    e = stream_pack(&st->source, st->seq + 1, wall_seconds(), kind, fields);
+    e = stream_pack(&st->source, st->seq + 1, clock_since_1970(), kind, fields);
     if (!e)
         return ERR_FAILED;
     put = st->process.pid == 0 || stream_ring_put(&st->ring, e);

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/base/err.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 #define SMALL "data d {}\nstage s { data = d }\n"
 

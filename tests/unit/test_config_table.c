@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/base/err.h"
-#include "core/config/config_table.h"
+#include "core/config/config_internal.h"
 
 static void accepted(struct config *c, const char *text)
 {

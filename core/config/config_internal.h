@@ -1,6 +1,6 @@
-/* config_table.h - private to core/config*.c: the rows, and how a row reads and writes its field. */
-#ifndef CORE_CONFIG_CONFIG_TABLE_H
-#define CORE_CONFIG_CONFIG_TABLE_H
+/* config_internal.h - private to core/config*.c: the rows, and how a row reads and writes its field. */
+#ifndef CORE_CONFIG_CONFIG_INTERNAL_H
+#define CORE_CONFIG_CONFIG_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
