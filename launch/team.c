@@ -192,7 +192,7 @@ static int run_alone(const struct options *o, int (*lead)(struct team *t, void *
     pthread_t worker;
     int code;
 
-    TRY(comm_open_local(ends, 2));
+    TRY(comm_open("local", ends, 2));
     if (pthread_create(&worker, NULL, worker_thread, &ends[1]) != 0)
         return err(ERR_FAILED, "cannot start the worker thread");
     code = run_lead(&ends[0], o, lead, context);
@@ -208,7 +208,7 @@ int team_run(const struct options *o, int (*lead)(struct team *t, void *context)
     int code;
 
     blas_single_thread();
-    TRY(comm_open_mpi(&comm));
+    TRY(comm_open("mpi", &comm, 1));
     if (comm.size == 1) {
         comm_close(&comm);
         return run_alone(o, lead, context);

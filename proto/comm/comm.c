@@ -1,9 +1,23 @@
-/* comm.c - the calls, whoever carries the bytes. */
+/* comm.c - the calls, whichever transport carries the bytes. */
 #include "proto/comm/comm.h"
 
-#include <string.h>
-
 #include "core/base/err.h"
+#include "core/base/nearest.h"
+#include "core/base/table.h"
+
+int comm_open(const char *transport, struct comm *ends, int n)
+{
+    const struct comm_ops *ops = table_find(comm_table, transport);
+    char hint[NEAREST_HINT];
+
+    if (!ops)
+        return err(ERR_USAGE, "no transport is called '%s'%s", transport,
+                   table_hint(comm_table, transport, hint));
+    TRY(ops->open(ends, n));
+    for (int i = 0; i < n; i++)
+        ends[i].ops = ops;
+    return 0;
+}
 
 int comm_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n)
 {
@@ -50,5 +64,5 @@ void comm_close(struct comm *c)
 
 bool comm_is_local(const struct comm *c)
 {
-    return strcmp(c->ops->name, "local") == 0;
+    return c->ops->one_process;
 }

@@ -1,8 +1,11 @@
 /* comm.h - how bytes travel: point to point, without blocking, between numbered ranks.
  *
- * Two implementations, one contract: comm_mpi (ranks are processes) and comm_local (ranks are threads of
- * one process). Messages between two ranks keep their order. Only the thread that opened a comm may call it,
- * except comm_poke. */
+ * A transport is a struct comm_ops and a line in table.c: local (ranks are threads of one process) and mpi
+ * (ranks are processes). Its contract stands at the slots below; tests/conform/conform_comm.c proves each line
+ * of it for every entry of the table.
+ *
+ * An end is one rank's access to all others. It belongs to one thread at a time: that thread alone may call
+ * it, except comm_poke, which any thread may call. */
 #ifndef PROTO_COMM_COMM_H
 #define PROTO_COMM_COMM_H
 
@@ -46,59 +49,88 @@ struct header {     /* in front of every message, in host byte order */
 };
 #define HEADER_MAGIC 0x31504c4du /* "MLP1" */
 
-struct message {
-    int from;
+struct message { /* as comm_poll returns it */
+    int from;    /* the sender's rank */
     struct header h;
-    const void *body; /* h.size bytes, valid until the next comm_poll */
+    const void
+        *body; /* h.size bytes, aligned for any type; the transport's, until the next comm_poll */
 };
 
-struct part { /* a message's body is given in parts, sent as one */
-    const void *bytes;
+struct part {          /* a message's body is given in parts, which travel as one */
+    const void *bytes; /* borrowed during the call; anything if n is 0 */
     size_t n;
 };
 
-struct comm {
+struct comm {                   /* an end: one rank's access to the others */
     const struct comm_ops *ops; /* borrowed */
-    int rank, size;
-    void *state;
+    int rank, size;             /* this rank, and the number of ranks */
+    void *state;                /* owned by ops */
 };
 
-struct comm_ops {
+struct comm_ops { /* what a transport does */
     const char *name;
+    bool one_process; /* the ranks are threads of one process and share its memory */
+
+    /* Opens the n ends that this process holds: all ranks, 0 .. n - 1, if one_process; else n is 1 and *ends
+     * becomes the rank that the launcher made this process. Fills rank, size and state of each. May block while the
+     * transport starts. On an error nothing is left open. ERR_USAGE (n ends are not possible), ERR_MEMORY. */
+    int (*open)(struct comm *ends, int n);
+
+    /* Takes a message for rank `to`, another one than c's. h->magic and h->size are set; the n parts (n may be
+     * 0) have h->size bytes together. Copies everything: h and parts are the caller's again on return. Never
+     * blocks, whatever the receiver does. Messages between two ranks arrive once each, whole, in the order
+     * they were sent. A message to a rank that is closed or dead vanishes, and is no error. ERR_MEMORY: no
+     * memory, or more bytes than the transport carries; nothing was sent. */
     int (*send)(struct comm *c, int to, const struct header *h, const struct part *parts, int n);
+
+    /* Looks for a message; never blocks. 1: *m is the next one. Its body stays what it is until the next poll
+     * of this end, even if this end sends meanwhile. 0: none has arrived; *m is untouched. ERR_MEMORY: there
+     * is no memory to receive the next message. Also drives sends that are under way. */
     int (*poll)(struct comm *c, struct message *m);
+
+    /* Waits until a message may have come, poke was called, or about a millisecond has passed; returns at once
+     * if poke was called since the last wait. Yields a few times before it sleeps, and sleeps longer each time
+     * that nothing came, so that waiting costs next to no processor time. */
     void (*idle)(struct comm *c);
+
+    /* Ends the idle that is under way, or the next one that would sleep. Any thread may call it, until close
+     * begins. Never blocks. */
     void (*poke)(struct comm *c);
-    void (*give_up)(struct comm *c, int rank); /* NULL: nothing to do */
+
+    /* Close need not wait for messages to this rank. NULL: it never waits. */
+    void (*give_up)(struct comm *c, int rank);
+
+    /* Ends the use of this end; what it has sent still arrives. Blocks while messages are under way to ranks
+     * that poll, for about two seconds at most and not for ranks given up. What has arrived here and was not
+     * polled is lost. */
     void (*close)(struct comm *c);
 };
 
-/* Whether ranks are threads of one process, which share its data sets. */
-bool comm_is_local(const struct comm *c);
+extern const struct comm_ops *const comm_table[]; /* ended by NULL */
 
-/* Copies the parts and returns at once; delivery is not awaited, and a message to a rank that is dead is no
- * error. ERR_MEMORY. */
+/* Opens n ends with the transport of that name: comm_ops.open. Each is closed with comm_close. ERR_USAGE: there
+ * is no such transport. */
+int comm_open(const char *transport, struct comm *ends, int n);
+
+/* Sends a message to rank `to`: comm_ops.send. Of h the fields magic and size need not be set. */
 int comm_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n);
 
-/* 1: *m is the next message. 0: none now. Negative: ERR_DATA for a message that is none of ours,
- * ERR_MEMORY. */
+/* Takes the next message: comm_ops.poll. ERR_DATA: a message came that is not metaloop's; it is skipped. */
 int comm_poll(struct comm *c, struct message *m);
 
-/* Waits until a message may have come or comm_poke was called, at most about a millisecond: first by
- * yielding, then asleep for longer and longer. */
+/* Waits for something to do, about a millisecond at most: comm_ops.idle. */
 void comm_idle(struct comm *c);
-void comm_poke(struct comm *c); /* from any thread: ends a comm_idle */
 
-/* Waits a little for what is under way to ranks that are not given up. */
-void comm_close(struct comm *c);
+/* Ends a comm_idle, from any thread: comm_ops.poke. */
+void comm_poke(struct comm *c);
 
-/* Nobody need wait for messages to this rank any more. */
+/* Nobody need wait for messages to this rank any more: comm_ops.give_up. */
 void comm_give_up(struct comm *c, int rank);
 
-/* n ranks in this process: ends[0] .. ends[n - 1]. */
-int comm_open_local(struct comm *ends, int n);
+/* Closes an end and zeroes *c: comm_ops.close. Does nothing to one that is zero. */
+void comm_close(struct comm *c);
 
-/* The world of a started MPI. */
-int comm_open_mpi(struct comm *c);
+/* True if the ranks are threads of one process, which share its data sets. */
+bool comm_is_local(const struct comm *c);
 
 #endif

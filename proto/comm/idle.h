@@ -14,12 +14,23 @@ struct idle {
     long sleep_ns;
 };
 
+/* Not poked, and the back-off at its start. Lets the calling thread sleep for less than the kernel's usual
+ * 50 us: it is the one that waits. */
 void idle_init(struct idle *i);
+
+/* Nobody waits or pokes any more. */
 void idle_release(struct idle *i);
-void idle_wait(struct idle *i); /* one step of the back-off; returns at once when poked */
-void idle_poke(struct idle *i); /* from any thread */
-void idle_busy(struct idle *i); /* something came: start the back-off anew */
-void idle_soon(
-    struct idle *i); /* something is on its way: sleep the shortest, but do not yield again */
+
+/* One step of the back-off: a yield or a sleep. Returns at once if it would sleep and was poked. */
+void idle_wait(struct idle *i);
+
+/* Ends the sleep that is under way, or the next one. From any thread; never blocks. */
+void idle_poke(struct idle *i);
+
+/* Something came: the back-off starts again. */
+void idle_busy(struct idle *i);
+
+/* Something is on its way: the next sleep is the shortest, without yielding again. */
+void idle_soon(struct idle *i);
 
 #endif

@@ -1,25 +1,15 @@
 /* local.c - ranks as threads: a mailbox each. */
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/base/err.h"
-#include "proto/comm/comm.h"
 #include "proto/comm/idle.h"
-
-struct letter {
-    struct letter *next;
-    int from;
-    struct header h;
-    size_t room;
-    uint8_t *body; /* owned */
-};
+#include "proto/comm/letters.h"
 
 struct mailbox {
     pthread_mutex_t mutex;
-    struct letter *first, **last; /* waiting, in order */
-    struct letter *spare;         /* read, to be used again */
-    struct letter *open;          /* the one the last poll returned */
+    struct letter_queue waiting, spares;
+    struct letter *open; /* owned: the one the last poll returned */
     struct idle idle;
 };
 
@@ -34,69 +24,39 @@ static struct mailbox *box_of(struct comm *c, int rank)
     return &((struct hub *)c->state)->boxes[rank];
 }
 
-/* A letter with room for n bytes, an old one where it fits. Called with the box locked. */
-static struct letter *letter_get(struct mailbox *b, size_t n)
-{
-    struct letter *l = NULL;
-
-    for (struct letter **p = &b->spare; *p && !l; p = l ? p : &(*p)->next)
-        if ((*p)->room >= n) {
-            l = *p;
-            *p = l->next;
-        }
-    if (l)
-        return l;
-    l = calloc(1, sizeof *l);
-    if (l && !(l->body = malloc(n ? n : 1))) {
-        free(l);
-        return NULL;
-    }
-    if (l)
-        l->room = n;
-    return l;
-}
-
 static int local_send(struct comm *c, int to, const struct header *h, const struct part *parts,
                       int n)
 {
     struct mailbox *b = box_of(c, to);
     struct letter *l;
-    size_t at = 0;
 
     pthread_mutex_lock(&b->mutex);
-    l = letter_get(b, h->size);
-    if (l) {
-        l->from = c->rank;
-        l->h = *h;
-        l->next = NULL;
-        for (int i = 0; i < n; at += parts[i++].n)
-            memcpy(l->body + at, parts[i].bytes, parts[i].n);
-        *b->last = l;
-        b->last = &l->next;
-    }
+    l = letter_get(&b->spares, sizeof *l, letter_size(h));
+    pthread_mutex_unlock(&b->mutex);
+    if (!l)
+        return ERR_MEMORY;
+    l->peer = c->rank;
+    letter_fill(l, h, parts, n);
+    pthread_mutex_lock(&b->mutex);
+    letter_queue_put(&b->waiting, l);
     pthread_mutex_unlock(&b->mutex);
     idle_poke(&b->idle);
-    return l ? 0 : err(ERR_MEMORY, "no memory for a message of %zu bytes", (size_t)h->size);
+    return 0;
 }
 
 static int local_poll(struct comm *c, struct message *m)
 {
     struct mailbox *b = box_of(c, c->rank);
-    struct letter *l;
 
     pthread_mutex_lock(&b->mutex);
-    if (b->open) {
-        b->open->next = b->spare;
-        b->spare = b->open;
-    }
-    l = b->open = b->first;
-    if (l && !(b->first = l->next))
-        b->last = &b->first;
+    if (b->open)
+        letter_queue_put(&b->spares, b->open);
+    b->open = b->waiting.first ? letter_queue_take(&b->waiting, &b->waiting.first) : NULL;
     pthread_mutex_unlock(&b->mutex);
-    if (!l)
+    if (!b->open)
         return 0;
     idle_busy(&b->idle);
-    *m = (struct message){l->from, l->h, l->body};
+    letter_read(b->open, m);
     return 1;
 }
 
@@ -110,32 +70,25 @@ static void local_poke(struct comm *c)
     idle_poke(&box_of(c, c->rank)->idle);
 }
 
-static void letters_free(struct letter *l)
+static void box_init(struct mailbox *b)
 {
-    while (l) {
-        struct letter *next = l->next;
-
-        free(l->body);
-        free(l);
-        l = next;
-    }
+    pthread_mutex_init(&b->mutex, NULL);
+    idle_init(&b->idle);
+    letter_queue_init(&b->waiting);
+    letter_queue_init(&b->spares);
 }
 
-static void hub_free(struct hub *h)
+static void box_release(struct mailbox *b)
 {
-    for (int i = 0; i < h->n; i++) {
-        letters_free(h->boxes[i].first);
-        letters_free(h->boxes[i].spare);
-        if (h->boxes[i].open)
-            h->boxes[i].open->next = NULL;
-        letters_free(h->boxes[i].open);
-        idle_release(&h->boxes[i].idle);
-        pthread_mutex_destroy(&h->boxes[i].mutex);
-    }
-    pthread_mutex_destroy(&h->mutex);
-    free(h);
+    if (b->open)
+        letter_queue_put(&b->spares, b->open);
+    letter_queue_release(&b->waiting);
+    letter_queue_release(&b->spares);
+    idle_release(&b->idle);
+    pthread_mutex_destroy(&b->mutex);
 }
 
+/* The hub goes with the last end: what one has sent before it closed is still read by the others. */
 static void local_close(struct comm *c)
 {
     struct hub *h = c->state;
@@ -144,20 +97,15 @@ static void local_close(struct comm *c)
     pthread_mutex_lock(&h->mutex);
     open = --h->open;
     pthread_mutex_unlock(&h->mutex);
-    if (open == 0)
-        hub_free(h);
+    if (open > 0)
+        return;
+    for (int i = 0; i < h->n; i++)
+        box_release(&h->boxes[i]);
+    pthread_mutex_destroy(&h->mutex);
+    free(h);
 }
 
-static const struct comm_ops local = {
-    .name = "local",
-    .send = local_send,
-    .poll = local_poll,
-    .idle = local_idle,
-    .poke = local_poke,
-    .close = local_close,
-};
-
-int comm_open_local(struct comm *ends, int n)
+static int local_open(struct comm *ends, int n)
 {
     struct hub *h = calloc(1, sizeof *h + (size_t)n * sizeof *h->boxes);
 
@@ -166,10 +114,19 @@ int comm_open_local(struct comm *ends, int n)
     h->n = h->open = n;
     pthread_mutex_init(&h->mutex, NULL);
     for (int i = 0; i < n; i++) {
-        pthread_mutex_init(&h->boxes[i].mutex, NULL);
-        idle_init(&h->boxes[i].idle);
-        h->boxes[i].last = &h->boxes[i].first;
-        ends[i] = (struct comm){&local, i, n, h};
+        box_init(&h->boxes[i]);
+        ends[i] = (struct comm){.rank = i, .size = n, .state = h};
     }
     return 0;
 }
+
+const struct comm_ops comm_local = {
+    .name = "local",
+    .one_process = true,
+    .open = local_open,
+    .send = local_send,
+    .poll = local_poll,
+    .idle = local_idle,
+    .poke = local_poke,
+    .close = local_close,
+};

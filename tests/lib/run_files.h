@@ -32,7 +32,7 @@ static struct crew crew = {.comm = ends, .workers = workers};
 static inline int setup(void **unused)
 {
     (void)unused;
-    assert_int_equal(comm_open_local(ends, 2), 0);
+    assert_int_equal(comm_open("local", ends, 2), 0);
     return mkdtemp(directory) ? 0 : -1;
 }
 

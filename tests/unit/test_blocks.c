@@ -232,7 +232,7 @@ static void expect_bye(const struct header *open, const struct header *then, con
     struct message m = {0};
     pthread_t thread;
 
-    assert_int_equal(comm_open_local(ends, 2), 0);
+    assert_int_equal(comm_open("local", ends, 2), 0);
     pthread_create(&thread, NULL, worker, &ends[1]);
     assert_int_equal(crew_invite(&crew, &ends[0], text, ""), 0);
     assert_int_equal(crew_gather(&crew, &p->setup), 0);

@@ -123,7 +123,7 @@ static void scene_open(struct scene *s, double looked, double heard, double othe
     double now = clock_seconds();
 
     *s = (struct scene){.config.cluster.lease = LEASE};
-    assert_int_equal(comm_open_local(s->ends, RANKS), 0);
+    assert_int_equal(comm_open("local", s->ends, RANKS), 0);
     s->setup.config = &s->config;
     s->crew = (struct crew){.comm = &s->ends[0],
                             .setup = &s->setup,

@@ -135,7 +135,7 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
     s->crew.context = s;
     s->ends = calloc((size_t)n, sizeof *s->ends);
     s->workers = calloc((size_t)n, sizeof *s->workers);
-    assert_int_equal(comm_open_local(s->ends, n), 0);
+    assert_int_equal(comm_open("local", s->ends, n), 0);
     for (int i = 1; i < n; i++) {
         struct faulty *f = &s->workers[i];
 

@@ -13,7 +13,6 @@
 
 #include "coordinator/run/rundir.h"
 #include "core/base/err.h"
-#include "proto/comm/comm.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
 
@@ -181,33 +180,6 @@ static void test_tree(void **state)
     }
 }
 
-static void test_local(void **state)
-{
-    struct comm ends[3];
-    struct header h = {.kind = MESSAGE_TASKS, .epoch = 5};
-    struct message m;
-
-    (void)state;
-    assert_int_equal(comm_open_local(ends, 3), 0);
-    assert_int_equal(comm_poll(&ends[1], &m), 0);
-    for (uint64_t i = 0; i < 10; i++) {
-        struct part parts[] = {{&i, sizeof i}, {"ab", 2}};
-
-        h.round = i;
-        assert_int_equal(comm_send(&ends[i % 2 ? 0 : 2], 1, &h, parts, 2), 0);
-    }
-    for (uint64_t i = 0; i < 10; i++) { /* in order, from whom, and whole */
-        assert_int_equal(comm_poll(&ends[1], &m), 1);
-        assert_int_equal(m.from, i % 2 ? 0 : 2);
-        assert_int_equal(m.h.round, i);
-        assert_int_equal(m.h.size, sizeof i + 2);
-        assert_memory_equal(m.body, &i, sizeof i);
-    }
-    assert_int_equal(comm_poll(&ends[1], &m), 0);
-    for (int i = 0; i < 3; i++)
-        comm_close(&ends[i]);
-}
-
 static void write_lines(const char *path)
 {
     FILE *f = fopen(path, "w");
@@ -296,17 +268,11 @@ static void test_rewind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_too_many_tasks),
-        cmocka_unit_test(test_task_damaged),
-        cmocka_unit_test(test_task_counts),
-        cmocka_unit_test(test_done),
-        cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_local),
-        cmocka_unit_test(test_bye),
-        cmocka_unit_test(test_rewind),
-        cmocka_unit_test(test_alive),
-        cmocka_unit_test(test_alive_by_its_numbers),
+        cmocka_unit_test(test_tasks),        cmocka_unit_test(test_too_many_tasks),
+        cmocka_unit_test(test_task_damaged), cmocka_unit_test(test_task_counts),
+        cmocka_unit_test(test_done),         cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_bye),          cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_alive),        cmocka_unit_test(test_alive_by_its_numbers),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);
