@@ -181,8 +181,9 @@ static int check_provable(const struct stage *s)
                    "stage '%s' adapts to several targets: name one, "
                    "--set stage.%s.target=NAME",
                    s->config->name, s->config->name);
-    if ((ops->form.draws & DRAW_EPISODES) && !ops->second)
-        printf("method '%s' is first order by definition: it is expected to fail this\n",
+    if ((ops->form.draws & DRAW_EPISODES) && !ops->exact)
+        printf("method '%s' is not the gradient of its query loss by definition: it is expected to "
+               "fail this\n",
                s->config->method);
     if (strcmp(s->config->method, "dan") == 0 && s->config->sigma == 0)
         printf("method 'dan' holds the bandwidth fixed that it finds in a batch: with "

@@ -248,12 +248,13 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     print_idle(stage);
     print_networks(stage);
     printf("  %zu parameters, loss %s, %.4g MFLOP a %s, digest of the layout %016lx\n",
-           stage->layout.n, stage->net.loss->name, method_flops(&e.method) / 1e6,
+           stage->layout.n, stage->net.loss->name, method_flops(s, stage) / 1e6,
            stage->steps ? "step" : "task", (unsigned long)layout_digest(&stage->layout));
-    if (stage->n_episodes && e.method.ops->second)
+    if (e.method.inner && e.method.inner->spec.second == SECOND_THROUGH)
         printf("  activations of inner steps: %s\n",
-               e.method.train.n_tapes == stage->shape->inner_steps ? "kept"
-                                                                   : "recomputed (cluster.memory)");
+               e.method.inner->n_tapes == stage->shape->inner_steps
+                   ? "kept"
+                   : "recomputed (cluster.memory)");
     print_evaluated(s, stage);
     print_heirs(s, stage);
     engine_close(&e);

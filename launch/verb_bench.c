@@ -101,7 +101,7 @@ static int measure(struct bench *b)
 static void report(struct bench *b, bool json)
 {
     double task = median(b->task_seconds), product = median(b->gemm_seconds);
-    double flops = method_flops(&b->engine.method);
+    double flops = method_flops(b->engine.setup, b->engine.stage);
     double peak = 2.0 * SIDE * SIDE * SIDE / product / 1e9, reached = flops / task / 1e9;
     double peak_mb = machine_peak_mib() * 1.048576;
 

@@ -14,9 +14,9 @@
 struct gradient_run {
     struct solo solo;
     struct arena arena;
-    struct method method;
-    struct episode episode; /* batches in the arena */
-    bool few_shot;          /* the file has a few-shot task; else batches */
+    struct method method, measuring; /* measuring: before and after adaptation */
+    struct episode episode;          /* batches in the arena */
+    bool few_shot;                   /* the file has a few-shot task; else batches */
     real *theta, *grad, *bulk, *outputs, *anchor;
     struct tally tally, curve;
 };
@@ -139,24 +139,27 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
 {
     const struct stage *s = g->solo.stage;
     struct method_spec spec = {
-        .evaluate_steps = (int)s->shape->inner_steps,
+        .steps = (int)s->shape->inner_steps,
         .memory = (size_t)g->solo.config.cluster.memory << 20,
     };
 
     TRY(read_round(g, f, path));
     TRY(read_parts(g, f, path, a));
     spec.n_support = g->episode.support.n;
-    spec.n_query = spec.n_evaluate = g->episode.query.n;
+    spec.n_query = g->episode.query.n;
     spec.n_source = spec.n_measure = g->episode.source.n;
     spec.n_target = g->episode.target.n;
     g->theta = arena_reals(a, s->model.n);
     g->grad = arena_reals(a, s->model.n);
     g->bulk = arena_reals(a, s->model.n);
-    g->outputs = arena_reals(a, (size_t)(spec.evaluate_steps + 1) * (size_t)spec.n_query *
-                                    (size_t)s->net.n_out);
+    g->outputs =
+        arena_reals(a, (size_t)(spec.steps + 1) * (size_t)spec.n_query * (size_t)s->net.n_out);
     if (s->anchor >= 0)
         g->anchor = arena_reals(a, g->solo.setup.stages[s->anchor].layout.n);
     method_init(&g->method, &g->solo.setup, s, &spec, a);
+    spec.evaluate = true;
+    if (g->few_shot && s->few_shot)
+        method_init(&g->measuring, &g->solo.setup, s, &spec, a);
     return 0;
 }
 
@@ -197,9 +200,9 @@ static int compute(struct gradient_run *g)
     struct method *m = &g->method;
 
     if (g->few_shot && m->stage->few_shot)
-        TRY(method_evaluate(m, &g->episode, g->theta, &g->curve, g->outputs));
+        TRY(method_evaluate(&g->measuring, &g->episode, g->theta, &g->curve, g->outputs));
     vec_zero(m->n, g->grad);
-    return m->ops->grad(m, &g->episode, g->theta, g->grad, &g->tally);
+    return m->ops->outer(m, &g->episode, g->theta, g->grad, &g->tally);
 }
 
 static struct tensor reals_tensor(const char *name, const real *data, int n_dims, size_t a,
@@ -241,7 +244,7 @@ static int gradient_tensors(struct gradient_run *g, struct tensor *tensors)
 static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
 {
     size_t rows = (size_t)g->episode.query.n, c = (size_t)g->method.net->n_out;
-    size_t last = (size_t)g->method.evaluate.spec.steps * rows * c;
+    size_t last = (size_t)g->solo.stage->shape->inner_steps * rows * c;
 
     tensors[0] = double_tensor("loss_before", &g->curve.v[tally_curve(0, CURVE_LOSS)]);
     tensors[1] = double_tensor("accuracy_before", &g->curve.v[tally_curve(0, CURVE_ACCURACY)]);

@@ -11,7 +11,7 @@
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
-#include "worker/inner/trace.h"
+#include "worker/trace.h"
 
 struct replay {
     const struct options *options;

@@ -28,19 +28,26 @@ static struct task_size buffer_size(const struct stage *stage)
     return size;
 }
 
-static void engine_layout(struct engine *e, const struct stage *stage, struct arena *arena)
+struct method_spec engine_spec(const struct setup *s, const struct stage *stage, bool evaluates)
 {
-    struct task_size size = engine_task_size(stage);
-    struct method_spec spec = {
-        .evaluate_steps = stage->evaluate_steps,
+    struct task_size size = evaluates ? stage->evaluate : stage->train;
+
+    return (struct method_spec){
+        .evaluate = evaluates,
+        .steps = evaluates ? stage->evaluate_steps : (int)stage->shape->inner_steps,
         .n_support = (int)(size.way * size.shot),
-        .n_query = (int)(stage->train.way * stage->train.query),
-        .n_evaluate = (int)(stage->evaluate.way * stage->evaluate.query),
+        .n_query = (int)(size.way * size.query),
         .n_source = (int)stage->batch,
         .n_target = (int)stage->target_batch,
         .n_measure = (int)stage->evaluate.source,
-        .memory = (size_t)e->setup->config->cluster.memory << 20,
+        .memory = (size_t)s->config->cluster.memory << 20,
     };
+}
+
+static void engine_layout(struct engine *e, const struct stage *stage, bool evaluates,
+                          struct arena *arena)
+{
+    struct method_spec spec = engine_spec(e->setup, stage, evaluates);
     size_t n = stage->model.n;
 
     e->words = arena_take(arena, round_sum_words(stage->steps ? 0 : n) * sizeof(int64_t));
@@ -54,10 +61,10 @@ size_t engine_size(const struct setup *s)
     struct engine e = {.setup = s};
     size_t most = 0;
 
-    for (int i = 0; i < s->n_stages; i++) {
+    for (int i = 0; i < 2 * s->n_stages; i++) {
         struct arena measure = arena_measuring();
 
-        engine_layout(&e, &s->stages[i], &measure);
+        engine_layout(&e, &s->stages[i / 2], i % 2, &measure);
         most = measure.peak > most ? measure.peak : most;
     }
     return most;
@@ -78,10 +85,13 @@ void engine_close(struct engine *e)
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor)
 {
-    if (e->stage != stage) {
+    bool evaluates = purpose == PURPOSE_EVALUATE;
+
+    if (e->stage != stage || e->evaluates != evaluates) {
         arena_reset(&e->arena, 0);
-        engine_layout(e, stage, &e->arena);
+        engine_layout(e, stage, evaluates, &e->arena);
         e->stage = stage;
+        e->evaluates = evaluates;
     }
     e->method.anchor = anchor;
     e->total =
@@ -186,15 +196,11 @@ static int engine_compute(struct engine *e, const struct task *t, const real *th
                           enum purpose purpose)
 {
     struct method *m = &e->method;
-    struct noise noise = {t->seed, t->round, t->slot, 0};
-
     e->tally = (struct tally){0};
     if (purpose != PURPOSE_TRAIN)
         return measure(e, t, theta, purpose);
-    if (is_episode(e, t, purpose))
-        unroll_noise(&m->train, noise);
     vec_zero(m->n, e->gradient);
-    return m->ops->grad(m, &e->episode, theta, e->gradient, &e->tally);
+    return m->ops->outer(m, &e->episode, theta, e->gradient, &e->tally);
 }
 
 /* What a task that was computed adds, or that it adds nothing. */

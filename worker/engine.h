@@ -11,6 +11,7 @@
 struct engine {
     const struct setup *setup; /* borrowed */
     const struct stage *stage; /* the one it is laid out for; NULL before engine_begin */
+    bool evaluates;            /* it is laid out for evaluation, which overlays training */
     struct arena arena;
     struct episode episode;
     struct method method;
@@ -22,6 +23,9 @@ struct engine {
     real *gradient;               /* (P of a model) */
 };
 
+/* The work space of a method for tasks of that stage, in training or in evaluation. */
+struct method_spec engine_spec(const struct setup *s, const struct stage *stage, bool evaluates);
+
 /* Bytes of work space that any stage of the configuration needs, per thread. */
 size_t engine_size(const struct setup *s);
 
@@ -29,7 +33,7 @@ size_t engine_size(const struct setup *s);
 int engine_open(struct engine *e, const struct setup *s);
 void engine_close(struct engine *e);
 
-/* Lays the work space out for a stage and clears the total: once per round, before its tasks. anchor: the parameters
+/* Lays the work space out for a stage and purpose and clears the total: once per round, before its tasks. anchor: the parameters
  * of the stage's anchor, borrowed; NULL where it has none. */
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor);

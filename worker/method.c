@@ -2,108 +2,140 @@
 #include "worker/method.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/math/vec.h"
 
-static void init_train(struct method *m, const struct method_spec *spec, struct arena *arena)
+/* ---- work space ---- */
+
+static struct unroll_spec inner_spec(const struct method *m, const struct method_spec *spec)
 {
-    const struct stage_config *shape = m->stage->shape;
     struct unroll_spec s = {
-        .steps = (int)shape->inner_steps,
-        .rate = m->rate,
-        .second = m->ops->second,
+        .steps = spec->steps,
+        .rate = m->stage->shape->inner_rate,
+        .evaluate = spec->evaluate,
         .n_support = spec->n_support,
         .n_query = spec->n_query,
         .memory = spec->memory,
+        .traced = spec->traced,
     };
 
-    if (m->ops->form.draws & DRAW_EPISODES)
-        unroll_init(&m->train, m->net, &s, arena);
-    if (m->ops->init)
-        m->ops->init(m, spec, arena);
+    m->ops->inner(m, &s);
+    if (spec->evaluate) /* nothing is differentiated */
+        s.second = SECOND_NONE, s.rate_gradient = false;
+    return s;
 }
 
-static void init_evaluate(struct method *m, const struct method_spec *spec, struct arena *arena)
+static void init_inner(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
-    struct unroll_spec s = {
-        .steps = spec->evaluate_steps,
-        .rate = m->rate,
-        .evaluate = true,
-        .n_support = spec->n_support,
-        .n_query = spec->n_evaluate,
-    };
+    struct unroll_spec s = inner_spec(m, spec);
+    struct unroll measured;
+
+    m->inner = arena_take(arena, sizeof *m->inner);
+    unroll_init(m->inner ? m->inner : &measured, m->net, &s, arena);
+}
+
+/* Of whole sets. */
+static void init_measure(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
     const struct aux *old = stage_aux(m->stage, "old");
 
-    if (m->stage->few_shot) {
-        unroll_init(&m->evaluate, m->net, &s, arena);
-        return;
-    }
     tape_init(&m->measure, m->net, spec->n_measure, TAPE_GRADIENT,
               tape_scratch(m->net, spec->n_measure, arena), arena);
     m->measure.evaluate = true;
-    if (old) {
-        tape_init(&m->measure_old, &old->net, spec->n_measure, TAPE_VALUES,
-                  tape_scratch(&old->net, spec->n_measure, arena), arena);
-        m->measure_old.evaluate = true;
-    }
+    if (!old)
+        return;
+    tape_init(&m->measure_old, &old->net, spec->n_measure, TAPE_VALUES,
+              tape_scratch(&old->net, spec->n_measure, arena), arena);
+    m->measure_old.evaluate = true;
+}
+
+/* The method's own state; while measuring it is one that nobody keeps. */
+static void init_own(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    max_align_t measured[m->ops->size / sizeof(max_align_t) + 1];
+
+    m->state = arena_take(arena, m->ops->size);
+    if (!m->state)
+        m->state = measured;
+    memset(m->state, 0, m->ops->size);
+    if (m->ops->init)
+        m->ops->init(m, spec, arena);
+    if (m->state == measured)
+        m->state = m->passes = NULL;
 }
 
 void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
                  const struct method_spec *spec, struct arena *arena)
 {
-    size_t mark;
+    /* A stage that inherits its few-shot tasks is measured as the stage they are of. */
+    const char *name = (spec->evaluate ? stage->shape : stage->config)->method;
 
     *m = (struct method){
-        .ops = method_find(stage->config->method),
+        .ops = method_find(name),
         .setup = setup,
         .stage = stage,
         .net = &stage->net,
         .anchor_net = stage->anchor >= 0 ? &setup->stages[stage->anchor].net : NULL,
         .n = stage->model.n,
     };
-    m->rate = unroll_rates(m->net, stage->shape->inner_rate, arena);
-    mark = arena_mark(arena);
-    init_train(m, spec, arena);
-    arena_reset(arena, mark);
-    init_evaluate(m, spec, arena);
+    if (spec->evaluate && !stage->few_shot) {
+        init_measure(m, spec, arena);
+        return;
+    }
+    if (m->ops->inner)
+        init_inner(m, spec, arena);
+    init_own(m, spec, arena);
 }
 
-/* The query at theta_k: four sums of the curve, and the outputs. */
-static int evaluate_step(struct unroll *u, int k, const struct batch *query, struct tally *tally,
-                         real *outputs)
+void method_hook(struct method *m, const struct pass_hook *hook)
 {
-    const struct net *net = u->net;
-    const real *y = net_forward(net, u->theta[k], query, &u->query);
-    double loss = net->loss->value(query, net->n_out, y);
-    double accuracy = net->loss->accuracy ? net->loss->accuracy(query, net->n_out, y) : 0;
+    m->hook = hook;
+    if (m->inner)
+        m->inner->hook = hook;
+}
+
+/* ---- evaluation ---- */
+
+int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
+                 int k, int steps, struct tally *tally, real *outputs)
+{
+    double value = loss->value(query, n_out, y);
+    double accuracy = loss->accuracy ? loss->accuracy(query, n_out, y) : 0;
     double *curve = &tally->v[tally_curve(k, CURVE_LOSS)];
 
-    if (!isfinite(loss))
+    if (!isfinite(value))
         return err(ERR_NONFINITE, "the query loss after %d inner step%s is not finite", k,
                    plural(k));
-    curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
+    curve[CURVE_LOSS] += value, curve[CURVE_LOSS_SQUARE] += value * value;
     curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
-    if (k == u->spec.steps)
-        tally->v[TALLY_LOSS] += loss, tally->v[TALLY_ACCURACY] += accuracy;
+    if (k == steps)
+        tally->v[TALLY_LOSS] += value, tally->v[TALLY_ACCURACY] += accuracy;
     if (outputs)
-        vec_copy((size_t)(query->n * net->n_out), y, outputs + k * query->n * net->n_out);
+        vec_copy((size_t)(query->n * n_out), y, outputs + k * query->n * n_out);
     return 0;
 }
 
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct tally *tally, real *outputs)
 {
-    struct unroll *u = &m->evaluate;
+    struct unroll *u = m->inner;
+    const struct net *net = m->net;
 
-    u->theta[0] = theta;
-    for (int k = 0; k < u->spec.steps; k++) {
-        TRY(evaluate_step(u, k, &ep->query, tally, outputs));
-        unroll_step(u, k, &ep->support, NULL);
+    if (m->ops->evaluate)
+        return m->ops->evaluate(m, ep, theta, tally, outputs);
+    unroll_begin(u, theta, ep);
+    for (int k = 0; k <= u->spec.steps; k++) {
+        const real *y = unroll_outputs(u, k, ep);
+
+        TRY(method_curve(net->loss, &ep->query, net->n_out, y, k, u->spec.steps, tally, outputs));
+        if (k < u->spec.steps)
+            unroll_step(u, k, ep, NULL);
     }
-    return evaluate_step(u, u->spec.steps, &ep->query, tally, outputs);
+    return 0;
 }
 
 /* Sums over samples, each by itself. */
@@ -151,12 +183,31 @@ int method_measure(struct method *m, const struct episode *ep, int data, const r
     return measure_samples(net, &ep->source, y, tally);
 }
 
-double method_flops(const struct method *m)
-{
-    const struct unroll_spec *s = &m->train.spec;
-    double support = net_flops_gradient(m->net, s->n_support);
+/* ---- what it costs, what it claims ---- */
 
-    if (!(m->ops->form.draws & DRAW_EPISODES))
-        return net_flops_gradient(m->net, (int)(m->stage->batch + m->stage->target_batch));
-    return s->steps * support * (s->second ? 3 : 1) + net_flops_gradient(m->net, s->n_query);
+/* A method that no work space was taken for. */
+static struct method unready(const struct setup *setup, const struct stage *stage)
+{
+    return (struct method){.ops = method_find(stage->config->method),
+                           .setup = setup,
+                           .stage = stage,
+                           .net = &stage->net,
+                           .n = stage->model.n};
+}
+
+double method_flops(const struct setup *setup, const struct stage *stage)
+{
+    struct method m = unready(setup, stage);
+    struct method_spec spec = {
+        .steps = (int)stage->shape->inner_steps,
+        .n_support = (int)(stage->train.way * stage->train.shot),
+        .n_query = (int)(stage->train.way * stage->train.query),
+    };
+    struct unroll_spec s;
+
+    if (!m.ops->inner)
+        return net_flops_gradient(m.net, (int)(stage->batch + stage->target_batch)) +
+               net_flops_gradient(m.net, spec.n_support + spec.n_query);
+    s = inner_spec(&m, &spec);
+    return unroll_flops(m.net, &s);
 }

@@ -1,4 +1,5 @@
-/* method.h - a method maps (parameters, task) to a contribution and a tally. */
+/* method.h - a method maps (parameters, task) to a contribution and what it measured. A method is one const struct
+ * at the end of its file; table.c lists them. docs/adding.md has a worked example. */
 #ifndef WORKER_METHOD_H
 #define WORKER_METHOD_H
 
@@ -6,55 +7,57 @@
 #include "worker/episode.h"
 #include "worker/inner/unroll.h"
 
-struct method_spec {
-    int evaluate_steps; /* inner steps of evaluation                          */
-    int n_support;      /* samples of a few-shot task: support, query, evaluation query */
-    int n_query;
-    int n_evaluate;
+struct method_spec {                   /* the work space that is wanted */
+    bool evaluate;                     /* for measuring parameters; else for contributions */
+    bool traced;                       /* tapes keep what worker/trace.h looks at */
+    int steps;                         /* inner steps */
+    int n_support, n_query;            /* samples of a few-shot task */
     int n_source, n_target, n_measure; /* of a step's batches; of a batch of evaluation */
-    size_t memory;                     /* bytes for kept activations                    */
-};
-
-enum { TAPS_MAX = 8 };
-
-struct taps { /* activations that a method compares, highest first */
-    int n, act[TAPS_MAX];
-    real *source[TAPS_MAX], *target[TAPS_MAX]; /* gradients with respect to them */
+    size_t memory;                     /* bytes for kept activations */
 };
 
 struct method {
-    const struct method_ops *ops;  /* borrowed */
-    const struct setup *setup;     /* borrowed */
-    const struct stage *stage;     /* borrowed */
-    const struct net *net;         /* borrowed: the stage's */
-    const struct net *anchor_net;  /* borrowed: that of the stage it is anchored to; NULL: none */
-    const real *anchor;            /* borrowed: its parameters; set before grad */
-    size_t n;                      /* P of a model */
-    real *rate;                    /* (P of the network) inner rates */
-    struct unroll train, evaluate; /* few-shot tasks; in the arena, they overlay each other */
-    struct tape measure, measure_old; /* evaluation on whole sets; overlay as well */
-    /* A method's own, as its init takes them: passes of the network over the batches, of the anchor's, of the network beside it. */
-    struct tape source_tape, target_tape, anchor_tape, aux_tape;
-    struct taps taps;
-    int anchor_act; /* the adversary's: the same activation in the anchor's network, which may have dropout */
-    real *g_outputs, *g_features, *g_aux, *spare; /* gradients on the way; (P) that nobody reads */
-    double *scratch;
+    const struct method_ops *ops; /* borrowed */
+    const struct setup *setup;    /* borrowed */
+    const struct stage *stage;    /* borrowed */
+    const struct net *net;        /* borrowed: the stage's */
+    const struct net *anchor_net; /* borrowed: that of the stage it is anchored to; NULL: none */
+    const real *anchor;           /* borrowed: its parameters; set before a task */
+    size_t n;                     /* P of a model */
+    void *state;                  /* (ops->size) the method's own; in the arena */
+    const struct pass_hook *hook; /* borrowed; NULL: none (method_hook) */
+    struct unroll
+        *inner; /* the inner loop, trained or evaluated; in the arena; NULL: it has none */
+    struct passes *passes;            /* worker/transfer/batch.h; NULL: none */
+    struct tape measure, measure_old; /* evaluation on whole sets */
 };
 
 struct method_ops {
     const char *name;
     const char *summary;
     struct form form;
-    bool second; /* exact second order */
-    /* Takes work space for batches of n_source and n_target samples; NULL: it has none. */
+    /* The contribution of a few-shot task is the exact gradient of its query loss. */
+    bool exact;
+    /* Bytes of the method's own state. The core takes them from the arena; they are zero before init. */
+    size_t size;
+    /* What the method changes in the inner loop of its few-shot tasks, in training and in evaluation alike: s
+     * holds plain gradient descent at the configured rate. NULL: it has no inner loop. */
+    void (*inner)(const struct method *m, struct unroll_spec *s);
+    /* Takes the method's work space from the arena, for training or for evaluation as spec says. The arena may
+     * be measuring: then pointers into it are NULL, and nothing is written there. NULL: nothing to take. */
     void (*init)(struct method *m, const struct method_spec *spec, struct arena *arena);
-    /* Add one task's contribution to grad.
+    /* Adds one task's contribution to grad: the direction that the outer optimizer descends along, the mean over
+     * a round's tasks.
      *   ep     support and query, or source and target batches; read only
      *   theta  (P) read only          grad  (P) ADDED to; undefined on error
      *   tally  losses and accuracies, ADDED to; undefined on error
-     * Errors: ERR_NONFINITE. Not collective. */
-    int (*grad)(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                struct tally *tally);
+     * A segment of role stat gets stat - observed, once a task: unroll_query and net_backward do that.
+     * Scratch: the method's work space. Errors: ERR_NONFINITE. Not collective. */
+    int (*outer)(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                 struct tally *tally);
+    /* Measures theta on a few-shot task: method_evaluate's contract. NULL: by the inner loop. */
+    int (*evaluate)(struct method *m, const struct episode *ep, const real *theta,
+                    struct tally *tally, real *outputs);
     /* Looks, without labels, at what has become of the target: enum watch_slot into tally. NULL: nothing to look at.
      * ERR_NONFINITE. */
     int (*watch)(struct method *m, const struct episode *ep, const real *theta,
@@ -69,43 +72,27 @@ const struct form *method_form(const char *name); /* a form_find */
 void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
                  const struct method_spec *spec, struct arena *arena);
 
+/* Calls the hook after each pass from now on: borrowed. */
+void method_hook(struct method *m, const struct pass_hook *hook);
+
 /* Adapts theta to ep's support and measures on its query before every step and after the last:
- * TALLY_CURVE of steps 0 .. evaluate_steps, and TALLY_LOSS, TALLY_ACCURACY after the last. outputs,
- * where not NULL: ((evaluate_steps + 1) x n_evaluate x n_out). ERR_NONFINITE. */
+ * TALLY_CURVE of steps 0 .. steps, and TALLY_LOSS, TALLY_ACCURACY after the last. outputs,
+ * if not NULL: ((steps + 1) x n_query x n_out). ERR_NONFINITE. */
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct tally *tally, real *outputs);
 
 /* Measures theta on ep's source batch, in evaluation mode: TALLY_SAMPLES, and TALLY_CURVE of step 0 as sums over
- * samples. data: whose samples they are. outputs, where not NULL: (n x outputs). ERR_NONFINITE. */
+ * samples. data: whose samples they are. outputs, if not NULL: (n x outputs). ERR_NONFINITE. */
 int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
                    struct tally *tally, real *outputs);
 
-/* ---- batch.c: what methods on batches share ---- */
-
-/* Tapes over n_source and n_target samples; the target's only where it is drawn. */
-void batch_init(struct method *m, const struct method_spec *spec, struct arena *arena);
-
-/* A tape of the anchor's network, in evaluation mode. */
-void batch_init_anchor(struct method *m, int n, struct arena *arena);
-
-/* A tape of one of the networks beside the main one. */
-void batch_init_aux(struct method *m, const struct aux *p, int n, struct arena *arena);
-
-/* Forward over a batch; returns the outputs. */
-const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,
-                          const real *theta, struct tape *t);
-const real *batch_anchor(struct method *m, const struct batch *b);
-
-/* Outputs y (b->n x n_out) of the main network against the labels: TALLY_LOSS, TALLY_ACCURACY, and the
- * loss's gradient into m->g_outputs. Returns the loss. */
-double batch_supervise(struct method *m, const struct batch *b, const real *y, struct tally *tally);
-
-/* The gradient that enters at m->g_outputs, back through t: grad (P) ADDED to. */
-void batch_backward(struct method *m, const struct batch *b, struct tape *t, const real *theta,
-                    real *grad);
+/* Query sums of step k into the curve, and after the last step into TALLY_LOSS and TALLY_ACCURACY; y: the outputs
+ * of n_out columns, copied to outputs if not NULL. ERR_NONFINITE. For methods with an evaluate of their own. */
+int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
+                 int k, int steps, struct tally *tally, real *outputs);
 
 /* Useful floating-point operations of one training task. Few-shot: a gradient per inner step, a Hessian-vector
  * product (twice a gradient) per inner step where exact, and the query's gradient. Batches: a gradient of each. */
-double method_flops(const struct method *m);
+double method_flops(const struct setup *setup, const struct stage *stage);
 
 #endif

@@ -77,7 +77,7 @@ static void note_work(struct pool *p, const struct seat *seat, double took)
     p->worked.tasks++;
     p->worked.seconds += took;
     if (p->purpose == PURPOSE_TRAIN)
-        p->worked.operations += method_flops(&seat->engine->method);
+        p->worked.operations += method_flops(seat->engine->setup, seat->engine->stage);
 }
 
 /* Runs the queue's first task outside the lock. */

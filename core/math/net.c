@@ -123,6 +123,20 @@ int net_tap(const struct net *net, const char *wanted)
     return 0;
 }
 
+struct net net_above(const struct net *net, int above)
+{
+    struct net view = *net;
+
+    view.n_layers -= above;
+    for (int i = 0; i < view.n_layers; i++)
+        view.layers[i] = net->layers[above + i], view.offset[i] = net->offset[above + i];
+    view.in = above ? net->layers[above - 1].out : net->in;
+    view.first = net->first > above ? net->first - above : 0;
+    while (view.first < view.n_layers - 1 && view.layers[view.first].n_w == 0)
+        view.first++;
+    return view;
+}
+
 static size_t act_largest(const struct net *net)
 {
     size_t most = 0;
@@ -280,10 +294,11 @@ void net_backward_from(const struct net *net, const real *theta, int n, struct t
 }
 
 void net_hvp(const struct net *net, const real *theta, const real *v, const struct batch *b,
-             const struct tape *t, struct tape *tangents, real *hv)
+             const struct tape *t, struct tape *tangents, real *hv, real *gx)
 {
     int last = net->n_layers;
 
+    assert(!gx || net->first == 0);
     for (int i = net->first; i < last; i++) {
         struct io io = io_at(net, i, theta, b->n, t, tangents);
 
@@ -297,6 +312,7 @@ void net_hvp(const struct net *net, const real *theta, const real *v, const stru
 
         io.w.t = (real *)v + net->offset[i];
         io.gw.t = hv + net->offset[i];
+        io.gx.t = i > net->first ? io.gx.t : gx;
         net->layers[i].ops->backward_tangent(&net->layers[i], &io);
     }
 }

@@ -30,6 +30,10 @@ struct net {
 int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
              int n_out, const struct loss_ops *loss);
 
+/* The layers from index `above` on as a network of their own, with the same theta and layout: it borrows from
+ * net. Its input is that of layer `above`. */
+struct net net_above(const struct net *net, int above);
+
 /* "conv2" for the second layer whose segments are named so, "head" for the head; of a layer without weights its
  * type. */
 void net_layer_name(const struct net *net, int i, char *name, size_t n);
@@ -96,9 +100,10 @@ int net_features(const struct net *net);             /* the head's input */
 size_t net_act_size(const struct net *net, int act); /* of one sample */
 
 /* After net_backward on a TAPE_SECOND tape: hv (P) += H v, with H the Hessian of the batch's mean loss at
- * theta. The loss must have grad_tangent. */
+ * theta. gx: the derivative along v of the gradient with respect to the input, overwritten; NULL: not
+ * wanted, else the first layer must have weights. The loss must have grad_tangent. */
 void net_hvp(const struct net *net, const real *theta, const real *v, const struct batch *b,
-             const struct tape *t, struct tape *tangents, real *hv);
+             const struct tape *t, struct tape *tangents, real *hv, real *gx);
 
 /* The outputs that the last net_forward left on the tape. */
 const real *net_outputs(const struct net *net, const struct tape *t);

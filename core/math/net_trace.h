@@ -1,6 +1,6 @@
 /* net_trace.h - where a pass left the finite numbers: a walk over the tape it leaves, in the pass's own order.
  *
- * For looking at one task afterwards (worker/inner/trace.h): the passes themselves check nothing. */
+ * For looking at one task afterwards (worker/trace.h): the passes themselves check nothing. */
 #ifndef CORE_MATH_NET_TRACE_H
 #define CORE_MATH_NET_TRACE_H
 

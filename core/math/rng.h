@@ -27,6 +27,8 @@ enum rng_stream { /* numbers are part of the result: never renumber */
                       12, /* which images a subset takes   0, n (rng_permute)                  */
                   RNG_SHIFT =
                       13, /* noise on an image             0, image; glyphs: class, sample     */
+                  RNG_INNER =
+                      14, /* + 256 pass: minibatches      round, slot                         */
                   RNG_DROPOUT =
                       7, /* + 256 pass + 2^24 layer       round, slot                         */
 };

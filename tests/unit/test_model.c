@@ -293,13 +293,14 @@ static void test_task_is_pure(void **state)
 static void test_steps_differ(void **state)
 {
     struct place *p = place_open(dropping, "64");
-    const struct unroll *u = &p->engine.method.train;
+    const struct unroll *u;
     size_t size = 3 * 2 * 16 * 16; /* way shot pixels */
     real *before = malloc(size * sizeof *before);
 
     (void)state;
     assert_non_null(before);
     outer(p, 3, 5);
+    u = p->engine.method.inner;
     for (int k = 0; k < 3; k++)
         assert_true(apart(size, u->support[k].save[1].v, u->support[(k + 1) % 3].save[1].v) > 0);
     memcpy(before, u->support[1].save[1].v, size * sizeof *before);
@@ -321,8 +322,8 @@ static void test_recomputed(void **state)
 
         outer(kept, 3, 5);
         outer(made, 3, 5);
-        assert_int_equal(kept->engine.method.train.n_tapes, 3);
-        assert_int_equal(made->engine.method.train.n_tapes, 1);
+        assert_int_equal(kept->engine.method.inner->n_tapes, 3);
+        assert_int_equal(made->engine.method.inner->n_tapes, 1);
         assert_memory_equal(kept->gradient, made->gradient, kept->n * sizeof *kept->gradient);
         place_close(kept);
         place_close(made);

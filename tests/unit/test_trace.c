@@ -15,8 +15,8 @@
 #include "core/math/exact.h"
 #include "core/math/net_trace.h"
 #include "core/math/vec.h"
-#include "worker/inner/trace.h"
 #include "worker/method.h"
+#include "worker/trace.h"
 
 static const char conv4[] = "data glyphs { format = \"glyphs\" size = 28 }\n"
                             "model { type = \"conv4\" filters = 4 reduction = \"maxpool\" }\n"
@@ -107,7 +107,7 @@ static void passes(struct place *p)
     net_backward(p->net, p->theta, &p->batch, &p->tape, p->gw);
     for (size_t i = 0; i < p->n; i++)
         p->v[i] = 1;
-    net_hvp(p->net, p->theta, p->v, &p->batch, &p->tape, &p->tangents, p->hv);
+    net_hvp(p->net, p->theta, p->v, &p->batch, &p->tape, &p->tangents, p->hv, NULL);
 }
 
 static void assert_clean(struct place *p)
@@ -186,7 +186,7 @@ static void test_weights(void **state)
         passes(p);
         assert_clean(p);
         p->v[at] = (real)NAN;
-        net_hvp(p->net, p->theta, p->v, &p->batch, &p->tape, &p->tangents, p->hv);
+        net_hvp(p->net, p->theta, p->v, &p->batch, &p->tape, &p->tangents, p->hv, NULL);
         assert_int_equal(net_trace_forward_tangent(p->net, &p->tangents, p->batch.n), i);
         passes(p);
         assert_clean(p);
@@ -232,7 +232,7 @@ static void test_tangents_down(void **state)
         for (size_t k = 0; k < size_of(p, i); k++)
             p->tape.grad[i + 1].v[k] = (real)NAN;
         vec_zero(p->n, p->hv);
-        net_hvp(p->net, p->theta, p->v, &p->batch, &p->tape, &p->tangents, p->hv);
+        net_hvp(p->net, p->theta, p->v, &p->batch, &p->tape, &p->tangents, p->hv, NULL);
         assert_int_equal(net_trace_forward_tangent(p->net, &p->tangents, p->batch.n), TRACE_CLEAN);
         assert_int_equal(net_trace_backward_tangent(p->net, &p->tangents, p->batch.n, p->hv), i);
     }
@@ -257,15 +257,20 @@ static void test_names(void **state)
 
 /* ---- whole tasks ---- */
 
+static void computed(struct place *p, bool evaluate, bool fails)
+{
+    assert_int_equal(engine_run(&p->engine, &p->task, p->theta, evaluate), 0);
+    assert_int_equal(p->engine.failed, fails);
+    assert_true(round_sum_read(&p->engine.total, TALLY_FAILED) == fails);
+    assert_true(round_sum_read(&p->engine.total, TALLY_DONE) == !fails);
+}
+
 static struct trace traced(struct place *p, bool evaluate, bool fails)
 {
     struct trace f;
 
     engine_begin(&p->engine, p->stage, evaluate, NULL);
-    assert_int_equal(engine_run(&p->engine, &p->task, p->theta, evaluate), 0);
-    assert_int_equal(p->engine.failed, fails);
-    assert_true(round_sum_read(&p->engine.total, TALLY_FAILED) == fails);
-    assert_true(round_sum_read(&p->engine.total, TALLY_DONE) == !fails);
+    computed(p, evaluate, fails);
     assert_int_equal(trace_task(&p->engine, &p->task, p->theta, evaluate, &f), 0);
     return f;
 }
@@ -344,13 +349,14 @@ static void test_forward_overflow(void **state)
  * into 0 leaves the loss finite.) */
 static int first_bad_step(struct place *p)
 {
-    struct unroll *u = &p->engine.method.train;
+    const struct episode *ep = &p->engine.episode;
+    struct unroll *u = p->engine.method.inner;
 
     assert_int_equal(u->n_tapes, u->spec.steps);
-    u->theta[0] = p->theta;
+    unroll_begin(u, p->theta, ep);
     for (int k = 0; k < u->spec.steps; k++) {
-        bool good = isfinite(unroll_step(u, k, &p->engine.episode.support, NULL)) &&
-                    vec_finite(p->n, u->theta[k + 1]);
+        bool good =
+            isfinite(unroll_step(u, k, ep, NULL)) && vec_finite(p->n, unroll_theta(u, k + 1));
 
         for (int i = 1; i <= p->net->n_layers; i++)
             good = good &&
@@ -408,8 +414,8 @@ static void test_diverging(void **state)
 static void test_step_overflow(void **state)
 {
     struct place *p = place_open(SINE("tanh", "100"));
-    const struct unroll *u = &p->engine.method.train;
     const struct segment *s;
+    const real *next;
     struct trace f;
 
     (void)state;
@@ -421,8 +427,9 @@ static void test_step_overflow(void **state)
     assert_int_equal(f.layer, -1);
     s = layout_find(&p->net->layout, f.segment);
     assert_non_null(s);
-    assert_true(vec_finite(s->offset, u->theta[1]));
-    assert_false(vec_finite(s->n, u->theta[1] + s->offset));
+    next = unroll_theta(p->engine.method.inner, 1);
+    assert_true(vec_finite(s->offset, next));
+    assert_false(vec_finite(s->n, next + s->offset));
     assert_says(p, &f, s->name);
     place_close(p);
 }
@@ -457,13 +464,15 @@ static void test_loss_beyond_on_the_way(void **state)
 {
     struct place *p = place_open(sine);
     const double *v = p->engine.tally.v;
-    struct unroll *u = &p->engine.method.train;
+    struct unroll *u;
 
     (void)state;
+    engine_begin(&p->engine, p->stage, PURPOSE_TRAIN, NULL);
+    u = p->engine.method.inner;
     vec_zero(p->n, u->rate);
     u->rate[layout_find(&p->net->layout, "head.bias")->offset] =
         5000; /* of -10^4 times the error */
-    traced(p, false, true);
+    computed(p, false, true);
     assert_true(v[tally_curve(0, CURVE_LOSS)] == v[TALLY_SUPPORT_LOSS] &&
                 v[TALLY_SUPPORT_LOSS] > 0);
     assert_true(v[tally_curve(1, CURVE_LOSS)] == CURVE_LOSS_MAX);
@@ -474,21 +483,19 @@ static void test_loss_beyond_on_the_way(void **state)
 /* Losses that fit, a gradient that does not: of the weights below a head of 1e5. */
 static void test_gradient_beyond(void **state)
 {
-    struct place *p = place_open(sine);
+    struct place *p = place_open(SINE("tanh", "0")); /* stays at theta */
     const struct segment *s = layout_find(&p->net->layout, "fc1.weight");
-    struct unroll *u = &p->engine.method.train;
     struct trace f;
     double most = 0;
 
     (void)state;
-    vec_zero(p->n, u->rate); /* stay at theta */
     scale(p, "head.weight", 1e6);
     scale(p, "fc2.weight", 1e-4);
     f = traced(p, false, true);
     assert_int_equal(f.kind, TRACE_SUM);
     assert_null(f.quantity);
     for (size_t i = 0; i < s->n; i++)
-        most = fmax(most, fabs((double)u->adjoint[s->offset + i]));
+        most = fmax(most, fabs((double)p->engine.gradient[s->offset + i]));
     if (most >= EXACT_LIMIT)
         assert_string_equal(f.segment, "fc1.weight");
     else

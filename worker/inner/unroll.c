@@ -4,47 +4,115 @@
 #include <math.h>
 
 #include "core/base/err.h"
+#include "core/math/net_trace.h"
+#include "core/math/optim.h"
 #include "core/math/vec.h"
 
-real *unroll_rates(const struct net *net, double rate, struct arena *arena)
-{
-    const struct layout *l = &net->layout;
-    real *rates = arena_reals(arena, l->n);
+/* ---- work space ---- */
 
-    for (int i = 0; i < l->n_segments && rates; i++)
-        for (size_t k = 0; k < l->segments[i].n; k++)
-            rates[l->segments[i].offset + k] = l->segments[i].role == ROLE_STAT ? 0 : (real)rate;
-    return rates;
+static void take_thetas(struct unroll *u, size_t n, struct arena *arena)
+{
+    int steps = u->spec.steps;
+
+    u->n_rooms = u->spec.second == SECOND_THROUGH || steps < 2 ? steps : 2;
+    u->room = arena_take(arena, (size_t)u->n_rooms * sizeof *u->room);
+    for (int i = 0; i < u->n_rooms; i++) {
+        real *room = arena_reals(arena, n);
+
+        if (u->room)
+            u->room[i] = room;
+    }
 }
 
-/* theta_1 .. theta_K: all of them for an adjoint, else two that alternate. */
-static void take_thetas(struct unroll *u, struct arena *arena)
+static void take_tape(struct unroll *u, struct tape *t, const struct net *net, int n, real *scratch,
+                      struct arena *arena)
 {
-    for (int k = 1; k <= u->spec.steps; k++)
-        u->room[k] =
-            u->spec.second || k <= 2 ? arena_reals(arena, u->net->layout.n) : u->room[k - 2];
+    bool all = u->spec.traced || (net == &u->moved && u->spec.second != SECOND_NONE);
+
+    tape_init(t, net, n, all ? TAPE_SECOND : TAPE_GRADIENT, scratch, arena);
+    t->evaluate = u->spec.evaluate;
 }
 
-static size_t tape_bytes(const struct unroll *u)
+static int step_samples(const struct unroll_spec *s)
+{
+    return s->minibatch && s->minibatch < s->n_support ? s->minibatch : s->n_support;
+}
+
+static size_t tape_bytes(struct unroll *u)
 {
     struct arena measure = arena_measuring();
     struct tape t;
 
-    tape_init(&t, u->net, u->spec.n_support, TAPE_SECOND, NULL, &measure);
+    take_tape(u, &t, &u->moved, step_samples(&u->spec), NULL, &measure);
     return measure.peak;
 }
 
 static void take_tapes(struct unroll *u, real *scratch, struct arena *arena)
 {
     const struct unroll_spec *s = &u->spec;
-    enum tape_use use = s->second ? TAPE_SECOND : TAPE_GRADIENT;
-    bool keep = s->second && (size_t)s->steps * tape_bytes(u) <= s->memory;
+    bool keep = s->second == SECOND_THROUGH && (size_t)s->steps * tape_bytes(u) <= s->memory;
+    struct tape measured;
 
-    u->n_tapes = s->steps == 0 ? 0 : keep ? s->steps : 1;
-    for (int k = 0; k < u->n_tapes; k++) {
-        tape_init(&u->support[k], u->net, s->n_support, use, scratch, arena);
-        u->support[k].evaluate = s->evaluate;
+    u->n_tapes = s->steps == 0 && s->second != SECOND_LAST ? 0 : keep ? s->steps : 1;
+    u->support = arena_take(arena, (size_t)u->n_tapes * sizeof *u->support);
+    for (int k = 0; k < u->n_tapes; k++)
+        take_tape(u, u->support ? &u->support[k] : &measured, &u->moved, step_samples(s), scratch,
+                  arena);
+}
+
+/* For layers below the moved ones: their pass over the support, and gradients on the way down to them. */
+static void take_below(struct unroll *u, real *scratch, struct arena *arena)
+{
+    size_t inputs = (size_t)u->spec.n_support * shape_size(u->moved.in);
+
+    take_tape(u, &u->below, u->net, u->spec.n_support, scratch, arena);
+    u->g_inputs = arena_reals(arena, inputs);
+    u->g_input_tangent = arena_reals(arena, inputs);
+}
+
+static void take_vectors(struct unroll *u, size_t n, struct arena *arena)
+{
+    const struct unroll_spec *s = &u->spec;
+
+    u->rate = arena_reals(arena, n);
+    u->gradient = arena_reals(arena, n);
+    u->adjoint = arena_reals(arena, n);
+    u->direction = s->second != SECOND_NONE ? arena_reals(arena, n) : NULL;
+    u->adam = s->adam ? arena_reals(arena, 2 * n) : NULL;
+    if (!s->rate_gradient)
+        return;
+    u->g_rate = arena_reals(arena, n);
+    u->kept = arena_take(arena, (size_t)s->steps * sizeof *u->kept);
+    for (int k = 0; k < s->steps; k++) {
+        real *kept = arena_reals(arena, n);
+
+        if (u->kept)
+            u->kept[k] = kept;
     }
+}
+
+static void fill_rates(struct unroll *u)
+{
+    const struct layout *l = &u->net->layout;
+
+    for (int i = 0; i < l->n_segments && u->rate; i++)
+        for (size_t k = 0; k < l->segments[i].n; k++)
+            u->rate[l->segments[i].offset + k] =
+                l->segments[i].role == ROLE_STAT ? 0 : (real)u->spec.rate;
+}
+
+/* The query's pass is over when the products begin: what they need overlays it, and nothing else does. */
+static void take_second(struct unroll *u, size_t mark, struct arena *arena)
+{
+    size_t end = arena_mark(arena);
+
+    arena_reset(arena, mark);
+    if (u->spec.traced)
+        net_trace_tangents(&u->tangents, &u->moved, u->spec.n_support, arena);
+    else
+        tape_init_tangents(&u->tangents, &u->moved, u->spec.n_support, arena);
+    if (arena_mark(arena) < end)
+        arena_take(arena, end - arena_mark(arena));
 }
 
 void unroll_init(struct unroll *u, const struct net *net, const struct unroll_spec *spec,
@@ -52,21 +120,27 @@ void unroll_init(struct unroll *u, const struct net *net, const struct unroll_sp
 {
     int n_most = spec->n_support > spec->n_query ? spec->n_support : spec->n_query;
     real *scratch = tape_scratch(net, n_most, arena);
-    size_t mark;
+    size_t n = net->layout.n, mark;
 
-    *u = (struct unroll){.net = net, .spec = *spec, .rate = spec->rate};
-    take_thetas(u, arena);
-    u->gradient = arena_reals(arena, net->layout.n);
-    u->adjoint = arena_reals(arena, net->layout.n);
-    u->direction = spec->second ? arena_reals(arena, net->layout.n) : NULL;
+    *u = (struct unroll){.net = net, .moved = net_above(net, spec->above), .spec = *spec};
+    take_thetas(u, n, arena);
+    take_vectors(u, n, arena);
+    fill_rates(u);
+    minibatch_init(&u->minibatch, spec->minibatch, spec->n_support, net->in, net->n_out, arena);
     take_tapes(u, scratch, arena);
-    mark = arena_mark(arena); /* the query's pass is over when the adjoint begins */
-    tape_init(&u->query, net, spec->n_query, TAPE_GRADIENT, scratch, arena);
-    u->query.evaluate = spec->evaluate;
-    if (!spec->second)
-        return;
-    arena_reset(arena, mark);
-    tape_init_tangents(&u->tangents, net, spec->n_support, arena);
+    if (spec->above)
+        take_below(u, scratch, arena);
+    mark = arena_mark(arena);
+    take_tape(u, &u->query, net, spec->n_query, scratch, arena);
+    if (spec->second != SECOND_NONE)
+        take_second(u, mark, arena);
+}
+
+/* ---- the loop ---- */
+
+const real *unroll_theta(const struct unroll *u, int k)
+{
+    return k == 0 ? u->start : u->room[(k - 1) % u->n_rooms];
 }
 
 static struct tape *tape_of(struct unroll *u, int k)
@@ -74,46 +148,120 @@ static struct tape *tape_of(struct unroll *u, int k)
     return &u->support[k < u->n_tapes ? k : 0];
 }
 
-void unroll_noise(struct unroll *u, struct noise noise)
+static struct noise noise_of(const struct episode *ep, int pass)
 {
-    for (int k = 0; k < u->n_tapes; k++)
-        u->support[k].noise = noise;
-    u->query.noise = noise;
+    return (struct noise){ep->seed, ep->round, ep->slot, (uint32_t)pass};
+}
+
+/* Forward over b on t; returns the loss. */
+static double values(struct unroll *u, int k, const struct net *net, const struct episode *ep,
+                     const struct batch *b, struct tape *t)
+{
+    const char *set = t == &u->query ? "query" : "support";
+    double loss;
+
+    t->noise = noise_of(ep, k);
+    loss = net->loss->value(b, net->n_out, net_forward(net, unroll_theta(u, k), b, t));
+    pass_done(u->hook, (struct pass){PASS_FORWARD, k, set, b->n, net, t, .loss = loss});
+    return loss;
+}
+
+/* The gradient of the last forward pass's loss into gw (P, overwritten). */
+static void gradient(struct unroll *u, int k, const struct net *net, const struct batch *b,
+                     struct tape *t, real *gw)
+{
+    const char *set = t == &u->query ? "query" : "support";
+
+    vec_zero(net->layout.n, gw);
+    net_backward(net, unroll_theta(u, k), b, t, gw);
+    pass_done(u->hook, (struct pass){PASS_BACKWARD, k, set, b->n, net, t, .vector = gw});
+}
+
+void unroll_begin(struct unroll *u, const real *theta, const struct episode *ep)
+{
+    u->start = theta;
+    u->inputs = ep->support;
+    if (u->spec.rates)
+        u->spec.rates(u->spec.context, theta, u->rate);
+    if (u->adam)
+        vec_zero(2 * u->net->layout.n, u->adam);
+    if (!u->spec.above)
+        return;
+    values(u, 0, u->net, ep, &ep->support, &u->below);
+    u->inputs.x = u->below.act[u->spec.above].v;
+}
+
+static const struct batch *step_batch(struct unroll *u, int k, const struct episode *ep)
+{
+    return u->minibatch.size ? minibatch_take(&u->minibatch, ep, k) : &u->inputs;
 }
 
 /* The support gradient at theta_k into u->gradient, on step k's tape; returns the loss. accuracy may be NULL. */
-static double step_gradient(struct unroll *u, int k, const struct batch *support, double *accuracy)
+static double step_gradient(struct unroll *u, int k, const struct episode *ep, double *accuracy)
 {
-    const struct net *net = u->net;
+    const struct net *net = &u->moved;
+    const struct batch *b = step_batch(u, k, ep);
     struct tape *t = tape_of(u, k);
-    const real *y;
-    double loss;
+    double loss = values(u, k, net, ep, b, t);
 
-    t->noise.pass = (uint32_t)k;
-    y = net_forward(net, u->theta[k], support, t);
-    loss = net->loss->value(support, net->n_out, y);
     if (accuracy)
-        *accuracy = net->loss->accuracy ? net->loss->accuracy(support, net->n_out, y) : 0;
-    vec_zero(net->layout.n, u->gradient);
-    net_backward(net, u->theta[k], support, t, u->gradient);
+        *accuracy =
+            net->loss->accuracy ? net->loss->accuracy(b, net->n_out, net_outputs(net, t)) : 0;
+    gradient(u, k, net, b, t, u->gradient);
     return loss;
 }
 
-double unroll_step(struct unroll *u, int k, const struct batch *support, double *accuracy)
+/* u->gradient += proximal (theta_k - theta_0), of what moves. */
+static void add_proximal(struct unroll *u, const real *theta)
 {
-    double loss = step_gradient(u, k, support, accuracy);
+    real *g = u->gradient;
 
-    vec_step(u->net->layout.n, u->theta[k], u->rate, u->gradient, u->room[k + 1]);
-    u->theta[k + 1] = u->room[k + 1];
+    for (size_t i = 0; i < u->net->layout.n; i++)
+        g[i] = (real)(g[i] + u->spec.proximal * ((double)theta[i] - u->start[i]));
+}
+
+/* Step k + 1 of Adam without momentum; statistics stay. */
+static void adam_step(struct unroll *u, int k, real *theta)
+{
+    const struct optim_spec o = {.beta1 = 0, .beta2 = 0.999, .epsilon = 1e-8};
+    const struct layout *l = &u->net->layout;
+
+    for (int i = 0; i < l->n_segments; i++) {
+        size_t at = l->segments[i].offset;
+
+        if (l->segments[i].role != ROLE_STAT)
+            optim_find("adam")->step(&o, u->spec.rate, (uint64_t)k + 1, l->segments[i].n,
+                                     u->gradient + at, theta + at, u->adam + at, l->n);
+    }
+}
+
+double unroll_step(struct unroll *u, int k, const struct episode *ep, double *accuracy)
+{
+    size_t n = u->net->layout.n;
+    const real *theta = unroll_theta(u, k);
+    real *next = u->room[k % u->n_rooms];
+    double loss = step_gradient(u, k, ep, accuracy);
+
+    if (u->kept)
+        vec_copy(n, u->gradient, u->kept[k]);
+    if (u->spec.proximal > 0)
+        add_proximal(u, theta);
+    if (u->adam) {
+        vec_copy(n, theta, next);
+        adam_step(u, k, next);
+    } else {
+        vec_step(n, theta, u->rate, u->gradient, next);
+    }
+    pass_done(u->hook, (struct pass){PASS_STEP, k, "support", 0, u->net, .vector = next});
     return loss;
 }
 
-int unroll_forward(struct unroll *u, const real *theta, const struct batch *support,
+int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep,
                    struct tally *tally)
 {
-    u->theta[0] = theta;
+    unroll_begin(u, theta, ep);
     for (int k = 0; k < u->spec.steps; k++) {
-        double accuracy, loss = unroll_step(u, k, support, &accuracy);
+        double accuracy, loss = unroll_step(u, k, ep, &accuracy);
 
         if (!isfinite(loss))
             return err(ERR_NONFINITE, "the support loss at inner step %d is not finite", k);
@@ -125,36 +273,107 @@ int unroll_forward(struct unroll *u, const real *theta, const struct batch *supp
     return 0;
 }
 
-int unroll_query(struct unroll *u, const struct batch *query, struct tally *tally)
+const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep)
+{
+    values(u, k, u->net, ep, &ep->query, &u->query);
+    return net_outputs(u->net, &u->query);
+}
+
+int unroll_query(struct unroll *u, const struct episode *ep, struct tally *tally)
 {
     const struct net *net = u->net;
-    const real *theta = u->theta[u->spec.steps], *y;
-    double loss;
+    int k = u->spec.steps;
+    double loss = values(u, k, net, ep, &ep->query, &u->query);
 
-    u->query.noise.pass = (uint32_t)u->spec.steps;
-    y = net_forward(net, theta, query, &u->query);
-    loss = net->loss->value(query, net->n_out, y);
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the query loss is not finite");
     tally->v[TALLY_LOSS] += loss;
     if (net->loss->accuracy)
-        tally->v[TALLY_ACCURACY] += net->loss->accuracy(query, net->n_out, y);
-    vec_zero(net->layout.n, u->adjoint);
-    net_backward(net, theta, query, &u->query, u->adjoint);
+        tally->v[TALLY_ACCURACY] +=
+            net->loss->accuracy(&ep->query, net->n_out, net_outputs(net, &u->query));
+    gradient(u, k, net, &ep->query, &u->query, u->adjoint);
     return 0;
 }
 
-void unroll_adjoint(struct unroll *u, const struct batch *support)
-{
-    size_t n = u->net->layout.n;
+/* ---- the adjoint ---- */
 
+/* hv (P, overwritten) = H(theta_k) v on step k's tape; the tangent of its inputs' gradient, if wanted. */
+static void product(struct unroll *u, int k, const struct batch *b, const real *v, real *hv)
+{
+    const struct net *net = &u->moved;
+
+    vec_zero(net->layout.n, hv);
+    net_hvp(net, unroll_theta(u, k), v, b, tape_of(u, k), &u->tangents, hv, u->g_input_tangent);
+    pass_done(u->hook,
+              (struct pass){PASS_HVP, k, "support", b->n, net, &u->tangents, .vector = hv});
+}
+
+/* d loss / d rate -= adjoint_{k+1} gradient_k, element by element. */
+static void add_rate_gradient(struct unroll *u, int k)
+{
+    vec_mul(u->net->layout.n, u->kept[k], u->adjoint, u->direction);
+    vec_sub(u->net->layout.n, u->direction, u->g_rate);
+}
+
+/* What the moved layers' inputs want of the layers below, added to the adjoint; the support is seen by
+ * them once, so its statistics are not observed here. */
+static void go_below(struct unroll *u)
+{
+    const struct layout *l = &u->net->layout;
+    struct inlet in = {u->spec.above, u->g_inputs};
+
+    vec_zero(l->n, u->gradient);
+    net_backward_from(u->net, u->start, u->inputs.n, &u->below, &in, 1, u->gradient, NULL);
+    for (int i = 0; i < l->n_segments; i++)
+        if (l->segments[i].role != ROLE_STAT)
+            vec_add(l->segments[i].n, u->gradient + l->segments[i].offset,
+                    u->adjoint + l->segments[i].offset);
+}
+
+void unroll_adjoint(struct unroll *u, const struct episode *ep)
+{
+    size_t n = u->net->layout.n, inputs = (size_t)u->inputs.n * shape_size(u->moved.in);
+
+    if (u->g_rate)
+        vec_zero(n, u->g_rate);
+    if (u->g_inputs)
+        vec_zero(inputs, u->g_inputs);
     for (int k = u->spec.steps - 1; k >= 0; k--) {
         if (u->n_tapes < u->spec.steps && k < u->spec.steps - 1)
-            step_gradient(u, k, support, NULL);
+            step_gradient(u, k, ep, NULL);
+        if (u->g_rate)
+            add_rate_gradient(u, k);
         vec_mul(n, u->rate, u->adjoint, u->direction);
-        vec_zero(n, u->gradient);
-        net_hvp(u->net, u->theta[k], u->direction, support, tape_of(u, k), &u->tangents,
-                u->gradient);
+        product(u, k, step_batch(u, k, ep), u->direction, u->gradient);
         vec_sub(n, u->gradient, u->adjoint);
+        if (u->g_inputs)
+            vec_sub(inputs, u->g_input_tangent, u->g_inputs);
+        pass_done(u->hook,
+                  (struct pass){PASS_ADJOINT, k, "support", 0, u->net, .vector = u->adjoint});
     }
+    if (u->g_inputs)
+        go_below(u);
+}
+
+void unroll_curvature(struct unroll *u, const struct episode *ep)
+{
+    values(u, u->spec.steps, &u->moved, ep, &u->inputs, tape_of(u, 0));
+    gradient(u, u->spec.steps, &u->moved, &u->inputs, tape_of(u, 0), u->gradient);
+}
+
+void unroll_hvp(struct unroll *u, const struct episode *ep, const real *v, real *hv)
+{
+    (void)ep;
+    product(u, u->spec.steps, &u->inputs, v, hv);
+}
+
+double unroll_flops(const struct net *net, const struct unroll_spec *s)
+{
+    struct net moved = net_above(net, s->above);
+    double step = net_flops_gradient(&moved, step_samples(s));
+    double below = s->above ? net_flops_gradient(net, s->n_support) : 0;
+    double products = s->products ? (1 + 2 * s->products) * step : 0;
+
+    return s->steps * step * (s->second == SECOND_THROUGH ? 3 : 1) + below + products +
+           net_flops_gradient(net, s->n_query);
 }

@@ -18,8 +18,8 @@ static int adda_plan(struct stage *s, const struct setup *setup)
     return 0;
 }
 
-static int adda_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                     struct tally *tally)
+static int adda_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                      struct tally *tally)
 {
     double loss = adversary_grad(m, ep, theta, 1, 1, grad, tally);
 
@@ -38,7 +38,8 @@ const struct method_ops method_adda = {
              .adapts = true,
              .keeps_best = true,
              .plan = adda_plan},
+    .size = sizeof(struct passes),
     .init = adversary_init,
-    .grad = adda_grad,
+    .outer = adda_outer,
     .watch = adversary_watch,
 };

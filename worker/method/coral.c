@@ -22,8 +22,8 @@ static void coral_init(struct method *m, const struct method_spec *spec, struct 
     align_init(&a, m, spec, arena);
 }
 
-static int coral_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                      struct tally *tally)
+static int coral_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                       struct tally *tally)
 {
     struct align a = coral();
 
@@ -34,6 +34,7 @@ const struct method_ops method_coral = {
     .name = "coral",
     .summary = "source labels, and alike covariances of both domains' features (Sun 2016)",
     .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = coral_plan},
+    .size = sizeof(struct passes),
     .init = coral_init,
-    .grad = coral_grad,
+    .outer = coral_outer,
 };

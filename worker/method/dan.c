@@ -42,8 +42,8 @@ static void dan_init(struct method *m, const struct method_spec *spec, struct ar
     align_init(&a, m, spec, arena);
 }
 
-static int dan_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                    struct tally *tally)
+static int dan_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                     struct tally *tally)
 {
     struct align a = dan(m->stage);
 
@@ -54,6 +54,7 @@ const struct method_ops method_dan = {
     .name = "dan",
     .summary = "source labels, and alike kernel embeddings of both domains' features (Long 2015)",
     .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan},
+    .size = sizeof(struct passes),
     .init = dan_init,
-    .grad = dan_grad,
+    .outer = dan_outer,
 };

@@ -7,7 +7,6 @@
 
 #include "core/base/err.h"
 #include "core/math/loss/distill.h"
-#include "worker/method.h"
 #include "worker/transfer/align.h"
 
 static int hint_act(const struct stage *s, const struct net *teacher)
@@ -72,35 +71,35 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
 
-    taps_find(m->stage, m->net, &m->taps);
     batch_init(m, spec, arena);
+    taps_find(m->stage, m->net, &m->passes->taps);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_aux(m, p, spec->n_source, arena);
-    m->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(p->net.in));
+    m->passes->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(p->net.in));
 }
 
-static int fitnet_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                       struct tally *tally)
+static int fitnet_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                        struct tally *tally)
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
-    int n = ep->source.n, act = m->taps.act[0], width = p->net.n_out;
+    int n = ep->source.n, act = m->passes->taps.act[0], width = p->net.n_out;
     struct batch guided = {.n = n};
-    struct inlet top = {p->net.n_layers, m->g_aux}, in = {act, m->g_features};
+    struct inlet top = {p->net.n_layers, m->passes->g_aux}, in = {act, m->passes->g_features};
     const real *hint, *y;
     double loss;
 
     batch_anchor(m, &ep->source);
-    hint = m->anchor_tape.act[hint_act(m->stage, m->anchor_net)].v;
-    batch_forward(m, ep, &ep->source, theta, &m->source_tape);
-    guided.x = m->source_tape.act[act].v;
-    y = net_forward(&p->net, theta + p->offset, &guided, &m->aux_tape);
+    hint = m->passes->anchor.act[hint_act(m->stage, m->anchor_net)].v;
+    batch_forward(m, ep, &ep->source, theta, &m->passes->source);
+    guided.x = m->passes->source.act[act].v;
+    y = net_forward(&p->net, theta + p->offset, &guided, &m->passes->aux);
     loss = hint_value(n, width, y, hint);
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the hint's loss is not finite");
-    hint_grad(n, width, y, hint, m->g_aux);
-    net_backward_from(&p->net, theta + p->offset, n, &m->aux_tape, &top, 1, grad + p->offset,
-                      m->g_features);
-    net_backward_from(m->net, theta, n, &m->source_tape, &in, 1, grad, NULL);
+    hint_grad(n, width, y, hint, m->passes->g_aux);
+    net_backward_from(&p->net, theta + p->offset, n, &m->passes->aux, &top, 1, grad + p->offset,
+                      m->passes->g_features);
+    net_backward_from(m->net, theta, n, &m->passes->source, &in, 1, grad, NULL);
     tally->v[TALLY_LOSS] += loss;
     return 0;
 }
@@ -109,6 +108,7 @@ const struct method_ops method_fitnet = {
     .name = "fitnet",
     .summary = "a student's guided layer predicts a teacher's hint (Romero 2015); then kd",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan},
+    .size = sizeof(struct passes),
     .init = fitnet_init,
-    .grad = fitnet_grad,
+    .outer = fitnet_outer,
 };

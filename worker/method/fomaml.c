@@ -4,13 +4,19 @@
 #include "core/math/vec.h"
 #include "worker/method.h"
 
-static int fomaml_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                       struct tally *tally)
+static void fomaml_inner(const struct method *m, struct unroll_spec *s)
 {
-    struct unroll *u = &m->train;
+    (void)m;
+    s->second = SECOND_NONE;
+}
 
-    TRY(unroll_forward(u, theta, &ep->support, tally));
-    TRY(unroll_query(u, &ep->query, tally));
+static int fomaml_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                        struct tally *tally)
+{
+    struct unroll *u = m->inner;
+
+    TRY(unroll_forward(u, theta, ep, tally));
+    TRY(unroll_query(u, ep, tally));
     vec_add(m->net->layout.n, u->adjoint, grad);
     return 0;
 }
@@ -19,5 +25,6 @@ const struct method_ops method_fomaml = {
     .name = "fomaml",
     .summary = "first-order MAML (Finn et al. 2017)",
     .form = {.draws = DRAW_EPISODES},
-    .grad = fomaml_grad,
+    .inner = fomaml_inner,
+    .outer = fomaml_outer,
 };

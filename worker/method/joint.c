@@ -8,6 +8,12 @@
 #include "core/math/vec.h"
 #include "worker/transfer/adversary.h"
 
+static void joint_inner(const struct method *m, struct unroll_spec *s)
+{
+    (void)m;
+    s->second = SECOND_THROUGH;
+}
+
 /* The inner loop's curve, within what the sum holds. */
 static void share_curve(struct tally *tally, int steps, double share)
 {
@@ -23,11 +29,11 @@ static int joint_episode(struct method *m, const struct episode *ep, const real 
                          struct tally *tally)
 {
     double share = (double)m->stage->n_tasks / m->stage->n_episodes;
-    struct unroll *u = &m->train;
+    struct unroll *u = m->inner;
 
-    TRY(unroll_forward(u, theta, &ep->support, tally));
-    TRY(unroll_query(u, &ep->query, tally));
-    unroll_adjoint(u, &ep->support);
+    TRY(unroll_forward(u, theta, ep, tally));
+    TRY(unroll_query(u, ep, tally));
+    unroll_adjoint(u, ep);
     for (size_t i = 0; i < m->net->layout.n; i++)
         grad[i] = (real)(grad[i] + share * u->adjoint[i]);
     tally->v[TALLY_SUPPORT_LOSS] *= share;
@@ -54,8 +60,8 @@ static int joint_batch(struct method *m, const struct episode *ep, const real *t
     return 0;
 }
 
-static int joint_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                      struct tally *tally)
+static int joint_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                       struct tally *tally)
 {
     return ep->slot < m->stage->n_episodes ? joint_episode(m, ep, theta, grad, tally)
                                            : joint_batch(m, ep, theta, grad, tally);
@@ -64,12 +70,14 @@ static int joint_grad(struct method *m, const struct episode *ep, const real *th
 const struct method_ops method_joint = {
     .name = "joint",
     .summary = "MAML on the source and ADDA to the target, in one outer step",
-    .second = true,
+    .exact = true,
     .form = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
              .anchor = true,
              .adapts = true,
              .plan = adversary_plan},
+    .size = sizeof(struct passes),
     .init = adversary_init,
-    .grad = joint_grad,
+    .inner = joint_inner,
+    .outer = joint_outer,
     .watch = adversary_watch,
 };

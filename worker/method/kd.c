@@ -5,7 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/math/loss/distill.h"
-#include "worker/method.h"
+#include "worker/transfer/batch.h"
 
 static int kd_plan(struct stage *s, const struct setup *setup)
 {
@@ -21,7 +21,7 @@ static void kd_init(struct method *m, const struct method_spec *spec, struct are
 {
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
-    m->g_aux = arena_reals(arena, (size_t)spec->n_source * (size_t)m->net->n_out);
+    m->passes->g_aux = arena_reals(arena, (size_t)spec->n_source * (size_t)m->net->n_out);
 }
 
 /* g_outputs from the labels' gradient to the whole loss's; returns the teacher's term. */
@@ -30,20 +30,21 @@ static double add_teacher(struct method *m, int n, const real *y, const real *ta
     const struct stage_config *c = m->stage->config;
     int n_out = m->net->n_out;
 
-    distill_grad(n, n_out, c->temperature, y, taught, m->g_aux);
+    distill_grad(n, n_out, c->temperature, y, taught, m->passes->g_aux);
     for (int i = 0; i < n * n_out; i++)
-        m->g_outputs[i] = (real)(c->label_weight * m->g_outputs[i] + weight * m->g_aux[i]);
+        m->passes->g_outputs[i] =
+            (real)(c->label_weight * m->passes->g_outputs[i] + weight * m->passes->g_aux[i]);
     return distill_value(n, n_out, c->temperature, y, taught);
 }
 
-static int kd_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                   struct tally *tally)
+static int kd_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                    struct tally *tally)
 {
     const struct stage_config *c = m->stage->config;
     double square = c->squared ? c->temperature * c->temperature : 1;
     double weight = square * stage_weight(m->stage, ep->round), labels, taught;
     const real *teacher = batch_anchor(m, &ep->source);
-    const real *y = batch_forward(m, ep, &ep->source, theta, &m->source_tape);
+    const real *y = batch_forward(m, ep, &ep->source, theta, &m->passes->source);
 
     labels = batch_supervise(m, &ep->source, y, tally);
     taught = add_teacher(m, ep->source.n, y, teacher, weight);
@@ -51,7 +52,7 @@ static int kd_grad(struct method *m, const struct episode *ep, const real *theta
         return err(ERR_NONFINITE, "the loss is not finite");
     tally->v[TALLY_LOSS] += (c->label_weight - 1) * labels + weight * taught;
     tally->v[TALLY_DISCREPANCY] += taught;
-    batch_backward(m, &ep->source, &m->source_tape, theta, grad);
+    batch_backward(m, &ep->source, &m->passes->source, theta, grad);
     return 0;
 }
 
@@ -59,6 +60,7 @@ const struct method_ops method_kd = {
     .name = "kd",
     .summary = "labels and a teacher's softened outputs (Hinton 2015)",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .same_outputs = true, .plan = kd_plan},
+    .size = sizeof(struct passes),
     .init = kd_init,
-    .grad = kd_grad,
+    .outer = kd_outer,
 };

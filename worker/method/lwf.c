@@ -6,7 +6,7 @@
 #include "core/base/err.h"
 #include "core/math/loss/distill.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/transfer/batch.h"
 
 static int lwf_plan(struct stage *s, const struct setup *setup)
 {
@@ -24,7 +24,7 @@ static void lwf_init(struct method *m, const struct method_spec *spec, struct ar
     batch_init(m, spec, arena);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_aux(m, old, spec->n_source, arena);
-    m->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(old->net.in));
+    m->passes->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(old->net.in));
 }
 
 static void scale(size_t n, double by, real *x)
@@ -33,40 +33,40 @@ static void scale(size_t n, double by, real *x)
         x[i] = (real)(x[i] * by);
 }
 
-/* The old outputs' term; weight times its gradient into the old head and m->g_features. */
+/* The old outputs' term; weight times its gradient into the old head and m->passes->g_features. */
 static double keep_old(struct method *m, int n, const real *theta, const real *recorded,
                        double weight, real *grad)
 {
     const struct aux *p = stage_aux(m->stage, "old");
     const struct net *old = &p->net;
     double t = m->stage->config->temperature;
-    struct batch features = {.n = n, .x = m->source_tape.act[net_features(m->net)].v};
-    const real *y = net_forward(old, theta + p->offset, &features, &m->aux_tape);
-    struct inlet top = {old->n_layers, m->g_aux};
+    struct batch features = {.n = n, .x = m->passes->source.act[net_features(m->net)].v};
+    const real *y = net_forward(old, theta + p->offset, &features, &m->passes->aux);
+    struct inlet top = {old->n_layers, m->passes->g_aux};
 
-    distill_grad(n, old->n_out, t, y, recorded, m->g_aux);
-    scale((size_t)(n * old->n_out), weight, m->g_aux);
-    net_backward_from(old, theta + p->offset, n, &m->aux_tape, &top, 1, grad + p->offset,
-                      m->g_features);
+    distill_grad(n, old->n_out, t, y, recorded, m->passes->g_aux);
+    scale((size_t)(n * old->n_out), weight, m->passes->g_aux);
+    net_backward_from(old, theta + p->offset, n, &m->passes->aux, &top, 1, grad + p->offset,
+                      m->passes->g_features);
     return distill_value(n, old->n_out, t, y, recorded);
 }
 
-static int lwf_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                    struct tally *tally)
+static int lwf_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                     struct tally *tally)
 {
     const real *recorded = batch_anchor(m, &ep->source);
-    double loss = batch_supervise(m, &ep->source,
-                                  batch_forward(m, ep, &ep->source, theta, &m->source_tape), tally);
+    double loss = batch_supervise(
+        m, &ep->source, batch_forward(m, ep, &ep->source, theta, &m->passes->source), tally);
     double weight = stage_weight(m->stage, ep->round);
     double kept = keep_old(m, ep->source.n, theta, recorded, weight, grad);
-    struct inlet inlets[] = {{m->net->n_layers, m->g_outputs},
-                             {net_features(m->net), m->g_features}};
+    struct inlet inlets[] = {{m->net->n_layers, m->passes->g_outputs},
+                             {net_features(m->net), m->passes->g_features}};
 
     if (!isfinite(loss) || !isfinite(kept))
         return err(ERR_NONFINITE, "the loss is not finite");
     tally->v[TALLY_LOSS] += weight * kept;
     tally->v[TALLY_DISCREPANCY] += kept;
-    net_backward_from(m->net, theta, ep->source.n, &m->source_tape, inlets, 2, grad, NULL);
+    net_backward_from(m->net, theta, ep->source.n, &m->passes->source, inlets, 2, grad, NULL);
     return 0;
 }
 
@@ -74,6 +74,7 @@ const struct method_ops method_lwf = {
     .name = "lwf",
     .summary = "a new task, the old one's outputs kept (Li and Hoiem 2016)",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .new_head = true, .plan = lwf_plan},
+    .size = sizeof(struct passes),
     .init = lwf_init,
-    .grad = lwf_grad,
+    .outer = lwf_outer,
 };

@@ -4,14 +4,20 @@
 #include "core/math/vec.h"
 #include "worker/method.h"
 
-static int maml_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                     struct tally *tally)
+static void maml_inner(const struct method *m, struct unroll_spec *s)
 {
-    struct unroll *u = &m->train;
+    (void)m;
+    s->second = SECOND_THROUGH;
+}
 
-    TRY(unroll_forward(u, theta, &ep->support, tally));
-    TRY(unroll_query(u, &ep->query, tally));
-    unroll_adjoint(u, &ep->support);
+static int maml_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                      struct tally *tally)
+{
+    struct unroll *u = m->inner;
+
+    TRY(unroll_forward(u, theta, ep, tally));
+    TRY(unroll_query(u, ep, tally));
+    unroll_adjoint(u, ep);
     vec_add(m->net->layout.n, u->adjoint, grad);
     return 0;
 }
@@ -19,7 +25,8 @@ static int maml_grad(struct method *m, const struct episode *ep, const real *the
 const struct method_ops method_maml = {
     .name = "maml",
     .summary = "MAML, exact second order (Finn et al. 2017)",
-    .second = true,
     .form = {.draws = DRAW_EPISODES},
-    .grad = maml_grad,
+    .exact = true,
+    .inner = maml_inner,
+    .outer = maml_outer,
 };

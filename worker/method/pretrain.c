@@ -2,16 +2,16 @@
 #include <math.h>
 
 #include "core/base/err.h"
-#include "worker/method.h"
+#include "worker/transfer/batch.h"
 
-static int pretrain_grad(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                         struct tally *tally)
+static int pretrain_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                          struct tally *tally)
 {
-    const real *y = batch_forward(m, ep, &ep->source, theta, &m->source_tape);
+    const real *y = batch_forward(m, ep, &ep->source, theta, &m->passes->source);
 
     if (!isfinite(batch_supervise(m, &ep->source, y, tally)))
         return err(ERR_NONFINITE, "the loss is not finite");
-    batch_backward(m, &ep->source, &m->source_tape, theta, grad);
+    batch_backward(m, &ep->source, &m->passes->source, theta, grad);
     return 0;
 }
 
@@ -19,8 +19,9 @@ const struct method_ops method_pretrain = {
     .name = "pretrain",
     .summary = "supervised training on labelled batches",
     .form = {.draws = DRAW_SOURCE},
+    .size = sizeof(struct passes),
     .init = batch_init,
-    .grad = pretrain_grad,
+    .outer = pretrain_outer,
 };
 
 /* finetune: a network trained elsewhere, its head drawn anew, learns another task; the body at its own rate
@@ -29,6 +30,7 @@ const struct method_ops method_finetune = {
     .name = "finetune",
     .summary = "a new head on a trained body, which goes on at its own rate or is frozen",
     .form = {.draws = DRAW_SOURCE, .new_head = true},
+    .size = sizeof(struct passes),
     .init = batch_init,
-    .grad = pretrain_grad,
+    .outer = pretrain_outer,
 };

@@ -74,23 +74,24 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
     size_t watch, labels;
     struct taps theirs;
 
-    taps_find(m->stage, m->net, &m->taps);
+    batch_begin(m);
+    taps_find(m->stage, m->net, &m->passes->taps);
     taps_find(m->stage, m->anchor_net, &theirs);
-    m->anchor_act = theirs.act[0];
-    tape_init(&m->target_tape, m->net, spec->n_target, TAPE_GRADIENT,
+    m->passes->anchor_act = theirs.act[0];
+    tape_init(&m->passes->target, m->net, spec->n_target, TAPE_GRADIENT,
               tape_scratch(m->net, spec->n_target, arena), arena);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_aux(m, d, n, arena);
-    m->g_features = arena_reals(arena, (size_t)spec->n_target * shape_size(d->net.in));
-    m->spare = arena_reals(arena, d->net.layout.n);
+    m->passes->g_features = arena_reals(arena, (size_t)spec->n_target * shape_size(d->net.in));
+    m->passes->spare = arena_reals(arena, d->net.layout.n);
     watch = adversary_watch_scratch(m, spec);
     labels = (size_t)n * sizeof(int); /* of a domain */
-    m->scratch = arena_take(arena, watch > labels ? watch : labels);
+    m->passes->scratch = arena_take(arena, watch > labels ? watch : labels);
 }
 
 static struct batch all_of(struct method *m, int domain, int n, const real *features)
 {
-    int *label = (int *)(void *)m->scratch;
+    int *label = (int *)(void *)m->passes->scratch;
 
     for (int i = 0; i < n; i++)
         label[i] = domain;
@@ -102,12 +103,12 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
                         real *gx)
 {
     const struct net *d = &stage_aux(m->stage, "discriminator")->net;
-    const real *y = net_outputs(d, &m->aux_tape);
-    struct inlet top = {d->n_layers, m->g_aux};
+    const real *y = net_outputs(d, &m->passes->aux);
+    struct inlet top = {d->n_layers, m->passes->g_aux};
 
-    d->loss->grad(b, d->n_out, y, m->g_aux);
-    vec_scale((size_t)(b->n * d->n_out), by, m->g_aux);
-    net_backward_from(d, w, b->n, &m->aux_tape, &top, 1, gw, gx);
+    d->loss->grad(b, d->n_out, y, m->passes->g_aux);
+    vec_scale((size_t)(b->n * d->n_out), by, m->passes->g_aux);
+    net_backward_from(d, w, b->n, &m->passes->aux, &top, 1, gw, gx);
     return d->loss->value(b, d->n_out, y);
 }
 
@@ -117,28 +118,28 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
     const struct aux *p = stage_aux(m->stage, "discriminator");
     const struct net *d = &p->net;
     const real *w = theta + p->offset;
-    int act = m->taps.act[0];
-    struct inlet in = {act, m->g_features};
+    int act = m->passes->taps.act[0];
+    struct inlet in = {act, m->passes->g_features};
     struct batch b;
     double loss, deceived;
 
     batch_anchor(m, &ep->source);
-    b = all_of(m, SOURCE, ep->source.n, m->anchor_tape.act[m->anchor_act].v);
-    net_forward(d, w, &b, &m->aux_tape);
+    b = all_of(m, SOURCE, ep->source.n, m->passes->anchor.act[m->passes->anchor_act].v);
+    net_forward(d, w, &b, &m->passes->aux);
     tally->v[TALLY_DISCRIMINATOR_SOURCE] +=
-        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->aux_tape));
+        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
     loss = call_them(m, &b, w, discriminator, grad + p->offset, NULL);
 
-    batch_forward(m, ep, &ep->target, theta, &m->target_tape);
-    b = all_of(m, TARGET, ep->target.n, m->target_tape.act[act].v);
-    net_forward(d, w, &b, &m->aux_tape);
+    batch_forward(m, ep, &ep->target, theta, &m->passes->target);
+    b = all_of(m, TARGET, ep->target.n, m->passes->target.act[act].v);
+    net_forward(d, w, &b, &m->passes->aux);
     tally->v[TALLY_DISCRIMINATOR_TARGET] +=
-        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->aux_tape));
+        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
     loss += call_them(m, &b, w, discriminator, grad + p->offset, NULL);
     tally->v[TALLY_DISCRIMINATOR_LOSS] += loss;
 
-    b = all_of(m, SOURCE, ep->target.n, m->target_tape.act[act].v);
-    deceived = call_them(m, &b, w, encoder, m->spare, m->g_features);
-    net_backward_from(m->net, theta, ep->target.n, &m->target_tape, &in, 1, grad, NULL);
+    b = all_of(m, SOURCE, ep->target.n, m->passes->target.act[act].v);
+    deceived = call_them(m, &b, w, encoder, m->passes->spare, m->passes->g_features);
+    net_backward_from(m->net, theta, ep->target.n, &m->passes->target, &in, 1, grad, NULL);
     return isfinite(loss) ? deceived : NAN;
 }

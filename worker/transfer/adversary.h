@@ -2,7 +2,7 @@
 #ifndef WORKER_TRANSFER_ADVERSARY_H
 #define WORKER_TRANSFER_ADVERSARY_H
 
-#include "worker/method.h"
+#include "worker/transfer/batch.h"
 
 /* With D(f) the discriminator's probability of the source, M the encoder that learns and M_s the anchor's, frozen:
  *     L_D = - mean log D(M_s(source)) - mean log (1 - D(M(target)))                  math.md (7.3)

@@ -67,17 +67,17 @@ void align_init(const struct align *a, struct method *m, const struct method_spe
     size_t most = 0;
 
     batch_init(m, spec, arena);
-    m->source_tape.source = true;
-    taps_find(m->stage, m->net, &m->taps);
-    for (int i = 0; i < m->taps.n; i++) {
-        size_t d = net_act_size(m->net, m->taps.act[i]);
+    m->passes->source.source = true;
+    taps_find(m->stage, m->net, &m->passes->taps);
+    for (int i = 0; i < m->passes->taps.n; i++) {
+        size_t d = net_act_size(m->net, m->passes->taps.act[i]);
         size_t need = a->ops->scratch(&a->spec, spec->n_source, spec->n_target, (int)d);
 
-        m->taps.source[i] = arena_reals(arena, (size_t)spec->n_source * d);
-        m->taps.target[i] = arena_reals(arena, (size_t)spec->n_target * d);
+        m->passes->taps.source[i] = arena_reals(arena, (size_t)spec->n_source * d);
+        m->passes->taps.target[i] = arena_reals(arena, (size_t)spec->n_target * d);
         most = need > most ? need : most;
     }
-    m->scratch = arena_take(arena, most * sizeof(double));
+    m->passes->scratch = arena_take(arena, most * sizeof(double));
 }
 
 /* The sum of the discrepancies; the taps' gradients times weight. */
@@ -87,15 +87,15 @@ static double compare(const struct align *a, struct method *m, const struct epis
     int ns = ep->source.n, nt = ep->target.n;
     double sum = 0;
 
-    for (int i = 0; i < m->taps.n; i++) {
-        int act = m->taps.act[i];
+    for (int i = 0; i < m->passes->taps.n; i++) {
+        int act = m->passes->taps.act[i];
         size_t d = net_act_size(m->net, act);
 
-        sum += a->ops->value_grad(&a->spec, ns, nt, (int)d, m->source_tape.act[act].v,
-                                  m->target_tape.act[act].v, m->taps.source[i], m->taps.target[i],
-                                  m->scratch);
-        vec_scale((size_t)ns * d, weight, m->taps.source[i]);
-        vec_scale((size_t)nt * d, weight, m->taps.target[i]);
+        sum += a->ops->value_grad(&a->spec, ns, nt, (int)d, m->passes->source.act[act].v,
+                                  m->passes->target.act[act].v, m->passes->taps.source[i],
+                                  m->passes->taps.target[i], m->passes->scratch);
+        vec_scale((size_t)ns * d, weight, m->passes->taps.source[i]);
+        vec_scale((size_t)nt * d, weight, m->passes->taps.target[i]);
     }
     return sum;
 }
@@ -104,21 +104,22 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
                real *grad, struct tally *tally)
 {
     double weight = stage_weight(m->stage, ep->round), loss, distance;
-    struct inlet source[TAPS_MAX + 1] = {{m->net->n_layers, m->g_outputs}}, target[TAPS_MAX];
-    int n = m->taps.n;
+    struct inlet source[TAPS_MAX + 1] = {{m->net->n_layers, m->passes->g_outputs}},
+                                   target[TAPS_MAX];
+    int n = m->passes->taps.n;
 
     loss = batch_supervise(m, &ep->source,
-                           batch_forward(m, ep, &ep->source, theta, &m->source_tape), tally);
-    batch_forward(m, ep, &ep->target, theta, &m->target_tape);
+                           batch_forward(m, ep, &ep->source, theta, &m->passes->source), tally);
+    batch_forward(m, ep, &ep->target, theta, &m->passes->target);
     distance = compare(a, m, ep, weight);
     if (!isfinite(loss) || !isfinite(distance))
         return err(ERR_NONFINITE, "the loss is not finite");
     for (int i = 0; i < n; i++) {
-        source[i + 1] = (struct inlet){m->taps.act[i], m->taps.source[i]};
-        target[i] = (struct inlet){m->taps.act[i], m->taps.target[i]};
+        source[i + 1] = (struct inlet){m->passes->taps.act[i], m->passes->taps.source[i]};
+        target[i] = (struct inlet){m->passes->taps.act[i], m->passes->taps.target[i]};
     }
-    net_backward_from(m->net, theta, ep->source.n, &m->source_tape, source, n + 1, grad, NULL);
-    net_backward_from(m->net, theta, ep->target.n, &m->target_tape, target, n, grad, NULL);
+    net_backward_from(m->net, theta, ep->source.n, &m->passes->source, source, n + 1, grad, NULL);
+    net_backward_from(m->net, theta, ep->target.n, &m->passes->target, target, n, grad, NULL);
     tally->v[TALLY_LOSS] += weight * distance;
     tally->v[TALLY_DISCREPANCY] += distance;
     return 0;

@@ -3,7 +3,7 @@
 #define WORKER_TRANSFER_ALIGN_H
 
 #include "core/math/discrepancy.h"
-#include "worker/method.h"
+#include "worker/transfer/batch.h"
 
 /* loss = L_source + weight * sum over the named layers of the discrepancy between the features of the source's and
  * of the target's batch.                                                             math.md (7.2) */

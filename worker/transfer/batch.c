@@ -1,11 +1,17 @@
 /* batch.c - what methods on batches share: passes over them, and the supervised loss. */
+#include "worker/transfer/batch.h"
+
 #include "core/base/err.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
 
 static int larger(int a, int b)
 {
     return a > b ? a : b;
+}
+
+void batch_begin(struct method *m)
+{
+    m->passes = m->state;
 }
 
 void batch_init(struct method *m, const struct method_spec *spec, struct arena *arena)
@@ -13,39 +19,41 @@ void batch_init(struct method *m, const struct method_spec *spec, struct arena *
     int n = larger(spec->n_source, spec->n_target);
     real *scratch = tape_scratch(m->net, n, arena);
 
-    tape_init(&m->source_tape, m->net, spec->n_source, TAPE_GRADIENT, scratch, arena);
-    m->g_outputs = arena_reals(arena, (size_t)n * (size_t)m->net->n_out);
+    batch_begin(m);
+    tape_init(&m->passes->source, m->net, spec->n_source, TAPE_GRADIENT, scratch, arena);
+    m->passes->g_outputs = arena_reals(arena, (size_t)n * (size_t)m->net->n_out);
     if (m->ops->form.draws & DRAW_TARGET)
-        tape_init(&m->target_tape, m->net, spec->n_target, TAPE_GRADIENT, scratch, arena);
+        tape_init(&m->passes->target, m->net, spec->n_target, TAPE_GRADIENT, scratch, arena);
 }
 
 void batch_init_anchor(struct method *m, int n, struct arena *arena)
 {
     real *scratch = tape_scratch(m->anchor_net, n, arena);
 
-    tape_init(&m->anchor_tape, m->anchor_net, n, TAPE_GRADIENT, scratch, arena);
-    m->anchor_tape.evaluate = true;
+    tape_init(&m->passes->anchor, m->anchor_net, n, TAPE_GRADIENT, scratch, arena);
+    m->passes->anchor.evaluate = true;
 }
 
 void batch_init_aux(struct method *m, const struct aux *p, int n, struct arena *arena)
 {
     real *scratch = tape_scratch(&p->net, n, arena);
 
-    tape_init(&m->aux_tape, &p->net, n, TAPE_GRADIENT, scratch, arena);
-    m->g_aux = arena_reals(arena, (size_t)n * (size_t)p->net.n_out);
+    tape_init(&m->passes->aux, &p->net, n, TAPE_GRADIENT, scratch, arena);
+    m->passes->g_aux = arena_reals(arena, (size_t)n * (size_t)p->net.n_out);
 }
 
 const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,
                           const real *theta, struct tape *t)
 {
     t->fixed = ep->round <= m->stage->optim.still;
-    t->noise = (struct noise){ep->seed, ep->round, ep->slot, 2 * ep->pass + (t == &m->target_tape)};
+    t->noise =
+        (struct noise){ep->seed, ep->round, ep->slot, 2 * ep->pass + (t == &m->passes->target)};
     return net_forward(m->net, theta, b, t);
 }
 
 const real *batch_anchor(struct method *m, const struct batch *b)
 {
-    return net_forward(m->anchor_net, m->anchor, b, &m->anchor_tape);
+    return net_forward(m->anchor_net, m->anchor, b, &m->passes->anchor);
 }
 
 double batch_supervise(struct method *m, const struct batch *b, const real *y, struct tally *tally)
@@ -53,7 +61,7 @@ double batch_supervise(struct method *m, const struct batch *b, const real *y, s
     const struct loss_ops *ops = m->net->loss;
     double loss = ops->value(b, m->net->n_out, y);
 
-    ops->grad(b, m->net->n_out, y, m->g_outputs);
+    ops->grad(b, m->net->n_out, y, m->passes->g_outputs);
     tally->v[TALLY_LOSS] += loss;
     if (ops->accuracy)
         tally->v[TALLY_ACCURACY] += ops->accuracy(b, m->net->n_out, y);
@@ -63,7 +71,7 @@ double batch_supervise(struct method *m, const struct batch *b, const real *y, s
 void batch_backward(struct method *m, const struct batch *b, struct tape *t, const real *theta,
                     real *grad)
 {
-    struct inlet top = {m->net->n_layers, m->g_outputs};
+    struct inlet top = {m->net->n_layers, m->passes->g_outputs};
 
     net_backward_from(m->net, theta, b->n, t, &top, 1, grad, NULL);
 }

@@ -14,7 +14,7 @@ static int smaller(int a, int b)
 
 static size_t features_size(const struct method *m)
 {
-    return net_act_size(m->net, m->taps.act[0]);
+    return net_act_size(m->net, m->passes->taps.act[0]);
 }
 
 static size_t mmd_bytes(const struct method *m, int n)
@@ -92,9 +92,9 @@ static void add_target(struct method *m, const struct batch *b, const real *thet
     const real *y;
     double p[c];
 
-    m->target_tape.evaluate = true;
-    y = net_forward(m->net, theta, b, &m->target_tape);
-    m->target_tape.evaluate = false;
+    m->passes->target.evaluate = true;
+    y = net_forward(m->net, theta, b, &m->passes->target);
+    m->passes->target.evaluate = false;
     for (int i = 0; i < b->n; i++) {
         int best = softmax(c, y + i * c, p);
 
@@ -121,7 +121,7 @@ static double taken_for_source(struct method *m, const real *theta, int n, const
 {
     const struct aux *d = stage_aux(m->stage, "discriminator");
     struct batch b = {.n = n, .x = features};
-    const real *y = net_forward(&d->net, theta + d->offset, &b, &m->aux_tape);
+    const real *y = net_forward(&d->net, theta + d->offset, &b, &m->passes->aux);
     int sum = 0;
 
     for (int i = 0; i < n; i++)
@@ -132,8 +132,8 @@ static double taken_for_source(struct method *m, const real *theta, int n, const
 int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
                     struct tally *tally)
 {
-    int n = smaller(ep->source.n, ep->target.n), act = m->taps.act[0];
-    int *classes = (int *)(void *)((char *)m->scratch + mmd_bytes(m, n));
+    int n = smaller(ep->source.n, ep->target.n), act = m->passes->taps.act[0];
+    int *classes = (int *)(void *)((char *)m->passes->scratch + mmd_bytes(m, n));
     struct batch source = ep->source, target = ep->target;
     double *w = &tally->v[TALLY_CURVE];
     const real *fs, *ft;
@@ -142,9 +142,9 @@ int adversary_watch(struct method *m, const struct episode *ep, const real *thet
     anchor_classes(m, &target, classes);
     add_target(m, &target, theta, classes, w);
     add_source(m, &source, w);
-    fs = m->anchor_tape.act[m->anchor_act].v, ft = m->target_tape.act[act].v;
+    fs = m->passes->anchor.act[m->passes->anchor_act].v, ft = m->passes->target.act[act].v;
     w[WATCH_DISCREPANCY] += discrepancy_find("mmd")->value_grad(
-        &spread, n, n, (int)features_size(m), fs, ft, NULL, NULL, m->scratch);
+        &spread, n, n, (int)features_size(m), fs, ft, NULL, NULL, m->passes->scratch);
     w[WATCH_DISCRIMINATOR_SOURCE] += taken_for_source(m, theta, n, fs);
     w[WATCH_DISCRIMINATOR_TARGET] += n - taken_for_source(m, theta, n, ft);
     w[WATCH_SAMPLES] += n;

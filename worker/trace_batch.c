@@ -6,9 +6,10 @@
 #include "core/math/exact.h"
 #include "core/math/net_trace.h"
 #include "core/math/vec.h"
-#include "worker/inner/trace.h"
+#include "worker/trace.h"
+#include "worker/transfer/batch.h"
 
-struct look {
+struct walk {
     const struct engine *engine;
     const struct task *task;
     const real *theta;
@@ -16,7 +17,7 @@ struct look {
 };
 
 /* The first segment of v (P of the model) that is not finite. */
-static bool segment_bad(struct look *l, const real *v)
+static bool segment_bad(struct walk *l, const real *v)
 {
     const struct layout *model = &l->engine->stage->model;
 
@@ -28,7 +29,7 @@ static bool segment_bad(struct look *l, const real *v)
     return false;
 }
 
-static bool parameters_bad(struct look *l)
+static bool parameters_bad(struct walk *l)
 {
     if (!segment_bad(l, l->theta))
         return false;
@@ -37,7 +38,7 @@ static bool parameters_bad(struct look *l)
 }
 
 /* A bad sample is named, and the search goes on to where it is first felt. */
-static void find_sample(struct look *l, const struct batch *b, const char *set, const uint32_t *ids)
+static void find_sample(struct walk *l, const struct batch *b, const char *set, const uint32_t *ids)
 {
     size_t each = shape_size(l->engine->method.net->in);
 
@@ -49,7 +50,7 @@ static void find_sample(struct look *l, const struct batch *b, const char *set, 
     }
 }
 
-static void find_samples(struct look *l)
+static void find_samples(struct walk *l)
 {
     const struct episode *e = &l->engine->episode;
     size_t step = e->pass;
@@ -58,7 +59,7 @@ static void find_samples(struct look *l)
     find_sample(l, &e->target, "target", l->task->targets + step * (size_t)e->target.n);
 }
 
-static bool found(struct look *l, const struct net *net, const char *set, const char *pass,
+static bool found(struct walk *l, const struct net *net, const char *set, const char *pass,
                   int layer)
 {
     struct trace *f = l->out;
@@ -76,7 +77,7 @@ static bool found(struct look *l, const struct net *net, const char *set, const 
     return true;
 }
 
-static bool forward_bad(struct look *l, const struct net *net, const struct tape *t, int n,
+static bool forward_bad(struct walk *l, const struct net *net, const struct tape *t, int n,
                         const char *set)
 {
     int layer = net && t->act[1].v && n > 0 ? net_trace_forward(net, t, n) : TRACE_CLEAN;
@@ -84,18 +85,19 @@ static bool forward_bad(struct look *l, const struct net *net, const struct tape
     return layer != TRACE_CLEAN && found(l, net, set, "forward", layer);
 }
 
-static bool passes_bad(struct look *l)
+static bool passes_bad(struct walk *l)
 {
     const struct method *m = &l->engine->method;
     const struct episode *e = &l->engine->episode;
 
-    return forward_bad(l, m->anchor_net, &m->anchor_tape, e->source.n, "source, by the anchor") ||
-           forward_bad(l, m->net, &m->source_tape, e->source.n, "source") ||
-           forward_bad(l, m->net, &m->target_tape, e->target.n, "target");
+    return forward_bad(l, m->anchor_net, &m->passes->anchor, e->source.n,
+                       "source, by the anchor") ||
+           forward_bad(l, m->net, &m->passes->source, e->source.n, "source") ||
+           forward_bad(l, m->net, &m->passes->target, e->target.n, "target");
 }
 
 /* The first segment of the gradient that is not finite, or that the sum cannot hold. */
-static bool gradient_bad(struct look *l)
+static bool gradient_bad(struct walk *l)
 {
     const struct layout *model = &l->engine->stage->model;
     const real *g = l->engine->gradient;
@@ -119,7 +121,7 @@ static bool gradient_bad(struct look *l)
 void trace_batch(const struct engine *e, const struct task *t, const real *theta,
                  enum purpose purpose, struct trace *out)
 {
-    struct look l = {e, t, theta, out};
+    struct walk l = {e, t, theta, out};
     const struct method *m = &e->method;
 
     *out = (struct trace){.step = -1, .layer = -1};

@@ -6,7 +6,7 @@
 
 #include "core/base/plural.h"
 #include "core/math/exact.h"
-#include "worker/inner/trace.h"
+#include "worker/trace.h"
 
 static void add(char *text, size_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

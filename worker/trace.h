@@ -3,8 +3,8 @@
  * The task is computed once more, by the same passes to the same bits, with a look at everything after each:
  * parameters, samples, then per inner step forward, loss, backward and step, the query, the adjoint's tangents. The
  * first place wins. Work space of its own, so training pays nothing for it. */
-#ifndef WORKER_INNER_TRACE_H
-#define WORKER_INNER_TRACE_H
+#ifndef WORKER_TRACE_H
+#define WORKER_TRACE_H
 
 #include "worker/engine.h"
 

@@ -1,0 +1,51 @@
+/* batch.h - what methods on batches share: passes over them, and the supervised loss. */
+#ifndef WORKER_TRANSFER_BATCH_H
+#define WORKER_TRANSFER_BATCH_H
+
+#include "worker/method.h"
+
+enum { TAPS_MAX = 8 };
+
+struct taps { /* activations that a method compares, highest first */
+    int n, act[TAPS_MAX];
+    real *source[TAPS_MAX], *target[TAPS_MAX]; /* gradients with respect to them */
+};
+
+/* Work space of a method on batches, each part taken by the method that wants it. */
+struct passes {
+    struct tape source, target; /* the network over both batches */
+    struct tape anchor, aux;    /* the anchor's over the source; the network beside the main one */
+    struct taps taps;
+    int anchor_act; /* the adversary's: the same activation in the anchor's network, which may have dropout */
+    real *g_outputs, *g_features, *g_aux; /* gradients on the way */
+    real *spare;                          /* (P) that nobody reads */
+    double *scratch;
+};
+
+/* Tapes over n_source and n_target samples; the target's only where it is drawn. m->state is a struct passes. */
+void batch_init(struct method *m, const struct method_spec *spec, struct arena *arena);
+
+/* m->passes = m->state, without any tape. */
+void batch_begin(struct method *m);
+
+/* A tape of the anchor's network, in evaluation mode. */
+void batch_init_anchor(struct method *m, int n, struct arena *arena);
+
+/* A tape of one of the networks beside the main one. */
+void batch_init_aux(struct method *m, const struct aux *p, int n, struct arena *arena);
+
+/* Forward over a batch; returns the outputs. */
+const real *batch_forward(struct method *m, const struct episode *ep, const struct batch *b,
+                          const real *theta, struct tape *t);
+/* Forward over a batch by the anchor; returns its outputs. */
+const real *batch_anchor(struct method *m, const struct batch *b);
+
+/* Outputs y (b->n x n_out) of the main network against the labels: TALLY_LOSS, TALLY_ACCURACY, and the
+ * loss's gradient into g_outputs. Returns the loss. */
+double batch_supervise(struct method *m, const struct batch *b, const real *y, struct tally *tally);
+
+/* The gradient that enters at g_outputs, back through t: grad (P) ADDED to. */
+void batch_backward(struct method *m, const struct batch *b, struct tape *t, const real *theta,
+                    real *grad);
+
+#endif
