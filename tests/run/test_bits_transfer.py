@@ -1,14 +1,13 @@
 """Transfer is the same bits on any number of ranks and threads, under any schedule, and wherever a run was cut: every
 method, stages that start from or are anchored to an earlier one, blocks that travel with their tasks (design.md,
 promise 2)."""
-import glob
-import json
 import os
 import shutil
 
 import pytest
 
-import cli
+import bits
+import fault
 
 TRANSFER = """
 run {{ name = "transfer"  seed = 5  directory = "{directory}" }}
@@ -67,26 +66,8 @@ TEXTS = {"transfer": TRANSFER, "conv": CONV}
 STAGES = {"source", "dan", "coral", "tune", "lwf", "hint", "kd", "adda", "domains", "meta", "joint"}
 
 
-def rows(folder):
-    with open(os.path.join(folder, "run", "metrics.jsonl")) as f:
-        return [json.loads(line) for line in f]
-
-
-def digests(folder):
-    """{(stage, round): digest}, each round once."""
-    found = {}
-    for row in rows(folder):
-        if row["kind"] == "round":
-            assert (row["stage"], row["round"]) not in found, row
-            found[row["stage"], row["round"]] = row["digest"]
-    return found
-
-
 def train(folder, *more, text="transfer", **how):
-    """A run in a directory of its own; the digest after each of its rounds and at its end."""
-    os.makedirs(folder, exist_ok=True)
-    end = cli.done("train", cli.small(folder, TEXTS[text]), "--json", "--quiet", *more, **how).json()["digest"]
-    return {**digests(folder), ("end", 0): end}
+    return bits.train(folder, TEXTS[text], *more, **how)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +80,8 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reference(whole, tmp_path_factory):
-    last = [row for row in rows(whole) if row["kind"] == "end"][-1]
-    return {"transfer": {**digests(whole), ("end", 0): last["digest"]},
+    last = [row for row in fault.metrics(whole) if row["kind"] == "end"][-1]
+    return {"transfer": {**bits.digests(whole), ("end", 0): last["digest"]},
             "conv": train(tmp_path_factory.mktemp("conv"), text="conv")}
 
 
@@ -136,40 +117,26 @@ def test_evaluations_more_or_fewer(tmp_path):
     off = "--set", "stage.adda.guard=off", "--set", "stage.domains.guard=off"
     every = [train(tmp_path / str(n), *off, "--set", f"evaluate.every={n}") for n in (0, 1)]
     assert every[0] == every[1]
-    kinds = [sum(row["kind"] == "evaluation" for row in rows(tmp_path / str(n))) for n in (0, 1)]
+    kinds = [sum(row["kind"] == "evaluation" for row in fault.metrics(tmp_path / str(n))) for n in (0, 1)]
     assert kinds[0] < kinds[1]
-
-
-def cut(whole, folder, path):
-    """A copy of the run as it was when that checkpoint was its last."""
-    shutil.copytree(whole / "run", folder / "run")
-    for other in glob.glob(str(folder / "run" / "checkpoint-*.safetensors")):
-        if os.path.basename(other) > os.path.basename(path):
-            os.unlink(other)
-
-
-def place(path):
-    """(stage, round) of a checkpoint's name."""
-    stage, number = os.path.basename(path).removesuffix(".safetensors").split("-")[1:]
-    return int(stage), int(number)
 
 
 def told(folder):
     """What was measured, in order, and every look at an adaptation but the last of its stage, which a run that goes on
     from there takes at the encoder that it ended with."""
     keys = "kind", "stage", "round", "data", "target", "loss", "accuracy", "score"
-    return [tuple(row.get(key) for key in keys) for row in rows(folder)
+    return [tuple(row.get(key) for key in keys) for row in fault.metrics(folder)
             if row["kind"] == "evaluation" or (row["kind"] == "watch" and row["round"] < 5)]
 
 
 def test_resume_from_every_checkpoint(whole, reference, tmp_path):
     """Within stages of each kind, between stages, at the end: every digest, and each evaluation and look once."""
-    paths = sorted(glob.glob(str(whole / "run" / "checkpoint-*.safetensors")))
-    assert {place(path)[0] for path in paths} == set(range(len(STAGES)))
+    paths = bits.checkpoints(whole)
+    assert {bits.place(path)[0] for path in paths} == set(range(len(STAGES)))
     for path in paths:
         folder = tmp_path / os.path.basename(path)
-        cut(whole, folder, path)
-        assert train(folder, "--resume", ranks=3 if place(path)[0] == 8 else None) == reference["transfer"], path
+        bits.cut(whole, folder, path)
+        assert train(folder, "--resume", ranks=3 if bits.place(path)[0] == 8 else None) == reference["transfer"], path
         assert told(folder) == told(whole), path
         shutil.rmtree(folder)
 
@@ -188,5 +155,5 @@ def unguarded(tmp_path_factory):
 def test_resume_within_a_stage(index, stage, ranks, unguarded, tmp_path):
     """Two rounds of it, then on to its end: the discriminator and every block's optimizer go on where they were."""
     train(tmp_path / "short", *OFF, "--set", f"stage.{stage}.rounds=2", ranks=ranks)
-    cut(tmp_path / "short", tmp_path, f"checkpoint-{index:02d}-000000002.safetensors")
+    bits.cut(tmp_path / "short", tmp_path, f"checkpoint-{index:02d}-000000002.safetensors")
     assert train(tmp_path, *OFF, "--resume") == unguarded
