@@ -5,7 +5,12 @@ ARCH ?= native
 OPT ?= -O3
 SANITIZE ?=
 DEFINES ?=
+ifeq ($(origin CC),default) # make's own cc does not win; yours, from the environment or the command line, does
 CC = gcc
+endif
+V ?= 0
+Q = $(if $(filter-out 0,$(V)),,@)
+say = $(if $(filter-out 0,$(V)),,@echo '  $(1)')
 PYTHON = /usr/bin/python3
 
 PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash libzmq
@@ -49,55 +54,55 @@ OBSERVE_LIBS = $(shell pkg-config --libs $(OBSERVE_PACKAGES)) -lm -pthread
 all: $(BUILD)/metaloop $(BUILD)/metaloop-session $(BUILD)/metaloop-observe
 
 $(BUILD)/metaloop: $(BUILD)/launch/metaloop.o $(BUILD)/libmetaloop.a
-	@echo '  LD $@'
-	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(LDLIBS)
+	$(call say,LD $@)
+	$(Q)$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/metaloop-session: $(BUILD)/launch/session.o $(BUILD)/launch/noise.o
-	@echo '  LD $@'
-	@$(CC) $(SANITIZE) $(OPT) -o $@ $^
+	$(call say,LD $@)
+	$(Q)$(CC) $(SANITIZE) $(OPT) -o $@ $^
 
 $(BUILD)/metaloop-observe: $(OBSERVE_OBJECTS)
-	@echo '  LD $@'
-	@$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(OBSERVE_LIBS)
+	$(call say,LD $@)
+	$(Q)$(CC) $(SANITIZE) $(OPT) -o $@ $^ $(OBSERVE_LIBS)
 
-$(BUILD)/observe/%.o: %.c | have-observe-packages $(OBSERVE_PROTO)
+$(BUILD)/observe/%.o: %.c $(BUILD)/flags | have-observe-packages $(OBSERVE_PROTO)
 	@mkdir -p $(@D)
-	@echo '  CC $< (observer)'
-	@$(CC) $(OBSERVE_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC $< (observer))
+	$(Q)$(CC) $(OBSERVE_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/observe/observer/version.o: $(BUILD)/build_revision.h
 
 $(BUILD)/observe/observer/view/page.o: $(wildcard observer/view/page/*) $(wildcard $(DYGRAPHS)/*.min.*)
 
-$(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
+$(BUILD)/observe/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	@$(CC) $(OBSERVE_CFLAGS) -Wno-error -c -o $@ $<
+	$(Q)$(CC) $(OBSERVE_CFLAGS) -Wno-error -c -o $@ $<
 
 $(BUILD)/libmetaloop.a: $(LIBRARY)
-	@rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c | have-packages $(PROTO_C)
+$(BUILD)/%.o: %.c $(BUILD)/flags | have-packages $(PROTO_C)
 	@mkdir -p $(@D)
-	@echo '  CC $<'
-	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC $<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/proto/%.pb-c.c: proto/%.proto | have-protoc
 	@mkdir -p $(@D)
-	@protoc-c --c_out=$(BUILD) $<
+	$(Q)protoc-c --c_out=$(BUILD) $<
 
-$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
-	@$(CC) $(CFLAGS) -Wno-error -c -o $@ $<
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c $(BUILD)/flags
+	$(Q)$(CC) $(CFLAGS) -Wno-error -c -o $@ $<
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libmetaloop.a
 	@mkdir -p $(@D)
-	@echo '  CC $<'
-	@$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
+	$(call say,CC $<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
 
 # One program per parser: its corpus once through, or with FUZZ_MAIN=-fsanitize=fuzzer mutations of it.
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/map.o $(filter %.o,$(FUZZ_MAIN)) $(BUILD)/libmetaloop.a
 	@mkdir -p $(@D)
-	@echo '  LD $@'
-	@$(CC) $(SANITIZE) $(OPT) -Wl,--wrap=mmap,--wrap=munmap -o $@ $< $(BUILD)/tests/fuzz/map.o $(FUZZ_MAIN) \
+	$(call say,LD $@)
+	$(Q)$(CC) $(SANITIZE) $(OPT) -Wl,--wrap=mmap,--wrap=munmap -o $@ $< $(BUILD)/tests/fuzz/map.o $(FUZZ_MAIN) \
 	    $(BUILD)/libmetaloop.a $(LDLIBS)
 
 # Rewritten only when the revision changes, so that an unchanged tree links nothing anew.
@@ -114,6 +119,12 @@ $(BUILD)/build_flags.h: FORCE
 	@echo '#define BUILD_FLAGS "$(subst ",,$(BIT_FLAGS))"' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/core/base/machine.o: $(BUILD)/build_flags.h
+
+# Every object depends on how it is compiled: other flags compile all anew.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(BIT_FLAGS) $(WARNINGS) $(DYGRAPHS)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 FORCE:
 
 tests-build: $(TESTS) $(HELPERS) $(FUZZERS)
@@ -149,6 +160,13 @@ test:
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
 	    $(patsubst tests/%.c,build64/tests/%,$(wildcard tests/conform/*.c)) build64/tests/unit/test_discrepancy
 	@$(PYTHON) tests/suite
+
+# What to run before each commit: no double build, and of the long tests only those that tests/suite lists as quick.
+test-quick:
+	@launch/install-deps test lint
+	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
+	@$(MAKE) --no-print-directory lint
+	@$(PYTHON) tests/suite --quick
 
 lint:
 	@launch/install-deps lint
@@ -202,11 +220,13 @@ docs/configuration.md: $(BUILD)/metaloop
 
 help:
 	@echo 'make quickstart   install what is missing, build, meta-train on built-in data, adapt to a second domain'
-	@echo 'make test         install what is missing, build, run every test'
-	@echo 'make              build/metaloop, build/metaloop-observe (ARCH=native; ARCH=x86-64-v3 for mixed clusters)'
+	@echo 'make              build/metaloop, build/metaloop-session, build/metaloop-observe'
 	@echo 'make observe      build/metaloop-observe alone, on a laptop (launch/install-deps observe)'
-	@echo 'make lint         include directions, sizes, formatting, shellcheck'
-	@echo 'make check-san    the tests under the address and undefined-behaviour sanitizers'
+	@echo 'make tests-build  the test programs too'
+	@echo 'make test-quick   before each commit: build, lint, every C test, the fastest runs of each area (90 seconds)'
+	@echo 'make test         install what is missing, build, run every test (8 minutes)'
+	@echo 'make lint         directions and circles of files, sizes, comments, formatting, shellcheck'
+	@echo 'make check-san    the C tests under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz         every parser under libFuzzer: FUZZ_TIME=60 seconds each, FUZZ_TARGETS="npy png" (all),'
 	@echo '                  FUZZ_RESULTS=1 writes the totals to bench/RESULTS.md'
 	@echo 'make check-torch  the tests that need PyTorch (installs it)'
@@ -215,11 +235,14 @@ help:
 	@echo '                  job: about an hour; goes on where it stopped'
 	@echo 'make accuracy     MNIST and USPS with every transfer method on five seeds, into bench/RESULTS.md (METALOOP_DATA);'
 	@echo '                  goes on where it stopped'
-	@echo 'make clean'
+	@echo 'make clean        remove what was built'
+	@echo
+	@echo 'Variables: ARCH=native (x86-64-v3 for mixed clusters), OPT=-O3, SANITIZE=, DEFINES=, CC=gcc, BUILD=build;'
+	@echo 'V=1 prints the commands. Other flags compile everything anew.'
 
 clean:
 	rm -rf build build64 build-san build-fuzz
 
 -include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
-.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
+.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
 .SECONDARY:

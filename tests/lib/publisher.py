@@ -15,7 +15,7 @@ class Publisher:
         self.pb, self.lock = stream.schema(), threading.Lock()
         self.run_id, self.incarnation, self.seq = run_id, random.getrandbits(60) + 1, 0
         self.history, self.asked, self.mute, self.running = [], 0, False, True
-        self.context = zmq.Context()
+        self.context = stream.new_context()
         self.pub, self.router = self.context.socket(zmq.PUB), self.context.socket(zmq.ROUTER)
         for socket, at in ((self.pub, port), (self.router, port + 1)):
             socket.setsockopt(zmq.LINGER, 0)

@@ -58,6 +58,14 @@ def free_port():
                 pass
 
 
+CONTEXTS = []  # for ever: one that is collected while a failed test still holds its sockets would wait for those without end
+
+
+def new_context():
+    CONTEXTS.append(zmq.Context())
+    return CONTEXTS[-1]
+
+
 def publisher_of(pid):
     """The process that serves the observers of a rank 0; None while there is none."""
     return next((child for child in supervised.children(pid) if supervised.command_of(child)[1:2] == ["publish"]), None)
@@ -108,7 +116,7 @@ class Observer:
     """Joins at any time, has the history, notices gaps and heals them."""
 
     def __init__(self, port, keys=None, snapshot=None, topics=("",)):
-        self.context = zmq.Context()
+        self.context = new_context()
         self.stream, self.dealer = self.context.socket(zmq.SUB), self.context.socket(zmq.DEALER)
         for s, at in ((self.stream, port), (self.dealer, snapshot or port + 1)):
             s.linger = 0

@@ -75,7 +75,7 @@ class Tap(threading.Thread):
 
 def attempt(port, keys, kind):
     """Subscribes to all, or asks for a snapshot, through a tap for a moment: messages, bytes, connections."""
-    context, tap, got = zmq.Context(), Tap(port), 0
+    context, tap, got = stream.new_context(), Tap(port), 0
     s = context.socket(kind)
     s.linger = 0
     if keys:

@@ -200,7 +200,7 @@ def test_a_flood_of_requests(tmp_path):
     """Peers that ask for snapshots without end and never read, and one that asks for what there is not."""
     with stream.Run(tmp_path) as run:
         run.await_round(2500)
-        context = zmq.Context()
+        context = stream.new_context()
         flood = []
         for _ in range(100):
             s = context.socket(zmq.DEALER)

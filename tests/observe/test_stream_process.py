@@ -125,7 +125,7 @@ def test_it_stands_still_at_the_end(tmp_path):
 
 def test_a_run_that_stands_still(tmp_path):
     """It tells nobody that the run lives, until it does again."""
-    context = zmq.Context()
+    context = stream.new_context()
     with stream.Run(tmp_path) as run:
         heart = context.socket(zmq.SUB)
         heart.connect(f"tcp://127.0.0.1:{run.port}")
