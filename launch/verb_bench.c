@@ -153,11 +153,11 @@ const struct verb verb_bench = {
     .min_places = 1,
     .max_places = 1,
     .options = "set stage data-root json",
-    .summary = "tasks per second, useful GFLOP/s, and their share of the matrix product's",
-    .text = "Useful operations are the multiply-adds of convolutions and matrix products, counted "
-            "as two:\n"
-            "a forward and backward pass per inner step and on the query set, and per inner step "
-            "twice\n"
-            "that for the Hessian-vector product where the method is exact.",
+    .summary =
+        "measure tasks per second, useful GFLOP/s, and their share of a matrix product's speed",
+    .text = "Useful operations are the multiply-adds of convolutions and matrix products,\n"
+            "counted as two: a forward and backward pass per inner step and on the query set,\n"
+            "and, if the method is exact, twice that per inner step for the Hessian-vector\n"
+            "product.",
     .run = bench,
 };

@@ -140,6 +140,6 @@ const struct verb verb_check = {
     .min_places = 1,
     .max_places = 1,
     .options = "set data-root stage tasks out gradients print-config",
-    .summary = "validate a configuration; print the plan: data, stages, layers, memory, ranks",
+    .summary = "validate a configuration and print the plan: data, stages, layers, memory, ranks",
     .run = check,
 };

@@ -311,12 +311,11 @@ const struct verb verb_gradient = {
     .min_places = 1,
     .max_places = 1,
     .options = "stage params anchor task out set data-root",
-    .summary = "one task's outer gradient from and to safetensors files",
-    .text = "The task holds support.x, support.y, query.x, query.y, or for methods on batches "
-            "source.x, source.y\n"
-            "and target.x, and round (1). The result holds the gradient under the parameters' "
-            "names and the loss; of\n"
-            "a few-shot task also loss and accuracy of the query set before and after adaptation, "
-            "and its outputs.",
+    .summary = "compute one task's outer gradient, from and to safetensors files",
+    .text = "The task holds support.x, support.y, query.x and query.y, or for methods on\n"
+            "batches source.x, source.y and target.x, and the round (default 1). The result\n"
+            "holds the gradient under the parameters' names, and the loss. For a few-shot\n"
+            "task it also holds loss and accuracy on the query set before and after\n"
+            "adaptation, and the outputs.",
     .run = gradient,
 };

@@ -271,6 +271,6 @@ const struct verb verb_inspect = {
     .min_places = 1,
     .max_places = 1,
     .options = "all",
-    .summary = "what is in a run's directory, a checkpoint, a data file or a recorded task",
+    .summary = "print what is in a run's directory, a checkpoint, a data file or a recorded task",
     .run = inspect,
 };

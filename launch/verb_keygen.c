@@ -22,11 +22,9 @@ const struct verb verb_keygen = {
     .min_places = 1,
     .max_places = 1,
     .options = "",
-    .summary = "make a pair of keys for watching a run from elsewhere",
-    .text = "Writes NAME.secret (mode 0600) and NAME.public; what is there already stays. A "
-            "coordinator takes its\n"
-            "secret key as metrics.server_key, and the public keys of those who may watch as "
-            "metrics.allowed\n"
-            "(docs/stream.md).",
+    .summary = "make a pair of keys for watching a run from another machine",
+    .text = "Writes NAME.secret (mode 0600) and NAME.public, and never overwrites a file. A\n"
+            "coordinator takes its secret key from metrics.server_key, and the public keys of\n"
+            "those who may watch from metrics.allowed (docs/stream.md).",
     .run = keygen,
 };

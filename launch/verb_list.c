@@ -67,6 +67,6 @@ const struct verb verb_list = {
     .min_places = 1,
     .max_places = 1,
     .options = "markdown",
-    .summary = "what there is, a line each",
+    .summary = "print what there is, a line each",
     .run = list,
 };

@@ -55,11 +55,11 @@ const struct verb verb_pack = {
     .min_places = 2,
     .max_places = 2,
     .options = "set data-root",
-    .summary = "an image set to .npy files, which open at once and are shared by a node's ranks",
-    .text = "SOURCE: a folder of class folders with PNG images, a .zip, .tar.gz or .npz; relative "
-            "to the\n"
-            "data root. Writes DEST.npy, DEST_labels.npy and DEST_classes.txt. Any key of a data "
-            "section can\n"
-            "be set: --set data.source.resize=28, --set data.source.format=idx.",
+    .summary =
+        "convert an image set to .npy files, which open at once and are shared by a host's ranks",
+    .text = "SOURCE is a folder of class folders with PNG images, a .zip, .tar.gz or .npz,\n"
+            "relative to the data root. Writes DEST.npy, DEST_labels.npy and\n"
+            "DEST_classes.txt. Any key of a data section can be set: --set\n"
+            "data.source.resize=28, --set data.source.format=idx.",
     .run = pack,
 };

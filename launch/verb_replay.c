@@ -251,11 +251,9 @@ const struct verb verb_replay = {
     .min_places = 1,
     .max_places = 1,
     .options = "checkpoint data-root json",
-    .summary = "one recorded task again, alone, from a checkpoint",
-    .text = "A task that is not finite, or too large for the exact sum, is traced to the inner "
-            "step and the\n"
-            "layer where that begins. The configuration is the checkpoint's. `metaloop check "
-            "--tasks N --out DIR` records "
-            "tasks.",
+    .summary = "compute one recorded task again, alone, from a checkpoint",
+    .text = "If a number of the task is not finite, or too large for the exact sum, replay\n"
+            "finds the inner step and the layer where that begins. The configuration comes\n"
+            "from the checkpoint. `metaloop check --tasks N --out DIR` records tasks.",
     .run = replay,
 };

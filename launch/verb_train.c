@@ -151,12 +151,11 @@ const struct verb verb_train = {
     .max_places = 1,
     .options = "set run resume overwrite other-data data-root time-limit quiet json",
     .summary = "run the stages of a configuration",
-    .text =
-        "Rank 0 samples and averages, the others adapt; one process does both. Progress goes to\n"
-        "standard error, the result to standard output. SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 "
-        "finish\n"
-        "the round, save and exit with 75, and so does the end of --time-limit or of a Slurm job\n"
-        "(SLURM_JOB_END_TIME) in time; --resume goes on from there.",
+    .text = "Rank 0 draws tasks and averages; the other ranks compute. A single process does\n"
+            "both. Progress goes to standard error, the result to standard output. After\n"
+            "SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 the run finishes the round, saves and exits\n"
+            "with 75. It does the same before --time-limit or the end of a Slurm job\n"
+            "(SLURM_JOB_END_TIME). --resume continues from there.",
     .ranks = true,
     .run = train,
 };
@@ -255,11 +254,11 @@ const struct verb verb_evaluate = {
     .max_places = 1,
     .options = "checkpoint set stage episodes domain data-root json",
     .summary = "measure a checkpoint over episodes, with 95 % intervals",
-    .text =
-        "Adapts the checkpoint to each episode's support set and measures on its query set before\n"
-        "every inner step and after the last; few-shot, batch normalisation normalises the query\n"
-        "set as one batch (transductive), unless model.statistics is running. Whole sets are\n"
-        "measured sample by sample. The stage is the one that the checkpoint is of.",
+    .text = "Adapts the checkpoint to each episode's support set, and measures it on the\n"
+            "query set before every inner step and after the last. Few-shot, batch\n"
+            "normalisation normalises the query set as one batch (transductive), unless\n"
+            "model.statistics is running. Whole data sets are measured sample by sample. By\n"
+            "default the stage is the one that the checkpoint belongs to.",
     .ranks = true,
     .run = run_evaluate,
 };

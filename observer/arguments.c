@@ -22,27 +22,27 @@ static const struct option {
 } options[] = {
     {"--replay", "RUN_DIR", LIST, offsetof(struct arguments, replays),
      offsetof(struct arguments, n_replays),
-     "a run directory instead of a live run; may be repeated"},
+     "show a run directory instead of a live run; may be repeated"},
     {"--http", "ADDR:PORT", WORD, offsetof(struct arguments, http), 0,
-     "a page in the browser, /metrics for Prometheus, /api/run and /api/series"},
+     "serve a page for browsers, /metrics for Prometheus, and /api"},
     {"--token", "TOKEN", WORD, offsetof(struct arguments, token), 0,
-     "what --http asks for; drawn where ADDR is not loopback and none is given"},
+     "token that --http asks for; drawn if ADDR is not loopback and none is given"},
     {"--tensorboard", "DIR", WORD, offsetof(struct arguments, tensorboard), 0,
-     "event files for TensorBoard"},
+     "write event files for TensorBoard"},
     {"--jsonl", "FILE", WORD, offsetof(struct arguments, jsonl), 0,
-     "events, one JSON object a line"},
-    {"--csv", "FILE", WORD, offsetof(struct arguments, csv), 0, "numbers, one a row"},
-    {"--png", "FILE", WORD, offsetof(struct arguments, png), 0, "the curves as a picture"},
+     "write events, one JSON object a line"},
+    {"--csv", "FILE", WORD, offsetof(struct arguments, csv), 0, "write numbers, one a row"},
+    {"--png", "FILE", WORD, offsetof(struct arguments, png), 0, "draw the curves as a picture"},
     {"--lines", NULL, FLAG, offsetof(struct arguments, lines), 0,
-     "plain lines, also on a terminal"},
+     "print plain lines, even on a terminal"},
     {"--every", "SECONDS", SECONDS, offsetof(struct arguments, every), 0,
-     "between lines of progress (10)"},
+     "seconds between lines of progress (10)"},
     {"--linger", "SECONDS", SECONDS, offsetof(struct arguments, linger), 0,
-     "after a run that failed or was stopped: wait so long for its restart (60)"},
+     "seconds to wait for the restart of a run that failed or was stopped (60)"},
     {"--key", "FILE", WORD, offsetof(struct arguments, key), 0,
-     "CURVE: the observer's own key file, mode 0600"},
+     "CURVE: file with the observer's secret key, mode 0600"},
     {"--server-key", "FILE", WORD, offsetof(struct arguments, server_key), 0,
-     "CURVE: the coordinator's public key"},
+     "CURVE: file with the coordinator's public key"},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -50,11 +50,10 @@ enum { OPTIONS = sizeof options / sizeof *options };
 static int print_help(void)
 {
     puts("usage: metaloop-observe [OPTION]... [ENDPOINT]...\n\n"
-         "Shows a run of metaloop while it trains, or afterwards: on the screen until q is "
-         "pressed, as lines where\n"
-         "standard output is not a terminal, or as the options say. ENDPOINT is the "
-         "configuration's\n"
-         "metrics.endpoint (" DEFAULT_ENDPOINT "); of several endpoints, all are shown.\n");
+         "Shows a run of metaloop while it trains, or afterwards: on the screen until q is\n"
+         "pressed, as lines if standard output is not a terminal, or as the options say.\n"
+         "ENDPOINT is the configuration's metrics.endpoint (" DEFAULT_ENDPOINT ");\n"
+         "several endpoints are all shown.\n");
     for (const struct option *o = options; o < options + OPTIONS; o++) {
         char name[48];
 

@@ -41,7 +41,7 @@ static int npy_open(struct data *d, const struct data_config *c, const char *roo
 
 const struct data_ops data_npy = {
     .name = "npy",
-    .summary = "images [n, h, w] or [n, h, w, c] and labels [n], a .npy file each",
+    .summary = "images [n, h, w] or [n, h, w, c] and labels [n], one .npy file each",
     .open = npy_open,
     .class_size = images_class_size,
     .class_name = images_class_name,

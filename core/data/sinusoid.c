@@ -114,7 +114,7 @@ static void sinusoid_close(struct data *d)
 
 const struct data_ops data_sinusoid = {
     .name = "sinusoid",
-    .summary = "regression of sine waves, an amplitude and a phase per class",
+    .summary = "regression of sine waves; each class has an amplitude and a phase",
     .open = sinusoid_open,
     .class_size = sinusoid_class_size,
     .class_name = sinusoid_class_name,

@@ -81,7 +81,7 @@ static double coral_value_grad(const struct discrepancy_spec *s, int ns, int nt,
 
 const struct discrepancy_ops discrepancy_coral = {
     .name = "coral",
-    .summary = "squared distance of the covariances over 4 d^2",
+    .summary = "squared distance between the covariances, divided by 4 d^2",
     .n_min = coral_n_min,
     .scratch = coral_scratch,
     .value_grad = coral_value_grad,

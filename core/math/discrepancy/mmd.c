@@ -223,7 +223,7 @@ static double mmd_value_grad(const struct discrepancy_spec *s, int ns, int nt, i
 
 const struct discrepancy_ops discrepancy_mmd = {
     .name = "mmd",
-    .summary = "squared maximum mean discrepancy, the mean of several gaussian kernels",
+    .summary = "squared maximum mean discrepancy with the mean of several Gaussian kernels",
     .n_min = mmd_n_min,
     .scratch = mmd_scratch,
     .value_grad = mmd_value_grad,

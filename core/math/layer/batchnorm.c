@@ -436,7 +436,7 @@ VARIANT(fused, true)
 const struct layer_ops layer_batchnorm = {
     .name = "batchnorm",
     .prefix = "bn",
-    .summary = "batch normalisation; running: keeps statistics (else as model.statistics says)",
+    .summary = "batch normalisation: running, keep statistics (default: as model.statistics says)",
     .plan = batchnorm_plan,
     .forward = plain_forward,
     .backward = plain_backward,
@@ -447,7 +447,7 @@ const struct layer_ops layer_batchnorm = {
 const struct layer_ops layer_batchnorm_relu = {
     .name = "batchnorm_relu",
     .prefix = "bn",
-    .summary = "batchnorm and relu in one pass; what a relu behind a batchnorm becomes",
+    .summary = "batchnorm and relu in one pass; replaces a batchnorm followed by a relu",
     .plan = batchnorm_plan,
     .forward = fused_forward,
     .backward = fused_backward,

@@ -101,7 +101,7 @@ static void dropout_backward_tangent(const struct layer *l, const struct io *io)
 
 const struct layer_ops layer_dropout = {
     .name = "dropout",
-    .summary = "drops percent of the elements in training, scales the rest: percent (0)",
+    .summary = "drops elements in training and scales the rest: percent (0)",
     .plan = dropout_plan,
     .forward = dropout_forward,
     .backward = dropout_backward,

@@ -47,7 +47,7 @@ static void flatten_backward_tangent(const struct layer *l, const struct io *io)
 
 const struct layer_ops layer_flatten = {
     .name = "flatten",
-    .summary = "a map as one vector, in the order channel, row, column",
+    .summary = "turns a map into a vector, in the order channel, row, column",
     .plan = flatten_plan,
     .forward = flatten_forward,
     .backward = flatten_backward,

@@ -62,7 +62,7 @@ static void leaky_backward_tangent(const struct layer *l, const struct io *io)
 
 const struct layer_ops layer_leaky_relu = {
     .name = "leaky_relu",
-    .summary = "max(x, slope x): percent, the slope in hundredths (10)",
+    .summary = "x above zero, slope x below: percent, the slope in hundredths (10)",
     .plan = leaky_plan,
     .forward = leaky_forward,
     .backward = leaky_backward,

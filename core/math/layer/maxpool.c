@@ -114,7 +114,7 @@ static void maxpool_backward_tangent(const struct layer *l, const struct io *io)
 
 const struct layer_ops layer_maxpool = {
     .name = "maxpool",
-    .summary = "largest of each window: kernel (2), stride (kernel)",
+    .summary = "maximum of each window: kernel (2), stride (kernel)",
     .plan = maxpool_plan,
     .forward = maxpool_forward,
     .backward = maxpool_backward,

@@ -272,7 +272,7 @@ static void residual_backward_tangent(const struct layer *l, const struct io *io
 const struct layer_ops layer_residual = {
     .name = "residual",
     .prefix = "block",
-    .summary = "ResNet-12's block: filters, running (else as model.statistics says)",
+    .summary = "residual block of ResNet-12: filters, running (default: as model.statistics says)",
     .plan = residual_plan,
     .forward = residual_forward,
     .backward = residual_backward,
