@@ -66,7 +66,7 @@ def anil(r):
     return gradient(r.query(p), start), r.outputs(p, "query")
 
 
-# ---- Li et al. 2017, eq. (3): theta' = theta - alpha o grad L_train(theta); eq. (4): theta and alpha are both learned ----
+# ---- Li et al. 2017, section 3: theta' = theta - alpha o grad L_train(theta), theta and alpha are both learned ----
 
 def metasgd(r):
     start = r.leaves()
