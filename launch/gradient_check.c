@@ -41,10 +41,10 @@ static int outer(struct gradient_check *p, const real *theta, double *loss, real
 {
     engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
     TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
-    if (round_sum_read(&p->engine.total, TALLY_DONE) != 1)
+    if (round_sum_read(&p->engine.total, METRIC_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
-    *loss =
-        round_sum_read(&p->engine.total, p->discriminator ? TALLY_DISCRIMINATOR_LOSS : TALLY_LOSS);
+    *loss = round_sum_read(&p->engine.total,
+                           p->discriminator ? METRIC_DISCRIMINATOR_LOSS : METRIC_LOSS);
     if (grad)
         round_sum_mean_gradient(&p->engine.total, grad);
     return 0;

@@ -18,7 +18,7 @@ struct gradient_run {
     struct episode episode;          /* batches in the arena */
     bool few_shot;                   /* the file has a few-shot task; else batches */
     real *theta, *grad, *bulk, *outputs, *anchor;
-    struct tally tally, curve;
+    struct task_metrics metrics, curve;
 };
 
 /* x [n, C, H, W] or [n, F] to channels last. */
@@ -202,7 +202,7 @@ static int compute(struct gradient_run *g)
     if (g->few_shot && m->stage->few_shot)
         TRY(method_evaluate(&g->measuring, &g->episode, g->theta, &g->curve, g->outputs));
     vec_zero(m->n, g->grad);
-    return m->ops->outer(m, &g->episode, g->theta, g->grad, &g->tally);
+    return m->ops->outer(m, &g->episode, g->theta, g->grad, &g->metrics);
 }
 
 static struct tensor reals_tensor(const char *name, const real *data, int n_dims, size_t a,
@@ -246,8 +246,8 @@ static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
     size_t rows = (size_t)g->episode.query.n, c = (size_t)g->method.net->n_out;
     size_t last = (size_t)g->solo.stage->shape->inner_steps * rows * c;
 
-    tensors[0] = double_tensor("loss_before", &g->curve.v[tally_curve(0, CURVE_LOSS)]);
-    tensors[1] = double_tensor("accuracy_before", &g->curve.v[tally_curve(0, CURVE_ACCURACY)]);
+    tensors[0] = double_tensor("loss_before", &g->curve.v[metric_curve(0, CURVE_LOSS)]);
+    tensors[1] = double_tensor("accuracy_before", &g->curve.v[metric_curve(0, CURVE_ACCURACY)]);
     tensors[2] = reals_tensor("logits_before", g->outputs, 2, rows, c);
     tensors[3] = reals_tensor("logits", g->outputs + last, 2, rows, c);
     return 4;
@@ -258,14 +258,15 @@ static int write_result(struct gradient_run *g, const char *path)
     struct tensor tensors[LAYOUT_MAX + 8];
     int n = gradient_tensors(g, tensors);
 
-    tensors[n++] = double_tensor("loss", &g->tally.v[TALLY_LOSS]);
-    tensors[n++] = double_tensor("accuracy", &g->tally.v[TALLY_ACCURACY]);
+    tensors[n++] = double_tensor("loss", &g->metrics.v[METRIC_LOSS]);
+    tensors[n++] = double_tensor("accuracy", &g->metrics.v[METRIC_ACCURACY]);
     if (g->few_shot)
         n += curve_tensors(g, tensors + n);
     else
-        tensors[n++] = double_tensor("discrepancy", &g->tally.v[TALLY_DISCREPANCY]);
+        tensors[n++] = double_tensor("discrepancy", &g->metrics.v[METRIC_DISCREPANCY]);
     if (stage_aux(g->solo.stage, "discriminator"))
-        tensors[n++] = double_tensor("discriminator_loss", &g->tally.v[TALLY_DISCRIMINATOR_LOSS]);
+        tensors[n++] =
+            double_tensor("discriminator_loss", &g->metrics.v[METRIC_DISCRIMINATOR_LOSS]);
     return safetensors_write(path, tensors, n, NULL, 0);
 }
 
@@ -279,8 +280,8 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     TRY(compute(g));
     TRY(write_result(g, o->out));
     if (g->few_shot)
-        printf("loss %.9g before, ", g->curve.v[tally_curve(0, CURVE_LOSS)]);
-    printf("loss %.9g%s  gradient '%s'\n", g->tally.v[TALLY_LOSS],
+        printf("loss %.9g before, ", g->curve.v[metric_curve(0, CURVE_LOSS)]);
+    printf("loss %.9g%s  gradient '%s'\n", g->metrics.v[METRIC_LOSS],
            g->few_shot ? " after adaptation" : "", o->out);
     return 0;
 }

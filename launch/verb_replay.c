@@ -95,9 +95,9 @@ static void add_numbers(json_t *o, struct replay *r, const struct round_sum *tot
 {
     if (!r->evaluate)
         json_object_set_new(o, "support_loss",
-                            json_real(round_sum_read(total, TALLY_SUPPORT_LOSS)));
-    json_object_set_new(o, "loss", json_real(round_sum_read(total, TALLY_LOSS)));
-    json_object_set_new(o, "accuracy", json_real(round_sum_read(total, TALLY_ACCURACY)));
+                            json_real(round_sum_read(total, METRIC_SUPPORT_LOSS)));
+    json_object_set_new(o, "loss", json_real(round_sum_read(total, METRIC_LOSS)));
+    json_object_set_new(o, "accuracy", json_real(round_sum_read(total, METRIC_ACCURACY)));
     if (!r->evaluate && !is_stepping(r))
         json_object_set_new(o, "gradient_norm", json_real(norm_of(&r->engine, r->theta)));
 }

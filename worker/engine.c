@@ -185,10 +185,10 @@ static int measure(struct engine *e, const struct task *t, const real *theta, en
     struct method *m = &e->method;
 
     if (purpose == PURPOSE_WATCH)
-        return m->ops->watch(m, &e->episode, theta, &e->tally);
+        return m->ops->watch(m, &e->episode, theta, &e->metrics);
     if (e->stage->few_shot)
-        return method_evaluate(m, &e->episode, theta, &e->tally, NULL);
-    return method_measure(m, &e->episode, (int)t->data, theta, &e->tally, NULL);
+        return method_evaluate(m, &e->episode, theta, &e->metrics, NULL);
+    return method_measure(m, &e->episode, (int)t->data, theta, &e->metrics, NULL);
 }
 
 /* The contribution of the episode at hand. */
@@ -196,11 +196,11 @@ static int engine_compute(struct engine *e, const struct task *t, const real *th
                           enum purpose purpose)
 {
     struct method *m = &e->method;
-    e->tally = (struct tally){0};
+    e->metrics = (struct task_metrics){0};
     if (purpose != PURPOSE_TRAIN)
         return measure(e, t, theta, purpose);
     vec_zero(m->n, e->gradient);
-    return m->ops->outer(m, &e->episode, theta, e->gradient, &e->tally);
+    return m->ops->outer(m, &e->episode, theta, e->gradient, &e->metrics);
 }
 
 /* What a task that was computed adds, or that it adds nothing. */
@@ -209,7 +209,7 @@ static int engine_add(struct engine *e, int code)
     if (code == ERR_NONFINITE)
         round_sum_fail(&e->total);
     else if (code >= 0)
-        code = round_sum_add(&e->total, e->gradient, &e->tally);
+        code = round_sum_add(&e->total, e->gradient, &e->metrics);
     e->failed = code == ERR_NONFINITE;
     return e->failed ? 0 : code;
 }
@@ -222,9 +222,9 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, enum p
     return engine_add(e, engine_compute(e, t, theta, purpose));
 }
 
-/* Step k of a task on its own model; its tally is added to sum. */
+/* Step k of a task on its own model; its metrics is added to sum. */
 static int one_step(struct engine *e, const struct task *t, uint32_t k, real *state,
-                    struct tally *sum)
+                    struct task_metrics *sum)
 {
     const struct stage *s = e->stage;
     uint64_t nth = (uint64_t)(t->round - 1) * s->steps + k + 1;
@@ -234,14 +234,14 @@ static int one_step(struct engine *e, const struct task *t, uint32_t k, real *st
     TRY(episode_read_batch(&e->episode, e->setup->data, t, k, s->batch, s->target_batch));
     TRY(engine_compute(e, t, state, PURPOSE_TRAIN));
     optim_apply(&s->optim, &s->model, nth, e->gradient, state, state + s->model.n);
-    for (int i = 0; i < TALLY_N; i++)
-        sum->v[i] += e->tally.v[i] / s->steps;
+    for (int i = 0; i < METRIC_N; i++)
+        sum->v[i] += e->metrics.v[i] / s->steps;
     return 0;
 }
 
 int engine_run_steps(struct engine *e, const struct task *t, real *state)
 {
-    struct tally sum = {0};
+    struct task_metrics sum = {0};
     int code = 0;
 
     e->failed = false;
@@ -252,6 +252,6 @@ int engine_run_steps(struct engine *e, const struct task *t, real *state)
         return code;
     if (code >= 0 && !vec_finite(engine_state_size(e->stage), state))
         code = err(ERR_NONFINITE, "the parameters of model %u are not finite", t->slot);
-    e->tally = sum;
+    e->metrics = sum;
     return engine_add(e, code);
 }

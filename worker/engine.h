@@ -16,7 +16,7 @@ struct engine {
     struct episode episode;
     struct method method;
     struct round_sum total;
-    struct tally tally;
+    struct task_metrics metrics;
     bool failed;                  /* the last task was set aside */
     const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */
     int64_t *words;               /* of total */
@@ -44,7 +44,7 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
 int engine_run(struct engine *e, const struct task *t, const real *theta, enum purpose purpose);
 
 /* The same for a task that takes its model's own steps: state is the model (P) and its optimizer's vectors (n_state P),
- * which are stepped in place; of a task that fails they are undefined. ERR_STOPPED where it was abandoned. The tally is the mean over its steps. */
+ * which are stepped in place; of a task that fails they are undefined. ERR_STOPPED where it was abandoned. The metrics are the mean over its steps. */
 int engine_run_steps(struct engine *e, const struct task *t, real *state);
 
 /* Reals of such a state; 0 where the coordinator steps. */

@@ -101,11 +101,11 @@ void method_hook(struct method *m, const struct pass_hook *hook)
 /* ---- evaluation ---- */
 
 int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
-                 int k, int steps, struct tally *tally, real *outputs)
+                 int k, int steps, struct task_metrics *metrics, real *outputs)
 {
     double value = loss->value(query, n_out, y);
     double accuracy = loss->accuracy ? loss->accuracy(query, n_out, y) : 0;
-    double *curve = &tally->v[tally_curve(k, CURVE_LOSS)];
+    double *curve = &metrics->v[metric_curve(k, CURVE_LOSS)];
 
     if (!isfinite(value))
         return err(ERR_NONFINITE, "the query loss after %d inner step%s is not finite", k,
@@ -113,25 +113,25 @@ int method_curve(const struct loss_ops *loss, const struct batch *query, int n_o
     curve[CURVE_LOSS] += value, curve[CURVE_LOSS_SQUARE] += value * value;
     curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
     if (k == steps)
-        tally->v[TALLY_LOSS] += value, tally->v[TALLY_ACCURACY] += accuracy;
+        metrics->v[METRIC_LOSS] += value, metrics->v[METRIC_ACCURACY] += accuracy;
     if (outputs)
         vec_copy((size_t)(query->n * n_out), y, outputs + k * query->n * n_out);
     return 0;
 }
 
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
-                    struct tally *tally, real *outputs)
+                    struct task_metrics *metrics, real *outputs)
 {
     struct unroll *u = m->inner;
     const struct net *net = m->net;
 
     if (m->ops->evaluate)
-        return m->ops->evaluate(m, ep, theta, tally, outputs);
+        return m->ops->evaluate(m, ep, theta, metrics, outputs);
     unroll_begin(u, theta, ep);
     for (int k = 0; k <= u->spec.steps; k++) {
         const real *y = unroll_outputs(u, k, ep);
 
-        TRY(method_curve(net->loss, &ep->query, net->n_out, y, k, u->spec.steps, tally, outputs));
+        TRY(method_curve(net->loss, &ep->query, net->n_out, y, k, u->spec.steps, metrics, outputs));
         if (k < u->spec.steps)
             unroll_step(u, k, ep, NULL);
     }
@@ -140,9 +140,9 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
 
 /* Sums over samples, each by itself. */
 static int measure_samples(const struct net *net, const struct batch *b, const real *y,
-                           struct tally *tally)
+                           struct task_metrics *metrics)
 {
-    double *curve = &tally->v[tally_curve(0, CURVE_LOSS)];
+    double *curve = &metrics->v[metric_curve(0, CURVE_LOSS)];
 
     for (int i = 0; i < b->n; i++) {
         struct batch one = {.n = 1, .label = b->label + i};
@@ -155,7 +155,7 @@ static int measure_samples(const struct net *net, const struct batch *b, const r
         curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
         curve[CURVE_ACCURACY] += right, curve[CURVE_ACCURACY_SQUARE] += right * right;
     }
-    tally->v[TALLY_SAMPLES] += b->n;
+    metrics->v[METRIC_SAMPLES] += b->n;
     return 0;
 }
 
@@ -168,7 +168,7 @@ static const real *old_outputs(struct method *m, const struct aux *old, const re
 }
 
 int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
-                   struct tally *tally, real *outputs)
+                   struct task_metrics *metrics, real *outputs)
 {
     const struct net *net = m->net;
     const struct aux *old = stage_aux(m->stage, "old");
@@ -180,7 +180,7 @@ int method_measure(struct method *m, const struct episode *ep, int data, const r
     }
     if (outputs)
         vec_copy((size_t)ep->source.n * (size_t)net->n_out, y, outputs);
-    return measure_samples(net, &ep->source, y, tally);
+    return measure_samples(net, &ep->source, y, metrics);
 }
 
 /* ---- what it costs, what it claims ---- */

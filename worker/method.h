@@ -50,18 +50,18 @@ struct method_ops {
      * a round's tasks.
      *   ep     support and query, or source and target batches; read only
      *   theta  (P) read only          grad  (P) ADDED to; undefined on error
-     *   tally  losses and accuracies, ADDED to; undefined on error
+     *   metrics  losses and accuracies, ADDED to; undefined on error
      * A segment of role stat gets stat - observed, once a task: unroll_query and net_backward do that.
      * Scratch: the method's work space. Errors: ERR_NONFINITE. Not collective. */
     int (*outer)(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                 struct tally *tally);
+                 struct task_metrics *metrics);
     /* Measures theta on a few-shot task: method_evaluate's contract. NULL: by the inner loop. */
     int (*evaluate)(struct method *m, const struct episode *ep, const real *theta,
-                    struct tally *tally, real *outputs);
-    /* Looks, without labels, at what has become of the target: enum watch_slot into tally. NULL: nothing to look at.
+                    struct task_metrics *metrics, real *outputs);
+    /* Looks, without labels, at what has become of the target: enum watch_slot into metrics. NULL: nothing to look at.
      * ERR_NONFINITE. */
     int (*watch)(struct method *m, const struct episode *ep, const real *theta,
-                 struct tally *tally);
+                 struct task_metrics *metrics);
 };
 
 extern const struct method_ops *const method_table[]; /* ended by NULL */
@@ -76,20 +76,20 @@ void method_init(struct method *m, const struct setup *setup, const struct stage
 void method_hook(struct method *m, const struct pass_hook *hook);
 
 /* Adapts theta to ep's support and measures on its query before every step and after the last:
- * TALLY_CURVE of steps 0 .. steps, and TALLY_LOSS, TALLY_ACCURACY after the last. outputs,
+ * METRIC_CURVE of steps 0 .. steps, and METRIC_LOSS, METRIC_ACCURACY after the last. outputs,
  * if not NULL: ((steps + 1) x n_query x n_out). ERR_NONFINITE. */
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
-                    struct tally *tally, real *outputs);
+                    struct task_metrics *metrics, real *outputs);
 
-/* Measures theta on ep's source batch, in evaluation mode: TALLY_SAMPLES, and TALLY_CURVE of step 0 as sums over
+/* Measures theta on ep's source batch, in evaluation mode: METRIC_SAMPLES, and METRIC_CURVE of step 0 as sums over
  * samples. data: whose samples they are. outputs, if not NULL: (n x outputs). ERR_NONFINITE. */
 int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
-                   struct tally *tally, real *outputs);
+                   struct task_metrics *metrics, real *outputs);
 
-/* Query sums of step k into the curve, and after the last step into TALLY_LOSS and TALLY_ACCURACY; y: the outputs
+/* Query sums of step k into the curve, and after the last step into METRIC_LOSS and METRIC_ACCURACY; y: the outputs
  * of n_out columns, copied to outputs if not NULL. ERR_NONFINITE. For methods with an evaluate of their own. */
 int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
-                 int k, int steps, struct tally *tally, real *outputs);
+                 int k, int steps, struct task_metrics *metrics, real *outputs);
 
 /* Useful floating-point operations of one training task. Few-shot: a gradient per inner step, a Hessian-vector
  * product (twice a gradient) per inner step where exact, and the query's gradient. Batches: a gradient of each. */

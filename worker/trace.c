@@ -18,7 +18,7 @@ struct tracer {
     struct method method; /* the engine's, laid out anew so that tapes keep everything */
     struct pass_hook hook;
     real *gradient; /* (P of a model) */
-    struct tally tally;
+    struct task_metrics metrics;
     bool done; /* the first place was found */
     struct trace *out;
 };
@@ -181,14 +181,14 @@ static void compute(struct tracer *r, const real *theta)
     struct method *m = &r->method;
 
     if (r->evaluate) {
-        method_evaluate(m, ep, theta, &r->tally, NULL);
+        method_evaluate(m, ep, theta, &r->metrics, NULL);
         return;
     }
     vec_zero(m->n, r->gradient);
-    m->ops->outer(m, ep, theta, r->gradient, &r->tally);
+    m->ops->outer(m, ep, theta, r->gradient, &r->metrics);
     if (!r->done &&
-        !beyond(r, "the support loss before adaptation", r->tally.v[TALLY_SUPPORT_LOSS]) &&
-        !beyond(r, "the query loss", r->tally.v[TALLY_LOSS]))
+        !beyond(r, "the support loss before adaptation", r->metrics.v[METRIC_SUPPORT_LOSS]) &&
+        !beyond(r, "the query loss", r->metrics.v[METRIC_LOSS]))
         gradient_beyond(r);
 }
 

@@ -127,7 +127,7 @@ struct round {
 };
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
- * finite are in its TALLY_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
+ * finite are in its METRIC_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
  * with it); ERR_STOPPED where it was interrupted; ERR_FAILED when ranks computed different results for the same
  * tasks: the sentence names who is wrong. */
 int crew_round(struct crew *c, const struct round *r, struct round_sum *total);

@@ -55,5 +55,5 @@ int domains_take(struct transaction *p, const struct message *m)
 /* The sums are complete, and models are still on their way. */
 bool domains_awaited(const struct transaction *p)
 {
-    return p->r->domains && p->n_arrived + round_sum_read(p->total, TALLY_FAILED) < p->r->n_tasks;
+    return p->r->domains && p->n_arrived + round_sum_read(p->total, METRIC_FAILED) < p->r->n_tasks;
 }

@@ -29,7 +29,7 @@ int failed_report_take(struct failed_report *f, const struct message *m, uint32_
 
 bool failed_report_awaited(struct failed_report *f, const struct round_sum *t, double patience)
 {
-    double now, failed = round_sum_read(t, TALLY_FAILED);
+    double now, failed = round_sum_read(t, METRIC_FAILED);
 
     /* what several ranks told of the same tasks is in the count twice, and in the set once */
     if (failed <= (double)f->slots.count && fmin(failed, FAILED_SET_MAX) <= f->slots.n)

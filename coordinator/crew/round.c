@@ -131,7 +131,8 @@ static int collect(struct transaction *p)
 
 static int check_complete(const struct transaction *p)
 {
-    double counted = round_sum_read(p->total, TALLY_DONE) + round_sum_read(p->total, TALLY_FAILED);
+    double counted =
+        round_sum_read(p->total, METRIC_DONE) + round_sum_read(p->total, METRIC_FAILED);
 
     if (counted != p->r->n_tasks)
         return err(ERR_FAILED, "round %zu came back with %.0f of %u tasks", (size_t)p->r->round,

@@ -43,19 +43,19 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
 int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e)
 {
     const struct stage *stage = r->stage;
-    double n = round_sum_read(total, stage->few_shot ? TALLY_DONE : TALLY_SAMPLES);
+    double n = round_sum_read(total, stage->few_shot ? METRIC_DONE : METRIC_SAMPLES);
     *e = (struct evaluation){.steps = stage->evaluate_steps,
                              .few_shot = stage->few_shot,
                              .episodes = (uint64_t)n,
-                             .failed = (uint64_t)round_sum_read(total, TALLY_FAILED),
+                             .failed = (uint64_t)round_sum_read(total, METRIC_FAILED),
                              .has_accuracy = stage->net.loss->accuracy != NULL,
                              .transductive = stage_is_transductive(stage)};
     if (n == 0)
         return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
                    stage->few_shot ? "episodes" : "batches", stage->config->name);
     for (int k = 0; k <= e->steps; k++) {
-        e->loss[k] = estimate_of(total, tally_curve(k, CURVE_LOSS), n);
-        e->accuracy[k] = estimate_of(total, tally_curve(k, CURVE_ACCURACY), n);
+        e->loss[k] = estimate_of(total, metric_curve(k, CURVE_LOSS), n);
+        e->accuracy[k] = estimate_of(total, metric_curve(k, CURVE_ACCURACY), n);
     }
     return 0;
 }

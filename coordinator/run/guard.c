@@ -143,16 +143,16 @@ static int watch_model(struct train *t, int model, const real *theta, struct wat
         .anchor = train_anchor(t),
     };
     struct round_sum total;
-    double w[TALLY_N - TALLY_CURVE];
+    double w[METRIC_N - METRIC_CURVE];
 
     TRY(crew_round(t->crew, &r, &total));
-    if (round_sum_read(&total, TALLY_DONE) == 0) {
+    if (round_sum_read(&total, METRIC_DONE) == 0) {
         *l = (struct watch){.score = -INFINITY, .alarms = ALARM_COLLAPSE};
         return 0;
     }
-    for (int i = 0; i < TALLY_N - TALLY_CURVE; i++)
-        w[i] = round_sum_read(&total, TALLY_CURVE + i);
-    guard_judge(t->stage, w, round_sum_read(&total, TALLY_DONE), l);
+    for (int i = 0; i < METRIC_N - METRIC_CURVE; i++)
+        w[i] = round_sum_read(&total, METRIC_CURVE + i);
+    guard_judge(t->stage, w, round_sum_read(&total, METRIC_DONE), l);
     return 0;
 }
 

@@ -62,13 +62,13 @@ static void report_adaptation(struct train *t, const struct round_sum *total, do
         INTEGER("stage_index", s->index),
         INTEGER("round", t->round),
         NUMBER("weight", stage_weight(s, t->round)),
-        NUMBER("discrepancy", round_sum_read(total, TALLY_DISCREPANCY) / done),
+        NUMBER("discrepancy", round_sum_read(total, METRIC_DISCREPANCY) / done),
         NUMBER("discriminator_loss",
-               adversary ? round_sum_read(total, TALLY_DISCRIMINATOR_LOSS) / done : NAN),
+               adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_LOSS) / done : NAN),
         NUMBER("right_source",
-               adversary ? round_sum_read(total, TALLY_DISCRIMINATOR_SOURCE) / done : NAN),
+               adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_SOURCE) / done : NAN),
         NUMBER("right_target",
-               adversary ? round_sum_read(total, TALLY_DISCRIMINATOR_TARGET) / done : NAN),
+               adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_TARGET) / done : NAN),
         {0},
     };
 
@@ -99,12 +99,12 @@ static int inner_loop(const struct stage *s, const struct round_sum *total, doub
                       double *accuracies)
 {
     int steps = s->form->draws & DRAW_EPISODES ? (int)s->shape->inner_steps : 0;
-    double done = round_sum_read(total, TALLY_DONE);
+    double done = round_sum_read(total, METRIC_DONE);
 
     for (int k = 0; k < steps; k++) {
-        losses[k] = round_sum_read(total, tally_curve(k, CURVE_LOSS)) / done;
+        losses[k] = round_sum_read(total, metric_curve(k, CURVE_LOSS)) / done;
         accuracies[k] = s->net.loss->accuracy
-                            ? round_sum_read(total, tally_curve(k, CURVE_ACCURACY)) / done
+                            ? round_sum_read(total, metric_curve(k, CURVE_ACCURACY)) / done
                             : NAN;
     }
     return steps;
@@ -112,7 +112,7 @@ static int inner_loop(const struct stage *s, const struct round_sum *total, doub
 
 void report_round(struct train *t, const struct round_sum *total, double norm, double seconds)
 {
-    double done = round_sum_read(total, TALLY_DONE), idle, gflops;
+    double done = round_sum_read(total, METRIC_DONE), idle, gflops;
     double losses[STEPS_MAX], accuracies[STEPS_MAX];
     int steps = inner_loop(t->stage, total, losses, accuracies);
     char hash[20];
@@ -122,13 +122,13 @@ void report_round(struct train *t, const struct round_sum *total, double norm, d
         TEXT("stage", t->stage->config->name),
         INTEGER("stage_index", t->stage->index),
         INTEGER("round", t->round),
-        NUMBER("support_loss", round_sum_read(total, TALLY_SUPPORT_LOSS) / done),
+        NUMBER("support_loss", round_sum_read(total, METRIC_SUPPORT_LOSS) / done),
         NUMBER("loss", t->loss),
         NUMBER("accuracy", t->accuracy >= 0 ? t->accuracy : NAN),
         NUMBER("gradient_norm", norm),
         NUMBER("rate", optim_rate(&t->stage->optim, t->round)),
         INTEGER("tasks", done),
-        INTEGER("failed", round_sum_read(total, TALLY_FAILED)),
+        INTEGER("failed", round_sum_read(total, METRIC_FAILED)),
         NUMBER("seconds", seconds),
         TEXT("digest", hash),
         NUMBER("seconds_left",

@@ -18,7 +18,7 @@
 /* Keeps what failed, and stops before the step where that is too much. */
 static int set_aside(struct train *t, const struct round *r, const struct round_sum *total)
 {
-    uint64_t failed = (uint64_t)round_sum_read(total, TALLY_FAILED);
+    uint64_t failed = (uint64_t)round_sum_read(total, METRIC_FAILED);
     int code;
 
     t->failed += (double)failed;
@@ -49,7 +49,7 @@ static void take_domains(struct train *t)
 /* The outer step from the round's total; where tasks step a model each, what they made of it. */
 static void step(struct train *t, const struct round_sum *total, double *norm)
 {
-    double done = round_sum_read(total, TALLY_DONE);
+    double done = round_sum_read(total, METRIC_DONE);
 
     if (t->stage->steps) {
         take_domains(t);
@@ -60,9 +60,9 @@ static void step(struct train *t, const struct round_sum *total, double *norm)
                             t->state);
     }
     t->round++;
-    t->loss = round_sum_read(total, TALLY_LOSS) / done;
+    t->loss = round_sum_read(total, METRIC_LOSS) / done;
     t->accuracy = t->stage->net.loss->accuracy && !t->stage->form->inherits
-                      ? round_sum_read(total, TALLY_ACCURACY) / done
+                      ? round_sum_read(total, METRIC_ACCURACY) / done
                       : -1;
     t->hash = layout_hash(&t->stage->layout, t->theta, t->scratch);
 }

@@ -6,7 +6,7 @@
 #include "core/base/err.h"
 #include "core/math/exact.h"
 
-static int64_t *tally_words(const struct round_sum *t, int slot)
+static int64_t *metric_words(const struct round_sum *t, int slot)
 {
     return t->words + 2 * t->n + 2 * (size_t)slot;
 }
@@ -19,29 +19,30 @@ struct round_sum round_sum_begin(int64_t *words, size_t n)
 
 void round_sum_fail(struct round_sum *t)
 {
-    exact_add_one(1, tally_words(t, TALLY_FAILED));
+    exact_add_one(1, metric_words(t, METRIC_FAILED));
 }
 
-static bool fits(const struct round_sum *t, const real *gradient, const struct tally *tally)
+static bool fits(const struct round_sum *t, const real *gradient,
+                 const struct task_metrics *metrics)
 {
-    for (int i = 0; i < TALLY_N; i++)
-        if (!exact_fits_one(tally->v[i]))
+    for (int i = 0; i < METRIC_N; i++)
+        if (!exact_fits_one(metrics->v[i]))
             return false;
     return t->n == 0 || exact_fits(t->n, gradient);
 }
 
-int round_sum_add(struct round_sum *t, const real *gradient, const struct tally *tally)
+int round_sum_add(struct round_sum *t, const real *gradient, const struct task_metrics *metrics)
 {
-    if (!fits(t, gradient, tally)) {
+    if (!fits(t, gradient, metrics)) {
         round_sum_fail(t);
         return err(ERR_NONFINITE, "a gradient or loss is not finite, or beyond 2^22");
     }
     if (t->n)
         exact_add(t->n, gradient, t->words);
-    for (int i = 0; i < TALLY_N; i++)
-        if (tally->v[i] != 0)
-            exact_add_one(tally->v[i], tally_words(t, i));
-    exact_add_one(1, tally_words(t, TALLY_DONE));
+    for (int i = 0; i < METRIC_N; i++)
+        if (metrics->v[i] != 0)
+            exact_add_one(metrics->v[i], metric_words(t, i));
+    exact_add_one(1, metric_words(t, METRIC_DONE));
     return 0;
 }
 
@@ -70,10 +71,10 @@ uint64_t round_sum_checksum(const int64_t *words, size_t n_words)
 
 double round_sum_read(const struct round_sum *t, int slot)
 {
-    return exact_read_one(tally_words(t, slot));
+    return exact_read_one(metric_words(t, slot));
 }
 
 void round_sum_mean_gradient(const struct round_sum *t, real *gradient)
 {
-    exact_read(t->n, t->words, round_sum_read(t, TALLY_DONE), gradient);
+    exact_read(t->n, t->words, round_sum_read(t, METRIC_DONE), gradient);
 }

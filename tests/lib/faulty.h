@@ -52,7 +52,7 @@ static void pass(struct faulty *f)
  * gathered: to rank 0 and to what was its parent. */
 static void babble(struct faulty *f)
 {
-    static const int64_t words[2 * (25 + TALLY_N)] = {1};
+    static const int64_t words[2 * (25 + METRIC_N)] = {1};
     struct part body = {words, sizeof words};
 
     f->round.kind = MESSAGE_SUM;

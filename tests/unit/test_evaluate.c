@@ -1,4 +1,4 @@
-/* test_evaluate.c - what an evaluation says of tallies that are made up: means, and 1.96 s / sqrt(n) with n - 1. */
+/* test_evaluate.c - what an evaluation says of metrics that are made up: means, and 1.96 s / sqrt(n) with n - 1. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,9 +29,9 @@ static struct round_sum begin(bool few_shot)
     return round_sum_begin(words, 0);
 }
 
-static void add(struct tally *t, int k, double loss, double accuracy)
+static void add(struct task_metrics *t, int k, double loss, double accuracy)
 {
-    double *curve = &t->v[tally_curve(k, CURVE_LOSS)];
+    double *curve = &t->v[metric_curve(k, CURVE_LOSS)];
 
     curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
     curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
@@ -63,7 +63,7 @@ static void episodes(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++) {
-        struct tally one = {0};
+        struct task_metrics one = {0};
 
         for (int k = 0; k <= STEPS; k++)
             add(&one, k, losses[i] + k, accuracies[i]);
@@ -93,11 +93,11 @@ static void samples(void **state)
 
     (void)state;
     for (int b = 0; b < 3; b++) {
-        struct tally batch = {0};
+        struct task_metrics batch = {0};
 
         for (int i = 0; i < sizes[b]; i++)
             add(&batch, 0, i < right[b] ? 0.5 : 1.5, i < right[b]);
-        batch.v[TALLY_SAMPLES] = sizes[b];
+        batch.v[METRIC_SAMPLES] = sizes[b];
         assert_int_equal(round_sum_add(&t, NULL, &batch), 0);
     }
     e = evaluated(&t);
@@ -114,7 +114,7 @@ static void one_and_none(void **state)
 {
     struct round_sum t = begin(true);
     struct round r = {.stage = &stage};
-    struct tally one = {0};
+    struct task_metrics one = {0};
     struct evaluation e;
     char text[40];
 

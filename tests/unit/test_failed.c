@@ -148,7 +148,7 @@ static void test_take(void **state)
 /* A round waits for slots that the sum counts and nobody told of, and not for ever. */
 static void test_awaited(void **state)
 {
-    int64_t words[2 * TALLY_N];
+    int64_t words[2 * METRIC_N];
     struct round_sum t = round_sum_begin(words, 0);
     struct failed_report f;
 

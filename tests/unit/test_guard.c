@@ -18,7 +18,7 @@ static struct stage stage = {.net = {.n_out = C}};
 /* Sums of a target whose classes are told apart as surely and in the same shares as the source's. */
 static void healthy(double *w)
 {
-    memset(w, 0, (TALLY_N - TALLY_CURVE) * sizeof *w);
+    memset(w, 0, (METRIC_N - METRIC_CURVE) * sizeof *w);
     w[WATCH_SAMPLES] = SAMPLES;
     w[WATCH_ENTROPY] = 0.1 * SAMPLES;
     w[WATCH_AGREE] = 0.8 * SAMPLES;
@@ -42,7 +42,7 @@ static struct watch judge(const double *w)
 
 static void no_alarm(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE];
+    double w[METRIC_N - METRIC_CURVE];
     struct watch l;
 
     (void)state;
@@ -55,7 +55,7 @@ static void no_alarm(void **state)
 
 static void collapse(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE];
+    double w[METRIC_N - METRIC_CURVE];
     struct watch l;
 
     (void)state;
@@ -70,7 +70,7 @@ static void collapse(void **state)
 /* The shares stay and every answer is sure: the score alone sees nothing. */
 static void swap(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE], well;
+    double w[METRIC_N - METRIC_CURVE], well;
     double *moved = w + WATCH_CLASSES + 2 * C;
     struct watch l;
 
@@ -87,7 +87,7 @@ static void swap(void **state)
 /* A few samples of a class say nothing of it. */
 static void few_that_moved(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE];
+    double w[METRIC_N - METRIC_CURVE];
     double *moved = w + WATCH_CLASSES + 2 * C;
 
     (void)state;
@@ -99,7 +99,7 @@ static void few_that_moved(void **state)
 
 static void other_shares(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE], well;
+    double w[METRIC_N - METRIC_CURVE], well;
 
     (void)state;
     healthy(w);
@@ -114,7 +114,7 @@ static void other_shares(void **state)
 
 static void discriminator(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE];
+    double w[METRIC_N - METRIC_CURVE];
 
     (void)state;
     healthy(w);
@@ -136,7 +136,7 @@ static void discriminator(void **state)
 /* Without fixed classes the features' discrepancy is what is left to judge by. */
 static void few_shot(void **state)
 {
-    double w[TALLY_N - TALLY_CURVE];
+    double w[METRIC_N - METRIC_CURVE];
 
     (void)state;
     healthy(w);

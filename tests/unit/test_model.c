@@ -235,18 +235,18 @@ static void test_inner_loop_is_told(void **state)
     struct place *p = place_open("type = \"mlp\" widths = {\"20\"}", "64");
     const struct net *net = &p->setup.stages[0].net;
     const struct batch *b = &p->engine.episode.support;
-    const double *v = p->engine.tally.v;
+    const double *v = p->engine.metrics.v;
     double right, loss, last = INFINITY;
     struct tape t;
 
     (void)state;
     outer(p, 3, 5);
     tape_init(&t, net, b->n, TAPE_GRADIENT, tape_scratch(net, b->n, &p->arena), &p->arena);
-    assert_true(v[tally_curve(0, CURVE_LOSS)] == v[TALLY_SUPPORT_LOSS]);
+    assert_true(v[metric_curve(0, CURVE_LOSS)] == v[METRIC_SUPPORT_LOSS]);
     for (int k = 0; k < 3; k++) {
         loss = plain_loss(b, net->n_out, net_forward(net, p->theta, b, &t), &right);
-        assert_true(fabs(v[tally_curve(k, CURVE_LOSS)] - loss) < 100 * REAL_EPS);
-        assert_true(fabs(v[tally_curve(k, CURVE_ACCURACY)] - right) < 1e-12);
+        assert_true(fabs(v[metric_curve(k, CURVE_LOSS)] - loss) < 100 * REAL_EPS);
+        assert_true(fabs(v[metric_curve(k, CURVE_ACCURACY)] - right) < 1e-12);
         assert_true(loss < last - 1e-2);
         last = loss;
         vec_zero(p->n, p->gradient);
@@ -254,7 +254,7 @@ static void test_inner_loop_is_told(void **state)
         for (size_t i = 0; i < p->n; i++)
             p->theta[i] -= (real)0.1 * p->gradient[i];
     }
-    assert_true(v[tally_curve(3, CURVE_LOSS)] == 0);
+    assert_true(v[metric_curve(3, CURVE_LOSS)] == 0);
     place_close(p);
 }
 
@@ -335,7 +335,7 @@ static double outer_loss(struct place *p, const real *theta)
 {
     engine_begin(&p->engine, &p->setup.stages[0], false, NULL);
     assert_int_equal(engine_run(&p->engine, &p->task, theta, false), 0);
-    return p->engine.tally.v[TALLY_LOSS];
+    return p->engine.metrics.v[METRIC_LOSS];
 }
 
 /* MAML's gradient along itself against the difference of its outer loss, through three inner steps. Relative

@@ -36,7 +36,7 @@ struct stand { /* a run in which nothing happens by itself */
     struct crew crew;
     struct progress progress;
     struct train train;
-    int64_t words[2 * TALLY_N];
+    int64_t words[2 * METRIC_N];
     struct round_sum total;
     char kind[32], event[8192]; /* the last one: " key=value key=value " */
     int n_events;
@@ -173,22 +173,22 @@ static int stand_close(void **state)
     return 0;
 }
 
-/* Two tasks that are done and one that failed; the slot of the tally that is the i-th has i / 4 a task. */
+/* Two tasks that are done and one that failed; slot i of the metrics has i / 4 a task. */
 static void sum_tasks(struct stand *p)
 {
-    struct tally tally = {0};
+    struct task_metrics metrics = {0};
 
     p->total = round_sum_begin(p->words, 0);
-    for (int i = TALLY_SUPPORT_LOSS; i < TALLY_CURVE; i++)
-        tally.v[i] = 0.25 * i;
+    for (int i = METRIC_SUPPORT_LOSS; i < METRIC_CURVE; i++)
+        metrics.v[i] = 0.25 * i;
     for (int k = 0; k < 2; k++) {
-        tally.v[tally_curve(k, CURVE_LOSS)] = 100 + k;
-        tally.v[tally_curve(k, CURVE_LOSS_SQUARE)] = 200 + k;
-        tally.v[tally_curve(k, CURVE_ACCURACY)] = 0.5 + 0.25 * k;
-        tally.v[tally_curve(k, CURVE_ACCURACY_SQUARE)] = 300 + k;
+        metrics.v[metric_curve(k, CURVE_LOSS)] = 100 + k;
+        metrics.v[metric_curve(k, CURVE_LOSS_SQUARE)] = 200 + k;
+        metrics.v[metric_curve(k, CURVE_ACCURACY)] = 0.5 + 0.25 * k;
+        metrics.v[metric_curve(k, CURVE_ACCURACY_SQUARE)] = 300 + k;
     }
     for (int i = 0; i < 2; i++)
-        assert_int_equal(round_sum_add(&p->total, NULL, &tally), 0);
+        assert_int_equal(round_sum_add(&p->total, NULL, &metrics), 0);
     round_sum_fail(&p->total);
 }
 
@@ -235,9 +235,9 @@ static void test_adaptation(void **state)
     snprintf(pairs, sizeof pairs,
              "stage=last stage_index=1 round=4 weight=%.9g discrepancy=%g discriminator_loss=%g "
              "right_source=%g right_target=%g",
-             stage_weight(p->train.stage, 4), 0.25 * TALLY_DISCREPANCY,
-             0.25 * TALLY_DISCRIMINATOR_LOSS, 0.25 * TALLY_DISCRIMINATOR_SOURCE,
-             0.25 * TALLY_DISCRIMINATOR_TARGET);
+             stage_weight(p->train.stage, 4), 0.25 * METRIC_DISCREPANCY,
+             0.25 * METRIC_DISCRIMINATOR_LOSS, 0.25 * METRIC_DISCRIMINATOR_SOURCE,
+             0.25 * METRIC_DISCRIMINATOR_TARGET);
     told(p, "adaptation", pairs);
 }
 

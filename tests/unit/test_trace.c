@@ -261,8 +261,8 @@ static void computed(struct place *p, bool evaluate, bool fails)
 {
     assert_int_equal(engine_run(&p->engine, &p->task, p->theta, evaluate), 0);
     assert_int_equal(p->engine.failed, fails);
-    assert_true(round_sum_read(&p->engine.total, TALLY_FAILED) == fails);
-    assert_true(round_sum_read(&p->engine.total, TALLY_DONE) == !fails);
+    assert_true(round_sum_read(&p->engine.total, METRIC_FAILED) == fails);
+    assert_true(round_sum_read(&p->engine.total, METRIC_DONE) == !fails);
 }
 
 static struct trace traced(struct place *p, bool evaluate, bool fails)
@@ -463,7 +463,7 @@ static void test_loss_beyond(void **state)
 static void test_loss_beyond_on_the_way(void **state)
 {
     struct place *p = place_open(sine);
-    const double *v = p->engine.tally.v;
+    const double *v = p->engine.metrics.v;
     struct unroll *u;
 
     (void)state;
@@ -473,10 +473,10 @@ static void test_loss_beyond_on_the_way(void **state)
     u->rate[layout_find(&p->net->layout, "head.bias")->offset] =
         5000; /* of -10^4 times the error */
     computed(p, false, true);
-    assert_true(v[tally_curve(0, CURVE_LOSS)] == v[TALLY_SUPPORT_LOSS] &&
-                v[TALLY_SUPPORT_LOSS] > 0);
-    assert_true(v[tally_curve(1, CURVE_LOSS)] == CURVE_LOSS_MAX);
-    assert_true(exact_fits_one(CURVE_LOSS_MAX) && v[TALLY_LOSS] > CURVE_LOSS_MAX);
+    assert_true(v[metric_curve(0, CURVE_LOSS)] == v[METRIC_SUPPORT_LOSS] &&
+                v[METRIC_SUPPORT_LOSS] > 0);
+    assert_true(v[metric_curve(1, CURVE_LOSS)] == CURVE_LOSS_MAX);
+    assert_true(exact_fits_one(CURVE_LOSS_MAX) && v[METRIC_LOSS] > CURVE_LOSS_MAX);
     place_close(p);
 }
 

@@ -257,7 +257,7 @@ double unroll_step(struct unroll *u, int k, const struct episode *ep, double *ac
 }
 
 int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep,
-                   struct tally *tally)
+                   struct task_metrics *metrics)
 {
     unroll_begin(u, theta, ep);
     for (int k = 0; k < u->spec.steps; k++) {
@@ -266,9 +266,9 @@ int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep
         if (!isfinite(loss))
             return err(ERR_NONFINITE, "the support loss at inner step %d is not finite", k);
         if (k == 0)
-            tally->v[TALLY_SUPPORT_LOSS] += loss;
-        tally->v[tally_curve(k, CURVE_LOSS)] += fmin(loss, CURVE_LOSS_MAX);
-        tally->v[tally_curve(k, CURVE_ACCURACY)] += accuracy;
+            metrics->v[METRIC_SUPPORT_LOSS] += loss;
+        metrics->v[metric_curve(k, CURVE_LOSS)] += fmin(loss, CURVE_LOSS_MAX);
+        metrics->v[metric_curve(k, CURVE_ACCURACY)] += accuracy;
     }
     return 0;
 }
@@ -279,7 +279,7 @@ const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep)
     return net_outputs(u->net, &u->query);
 }
 
-int unroll_query(struct unroll *u, const struct episode *ep, struct tally *tally)
+int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics *metrics)
 {
     const struct net *net = u->net;
     int k = u->spec.steps;
@@ -287,9 +287,9 @@ int unroll_query(struct unroll *u, const struct episode *ep, struct tally *tally
 
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the query loss is not finite");
-    tally->v[TALLY_LOSS] += loss;
+    metrics->v[METRIC_LOSS] += loss;
     if (net->loss->accuracy)
-        tally->v[TALLY_ACCURACY] +=
+        metrics->v[METRIC_ACCURACY] +=
             net->loss->accuracy(&ep->query, net->n_out, net_outputs(net, &u->query));
     gradient(u, k, net, &ep->query, &u->query, u->adjoint);
     return 0;

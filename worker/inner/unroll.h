@@ -84,14 +84,14 @@ double unroll_step(struct unroll *u, int k, const struct episode *ep, double *ac
 /* unroll_begin and all K steps. Support loss before the first, and before each into the curve, with
  * its accuracy. ERR_NONFINITE names the step whose loss is not finite. */
 int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep,
-                   struct tally *tally);
+                   struct task_metrics *metrics);
 
 /* The network's outputs for the query at theta_k (n_query x n_out), which live on its tape. */
 const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep);
 
-/* Query loss and accuracy at theta_K into tally; its gradient into u->adjoint (overwritten), where
+/* Adds query loss and accuracy at theta_K to metrics; its gradient into u->adjoint (overwritten), where
  * statistics hold stat - observed. ERR_NONFINITE. */
-int unroll_query(struct unroll *u, const struct episode *ep, struct tally *tally);
+int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics *metrics);
 
 /* u->adjoint: from d loss / d theta_K to d loss / d theta_0. SECOND_THROUGH. */
 void unroll_adjoint(struct unroll *u, const struct episode *ep);

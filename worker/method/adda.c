@@ -19,13 +19,13 @@ static int adda_plan(struct stage *s, const struct setup *setup)
 }
 
 static int adda_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                      struct tally *tally)
+                      struct task_metrics *metrics)
 {
-    double loss = adversary_grad(m, ep, theta, 1, 1, grad, tally);
+    double loss = adversary_grad(m, ep, theta, 1, 1, grad, metrics);
 
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the encoder's or the discriminator's loss is not finite");
-    tally->v[TALLY_LOSS] += loss;
+    metrics->v[METRIC_LOSS] += loss;
     return 0;
 }
 

@@ -23,11 +23,11 @@ static void coral_init(struct method *m, const struct method_spec *spec, struct 
 }
 
 static int coral_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                       struct tally *tally)
+                       struct task_metrics *metrics)
 {
     struct align a = coral();
 
-    return align_grad(&a, m, ep, theta, grad, tally);
+    return align_grad(&a, m, ep, theta, grad, metrics);
 }
 
 const struct method_ops method_coral = {

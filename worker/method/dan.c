@@ -43,11 +43,11 @@ static void dan_init(struct method *m, const struct method_spec *spec, struct ar
 }
 
 static int dan_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                     struct tally *tally)
+                     struct task_metrics *metrics)
 {
     struct align a = dan(m->stage);
 
-    return align_grad(&a, m, ep, theta, grad, tally);
+    return align_grad(&a, m, ep, theta, grad, metrics);
 }
 
 const struct method_ops method_dan = {

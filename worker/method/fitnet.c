@@ -79,7 +79,7 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
 }
 
 static int fitnet_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                        struct tally *tally)
+                        struct task_metrics *metrics)
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
     int n = ep->source.n, act = m->passes->taps.act[0], width = p->net.n_out;
@@ -100,7 +100,7 @@ static int fitnet_outer(struct method *m, const struct episode *ep, const real *
     net_backward_from(&p->net, theta + p->offset, n, &m->passes->aux, &top, 1, grad + p->offset,
                       m->passes->g_features);
     net_backward_from(m->net, theta, n, &m->passes->source, &in, 1, grad, NULL);
-    tally->v[TALLY_LOSS] += loss;
+    metrics->v[METRIC_LOSS] += loss;
     return 0;
 }
 

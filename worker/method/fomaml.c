@@ -11,12 +11,12 @@ static void fomaml_inner(const struct method *m, struct unroll_spec *s)
 }
 
 static int fomaml_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                        struct tally *tally)
+                        struct task_metrics *metrics)
 {
     struct unroll *u = m->inner;
 
-    TRY(unroll_forward(u, theta, ep, tally));
-    TRY(unroll_query(u, ep, tally));
+    TRY(unroll_forward(u, theta, ep, metrics));
+    TRY(unroll_query(u, ep, metrics));
     vec_add(m->net->layout.n, u->adjoint, grad);
     return 0;
 }

@@ -15,10 +15,10 @@ static void joint_inner(const struct method *m, struct unroll_spec *s)
 }
 
 /* The inner loop's curve, within what the sum holds. */
-static void share_curve(struct tally *tally, int steps, double share)
+static void share_curve(struct task_metrics *metrics, int steps, double share)
 {
     for (int k = 0; k < steps; k++) {
-        double *curve = &tally->v[tally_curve(k, CURVE_LOSS)];
+        double *curve = &metrics->v[metric_curve(k, CURVE_LOSS)];
 
         curve[CURVE_LOSS] = fmin(share * curve[CURVE_LOSS], CURVE_LOSS_MAX);
         curve[CURVE_ACCURACY] *= share;
@@ -26,45 +26,45 @@ static void share_curve(struct tally *tally, int steps, double share)
 }
 
 static int joint_episode(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                         struct tally *tally)
+                         struct task_metrics *metrics)
 {
     double share = (double)m->stage->n_tasks / m->stage->n_episodes;
     struct unroll *u = m->inner;
 
-    TRY(unroll_forward(u, theta, ep, tally));
-    TRY(unroll_query(u, ep, tally));
+    TRY(unroll_forward(u, theta, ep, metrics));
+    TRY(unroll_query(u, ep, metrics));
     unroll_adjoint(u, ep);
     for (size_t i = 0; i < m->net->layout.n; i++)
         grad[i] = (real)(grad[i] + share * u->adjoint[i]);
-    tally->v[TALLY_SUPPORT_LOSS] *= share;
-    tally->v[TALLY_LOSS] *= share;
-    tally->v[TALLY_ACCURACY] *= share;
-    share_curve(tally, u->spec.steps, share);
+    metrics->v[METRIC_SUPPORT_LOSS] *= share;
+    metrics->v[METRIC_LOSS] *= share;
+    metrics->v[METRIC_ACCURACY] *= share;
+    share_curve(metrics, u->spec.steps, share);
     return 0;
 }
 
 static int joint_batch(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                       struct tally *tally)
+                       struct task_metrics *metrics)
 {
     double share = (double)m->stage->n_tasks / (m->stage->n_tasks - m->stage->n_episodes);
     double weight = stage_weight(m->stage, ep->round);
-    double loss = adversary_grad(m, ep, theta, share * weight, share, grad, tally);
+    double loss = adversary_grad(m, ep, theta, share * weight, share, grad, metrics);
 
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the encoder's or the discriminator's loss is not finite");
-    tally->v[TALLY_LOSS] += share * weight * loss;
-    tally->v[TALLY_DISCREPANCY] += share * loss;
-    tally->v[TALLY_DISCRIMINATOR_LOSS] *= share;
-    tally->v[TALLY_DISCRIMINATOR_SOURCE] *= share;
-    tally->v[TALLY_DISCRIMINATOR_TARGET] *= share;
+    metrics->v[METRIC_LOSS] += share * weight * loss;
+    metrics->v[METRIC_DISCREPANCY] += share * loss;
+    metrics->v[METRIC_DISCRIMINATOR_LOSS] *= share;
+    metrics->v[METRIC_DISCRIMINATOR_SOURCE] *= share;
+    metrics->v[METRIC_DISCRIMINATOR_TARGET] *= share;
     return 0;
 }
 
 static int joint_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                       struct tally *tally)
+                       struct task_metrics *metrics)
 {
-    return ep->slot < m->stage->n_episodes ? joint_episode(m, ep, theta, grad, tally)
-                                           : joint_batch(m, ep, theta, grad, tally);
+    return ep->slot < m->stage->n_episodes ? joint_episode(m, ep, theta, grad, metrics)
+                                           : joint_batch(m, ep, theta, grad, metrics);
 }
 
 const struct method_ops method_joint = {

@@ -38,7 +38,7 @@ static double add_teacher(struct method *m, int n, const real *y, const real *ta
 }
 
 static int kd_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                    struct tally *tally)
+                    struct task_metrics *metrics)
 {
     const struct stage_config *c = m->stage->config;
     double square = c->squared ? c->temperature * c->temperature : 1;
@@ -46,12 +46,12 @@ static int kd_outer(struct method *m, const struct episode *ep, const real *thet
     const real *teacher = batch_anchor(m, &ep->source);
     const real *y = batch_forward(m, ep, &ep->source, theta, &m->passes->source);
 
-    labels = batch_supervise(m, &ep->source, y, tally);
+    labels = batch_supervise(m, &ep->source, y, metrics);
     taught = add_teacher(m, ep->source.n, y, teacher, weight);
     if (!isfinite(labels) || !isfinite(taught))
         return err(ERR_NONFINITE, "the loss is not finite");
-    tally->v[TALLY_LOSS] += (c->label_weight - 1) * labels + weight * taught;
-    tally->v[TALLY_DISCREPANCY] += taught;
+    metrics->v[METRIC_LOSS] += (c->label_weight - 1) * labels + weight * taught;
+    metrics->v[METRIC_DISCREPANCY] += taught;
     batch_backward(m, &ep->source, &m->passes->source, theta, grad);
     return 0;
 }

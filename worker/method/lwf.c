@@ -52,11 +52,11 @@ static double keep_old(struct method *m, int n, const real *theta, const real *r
 }
 
 static int lwf_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                     struct tally *tally)
+                     struct task_metrics *metrics)
 {
     const real *recorded = batch_anchor(m, &ep->source);
     double loss = batch_supervise(
-        m, &ep->source, batch_forward(m, ep, &ep->source, theta, &m->passes->source), tally);
+        m, &ep->source, batch_forward(m, ep, &ep->source, theta, &m->passes->source), metrics);
     double weight = stage_weight(m->stage, ep->round);
     double kept = keep_old(m, ep->source.n, theta, recorded, weight, grad);
     struct inlet inlets[] = {{m->net->n_layers, m->passes->g_outputs},
@@ -64,8 +64,8 @@ static int lwf_outer(struct method *m, const struct episode *ep, const real *the
 
     if (!isfinite(loss) || !isfinite(kept))
         return err(ERR_NONFINITE, "the loss is not finite");
-    tally->v[TALLY_LOSS] += weight * kept;
-    tally->v[TALLY_DISCREPANCY] += kept;
+    metrics->v[METRIC_LOSS] += weight * kept;
+    metrics->v[METRIC_DISCREPANCY] += kept;
     net_backward_from(m->net, theta, ep->source.n, &m->passes->source, inlets, 2, grad, NULL);
     return 0;
 }

@@ -5,11 +5,11 @@
 #include "worker/transfer/batch.h"
 
 static int pretrain_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
-                          struct tally *tally)
+                          struct task_metrics *metrics)
 {
     const real *y = batch_forward(m, ep, &ep->source, theta, &m->passes->source);
 
-    if (!isfinite(batch_supervise(m, &ep->source, y, tally)))
+    if (!isfinite(batch_supervise(m, &ep->source, y, metrics)))
         return err(ERR_NONFINITE, "the loss is not finite");
     batch_backward(m, &ep->source, &m->passes->source, theta, grad);
     return 0;

@@ -113,7 +113,7 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
 }
 
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
-                      double discriminator, real *grad, struct tally *tally)
+                      double discriminator, real *grad, struct task_metrics *metrics)
 {
     const struct aux *p = stage_aux(m->stage, "discriminator");
     const struct net *d = &p->net;
@@ -126,17 +126,17 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
     batch_anchor(m, &ep->source);
     b = all_of(m, SOURCE, ep->source.n, m->passes->anchor.act[m->passes->anchor_act].v);
     net_forward(d, w, &b, &m->passes->aux);
-    tally->v[TALLY_DISCRIMINATOR_SOURCE] +=
+    metrics->v[METRIC_DISCRIMINATOR_SOURCE] +=
         d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
     loss = call_them(m, &b, w, discriminator, grad + p->offset, NULL);
 
     batch_forward(m, ep, &ep->target, theta, &m->passes->target);
     b = all_of(m, TARGET, ep->target.n, m->passes->target.act[act].v);
     net_forward(d, w, &b, &m->passes->aux);
-    tally->v[TALLY_DISCRIMINATOR_TARGET] +=
+    metrics->v[METRIC_DISCRIMINATOR_TARGET] +=
         d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
     loss += call_them(m, &b, w, discriminator, grad + p->offset, NULL);
-    tally->v[TALLY_DISCRIMINATOR_LOSS] += loss;
+    metrics->v[METRIC_DISCRIMINATOR_LOSS] += loss;
 
     b = all_of(m, SOURCE, ep->target.n, m->passes->target.act[act].v);
     deceived = call_them(m, &b, w, encoder, m->passes->spare, m->passes->g_features);

@@ -12,16 +12,16 @@ int adversary_plan(struct stage *s, const struct setup *setup); /* appends the d
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 
 /* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D for the
- * discriminator's. Tally: TALLY_DISCRIMINATOR_*, as means. Returns L_M; not finite where a loss is not. */
+ * discriminator's. Metrics: METRIC_DISCRIMINATOR_*, as means. Returns L_M; not finite where a loss is not. */
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
-                      double discriminator, real *grad, struct tally *tally);
+                      double discriminator, real *grad, struct task_metrics *metrics);
 
 /* ---- watch.c ---- */
 
 /* What has become of the target, beside the anchor's view of it and of the source: enum watch_slot. Takes as many
  * samples of each domain as the smaller batch has. */
 int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
-                    struct tally *tally);
+                    struct task_metrics *metrics);
 size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec); /* bytes */
 
 #endif

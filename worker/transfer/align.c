@@ -101,7 +101,7 @@ static double compare(const struct align *a, struct method *m, const struct epis
 }
 
 int align_grad(const struct align *a, struct method *m, const struct episode *ep, const real *theta,
-               real *grad, struct tally *tally)
+               real *grad, struct task_metrics *metrics)
 {
     double weight = stage_weight(m->stage, ep->round), loss, distance;
     struct inlet source[TAPS_MAX + 1] = {{m->net->n_layers, m->passes->g_outputs}},
@@ -109,7 +109,7 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
     int n = m->passes->taps.n;
 
     loss = batch_supervise(m, &ep->source,
-                           batch_forward(m, ep, &ep->source, theta, &m->passes->source), tally);
+                           batch_forward(m, ep, &ep->source, theta, &m->passes->source), metrics);
     batch_forward(m, ep, &ep->target, theta, &m->passes->target);
     distance = compare(a, m, ep, weight);
     if (!isfinite(loss) || !isfinite(distance))
@@ -120,7 +120,7 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
     }
     net_backward_from(m->net, theta, ep->source.n, &m->passes->source, source, n + 1, grad, NULL);
     net_backward_from(m->net, theta, ep->target.n, &m->passes->target, target, n, grad, NULL);
-    tally->v[TALLY_LOSS] += weight * distance;
-    tally->v[TALLY_DISCREPANCY] += distance;
+    metrics->v[METRIC_LOSS] += weight * distance;
+    metrics->v[METRIC_DISCREPANCY] += distance;
     return 0;
 }

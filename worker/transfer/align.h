@@ -16,7 +16,7 @@ int align_plan(const struct align *a, struct stage *s); /* ERR_CONFIG: layers, s
 void align_init(const struct align *a, struct method *m, const struct method_spec *spec,
                 struct arena *arena);
 int align_grad(const struct align *a, struct method *m, const struct episode *ep, const real *theta,
-               real *grad, struct tally *tally);
+               real *grad, struct task_metrics *metrics);
 
 /* The activations of net, the stage's or its anchor's, that stage.layers names, or the head's input, highest first.
  * ERR_CONFIG for a layer that is not there. */

@@ -56,15 +56,16 @@ const real *batch_anchor(struct method *m, const struct batch *b)
     return net_forward(m->anchor_net, m->anchor, b, &m->passes->anchor);
 }
 
-double batch_supervise(struct method *m, const struct batch *b, const real *y, struct tally *tally)
+double batch_supervise(struct method *m, const struct batch *b, const real *y,
+                       struct task_metrics *metrics)
 {
     const struct loss_ops *ops = m->net->loss;
     double loss = ops->value(b, m->net->n_out, y);
 
     ops->grad(b, m->net->n_out, y, m->passes->g_outputs);
-    tally->v[TALLY_LOSS] += loss;
+    metrics->v[METRIC_LOSS] += loss;
     if (ops->accuracy)
-        tally->v[TALLY_ACCURACY] += ops->accuracy(b, m->net->n_out, y);
+        metrics->v[METRIC_ACCURACY] += ops->accuracy(b, m->net->n_out, y);
     return loss;
 }
 

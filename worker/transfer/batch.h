@@ -40,9 +40,10 @@ const real *batch_forward(struct method *m, const struct episode *ep, const stru
 /* Forward over a batch by the anchor; returns its outputs. */
 const real *batch_anchor(struct method *m, const struct batch *b);
 
-/* Outputs y (b->n x n_out) of the main network against the labels: TALLY_LOSS, TALLY_ACCURACY, and the
+/* Outputs y (b->n x n_out) of the main network against the labels: METRIC_LOSS, METRIC_ACCURACY, and the
  * loss's gradient into g_outputs. Returns the loss. */
-double batch_supervise(struct method *m, const struct batch *b, const real *y, struct tally *tally);
+double batch_supervise(struct method *m, const struct batch *b, const real *y,
+                       struct task_metrics *metrics);
 
 /* The gradient that enters at g_outputs, back through t: grad (P) ADDED to. */
 void batch_backward(struct method *m, const struct batch *b, struct tape *t, const real *theta,

@@ -130,12 +130,12 @@ static double taken_for_source(struct method *m, const real *theta, int n, const
 }
 
 int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
-                    struct tally *tally)
+                    struct task_metrics *metrics)
 {
     int n = smaller(ep->source.n, ep->target.n), act = m->passes->taps.act[0];
     int *classes = (int *)(void *)((char *)m->passes->scratch + mmd_bytes(m, n));
     struct batch source = ep->source, target = ep->target;
-    double *w = &tally->v[TALLY_CURVE];
+    double *w = &metrics->v[METRIC_CURVE];
     const real *fs, *ft;
 
     source.n = target.n = n;
