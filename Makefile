@@ -23,7 +23,7 @@ CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errn
 LDLIBS = $(PKG_LIBS) -lm -pthread
 
 # Of the observer: what tests and fuzz targets call.
-OBSERVE_CORE = observer/source/event.c observer/source/name.c observer/source/line.c observer/source/decode.c observer/model/model.c observer/model/model_event.c \
+OBSERVE_CORE = observer/model/event.c observer/source/name.c observer/source/line.c observer/source/decode.c observer/model/model.c observer/model/model_event.c \
                observer/model/model_series.c observer/view/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
 MAINS = launch/metaloop.c launch/session.c

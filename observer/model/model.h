@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "observer/source/event.h"
+#include "observer/model/event.h"
 
 enum {
     STAGES_MAX = 64,

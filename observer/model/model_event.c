@@ -22,7 +22,8 @@ static struct stage_seen *stage_make(struct run *r, int index, const char *name)
     return s;
 }
 
-int stage_of(struct run *r, const struct event *e)
+/* The stage that an event names, made if it is new; -1 if it names none, or one that cannot be. */
+static int stage_of(struct run *r, const struct event *e)
 {
     int64_t index = event_integer(e, "stage_index", -1);
 
@@ -102,7 +103,7 @@ static int take_round(struct run *r, const struct event *e)
     r->left = event_number(e, "seconds_left", NAN);
     r->left_at = e->time;
     text_clean(r->digest, sizeof r->digest, event_text(e, "digest"));
-    TRY(series_event(r, e, "", -1, but));
+    TRY(series_event(r, e, stage, "", -1, but));
     return add_speed(r, e, stage, (uint64_t)round);
 }
 
@@ -139,7 +140,7 @@ static int take_evaluation(struct run *r, const struct event *e)
     v->accuracy_ci95 = event_number(e, "accuracy_ci95", NAN);
     v->loss = event_number(e, "loss", NAN);
     v->loss_ci95 = event_number(e, "loss_ci95", NAN);
-    return series_event(r, e, data, step, but);
+    return series_event(r, e, stage, data, step, but);
 }
 
 /* An alarm is told when it begins and when it is over. */
@@ -166,7 +167,7 @@ static int take_watch(struct run *r, const struct event *e)
     text_clean(target, sizeof target, event_text(e, "target"));
     for (int i = 0; i < 3; i++)
         watch_alarm(r, e, alarms[i], target, stage);
-    return series_event(r, e, target, -1, nothing);
+    return series_event(r, e, stage, target, -1, nothing);
 }
 
 static int take_rank(struct run *r, const struct event *e)
@@ -328,5 +329,5 @@ int model_event(struct run *r, const struct event *e)
             r->refused += code > 0;
             return code > 0 ? 0 : code;
         }
-    return series_event(r, e, "", -1, nothing);
+    return series_event(r, e, stage_of(r, e), "", -1, nothing);
 }

@@ -20,10 +20,7 @@ void series_add(struct run *r, struct series *s, uint64_t round, double value, d
 void series_free(struct series *s);
 
 /* Every number of an event that has a round, one curve each, but for the names in `but`, which NULL ends. */
-int series_event(struct run *r, const struct event *e, const char *of, int step,
+int series_event(struct run *r, const struct event *e, int stage, const char *of, int step,
                  const char *const *but);
-
-/* The stage an event names, made where it is new; -1: none, or not one that can be. */
-int stage_of(struct run *r, const struct event *e);
 
 #endif

@@ -120,10 +120,9 @@ static bool is_left_out(const char *key, const char *const *names)
     return n > 5 && strcmp(key + n - 5, "_ci95") == 0;
 }
 
-int series_event(struct run *r, const struct event *e, const char *of, int step,
+int series_event(struct run *r, const struct event *e, int stage, const char *of, int step,
                  const char *const *but)
 {
-    int stage = stage_of(r, e);
     int64_t round = event_integer(e, "round", -1);
 
     if (stage < 0 || round < 0)

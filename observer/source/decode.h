@@ -2,7 +2,7 @@
 #ifndef OBSERVER_SOURCE_DECODE_H
 #define OBSERVER_SOURCE_DECODE_H
 
-#include "observer/source/event.h"
+#include "observer/model/event.h"
 
 struct header { /* what every Event tells beside its kind */
     uint32_t version;

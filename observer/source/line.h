@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "observer/source/event.h"
+#include "observer/model/event.h"
 
 /* Reads n bytes as an event: one object, a text `kind`, names of letters, digits and _, values that are numbers, texts,
  * null or truth values. *holder owns what e borrows: json_decref it after use. ERR_DATA says what is wrong. */

@@ -1,6 +1,6 @@
 /* event.h - what a run tells: a kind and named values, as proto/stream/sink.h has them, whoever brings them. */
-#ifndef OBSERVER_SOURCE_EVENT_H
-#define OBSERVER_SOURCE_EVENT_H
+#ifndef OBSERVER_MODEL_EVENT_H
+#define OBSERVER_MODEL_EVENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

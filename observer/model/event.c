@@ -1,5 +1,5 @@
 /* event.c - values by their keys, texts made harmless. */
-#include "observer/source/event.h"
+#include "observer/model/event.h"
 
 #include <math.h>
 #include <stdlib.h>
