@@ -12,11 +12,11 @@
 
 #define DEFAULT_ENDPOINT "tcp://127.0.0.1:5555"
 
-enum kind { FLAG, WORD, SECONDS, LIST };
+enum option_kind { FLAG, WORD, SECONDS, LIST };
 
-static const struct option {
+static const struct observe_option {
     const char *name, *value;
-    enum kind kind;
+    enum option_kind kind;
     size_t at, count; /* in struct arguments; count: of a list */
     const char *help;
 } options[] = {
@@ -54,7 +54,7 @@ static int print_help(void)
          "pressed, as lines if standard output is not a terminal, or as the options say.\n"
          "ENDPOINT is the configuration's metrics.endpoint (" DEFAULT_ENDPOINT ");\n"
          "several endpoints are all shown.\n");
-    for (const struct option *o = options; o < options + OPTIONS; o++) {
+    for (const struct observe_option *o = options; o < options + OPTIONS; o++) {
         char name[48];
 
         snprintf(name, sizeof name, "%s %s", o->name, o->value ? o->value : "");
@@ -81,7 +81,7 @@ static int unknown(const char *word)
                near ? near : "", near ? "'?" : "; try --help");
 }
 
-static int seconds_read(const struct option *o, const char *text, double *value)
+static int seconds_read(const struct observe_option *o, const char *text, double *value)
 {
     char *end;
 
@@ -99,7 +99,7 @@ static int list_add(const char **items, int *n, const char *word)
     return 0;
 }
 
-static int option_set(struct arguments *a, const struct option *o, const char *text)
+static int option_set(struct arguments *a, const struct observe_option *o, const char *text)
 {
     void *at = (char *)a + o->at;
 
@@ -124,7 +124,7 @@ static int option_read(struct arguments *a, int argc, char **argv, int *i)
     const char *word = argv[*i], *value = strchr(word, '=');
     size_t n = value ? (size_t)(value - word) : strlen(word);
 
-    for (const struct option *o = options; o < options + OPTIONS; o++) {
+    for (const struct observe_option *o = options; o < options + OPTIONS; o++) {
         if (strncmp(o->name, word, n) != 0 || o->name[n])
             continue;
         if (value)

@@ -10,18 +10,18 @@
 #include "core/base/outfile.h"
 #include "observer/arguments.h"
 
-struct place { /* where an output goes */
+struct output_place { /* where an output goes */
     const char *option, *path;
     bool there, shared; /* shared: a device, which takes whatever it is given */
     struct stat st;
     char real[PATH_MAX + 256]; /* of a file that is not there yet */
 };
 
-static void place_find(struct place *p, const char *option, const char *path)
+static void place_find(struct output_place *p, const char *option, const char *path)
 {
     char *target = outfile_target(path), *copy = target ? strdup(target) : NULL;
 
-    *p = (struct place){.option = option, .path = path};
+    *p = (struct output_place){.option = option, .path = path};
     p->there = stat(path, &p->st) == 0;
     p->shared = p->there && S_ISCHR(p->st.st_mode);
     if (copy && !p->there && realpath(dirname(copy), p->real)) {
@@ -34,7 +34,7 @@ static void place_find(struct place *p, const char *option, const char *path)
     free(target);
 }
 
-static bool is_same(const struct place *a, const struct place *b)
+static bool is_same(const struct output_place *a, const struct output_place *b)
 {
     if (a->there != b->there || a->shared)
         return false;
@@ -44,7 +44,7 @@ static bool is_same(const struct place *a, const struct place *b)
 }
 
 /* What a replay reads. */
-static int check_inputs(const struct arguments *a, const struct place *out)
+static int check_inputs(const struct arguments *a, const struct output_place *out)
 {
     static const char *const names[] = {"metrics.jsonl", "configuration.conf", "manifest.json"};
 
@@ -85,7 +85,7 @@ int outputs_check(const struct arguments *a)
                                     {"--csv", a->csv},
                                     {"--png", a->png},
                                     {"--lines", a->lines ? "/dev/stdout" : NULL}};
-    struct place places[4];
+    struct output_place places[4];
     int n = 0;
 
     TRY(check_runs(a));

@@ -9,7 +9,7 @@
 #include "core/base/err.h"
 #include "core/config/config_internal.h"
 
-struct reader {
+struct syntax_reader {
     struct config *c;
     const char *name; /* of the file, for errors */
     int code;         /* why libconfuse was told to stop */
@@ -22,10 +22,10 @@ struct reader {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct reader *reader; /* libconfuse's callbacks take no pointer of ours */
+static struct syntax_reader *reader; /* libconfuse's callbacks take no pointer of ours */
 
 /* Puts FILE:LINE in front of what err() holds. */
-static int reader_fail(struct reader *r, int line, int code)
+static int reader_fail(struct syntax_reader *r, int line, int code)
 {
     return r->code = err_within(code, "%.200s:%d", r->name, line);
 }
@@ -46,7 +46,7 @@ static int title_check(const struct config_section *s, const char *title)
     return 0;
 }
 
-static int section_add(struct reader *r, const struct config_section *s, const char *title)
+static int section_add(struct syntax_reader *r, const struct config_section *s, const char *title)
 {
     TRY(title_check(s, title));
     TRY(config_section_add(s, r->c, title));
@@ -55,7 +55,7 @@ static int section_add(struct reader *r, const struct config_section *s, const c
 }
 
 /* libconfuse says nothing at a section's start: its first key, or else its end, opens it. */
-static int section_open(struct reader *r, const char *name, const char *title)
+static int section_open(struct syntax_reader *r, const char *name, const char *title)
 {
     const struct config_section *s = config_section_find(name);
     int line = r->lines.sections[r->n_opened < CONFIG_BRACES ? r->n_opened : CONFIG_BRACES - 1];
@@ -76,7 +76,8 @@ static int section_open(struct reader *r, const char *name, const char *title)
 }
 
 /* n: items read of a list before this one. */
-static int key_read(struct reader *r, const struct config_key *k, const char *value, unsigned n)
+static int key_read(struct syntax_reader *r, const struct config_key *k, const char *value,
+                    unsigned n)
 {
     if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
         return config_key_check_item(k, value, (int)n);
@@ -89,7 +90,7 @@ static int key_read(struct reader *r, const struct config_key *k, const char *va
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     const struct config_key *k = config_key_find(cfg->name, opt->name);
-    struct reader *r = reader;
+    struct syntax_reader *r = reader;
 
     *(const char **)result = value;
     if (!k) /* "section|key", libconfuse's own notation */
@@ -111,7 +112,7 @@ static int list_take(struct strings *field, const cfg_opt_t *opt)
 /* At a section's end: only here does libconfuse tell of an empty list. */
 static int on_section(cfg_t *root, cfg_opt_t *opt)
 {
-    struct reader *r = reader;
+    struct syntax_reader *r = reader;
     cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
 
     if (!r->section && section_open(r, section->name, section->title) < 0)
@@ -213,7 +214,7 @@ static int confuse_run(const char *plain)
 int config_syntax(struct config *c, const char *text, const char *name,
                   struct config_origins *origins)
 {
-    struct reader r = {.c = c, .name = name, .origins = origins};
+    struct syntax_reader r = {.c = c, .name = name, .origins = origins};
     char *plain = malloc(2 * strlen(text) + 1);
 
     if (!plain)

@@ -17,7 +17,7 @@ enum { FILE_MAX = 64 << 20, HEAD = 16 }; /* bytes of one PNG file; of what tells
 static int member_add(struct folder *f, struct reader *r, const char *name, size_t size,
                       struct blob *b)
 {
-    enum kind kind;
+    enum folder_kind kind;
 
     if (size > FILE_MAX)
         return err(ERR_DATA, "'%s' holds '%s' of %zu bytes, the limit is %d", f->src->path, name,
@@ -43,7 +43,7 @@ static int member_take(struct folder *f, struct reader *r, const char *name, siz
                        struct blob *b)
 {
     uint8_t head[HEAD];
-    enum kind kind;
+    enum folder_kind kind;
     int n;
 
     if (name[strlen(name) - 1] == '/')
@@ -88,7 +88,7 @@ static int archive_add(struct folder *f)
 
 static int file_add(struct folder *f, const char *path, const char *relative)
 {
-    enum kind kind = KIND_JUNK;
+    enum folder_kind kind = KIND_JUNK;
     struct blob b;
     int code;
 
@@ -157,7 +157,7 @@ static void pixels_trim(struct store *s)
     s->u8 = s->pixels.bytes;
 }
 
-static int folder_load(struct store *s, const struct source *src)
+static int folder_load(struct store *s, const struct store_source *src)
 {
     struct folder f = {.src = src, .store = s};
     struct stat st;

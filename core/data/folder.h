@@ -11,8 +11,8 @@ struct item {
 };
 
 struct folder {
-    const struct source *src; /* borrowed */
-    struct store *store;      /* borrowed; its pixels grow */
+    const struct store_source *src; /* borrowed */
+    struct store *store;            /* borrowed; its pixels grow */
     struct picture picture;
     size_t packed, unpacked; /* bytes of the PNG files so far, and of their pixels */
     struct item *items;      /* owned */
@@ -23,7 +23,7 @@ struct folder {
     char *passed;      /* owned: and the first of them */
 };
 
-enum kind {
+enum folder_kind {
     KIND_IMAGE, /* it ends in .png, or is a PNG file called otherwise an image, and is not hidden */
     KIND_OTHER, /* not read; counted, and the first one named */
     KIND_JUNK,  /* what systems leave behind: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
@@ -31,7 +31,7 @@ enum kind {
 
 /* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such as JPEG. */
 int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
-                enum kind *kind);
+                enum folder_kind *kind);
 int folder_pass_over(struct folder *f, const char *path); /* a file that is not read */
 int folder_directory(struct folder *f, const char *path); /* one that may end up without an image */
 /* Decodes, resizes and keeps one image. path is relative to the root. */

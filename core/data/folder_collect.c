@@ -57,7 +57,7 @@ static const char *format_of(const uint8_t *p, size_t n)
 }
 
 int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
-                enum kind *kind)
+                enum folder_kind *kind)
 {
     static const char *const png[] = {".png", NULL}, *const images[] = {".png",  ".jpg",  ".jpeg",
                                                                         ".jpe",  ".jfif", ".gif",

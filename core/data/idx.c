@@ -9,7 +9,7 @@ static int idx_read(struct array *a, struct blob *b, const char *path)
     return array_from_idx(a, b, path);
 }
 
-static int idx_load(struct store *s, const struct source *src)
+static int idx_load(struct store *s, const struct store_source *src)
 {
     struct array a;
     struct blob b = {0};

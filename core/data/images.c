@@ -13,11 +13,11 @@
 #include "core/data/view.h"
 
 struct images {
-    struct store *store;  /* taken */
-    struct names names;   /* owned; n = 0 where the store has names */
-    struct choice choice; /* what the view was made from */
-    struct view view;     /* owned */
-    uint32_t *selected;   /* owned; class of the store by class id; NULL: all as they are */
+    struct store *store;    /* taken */
+    struct names names;     /* owned; n = 0 where the store has names */
+    struct choice choice;   /* what the view was made from */
+    struct store_view view; /* owned */
+    uint32_t *selected;     /* owned; class of the store by class id; NULL: all as they are */
     int margin;
     struct shift shift;
 };
@@ -27,7 +27,7 @@ static bool is_given(const char *text)
     return text && *text;
 }
 
-static int source_set(struct source *src, const struct data_config *c, const char *root,
+static int source_set(struct store_source *src, const struct data_config *c, const char *root,
                       enum images_labels labels)
 {
     if (!is_given(c->path))
@@ -125,7 +125,7 @@ static int frame_set(struct images *m, struct data *d, int64_t margin)
 }
 
 static int images_fill(struct data *d, const struct data_config *c, const char *root,
-                       const struct source *src, store_load *load)
+                       const struct store_source *src, store_load *load)
 {
     struct images *m = d->state;
 
@@ -144,7 +144,7 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
 int images_open(struct data *d, const struct data_config *c, const char *root,
                 enum images_labels labels, store_load *load)
 {
-    struct source src = {0};
+    struct store_source src = {0};
     int code;
 
     d->state = calloc(1, sizeof(struct images)); /* data_close frees it, also after an error */
@@ -167,7 +167,7 @@ static uint32_t store_class(const struct data *d, uint32_t class_id)
 
 uint32_t images_class_size(const struct data *d, uint32_t class_id)
 {
-    const struct view *v = &((const struct images *)d->state)->view;
+    const struct store_view *v = &((const struct images *)d->state)->view;
 
     return v->first[class_id + 1] - v->first[class_id];
 }
@@ -194,7 +194,7 @@ int images_read_flat(const struct data *d, uint32_t index, real *x)
 
 int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
 {
-    const struct view *v = &((const struct images *)d->state)->view;
+    const struct store_view *v = &((const struct images *)d->state)->view;
 
     (void)target;
     return images_read_flat(d, v->order[v->first[class_id] + sample], x);

@@ -18,7 +18,7 @@ static int labels_load(struct store *s, const char *path)
     return code;
 }
 
-static int npy_load(struct store *s, const struct source *src)
+static int npy_load(struct store *s, const struct store_source *src)
 {
     struct array a;
     struct blob b;

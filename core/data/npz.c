@@ -94,7 +94,7 @@ static int members_take(struct store *s, const char *path, struct member m[2])
     return store_set_labels(s, &a, m[1].what);
 }
 
-static int npz_load(struct store *s, const struct source *src)
+static int npz_load(struct store *s, const struct store_source *src)
 {
     char *path = strdup(src->path);
     struct member m[2];

@@ -29,7 +29,7 @@ static void store_free(struct store *s)
 }
 
 /* Format, options, and which file it is now: a file that was replaced is another one. */
-static char *store_key(const struct source *src)
+static char *store_key(const struct store_source *src)
 {
     struct stat a = {0}, b = {0};
     char *key;
@@ -98,14 +98,15 @@ static int store_resize(struct store *s, int side)
     return 0;
 }
 
-static int store_fill(struct store *s, const struct source *src, store_load *load)
+static int store_fill(struct store *s, const struct store_source *src, store_load *load)
 {
     TRY(load(s, src));
     TRY(store_resize(s, src->side));
     return blob_whole(&s->pixels);
 }
 
-static int store_new(struct store **out, char *key, const struct source *src, store_load *load)
+static int store_new(struct store **out, char *key, const struct store_source *src,
+                     store_load *load)
 {
     struct store *s = calloc(1, sizeof *s);
     int code;
@@ -128,7 +129,7 @@ static int store_new(struct store **out, char *key, const struct source *src, st
     return 0;
 }
 
-int store_take(struct store **out, const struct source *src, store_load *load)
+int store_take(struct store **out, const struct store_source *src, store_load *load)
 {
     char *key = store_key(src);
     struct store *s;

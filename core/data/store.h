@@ -34,7 +34,7 @@ struct store {
     struct store *next;
 };
 
-struct source {
+struct store_source {
     const char *format;
     char *path;   /* owned */
     char *labels; /* owned; a path, or the member's name, or NULL */
@@ -42,10 +42,10 @@ struct source {
 };
 
 /* Fills shape, n, u8 or f32, pixels, labels and n_classes; and, of folders, at and names. */
-typedef int store_load(struct store *s, const struct source *src);
+typedef int store_load(struct store *s, const struct store_source *src);
 
 /* The store of src, loaded now or shared with who loaded it before; give it back with store_give. */
-int store_take(struct store **s, const struct source *src, store_load *load);
+int store_take(struct store **s, const struct store_source *src, store_load *load);
 void store_give(struct store *s);
 
 /* For loaders: checks the array and takes its numbers; pixels (moved from b) may stay mapped. */

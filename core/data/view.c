@@ -20,7 +20,7 @@ int store_count(const struct store *s, uint32_t n_classes, uint32_t **first)
     return 0;
 }
 
-static int classes_choose(struct view *v, const struct store *s, const struct choice *c)
+static int classes_choose(struct store_view *v, const struct store *s, const struct choice *c)
 {
     if (!c->selected && c->n_classes >= s->n_classes)
         return 0;
@@ -38,7 +38,7 @@ static int classes_choose(struct view *v, const struct store *s, const struct ch
     return 0;
 }
 
-static int images_choose(struct view *v, const struct store *s)
+static int images_choose(struct store_view *v, const struct store *s)
 {
     uint32_t n = 0;
 
@@ -56,7 +56,7 @@ static int images_choose(struct view *v, const struct store *s)
 }
 
 /* A random permutation says which of the images; they stay in file order. */
-static int subset_choose(struct view *v, const struct choice *c)
+static int subset_choose(struct store_view *v, const struct choice *c)
 {
     uint32_t *member = calloc(c->subset, sizeof *member), n = 0;
     bool *taken = calloc(v->n, sizeof *taken);
@@ -78,13 +78,13 @@ static int subset_choose(struct view *v, const struct choice *c)
     return 0;
 }
 
-static uint32_t class_at(const struct view *v, const struct store *s, uint32_t index)
+static uint32_t class_at(const struct store_view *v, const struct store *s, uint32_t index)
 {
     return view_class(v, s->labels[view_image(v, index)]);
 }
 
 /* Counting sort by class; within a class images keep their order. */
-static int view_index(struct view *v, const struct store *s, uint32_t n_classes)
+static int view_index(struct store_view *v, const struct store *s, uint32_t n_classes)
 {
     uint32_t *next = calloc((size_t)n_classes + 1, sizeof *next);
 
@@ -104,9 +104,9 @@ static int view_index(struct view *v, const struct store *s, uint32_t n_classes)
     return 0;
 }
 
-int view_init(struct view *v, const struct store *s, const struct choice *c)
+int view_init(struct store_view *v, const struct store *s, const struct choice *c)
 {
-    *v = (struct view){0};
+    *v = (struct store_view){0};
     TRY(classes_choose(v, s, c));
     TRY(images_choose(v, s));
     if (c->subset > v->n)
@@ -116,11 +116,11 @@ int view_init(struct view *v, const struct store *s, const struct choice *c)
     return view_index(v, s, c->n_classes);
 }
 
-void view_release(struct view *v)
+void view_release(struct store_view *v)
 {
     free(v->member);
     free(v->class_of);
     free(v->first);
     free(v->order);
-    *v = (struct view){0};
+    *v = (struct store_view){0};
 }

@@ -8,7 +8,7 @@
 
 #define VIEW_NO_CLASS UINT32_MAX
 
-struct view {
+struct store_view {
     uint32_t n; /* images */
     uint32_t
         *member; /* owned; [n]: the store's image by flat index, ascending; NULL: all of them */
@@ -26,25 +26,25 @@ struct choice {
 };
 
 /* ERR_MEMORY; ERR_CONFIG for a subset of more images than there are. Release it also then. */
-int view_init(struct view *v, const struct store *s, const struct choice *c);
-void view_release(struct view *v);
+int view_init(struct store_view *v, const struct store *s, const struct choice *c);
+void view_release(struct store_view *v);
 
 /* first[n_classes + 1], owned by the caller: how many images of s come before each of its classes. */
 int store_count(const struct store *s, uint32_t n_classes, uint32_t **first);
 
 /* Digest of the class of every image, in order. */
-uint64_t view_labels(const struct view *v, const struct store *s);
+uint64_t view_labels(const struct store_view *v, const struct store *s);
 
 struct survey;
 /* Fills pixels, sampled, time, low and high of the survey. */
-int view_pixels(const struct view *v, const struct store *s, struct survey *out);
+int view_pixels(const struct store_view *v, const struct store *s, struct survey *out);
 
-static inline uint32_t view_image(const struct view *v, uint32_t index)
+static inline uint32_t view_image(const struct store_view *v, uint32_t index)
 {
     return v->member ? v->member[index] : index;
 }
 
-static inline uint32_t view_class(const struct view *v, uint32_t label)
+static inline uint32_t view_class(const struct store_view *v, uint32_t label)
 {
     return v->class_of ? v->class_of[label] : label;
 }

@@ -9,7 +9,7 @@
 
 enum { BUFFER = 1024 }; /* labels digested at once */
 
-uint64_t view_labels(const struct view *v, const struct store *s)
+uint64_t view_labels(const struct store_view *v, const struct store *s)
 {
     uint32_t labels[BUFFER];
     uint64_t digest = v->n;
@@ -44,13 +44,13 @@ static void range_floats(const float *p, size_t n, struct survey *out)
 }
 
 /* Image `index` of k that are looked at, evenly spaced over the view's n. */
-static uint32_t nth(const struct view *v, uint64_t k, uint64_t index)
+static uint32_t nth(const struct store_view *v, uint64_t k, uint64_t index)
 {
     return (uint32_t)(k > 1 ? index * (v->n - 1) / (k - 1) : 0);
 }
 
 /* How many images are looked at: all, or of what is mapped and large, a sample. */
-static uint64_t images_looked_at(const struct view *v, const struct store *s, size_t bytes)
+static uint64_t images_looked_at(const struct store_view *v, const struct store *s, size_t bytes)
 {
     uint64_t k;
 
@@ -60,7 +60,7 @@ static uint64_t images_looked_at(const struct view *v, const struct store *s, si
     return k < 2 ? 2 : k < v->n ? k : v->n;
 }
 
-static void look(const struct view *v, const struct store *s, uint64_t k, XXH3_state_t *state,
+static void look(const struct store_view *v, const struct store *s, uint64_t k, XXH3_state_t *state,
                  struct survey *out)
 {
     size_t size = shape_size(s->shape);
@@ -79,7 +79,7 @@ static void look(const struct view *v, const struct store *s, uint64_t k, XXH3_s
     }
 }
 
-int view_pixels(const struct view *v, const struct store *s, struct survey *out)
+int view_pixels(const struct store_view *v, const struct store *s, struct survey *out)
 {
     uint64_t k = images_looked_at(v, s, shape_size(s->shape) * (s->u8 ? 1 : sizeof *s->f32));
     XXH3_state_t *state = XXH3_createState();

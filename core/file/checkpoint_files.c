@@ -23,7 +23,7 @@ struct entry {
     char name[NAME_ROOM];
 };
 
-struct listing {
+struct checkpoint_listing {
     int n, room;
     struct entry *entries; /* owned; oldest first */
 };
@@ -81,7 +81,7 @@ static int entry_order(const void *a, const void *b)
     return order ? order : strcmp(x->name, y->name);
 }
 
-static int listing_add(struct listing *l, const char *name, struct checkpoint_key key)
+static int listing_add(struct checkpoint_listing *l, const char *name, struct checkpoint_key key)
 {
     if (l->n == l->room) {
         int room = l->room ? 2 * l->room : 16;
@@ -100,7 +100,8 @@ static int listing_add(struct listing *l, const char *name, struct checkpoint_ke
     return 0;
 }
 
-static int listing_fill(struct listing *l, DIR *d, const char *directory, const char *end)
+static int listing_fill(struct checkpoint_listing *l, DIR *d, const char *directory,
+                        const char *end)
 {
     for (;;) {
         struct checkpoint_key key;
@@ -118,12 +119,12 @@ static int listing_fill(struct listing *l, DIR *d, const char *directory, const 
 }
 
 /* The directory's checkpoints, with `end` behind their names. A directory that is not there has none. */
-static int listing_read(struct listing *l, const char *directory, const char *end)
+static int listing_read(struct checkpoint_listing *l, const char *directory, const char *end)
 {
     DIR *d = opendir(directory);
     int code;
 
-    *l = (struct listing){0};
+    *l = (struct checkpoint_listing){0};
     if (!d && errno == ENOENT)
         return 0;
     if (!d)
@@ -159,7 +160,7 @@ static int look_at(const char *path, const struct run_identity *run)
 int checkpoint_newest(const char *directory, const struct run_identity *run, char *path, size_t n,
                       void (*complain)(void *context, const char *sentence), void *context)
 {
-    struct listing l;
+    struct checkpoint_listing l;
     int code = 0;
 
     TRY(listing_read(&l, directory, ""));
@@ -203,7 +204,7 @@ static int set_one_aside(const char *directory, const struct run_identity *run,
 int checkpoint_set_aside(const char *directory, const struct run_identity *run,
                          const struct checkpoint_key *last)
 {
-    struct listing l;
+    struct checkpoint_listing l;
     int code = 0;
 
     TRY(listing_read(&l, directory, ""));
@@ -244,7 +245,7 @@ static int prune_one(const char *directory, const struct run_identity *run, cons
 int checkpoint_prune(const char *directory, const struct run_identity *run, int keep,
                      const struct checkpoint_key *trusted, const struct checkpoint_key *last)
 {
-    struct listing l;
+    struct checkpoint_listing l;
     int good = 0, code = 0;
 
     TRY(listing_read(&l, directory, ""));
@@ -260,7 +261,7 @@ int checkpoint_prune(const char *directory, const struct run_identity *run, int 
 
 static int erase(const char *directory, const char *end)
 {
-    struct listing l;
+    struct checkpoint_listing l;
     int code = 0;
 
     TRY(listing_read(&l, directory, end));
@@ -279,7 +280,7 @@ int checkpoint_erase(const char *directory)
 
 int checkpoint_count(const char *directory)
 {
-    struct listing l;
+    struct checkpoint_listing l;
 
     TRY(listing_read(&l, directory, ""));
     free(l.entries);

@@ -17,7 +17,7 @@ static const char zeros[] = "0000000000000000";
 
 enum { DIGITS = sizeof zeros - 1, ALIGN = 64 };
 
-struct header {
+struct file_header {
     char *bytes; /* owned; u64 length, JSON, spaces: ends where the data begin */
     size_t n;
     char *digits; /* of the digest, inside bytes */
@@ -111,7 +111,7 @@ static json_t *header_json(const struct tensor *tensors, int n_tensors, json_t *
 }
 
 /* json's text behind its length, with spaces up to a multiple of ALIGN. */
-static int header_lay(struct header *h, const char *path, const char *json, size_t n_metadata)
+static int header_lay(struct file_header *h, const char *path, const char *json, size_t n_metadata)
 {
     size_t n = strlen(json);
 
@@ -131,7 +131,7 @@ static int header_lay(struct header *h, const char *path, const char *json, size
     return 0;
 }
 
-static int header_make(struct header *h, const char *path, const struct tensor *tensors,
+static int header_make(struct file_header *h, const char *path, const struct tensor *tensors,
                        int n_tensors, const struct text *texts, int n_texts)
 {
     json_t *metadata;
@@ -149,7 +149,7 @@ static int header_make(struct header *h, const char *path, const struct tensor *
     return code;
 }
 
-static void header_sign(struct header *h, const struct tensor *tensors, int n_tensors)
+static void header_sign(struct file_header *h, const struct tensor *tensors, int n_tensors)
 {
     XXH64_state_t state;
     char digits[DIGITS + 1];
@@ -162,7 +162,7 @@ static void header_sign(struct header *h, const struct tensor *tensors, int n_te
     memcpy(h->digits, digits, DIGITS);
 }
 
-static int file_write(const char *path, const struct header *h, const struct tensor *tensors,
+static int file_write(const char *path, const struct file_header *h, const struct tensor *tensors,
                       int n_tensors)
 {
     struct outfile f;
@@ -177,7 +177,7 @@ static int file_write(const char *path, const struct header *h, const struct ten
 int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
                       const struct text *texts, int n_texts)
 {
-    struct header h = {0};
+    struct file_header h = {0};
 
     TRY(header_make(&h, path, tensors, n_tensors, texts, n_texts));
     header_sign(&h, tensors, n_tensors);

@@ -141,7 +141,7 @@ void model_configuration(struct run *r, const char *text, size_t n)
     r->configuration = copy;
 }
 
-struct worker *model_worker(struct run *r, int64_t rank)
+struct worker_seen *model_worker(struct run *r, int64_t rank)
 {
     int i = 0;
 
@@ -155,12 +155,12 @@ struct worker *model_worker(struct run *r, int64_t rank)
     }
     memmove(&r->workers[i + 1], &r->workers[i], (size_t)(r->n_workers - i) * sizeof *r->workers);
     r->n_workers++;
-    r->workers[i] = (struct worker){.rank = rank,
-                                    .tasks = NAN,
-                                    .tasks_per_second = NAN,
-                                    .busy = NAN,
-                                    .memory_mib = NAN,
-                                    .up = true};
+    r->workers[i] = (struct worker_seen){.rank = rank,
+                                         .tasks = NAN,
+                                         .tasks_per_second = NAN,
+                                         .busy = NAN,
+                                         .memory_mib = NAN,
+                                         .up = true};
     return &r->workers[i];
 }
 

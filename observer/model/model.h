@@ -23,7 +23,7 @@ enum {
     CONFIGURATION_MAX = 1 << 20,
 };
 
-struct point {
+struct curve_point {
     uint64_t round;
     double value, spread; /* half a 95 % interval, or NAN */
     uint64_t serial;      /* of the run: later points have larger ones */
@@ -36,7 +36,7 @@ struct series {
     int step;         /* inner step, or -1 */
     char field[NAME]; /* loss, accuracy ... */
     int stage;
-    struct point *points; /* owned, POINTS_MAX */
+    struct curve_point *points; /* owned, POINTS_MAX */
     int n;
     uint64_t seen, stride; /* each stride-th point is kept */
     bool provisional;      /* the last one is not one of those */
@@ -49,7 +49,7 @@ struct stage_seen {
     uint64_t parameters;
 };
 
-struct worker {
+struct worker_seen {
     int64_t rank;
     char host[NAME], state[16]; /* working, idle, lost, back, slow, left, differs ... */
     double tasks, tasks_per_second, busy, memory_mib; /* NAN: not known; busy: share of its time */
@@ -81,19 +81,19 @@ struct fact { /* of the run: host, program, ... */
     char key[NAME], value[SENTENCE];
 };
 
-enum run_state { RUN_WAITING, RUN_LIVE, RUN_SILENT, RUN_ENDED, RUN_WHOLE };
+enum run_status { RUN_WAITING, RUN_LIVE, RUN_SILENT, RUN_ENDED, RUN_WHOLE };
 
 struct run {
     char id[NAME], name[NAME],
-        source[256];      /* id: letters, digits, - and _; "" before it is known */
-    enum run_state state; /* WHOLE: all of a file without an end was read */
+        source[256];       /* id: letters, digits, - and _; "" before it is known */
+    enum run_status state; /* WHOLE: all of a file without an end was read */
     char end[SENTENCE], digest[NAME], checkpoint[SENTENCE];
     bool well; /* it ended as it should */
     struct stage_seen stages[STAGES_MAX];
-    int n_stages, stage;       /* stage: the present one, -1 before the first */
-    struct series **series;    /* owned */
-    int n_series, next_series; /* next: where the one that follows is looked for first */
-    struct worker *workers;    /* owned, by rank */
+    int n_stages, stage;         /* stage: the present one, -1 before the first */
+    struct series **series;      /* owned */
+    int n_series, next_series;   /* next: where the one that follows is looked for first */
+    struct worker_seen *workers; /* owned, by rank */
     int n_workers;
     struct evaluated *evaluations; /* owned */
     int n_evaluations;
@@ -130,7 +130,7 @@ void model_configuration(struct run *r, const char *text,
                          size_t n); /* copied; cut at CONFIGURATION_MAX */
 
 /* A worker by its rank, made where it is new; NULL: too many, or no memory. */
-struct worker *model_worker(struct run *r, int64_t rank);
+struct worker_seen *model_worker(struct run *r, int64_t rank);
 
 /* A curve; NULL: there is none. */
 const struct series *model_series(const struct run *r, int stage, const char *group, const char *of,

@@ -174,7 +174,7 @@ static int take_rank(struct run *r, const struct event *e)
 {
     const char *what = event_text(e, "what");
     int64_t rank = event_integer(e, "rank", -1);
-    struct worker *w = rank < 0 ? NULL : model_worker(r, rank);
+    struct worker_seen *w = rank < 0 ? NULL : model_worker(r, rank);
 
     if (!w)
         return 1;
@@ -191,7 +191,7 @@ static int take_rank(struct run *r, const struct event *e)
 static int take_worker(struct run *r, const struct event *e)
 {
     int64_t rank = event_integer(e, "rank", -1);
-    struct worker *w = rank < 0 ? NULL : model_worker(r, rank), last;
+    struct worker_seen *w = rank < 0 ? NULL : model_worker(r, rank), last;
 
     if (!w)
         return 1;

@@ -24,7 +24,7 @@ static struct series *series_find(const struct run *r, const struct series_key *
 static struct series *series_new(const struct series_key *k)
 {
     struct series *s = calloc(1, sizeof *s);
-    struct point *points = malloc(POINTS_MAX * sizeof *points);
+    struct curve_point *points = malloc(POINTS_MAX * sizeof *points);
 
     if (!s || !points) {
         free(s);
@@ -97,7 +97,7 @@ void series_add(struct run *r, struct series *s, uint64_t round, double value, d
     if (s->n == POINTS_MAX)
         series_halve(s);
     s->provisional = s->seen % s->stride != 0;
-    s->points[s->n++] = (struct point){round, value, spread, ++r->serial};
+    s->points[s->n++] = (struct curve_point){round, value, spread, ++r->serial};
     s->seen++;
 }
 

@@ -73,13 +73,13 @@ int decode_next(struct span *rest, struct span *event)
     return 1;
 }
 
-int decode_header(const void *bytes, size_t n, struct header *h)
+int decode_header(const void *bytes, size_t n, struct event_header *h)
 {
     Metaloop__Event *e = unpack(bytes, n);
 
     if (!e)
         return ERR_DATA;
-    *h = (struct header){e->version, e->incarnation, e->seq, e->time, "", ""};
+    *h = (struct event_header){e->version, e->incarnation, e->seq, e->time, "", ""};
     text_clean(h->run_id, sizeof h->run_id, e->run_id);
     text_clean(h->kind, sizeof h->kind, what_of(e)->name);
     metaloop__event__free_unpacked(e, NULL);

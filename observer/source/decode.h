@@ -4,7 +4,7 @@
 
 #include "observer/model/event.h"
 
-struct header { /* what every Event tells beside its kind */
+struct event_header { /* what every Event tells beside its kind */
     uint32_t version;
     uint64_t incarnation, seq;
     double time;
@@ -21,7 +21,7 @@ struct span {
 int decode_next(struct span *rest, struct span *event);
 
 /* Looks at n bytes; ERR_DATA: not an Event, or one that holds nothing known. */
-int decode_header(const void *bytes, size_t n, struct header *h);
+int decode_header(const void *bytes, size_t n, struct event_header *h);
 
 /* Reads the event and hands it to `take`, then each part that it has several of (stages, hosts, workers) as an event of
  * its own, of the part's kind in lower case: plan, host, worker, with its place as "index". What take returns below 0

@@ -59,7 +59,7 @@ static int event_take(void *context, const struct event *e)
 }
 
 /* An event that cannot be read is refused and does not end the rest; what a view cannot do ends us. */
-static int held_take(struct source *s, struct held *h, bool history)
+static int held_take(struct source *s, struct held_event *h, bool history)
 {
     struct live *l = s->state;
     int code;
@@ -79,7 +79,7 @@ static void join(struct live *l)
 }
 
 /* Another coordinator process: all it tells is new, until its snapshot is here. */
-static void meet(struct source *s, const struct header *h)
+static void meet(struct source *s, const struct event_header *h)
 {
     struct live *l = s->state;
 
@@ -102,7 +102,7 @@ static int queue_take(struct source *s)
     int code = 0;
 
     for (; i < l->queue.n && code >= 0; i++) {
-        struct held *h = &l->queue.items[i];
+        struct held_event *h = &l->queue.items[i];
 
         if (h->header.seq > l->seq + 1)
             break;
@@ -117,7 +117,7 @@ static int queue_take(struct source *s)
     return code;
 }
 
-static void heard(struct source *s, const struct header *h)
+static void heard(struct source *s, const struct event_header *h)
 {
     struct live *l = s->state;
 
@@ -135,7 +135,7 @@ static void heard(struct source *s, const struct header *h)
 static int stream_take(struct source *s, struct span event)
 {
     struct live *l = s->state;
-    struct header h;
+    struct event_header h;
 
     if (decode_header(event.bytes, event.n, &h) < 0 || h.version != VERSION) {
         refuse(s, h.version != VERSION ? "another version of the schema" : err_text());
@@ -161,7 +161,7 @@ static int events_of(void *context, const struct event *e)
 }
 
 /* Another run at the same endpoint is told as a whole; the same one goes on where views have been told. */
-static void begin_again(struct source *s, const struct header *h)
+static void begin_again(struct source *s, const struct event_header *h)
 {
     struct live *l = s->state;
 
@@ -178,7 +178,7 @@ static void begin_again(struct source *s, const struct header *h)
 }
 
 /* The last `n` of the answer's events: what is before them is of an answer that was begun again. */
-static int answer_apply(struct source *s, size_t n, const struct header *complete)
+static int answer_apply(struct source *s, size_t n, const struct event_header *complete)
 {
     struct live *l = s->state;
     int code = 0;
@@ -199,7 +199,7 @@ static int answer_apply(struct source *s, size_t n, const struct header *complet
 static int answer_take(struct source *s, struct span event)
 {
     struct live *l = s->state;
-    struct header h;
+    struct event_header h;
     uint64_t n = 0;
 
     if (decode_header(event.bytes, event.n, &h) < 0 || h.version != VERSION) {
@@ -281,7 +281,7 @@ static int queue_force(struct source *s)
     if (l->queue.n > 0 && l->queue.items[0].header.seq > RECALLED && l->seq < RECALLED)
         l->seq = RECALLED; /* what lies below is the past, which was never asked for */
     for (size_t i = 0; i < l->queue.n && code >= 0; i++) {
-        struct held *h = &l->queue.items[i];
+        struct held_event *h = &l->queue.items[i];
 
         if (h->header.seq <= l->seq)
             continue;

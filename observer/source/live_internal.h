@@ -7,19 +7,19 @@
 
 enum { HELD_MAX = 200000, HELD_BYTES = 256 << 20, MARKS = 24, PLACE = 512 };
 
-struct held { /* an event that is kept for later */
-    struct header header;
+struct held_event { /* an event that is kept for later */
+    struct event_header header;
     uint8_t *bytes; /* owned */
     size_t n;
 };
 
 struct list {
-    struct held *items; /* owned */
+    struct held_event *items; /* owned */
     size_t n, room, bytes;
 };
 
 /* Copies the event; false where it is too much, or there is no memory: then the list is emptied. */
-bool list_add(struct list *l, struct span event, const struct header *h);
+bool list_add(struct list *l, struct span event, const struct event_header *h);
 void list_drop(struct list *l, size_t n); /* the first n */
 void list_free(struct list *l);
 

@@ -9,7 +9,7 @@
 static bool list_grow(struct list *l)
 {
     size_t room = l->room ? 2 * l->room : 256;
-    struct held *items = realloc(l->items, room * sizeof *items);
+    struct held_event *items = realloc(l->items, room * sizeof *items);
 
     if (!items)
         return false;
@@ -18,7 +18,7 @@ static bool list_grow(struct list *l)
     return true;
 }
 
-bool list_add(struct list *l, struct span event, const struct header *h)
+bool list_add(struct list *l, struct span event, const struct event_header *h)
 {
     bool fits = l->n < HELD_MAX && l->bytes <= HELD_BYTES && (l->n < l->room || list_grow(l));
     uint8_t *copy = fits ? malloc(event.n + 1) : NULL;
@@ -28,7 +28,7 @@ bool list_add(struct list *l, struct span event, const struct header *h)
         return false;
     }
     memcpy(copy, event.bytes, event.n);
-    l->items[l->n++] = (struct held){*h, copy, event.n};
+    l->items[l->n++] = (struct held_event){*h, copy, event.n};
     l->bytes += event.n;
     return true;
 }

@@ -7,12 +7,12 @@
 
 enum { WORD_MAX = 512 };
 
-struct reader {
+struct name_reader {
     const char *at;
     char word[WORD_MAX]; /* of the token: its text, without quotes */
 };
 
-static void skip_blank(struct reader *r)
+static void skip_blank(struct name_reader *r)
 {
     for (;;) {
         r->at += strspn(r->at, " \t\r\n;");
@@ -28,7 +28,7 @@ static void skip_blank(struct reader *r)
 }
 
 /* The character behind a backslash of a string in double quotes: \n, \x41, \101; any other stands for itself. */
-static char escape_read(struct reader *r)
+static char escape_read(struct name_reader *r)
 {
     static const char letters[] = "abefnrtv", bytes[] = "\a\b\033\f\n\r\t\v";
     const char *letter = *r->at ? strchr(letters, *r->at) : NULL;
@@ -49,7 +49,7 @@ static char escape_read(struct reader *r)
     return letter ? bytes[letter - letters] : r->at[-1];
 }
 
-static void string_read(struct reader *r)
+static void string_read(struct name_reader *r)
 {
     char quote = *r->at++;
     size_t n = 0;
@@ -67,7 +67,7 @@ static void string_read(struct reader *r)
 }
 
 /* 'w': a word or a string; else the character; 0: the end. */
-static char token_next(struct reader *r)
+static char token_next(struct name_reader *r)
 {
     size_t n;
 
@@ -89,7 +89,7 @@ static char token_next(struct reader *r)
 
 bool name_read(const char *text, char *name, size_t n)
 {
-    struct reader r = {.at = text};
+    struct name_reader r = {.at = text};
     int depth = 0;
     bool in_run = false, run_next = false, found = false, is_name = false;
 

@@ -16,7 +16,7 @@ enum {
     TOLD = 5
 }; /* a longer line is refused; so many refusals are told one by one */
 
-struct replay {
+struct replay_file {
     FILE *file; /* owned */
     char *line; /* owned, LINE_BYTES + 1 */
     uint64_t number;
@@ -84,7 +84,8 @@ static void workers_read(struct run *r, const json_t *workers)
     {
         const char *host = json_string_value(json_object_get(one, "host"));
         json_t *rank = json_object_get(one, "rank");
-        struct worker *w = json_is_integer(rank) ? model_worker(r, json_integer_value(rank)) : NULL;
+        struct worker_seen *w =
+            json_is_integer(rank) ? model_worker(r, json_integer_value(rank)) : NULL;
 
         if (w)
             text_clean(w->host, sizeof w->host, host ? host : "");
@@ -129,7 +130,7 @@ static void manifest_read(struct run *r, const char *directory)
 
 static void refuse(struct source *s)
 {
-    const struct replay *p = s->state;
+    const struct replay_file *p = s->state;
     char why[SENTENCE]; /* may quote the line */
 
     text_clean(why, sizeof why, err_text());
@@ -144,7 +145,7 @@ static void refuse(struct source *s)
 }
 
 /* Bytes of the next line without its end; -1: there is none; LINE_BYTES: longer than may be, skipped. */
-static ssize_t line_next(struct replay *p)
+static ssize_t line_next(struct replay_file *p)
 {
     size_t n = 0;
     int c;
@@ -158,7 +159,7 @@ static ssize_t line_next(struct replay *p)
 
 static int line_take(struct source *s, size_t n, const struct listener *to)
 {
-    struct replay *p = s->state;
+    struct replay_file *p = s->state;
     struct event e;
     json_t *holder = NULL;
     int code = n < LINE_BYTES ? line_read(p->line, n, &e, &holder)
@@ -175,7 +176,7 @@ static int line_take(struct source *s, size_t n, const struct listener *to)
 
 static int replay_end(struct source *s)
 {
-    const struct replay *p = s->state;
+    const struct replay_file *p = s->state;
 
     s->finished = true;
     if (s->run.state != RUN_ENDED)
@@ -208,7 +209,7 @@ static int replay_wait(struct source *s, zmq_pollitem_t *items)
 
 static void replay_close(struct source *s)
 {
-    struct replay *p = s->state;
+    struct replay_file *p = s->state;
 
     fclose(p->file);
     free(p->line);
@@ -220,7 +221,7 @@ static const struct source_ops replay = {
 
 int source_replay(struct source *s, const char *directory)
 {
-    struct replay *p = calloc(1, sizeof *p);
+    struct replay_file *p = calloc(1, sizeof *p);
 
     *s = (struct source){0};
     TRY(model_init(&s->run, directory));

@@ -72,7 +72,7 @@ static json_t *workers_json(const struct run *r)
     json_t *all = json_array();
 
     for (int i = 0; i < r->n_workers; i++) {
-        const struct worker *w = &r->workers[i];
+        const struct worker_seen *w = &r->workers[i];
 
         json_array_append_new(
             all, json_pack("{s:I, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "rank", (json_int_t)w->rank,
@@ -206,7 +206,7 @@ static void points_write(FILE *f, const struct series *s, uint64_t since)
     while (from > 0 && s->points[from - 1].serial > since)
         from--;
     for (int i = from; i < s->n; i++) {
-        const struct point *p = &s->points[i];
+        const struct curve_point *p = &s->points[i];
 
         fprintf(f, "%s[%" PRIu64 ",", i > from ? "," : "", p->round);
         number_write(f, p->value);

@@ -124,7 +124,7 @@ double range_place(const struct range *g, uint64_t round)
 static void range_take(struct range *g, const struct series *s)
 {
     for (int i = 0; i < s->n; i++) {
-        const struct point *p = &s->points[i];
+        const struct curve_point *p = &s->points[i];
         double spread = isfinite(p->spread) ? p->spread : 0;
 
         g->low = fmin(g->low, range_value(g, p->value - spread)); /* fmin and fmax leave NAN out */

@@ -10,7 +10,7 @@
 #include "core/base/outfile.h"
 #include "observer/view/view.h"
 
-struct jsonl {
+struct jsonl_view {
     struct sink sink;
     int fd; /* the sink's */
 };
@@ -18,7 +18,7 @@ struct jsonl {
 /* Lines as metrics.jsonl has them; with several runs each begins with "run" and "run_id". */
 static int jsonl_event(struct view *v, const struct source *s, const struct event *e)
 {
-    struct jsonl *j = v->state;
+    struct jsonl_view *j = v->state;
     char key[KEY];
     struct field fields[EVENT_FIELDS + 3] = {TEXT("run", s->run.name), TEXT("run_id", key)};
     int at = v->runs->n > 1 ? 2 : 0;
@@ -34,7 +34,7 @@ static int jsonl_event(struct view *v, const struct source *s, const struct even
 
 static int jsonl_tick(struct view *v, double now)
 {
-    const struct jsonl *j = v->state;
+    const struct jsonl_view *j = v->state;
 
     (void)now;
     v->gone |= reader_is_gone(j->fd);
@@ -43,7 +43,7 @@ static int jsonl_tick(struct view *v, double now)
 
 static int jsonl_close(struct view *v)
 {
-    struct jsonl *j = v->state;
+    struct jsonl_view *j = v->state;
 
     sink_close(&j->sink);
     free(j);
@@ -55,7 +55,7 @@ static const struct view_ops jsonl = {
 
 int view_jsonl(struct view *v, const char *path)
 {
-    struct jsonl *j = calloc(1, sizeof *j);
+    struct jsonl_view *j = calloc(1, sizeof *j);
     int code;
 
     if (!j)

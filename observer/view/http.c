@@ -14,8 +14,8 @@
 
 enum { MEMORY = 32 << 10, ANSWERS_MAX = 256 << 20, KEPT_MAX = 3 + RUNS };
 
-struct kept {       /* an answer that others may get as well */
-    const void *of; /* what answers */
+struct shared_answer { /* an answer that others may get as well */
+    const void *of;    /* what answers */
     uint64_t run;
     struct MHD_Response *response; /* shared */
     double made, cost;             /* clock; seconds that it took */
@@ -29,7 +29,7 @@ struct http {
     int epoll;
     struct peers peers;
     struct feed feed;
-    struct kept kept[KEPT_MAX];
+    struct shared_answer kept[KEPT_MAX];
     size_t held; /* bytes of answers on their way */
 };
 
@@ -115,9 +115,9 @@ static struct MHD_Response *body_response(struct http *h, char *text, size_t n)
 
 typedef char *making(struct http *h, uint64_t run, size_t *n); /* NULL: no memory */
 
-static struct kept *kept_of(struct http *h, making *make, uint64_t run)
+static struct shared_answer *kept_of(struct http *h, making *make, uint64_t run)
 {
-    struct kept *k = h->kept, *oldest = h->kept;
+    struct shared_answer *k = h->kept, *oldest = h->kept;
 
     for (; k < h->kept + KEPT_MAX; k++) {
         if (k->response && k->of == (const void *)(uintptr_t)make && k->run == run)
@@ -142,14 +142,15 @@ static uint64_t state_of(const struct runs *runs)
 }
 
 /* While nothing happens a text is good for a second; else it is made again, but never for more than a part of our time. */
-static bool is_fresh(const struct http *h, const struct kept *k)
+static bool is_fresh(const struct http *h, const struct shared_answer *k)
 {
     double age = clock_seconds() - k->made;
 
     return k->response && (age < 20 * k->cost || (age < 1 && k->state == state_of(h->runs)));
 }
 
-static int kept_make(struct http *h, struct kept *k, const char *type, making *make, uint64_t run)
+static int kept_make(struct http *h, struct shared_answer *k, const char *type, making *make,
+                     uint64_t run)
 {
     double begin = clock_seconds();
     size_t n = 0;
@@ -157,7 +158,8 @@ static int kept_make(struct http *h, struct kept *k, const char *type, making *m
 
     if (k->response)
         MHD_destroy_response(k->response);
-    *k = (struct kept){.of = (const void *)(uintptr_t)make, .run = run, .state = state_of(h->runs)};
+    *k = (struct shared_answer){
+        .of = (const void *)(uintptr_t)make, .run = run, .state = state_of(h->runs)};
     k->response = body_response(h, text, n);
     k->made = clock_seconds();
     k->cost = k->made - begin;
@@ -170,7 +172,7 @@ static int kept_make(struct http *h, struct kept *k, const char *type, making *m
 static enum MHD_Result answer_shared(struct http *h, struct MHD_Connection *c, const char *type,
                                      making *make, uint64_t run)
 {
-    struct kept *k = kept_of(h, make, run);
+    struct shared_answer *k = kept_of(h, make, run);
     bool same = k->of == (const void *)(uintptr_t)make && k->run == run;
 
     if (!(same && is_fresh(h, k)) && !kept_make(h, k, type, make, run))

@@ -12,22 +12,22 @@
 #include "observer/view/api.h"
 #include "observer/view/http_internal.h"
 
-struct message {
+struct feed_message {
     int shared; /* by how many it is held */
     char *text; /* owned */
     size_t n;
 };
 
-static struct message *message_hold(struct message *m)
+static struct feed_message *message_hold(struct feed_message *m)
 {
     if (m)
         m->shared++;
     return m;
 }
 
-static void message_drop(struct feed *f, struct message **m)
+static void message_drop(struct feed *f, struct feed_message **m)
 {
-    struct message *one = *m;
+    struct feed_message *one = *m;
 
     *m = NULL;
     if (!one || --one->shared > 0)
@@ -37,7 +37,7 @@ static void message_drop(struct feed *f, struct message **m)
     free(one);
 }
 
-static void stream_drop(struct stream *s)
+static void stream_drop(struct http_stream *s)
 {
     s->dropped = true;
     message_drop(s->feed, &s->message);
@@ -48,9 +48,9 @@ static void stream_drop(struct stream *s)
 static void room_make(struct feed *f)
 {
     while (f->held > HELD_MAX) {
-        struct stream *slowest = NULL;
+        struct http_stream *slowest = NULL;
 
-        for (struct stream *s = f->streams; s < f->streams + STREAMS_MAX; s++)
+        for (struct http_stream *s = f->streams; s < f->streams + STREAMS_MAX; s++)
             if (s->used && s->message && s->message != f->whole && s->message->n > HELD_MAX / 64 &&
                 s->message->shared == 1 && (!slowest || s->taken < slowest->taken))
                 slowest = s;
@@ -74,9 +74,9 @@ static void runs_write(FILE *f, const struct runs *runs)
 }
 
 /* All runs, then their points since what `since` tells; NULL: all of them. Held once; NULL: no memory. */
-static struct message *message_make(struct feed *f, const uint64_t *since)
+static struct feed_message *message_make(struct feed *f, const uint64_t *since)
 {
-    struct message *m = calloc(1, sizeof *m);
+    struct feed_message *m = calloc(1, sizeof *m);
     FILE *out = m ? open_memstream(&m->text, &m->n) : NULL;
 
     if (!out) {
@@ -125,7 +125,7 @@ static bool somebody_follows(const struct feed *f)
 static void version_make(struct feed *f)
 {
     uint64_t none[RUNS];
-    struct message *m;
+    struct feed_message *m;
 
     memset(none, 0xff, sizeof none);
     for (int i = 0; !somebody_follows(f) && i < f->runs->n && i < RUNS; i++)
@@ -161,7 +161,7 @@ static void whole_make(struct feed *f)
 
 /* ---- a listener ---- */
 
-static void stream_next(struct stream *s)
+static void stream_next(struct http_stream *s)
 {
     struct feed *f = s->feed;
 
@@ -178,7 +178,7 @@ static void stream_next(struct stream *s)
 
 static ssize_t stream_read(void *context, uint64_t position, char *to, size_t room)
 {
-    struct stream *s = context;
+    struct http_stream *s = context;
     size_t n;
 
     (void)position;
@@ -202,21 +202,21 @@ static ssize_t stream_read(void *context, uint64_t position, char *to, size_t ro
 
 static void stream_end(void *context)
 {
-    struct stream *s = context;
+    struct http_stream *s = context;
 
     message_drop(s->feed, &s->message);
-    *s = (struct stream){0};
+    *s = (struct http_stream){0};
 }
 
 struct MHD_Response *feed_listen(struct feed *f, struct MHD_Connection *c)
 {
-    struct stream *s = f->streams;
+    struct http_stream *s = f->streams;
 
     while (s < f->streams + STREAMS_MAX && s->used)
         s++;
     if (s == f->streams + STREAMS_MAX)
         return NULL;
-    *s = (struct stream){.feed = f, .connection = c, .used = true, .taken = clock_seconds()};
+    *s = (struct http_stream){.feed = f, .connection = c, .used = true, .taken = clock_seconds()};
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 << 10, stream_read, s,
                                              stream_end);
 }
@@ -231,7 +231,7 @@ static bool somebody_listens(const struct feed *f)
     return false;
 }
 
-static void wake(struct stream *s)
+static void wake(struct http_stream *s)
 {
     s->waits = false;
     MHD_resume_connection(s->connection);
@@ -241,7 +241,7 @@ void feed_tend(struct feed *f, double now)
 {
     if (somebody_listens(f) && now - f->made >= (is_behind(f) ? PACE : QUIET))
         version_make(f);
-    for (struct stream *s = f->streams; s < f->streams + STREAMS_MAX; s++) {
+    for (struct http_stream *s = f->streams; s < f->streams + STREAMS_MAX; s++) {
         if (s->used && s->waits && s->version < f->version)
             wake(s);
         if (s->used && s->message && !s->dropped && now - s->taken > SLOW)
@@ -251,7 +251,7 @@ void feed_tend(struct feed *f, double now)
 
 void feed_stop(struct feed *f)
 {
-    for (struct stream *s = f->streams; s < f->streams + STREAMS_MAX; s++)
+    for (struct http_stream *s = f->streams; s < f->streams + STREAMS_MAX; s++)
         if (s->used && s->waits)
             wake(s);
 }

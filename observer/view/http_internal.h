@@ -53,13 +53,13 @@ void connection_end(struct MHD_Connection *c);
 
 /* ---- feed: server-sent events. A text is made once and shared by all who are sent it ---- */
 
-struct message;
+struct feed_message;
 
-struct stream { /* a browser that listens */
+struct http_stream { /* a browser that listens */
     struct feed *feed;
     struct MHD_Connection *connection;
-    bool used, waits, dropped; /* waits: suspended until there is something to say */
-    struct message *message;   /* shared; what is being sent */
+    bool used, waits, dropped;    /* waits: suspended until there is something to say */
+    struct feed_message *message; /* shared; what is being sent */
     size_t at;
     uint64_t version; /* what it has after that; 0: nothing yet */
     double taken;     /* clock: when it last took something */
@@ -67,11 +67,11 @@ struct stream { /* a browser that listens */
 
 struct feed {
     const struct runs *runs;
-    struct stream streams[STREAMS_MAX];
+    struct http_stream streams[STREAMS_MAX];
     uint64_t version; /* of the newest message */
-    struct message
-        *deltas[DELTAS];   /* shared; version v is at v % DELTAS: what is new since v - 1 */
-    struct message *whole; /* shared; all there was at whole_version */
+    struct feed_message
+        *deltas[DELTAS];        /* shared; version v is at v % DELTAS: what is new since v - 1 */
+    struct feed_message *whole; /* shared; all there was at whole_version */
     uint64_t whole_version;
     double made;
     uint64_t serial[RUNS], generation[RUNS], events[RUNS]; /* as of version */

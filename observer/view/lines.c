@@ -18,7 +18,7 @@ struct seen { /* of a run */
     uint64_t notes, evaluations, generation;
     int stage, part;
     double time;
-    enum run_state state;
+    enum run_status state;
 };
 
 struct lines {

@@ -112,7 +112,7 @@ static void runs_write(FILE *f, const struct runs *runs)
 
 /* ---- of workers ---- */
 
-static double worker_figure(const struct worker *w, int k)
+static double worker_figure(const struct worker_seen *w, int k)
 {
     const double figures[] = {w->up, w->tasks, w->tasks_per_second, w->busy,
                               w->memory_mib * 1048576};
@@ -131,7 +131,7 @@ static void workers_write(FILE *f, const struct runs *runs)
         family(f, name, "gauge", "of a rank");
         for (int i = 0; i < runs->n; i++)
             for (int j = 0; j < runs->sources[i].run.n_workers; j++) {
-                const struct worker *w = &runs->sources[i].run.workers[j];
+                const struct worker_seen *w = &runs->sources[i].run.workers[j];
 
                 if (!isfinite(worker_figure(w, k)))
                     continue;
@@ -159,7 +159,7 @@ static bool series_family(const struct series *s, char *name, size_t n)
 static void series_write(FILE *f, const struct runs *runs, const struct run *r,
                          const struct series *s, const char *name)
 {
-    const struct point *last = &s->points[s->n - 1];
+    const struct curve_point *last = &s->points[s->n - 1];
 
     for (int spread = 0; spread <= isfinite(last->spread); spread++) {
         fprintf(f, "%s{", name);

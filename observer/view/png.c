@@ -36,7 +36,7 @@ struct png {
     char path[];
 };
 
-struct box {
+struct frame {
     double x, y, w, h;
 };
 
@@ -97,7 +97,7 @@ static void tick_text(char *text, size_t n, const struct chart *chart, double va
                  chart->share ? " %" : "");
 }
 
-static void axis_y(cairo_t *c, struct box b, const struct chart *chart, const struct range *g)
+static void axis_y(cairo_t *c, struct frame b, const struct chart *chart, const struct range *g)
 {
     double step = tick_step(g->high - g->low);
 
@@ -115,7 +115,7 @@ static void axis_y(cairo_t *c, struct box b, const struct chart *chart, const st
     }
 }
 
-static void axis_x(cairo_t *c, struct box b, const struct range *g)
+static void axis_x(cairo_t *c, struct frame b, const struct range *g)
 {
     char text[32];
 
@@ -130,13 +130,14 @@ static void axis_x(cairo_t *c, struct box b, const struct range *g)
     cairo_stroke(c);
 }
 
-static double place_y(struct box b, const struct range *g, double value)
+static double place_y(struct frame b, const struct range *g, double value)
 {
     return b.y + b.h * (g->high - value) / (g->high - g->low);
 }
 
 /* Half an interval up and down; intervals are of the few points of evaluations. */
-static void spread_draw(cairo_t *c, struct box b, const struct range *g, const struct point *p)
+static void spread_draw(cairo_t *c, struct frame b, const struct range *g,
+                        const struct curve_point *p)
 {
     double x = b.x + b.w * range_place(g, p->round);
 
@@ -149,7 +150,7 @@ static void spread_draw(cairo_t *c, struct box b, const struct range *g, const s
     cairo_stroke(c);
 }
 
-static void curve_draw(cairo_t *c, struct box b, const struct range *g, const struct series *s)
+static void curve_draw(cairo_t *c, struct frame b, const struct range *g, const struct series *s)
 {
     bool dots = strcmp(s->group, "evaluation") == 0;
 
@@ -168,7 +169,7 @@ static void curve_draw(cairo_t *c, struct box b, const struct range *g, const st
     cairo_restore(c);
 }
 
-static void legend_draw(cairo_t *c, struct box b, const struct chart *chart)
+static void legend_draw(cairo_t *c, struct frame b, const struct chart *chart)
 {
     double x = b.x;
     char text[160], figure[32];
@@ -183,7 +184,7 @@ static void legend_draw(cairo_t *c, struct box b, const struct chart *chart)
 
 static void chart_draw(cairo_t *c, double x, double y, const struct chart *chart)
 {
-    struct box b = {x + LEFT, y + TOP, CELL_W - LEFT - RIGHT, CELL_H - TOP - BOTTOM};
+    struct frame b = {x + LEFT, y + TOP, CELL_W - LEFT - RIGHT, CELL_H - TOP - BOTTOM};
     struct range g = chart_range(chart, false);
 
     grey_set(c, 0.1);

@@ -184,7 +184,7 @@ static void draw_evaluations(const struct run *r, struct area a)
     }
 }
 
-static void draw_worker(const struct worker *w, int y, struct area a)
+static void draw_worker(const struct worker_seen *w, int y, struct area a)
 {
     char speed[24] = "", busy[24] = "", memory[24] = "";
 

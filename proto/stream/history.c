@@ -19,14 +19,14 @@ static const struct {
     {"end", KEEP_LAST},         {"workers", KEEP_LAST},
 };
 
-struct series {
+struct history_series {
     char name[STREAM_SERIES + 1];
     enum keep keep;
-    uint64_t seen;         /* points so far */
-    uint64_t every;        /* points 0, every, 2 every ... stay */
-    struct held **each;    /* owned (room) */
-    size_t n, room, first; /* of KEEP_RECENT a ring from first on */
-    struct held *last;     /* KEEP_CURVE: the newest, where it is not among each */
+    uint64_t seen;              /* points so far */
+    uint64_t every;             /* points 0, every, 2 every ... stay */
+    struct shared_event **each; /* owned (room) */
+    size_t n, room, first;      /* of KEEP_RECENT a ring from first on */
+    struct shared_event *last;  /* KEEP_CURVE: the newest, where it is not among each */
 };
 
 static enum keep keep_of(const char *kind)
@@ -39,7 +39,7 @@ static enum keep keep_of(const char *kind)
 
 /* ---- events held ---- */
 
-static void drop(struct held *e)
+static void drop(struct shared_event *e)
 {
     if (!e || --e->users > 0)
         return;
@@ -47,7 +47,7 @@ static void drop(struct held *e)
     free(e);
 }
 
-static void let_go(struct history *h, struct held *e)
+static void let_go(struct history *h, struct shared_event *e)
 {
     if (e)
         h->bytes -= e->event->n;
@@ -57,7 +57,7 @@ static void let_go(struct history *h, struct held *e)
 /* ---- one series ---- */
 
 /* Every second point of what it has. */
-static void thin(struct history *h, struct series *s)
+static void thin(struct history *h, struct history_series *s)
 {
     size_t n = 0;
 
@@ -70,15 +70,15 @@ static void thin(struct history *h, struct series *s)
     s->every *= 2;
 }
 
-static bool grow(struct series *s, size_t most)
+static bool grow(struct history_series *s, size_t most)
 {
     size_t room = s->room ? 2 * s->room : 8;
-    struct held **each;
+    struct shared_event **each;
 
     if (s->n < s->room)
         return true;
     room = room < most ? room : most;
-    each = s->n < room ? realloc(s->each, room * sizeof(struct held *)) : NULL;
+    each = s->n < room ? realloc(s->each, room * sizeof(struct shared_event *)) : NULL;
     if (!each)
         return false;
     s->each = each;
@@ -86,7 +86,7 @@ static bool grow(struct series *s, size_t most)
     return true;
 }
 
-static void put_curve(struct history *h, struct series *s, struct held *e)
+static void put_curve(struct history *h, struct history_series *s, struct shared_event *e)
 {
     bool kept;
 
@@ -99,7 +99,8 @@ static void put_curve(struct history *h, struct series *s, struct held *e)
         s->each[s->n++] = e;
 }
 
-static void put_recent(struct history *h, struct series *s, struct held *e, size_t most)
+static void put_recent(struct history *h, struct history_series *s, struct shared_event *e,
+                       size_t most)
 {
     if (s->n < most && grow(s, most)) {
         s->each[s->n++] = e;
@@ -119,14 +120,14 @@ static void put_recent(struct history *h, struct series *s, struct held *e, size
 int history_init(struct history *h)
 {
     *h = (struct history){.room = 2 * HISTORY_SERIES};
-    h->table = calloc(h->room, sizeof(struct series *));
+    h->table = calloc(h->room, sizeof(struct history_series *));
     return h->table ? 0 : err(ERR_MEMORY, "no memory for the history of the stream");
 }
 
 void history_release(struct history *h)
 {
     for (size_t i = 0; i < h->room && h->table; i++) {
-        struct series *s = h->table[i];
+        struct history_series *s = h->table[i];
 
         for (size_t j = 0; s && j < s->n; j++)
             drop(s->each[j]);
@@ -155,10 +156,10 @@ static size_t place_of(const struct history *h, const char *name)
 }
 
 /* NULL: there are too many, or no memory. */
-static struct series *series_of(struct history *h, const char *name, enum keep keep)
+static struct history_series *series_of(struct history *h, const char *name, enum keep keep)
 {
     size_t i = place_of(h, name);
-    struct series *s = h->table[i];
+    struct history_series *s = h->table[i];
 
     if (s || h->n == HISTORY_SERIES)
         return s;
@@ -175,10 +176,10 @@ static struct series *series_of(struct history *h, const char *name, enum keep k
 /* The longest curve loses half its points. */
 static bool relieve(struct history *h)
 {
-    struct series *longest = NULL;
+    struct history_series *longest = NULL;
 
     for (size_t i = 0; i < h->room; i++) {
-        struct series *s = h->table[i];
+        struct history_series *s = h->table[i];
 
         if (s && s->keep == KEEP_CURVE && s->n > 2 && (!longest || s->n > longest->n))
             longest = s;
@@ -192,8 +193,8 @@ void history_put(struct history *h, struct stream_event *event)
 {
     enum keep keep = keep_of(event->kind);
     const char *name = keep == KEEP_RECENT ? event->kind : event->series;
-    struct series *s = keep == KEEP_NOT ? NULL : series_of(h, name, keep);
-    struct held *e = s ? malloc(sizeof *e) : NULL;
+    struct history_series *s = keep == KEEP_NOT ? NULL : series_of(h, name, keep);
+    struct shared_event *e = s ? malloc(sizeof *e) : NULL;
 
     if (event->seq > h->complete)
         h->complete = event->seq;
@@ -201,7 +202,7 @@ void history_put(struct history *h, struct stream_event *event)
         free(event);
         return;
     }
-    *e = (struct held){event, 1};
+    *e = (struct shared_event){event, 1};
     h->bytes += event->n;
     if (keep == KEEP_CURVE)
         put_curve(h, s, e);
@@ -216,7 +217,7 @@ void history_spread(struct history *h, const char *kind, uint64_t every)
     size_t n = strlen(kind);
 
     for (size_t i = 0; i < h->room; i++) {
-        struct series *s = h->table[i];
+        struct history_series *s = h->table[i];
 
         if (!s || s->keep != KEEP_CURVE || strncmp(s->name, kind, n) != 0 ||
             (s->name[n] != ' ' && s->name[n] != '\0'))
@@ -230,12 +231,13 @@ void history_spread(struct history *h, const char *kind, uint64_t every)
 
 static int by_seq(const void *a, const void *b)
 {
-    uint64_t x = (*(struct held *const *)a)->event->seq, y = (*(struct held *const *)b)->event->seq;
+    uint64_t x = (*(struct shared_event *const *)a)->event->seq,
+             y = (*(struct shared_event *const *)b)->event->seq;
 
     return (x > y) - (x < y);
 }
 
-static void take(struct snapshot *to, struct held *e)
+static void take(struct snapshot *to, struct shared_event *e)
 {
     if (!e)
         return;
@@ -250,18 +252,18 @@ int history_snapshot(const struct history *h, struct snapshot *to)
     *to = (struct snapshot){.complete = h->complete};
     for (size_t i = 0; i < h->room; i++)
         n += h->table[i] ? h->table[i]->n + 1 : 0;
-    to->each = malloc((n + 1) * sizeof(struct held *));
+    to->each = malloc((n + 1) * sizeof(struct shared_event *));
     if (!to->each)
         return err(ERR_MEMORY, "no memory for a snapshot of %zu events", n);
     for (size_t i = 0; i < h->room; i++) {
-        const struct series *s = h->table[i];
+        const struct history_series *s = h->table[i];
 
         for (size_t j = 0; s && j < s->n; j++)
             take(to, s->each[j]);
         if (s)
             take(to, s->last);
     }
-    qsort(to->each, to->n, sizeof(struct held *), by_seq);
+    qsort(to->each, to->n, sizeof(struct shared_event *), by_seq);
     return 0;
 }
 

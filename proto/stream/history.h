@@ -16,15 +16,15 @@ enum {
     HISTORY_BYTES = 64 << 20, /* of all events; above, the longest curves are thinned further */
 };
 
-struct held {                   /* an event, by whoever still needs it */
+struct shared_event {           /* an event, by whoever still needs it */
     struct stream_event *event; /* owned */
     int users;
 };
 
-struct series;
+struct history_series;
 
 struct history {
-    struct series **table; /* owned, by name; power of two */
+    struct history_series **table; /* owned, by name; power of two */
     size_t room, n;
     size_t bytes;      /* of the events held by series */
     uint64_t complete; /* seq of the last event put in */
@@ -40,8 +40,8 @@ void history_put(struct history *h, struct stream_event *e);
  * to the same distance. */
 void history_spread(struct history *h, const char *kind, uint64_t every);
 
-struct snapshot {       /* the history as it was; events stay while it does */
-    struct held **each; /* owned; by seq */
+struct snapshot {               /* the history as it was; events stay while it does */
+    struct shared_event **each; /* owned; by seq */
     size_t n;
     uint64_t complete; /* it holds what is kept of events up to this seq */
 };

@@ -34,7 +34,7 @@ enum {
 #define BEAT 1.0        /* seconds between heartbeats, and between attempts to bind */
 #define RECALLING 0.005 /* seconds spent on the past before the present is looked at again */
 
-struct batch { /* events of one kind that are not sent yet */
+struct event_batch { /* events of one kind that are not sent yet */
     char kind[STREAM_KIND + 1];
     size_t n;
     uint8_t bytes[BATCH];
@@ -50,7 +50,7 @@ struct publisher {
     struct stream_source source;
     struct stream_ring ring;
     struct stream_sockets sockets;
-    struct batch batch;
+    struct event_batch batch;
     uint64_t seq; /* of the last event published */
     struct recall recall;
     bool recalling, ready; /* ready: the past is in the history, so snapshots are whole */
@@ -91,7 +91,7 @@ static void send_events(struct publisher *p, const char *kind, const uint8_t *by
 
 static void batch_send(struct publisher *p)
 {
-    struct batch *b = &p->batch;
+    struct event_batch *b = &p->batch;
 
     if (b->n > 0)
         send_events(p, b->kind, b->bytes, b->n);
@@ -101,7 +101,7 @@ static void batch_send(struct publisher *p)
 /* Many observers cost by the message, hardly by the byte. */
 static void batch_add(struct publisher *p, const struct stream_event *e)
 {
-    struct batch *b = &p->batch;
+    struct event_batch *b = &p->batch;
 
     if (strcmp(b->kind, e->kind) != 0 || b->n + e->n > BATCH)
         batch_send(p);

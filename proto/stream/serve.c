@@ -87,14 +87,14 @@ static struct stream_event *complete(const struct answer *a, const struct stream
     return stream_pack(source, a->snapshot.complete, (double)time(NULL), "complete", fields);
 }
 
-struct range {
+struct part_extent {
     size_t end, bytes; /* of the snapshot's events from a->next on */
 };
 
 /* What one part takes; at least one event where there is one. */
-static struct range part_range(const struct answer *a)
+static struct part_extent part_range(const struct answer *a)
 {
-    struct range r = {a->next, 0};
+    struct part_extent r = {a->next, 0};
 
     while (r.end < a->snapshot.n) {
         size_t n = a->snapshot.each[r.end]->event->n;
@@ -114,7 +114,7 @@ static uint8_t *append(uint8_t *to, const struct stream_event *e)
 }
 
 /* The part's events, then the mark where there is one. */
-static int part_fill(zmq_msg_t *m, const struct answer *a, struct range r,
+static int part_fill(zmq_msg_t *m, const struct answer *a, struct part_extent r,
                      const struct stream_event *mark)
 {
     uint8_t *to;
@@ -146,7 +146,7 @@ static int part_send(zmq_msg_t *m, const struct answer *a, void *socket)
 /* One part. 0: sent; 1: the last one; -1: not now; -2: there is no such peer any more, or no memory. */
 static int send_part(struct answer *a, void *socket, const struct stream_source *source)
 {
-    struct range r = part_range(a);
+    struct part_extent r = part_range(a);
     bool last = r.end == a->snapshot.n;
     struct stream_event *mark = last ? complete(a, source) : NULL;
     zmq_msg_t m;

@@ -70,7 +70,7 @@ static void try_lines(struct run *r, const char *text, size_t n)
 static void try_events(struct run *r, const uint8_t *bytes, size_t n)
 {
     struct span rest = {bytes, n}, event;
-    struct header h;
+    struct event_header h;
     int more;
 
     while ((more = decode_next(&rest, &event)) > 0) {

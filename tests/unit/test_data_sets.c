@@ -208,7 +208,7 @@ static int maps_count(const char *path)
 
 static int n_loads;
 
-static int count_load(struct store *s, const struct source *src)
+static int count_load(struct store *s, const struct store_source *src)
 {
     (void)src;
     n_loads++;
@@ -220,7 +220,7 @@ static int count_load(struct store *s, const struct source *src)
 
 static void pixels_are_shared(void **state)
 {
-    struct source src = {.format = "test", .path = "/nowhere"}, other = src;
+    struct store_source src = {.format = "test", .path = "/nowhere"}, other = src;
     struct data_config part = npy;
     struct store *a, *b, *e;
     struct data d[3];

@@ -103,7 +103,7 @@ static int end(void **state)
     return 0;
 }
 
-static uint64_t round_of(const struct held *e)
+static uint64_t round_of(const struct shared_event *e)
 {
     Metaloop__Event *m = unpack(e->event);
     uint64_t round = m->round->round;

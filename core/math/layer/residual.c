@@ -28,7 +28,7 @@ enum place { IN, C1, A1, C2, A2, C3, C0, OUT, SUM, SAVED = OUT - C1 };
 /* Where gradients are: the block's gy and gx, maps in scratch. */
 enum gradient { GY, G, H, K, GX, MAPS = GX - G };
 
-static const struct part {
+static const struct branch {
     const struct layer_ops *ops;
     const char *name;
     int kernel;
