@@ -56,10 +56,9 @@ static void print_layers(const char *title, const struct net *net)
         snprintf(shape, sizeof shape, "%d x %d x %d", l->out.h, l->out.w, l->out.c);
         printf("  %-16s %-14s %zu%s%s%s\n", l->ops->name, shape, l->n_w, l->ops->prefix ? "  " : "",
                l->ops->prefix ? name : "",
-               strncmp(l->ops->name, "batchnorm", 9) != 0 && strcmp(l->ops->name, "residual") != 0
-                   ? ""
-               : l->coupled ? "  (batch statistics: transductive)"
-                            : "  (running statistics in evaluation)");
+               l->ops->kind != LAYER_NORM ? ""
+               : l->coupled               ? "  (batch statistics: transductive)"
+                                          : "  (running statistics in evaluation)");
     }
 }
 

@@ -208,22 +208,17 @@ static int compute(struct gradient_run *g)
 static struct tensor reals_tensor(const char *name, const real *data, int n_dims, size_t a,
                                   size_t b)
 {
-    struct tensor t = {.dtype = sizeof(real) == 8 ? DTYPE_F64 : DTYPE_F32,
-                       .n_dims = n_dims,
-                       .dims = {a, b},
-                       .n = n_dims ? a * b : 1,
-                       .data = data};
-
-    snprintf(t.name, sizeof t.name, "%s", name);
-    return t;
+    return (struct tensor){.name = name,
+                           .dtype = sizeof(real) == 8 ? DTYPE_F64 : DTYPE_F32,
+                           .n_dims = n_dims,
+                           .dims = {a, b},
+                           .n = n_dims ? a * b : 1,
+                           .data = data};
 }
 
 static struct tensor double_tensor(const char *name, const double *data)
 {
-    struct tensor t = {.dtype = DTYPE_F64, .n = 1, .data = data};
-
-    snprintf(t.name, sizeof t.name, "%s", name);
-    return t;
+    return (struct tensor){.name = name, .dtype = DTYPE_F64, .n = 1, .data = data};
 }
 
 static int gradient_tensors(struct gradient_run *g, struct tensor *tensors)
@@ -253,9 +248,10 @@ static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
     return 4;
 }
 
-static int write_result(struct gradient_run *g, const char *path)
+enum { SCALARS = 8 }; /* tensors beside the gradient's, at most */
+
+static int result_tensors(struct gradient_run *g, struct tensor *tensors)
 {
-    struct tensor tensors[LAYOUT_MAX + 8];
     int n = gradient_tensors(g, tensors);
 
     tensors[n++] = double_tensor("loss", &g->metrics.v[METRIC_LOSS]);
@@ -267,7 +263,18 @@ static int write_result(struct gradient_run *g, const char *path)
     if (stage_aux(g->solo.stage, "discriminator"))
         tensors[n++] =
             double_tensor("discriminator_loss", &g->metrics.v[METRIC_DISCRIMINATOR_LOSS]);
-    return safetensors_write(path, tensors, n, NULL, 0);
+    return n;
+}
+
+static int write_result(struct gradient_run *g, const char *path)
+{
+    struct tensor *tensors =
+        calloc((size_t)g->solo.stage->model.n_segments + SCALARS, sizeof *tensors);
+    int code = tensors ? safetensors_write(path, tensors, result_tensors(g, tensors), NULL, 0)
+                       : err(ERR_MEMORY, "no memory to write '%s'", path);
+
+    free(tensors);
+    return code;
 }
 
 static int gradient_work(struct gradient_run *g, const struct options *o)

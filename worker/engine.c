@@ -88,7 +88,7 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
     bool evaluates = purpose == PURPOSE_EVALUATE;
 
     if (e->stage != stage || e->evaluates != evaluates) {
-        arena_reset(&e->arena, 0);
+        arena_clear(&e->arena);
         engine_layout(e, stage, evaluates, &e->arena);
         e->stage = stage;
         e->evaluates = evaluates;

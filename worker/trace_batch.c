@@ -80,7 +80,7 @@ static bool found(struct walk *l, const struct net *net, const char *set, const 
 static bool forward_bad(struct walk *l, const struct net *net, const struct tape *t, int n,
                         const char *set)
 {
-    int layer = net && t->act[1].v && n > 0 ? net_trace_forward(net, t, n) : TRACE_CLEAN;
+    int layer = net && t->act && t->act[1].v && n > 0 ? net_trace_forward(net, t, n) : TRACE_CLEAN;
 
     return layer != TRACE_CLEAN && found(l, net, set, "forward", layer);
 }

@@ -27,8 +27,8 @@ struct writer {
     double started;                 /* clock of the write in progress */
     char directory[1024];
     int keep;
-    struct checkpoint_key first;         /* the first that this run has written; stage < 0: none */
-    struct layout layout, *kept_layouts; /* (KEPT_MAX) owned */
+    struct checkpoint_key first; /* the first that this run has written; stage < 0: none */
+    struct layout layout, kept_layouts[KEPT_MAX]; /* owned copies */
     const struct optim_ops *ops;
     size_t room;
     real *theta, *state;  /* owned: the snapshot, state behind theta, what is kept behind that */
@@ -41,7 +41,9 @@ static void writer_free(struct writer *w)
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->mutex);
     free(w->theta);
-    free(w->kept_layouts);
+    layout_release(&w->layout);
+    for (int i = 0; i < KEPT_MAX; i++)
+        layout_release(&w->kept_layouts[i]);
     free(w->configuration);
     free(w);
 }
@@ -135,10 +137,8 @@ int saver_open(struct saver *s, const char *directory, int keep, size_t room)
     w->room = room;
     w->first.stage = -1;
     w->theta = malloc(room * sizeof *w->theta);
-    w->kept_layouts = calloc(KEPT_MAX, sizeof *w->kept_layouts);
-    code = w->theta && w->kept_layouts
-               ? writer_start(w)
-               : err(ERR_MEMORY, "no memory for a copy of %zu parameters", room);
+    code = w->theta ? writer_start(w)
+                    : err(ERR_MEMORY, "no memory for a copy of %zu parameters", room);
     if (code < 0)
         writer_free(w);
     else
@@ -206,8 +206,14 @@ static int keep_configuration(struct writer *w, const char *text)
     return w->configuration ? 0 : err(ERR_MEMORY, "no memory for the configuration's text");
 }
 
+static int copy_layout(struct layout *to, const struct layout *from)
+{
+    layout_release(to);
+    return layout_append(to, "", from);
+}
+
 /* Copies of what the checkpoint keeps of other stages, behind the state. */
-static void snapshot_kept(struct writer *w, real *room)
+static int snapshot_kept(struct writer *w, real *room)
 {
     struct checkpoint_info *info = &w->attempt.info;
 
@@ -216,11 +222,12 @@ static void snapshot_kept(struct writer *w, real *room)
 
         assert(room + k->layout->n <= w->theta + w->room);
         memcpy(room, k->theta, k->layout->n * sizeof *room);
-        w->kept_layouts[i] = *k->layout;
+        TRY(copy_layout(&w->kept_layouts[i], k->layout));
         k->layout = &w->kept_layouts[i];
         k->theta = room;
         room += k->layout->n;
     }
+    return 0;
 }
 
 static int snapshot(struct writer *w, const struct layout *l, const real *theta,
@@ -236,11 +243,11 @@ static int snapshot(struct writer *w, const struct layout *l, const real *theta,
     w->state = w->theta + l->n;
     if (n_state)
         memcpy(w->state, state, n_state * sizeof *state);
-    w->layout = *l;
+    TRY(copy_layout(&w->layout, l));
     w->ops = ops;
     a->info = *info;
     a->info.configuration = w->configuration;
-    snapshot_kept(w, w->state + n_state);
+    TRY(snapshot_kept(w, w->state + n_state));
     checkpoint_path(w->directory, info->stage, info->round, a->path, sizeof a->path);
     return 0;
 }

@@ -9,6 +9,11 @@
 
 enum { ALIGN = 64 };
 
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 struct arena arena_measuring(void)
 {
     return (struct arena){0};
@@ -16,7 +21,7 @@ struct arena arena_measuring(void)
 
 int arena_init(struct arena *a, size_t size)
 {
-    *a = (struct arena){.size = (size + ALIGN - 1) / ALIGN * ALIGN + ALIGN};
+    *a = (struct arena){.size = aligned(size) + ALIGN};
     a->base = aligned_alloc(ALIGN, a->size);
     if (!a->base)
         return err(ERR_MEMORY, "no memory for %zu bytes of work space", a->size);
@@ -30,15 +35,29 @@ void arena_release(struct arena *a)
     *a = (struct arena){0};
 }
 
+static void note_peak(struct arena *a)
+{
+    if (a->used > a->most)
+        a->most = a->used;
+    if (a->most + a->kept > a->peak)
+        a->peak = a->most + a->kept;
+    assert(!a->base || a->most + a->kept <= a->size);
+}
+
 void *arena_take(struct arena *a, size_t bytes)
 {
     size_t at = a->used;
 
-    a->used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    if (a->used > a->peak)
-        a->peak = a->used;
-    assert(!a->base || a->used <= a->size);
+    a->used += aligned(bytes);
+    note_peak(a);
     return a->base ? a->base + at : NULL;
+}
+
+void *arena_keep(struct arena *a, size_t bytes)
+{
+    a->kept += aligned(bytes);
+    note_peak(a);
+    return a->base ? a->base + (a->size - a->kept) : NULL;
 }
 
 real *arena_reals(struct arena *a, size_t n)
@@ -54,4 +73,9 @@ size_t arena_mark(const struct arena *a)
 void arena_reset(struct arena *a, size_t mark)
 {
     a->used = mark;
+}
+
+void arena_clear(struct arena *a)
+{
+    a->used = a->kept = a->most = 0;
 }

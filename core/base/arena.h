@@ -16,21 +16,31 @@
 #include "core/base/real.h"
 
 struct arena {
-    char *base; /* owned; NULL while measuring */
-    size_t size, used, peak;
+    char *base;        /* owned; NULL while measuring */
+    size_t size;       /* bytes of base */
+    size_t used, kept; /* bytes taken from the front, and kept at the end */
+    size_t most;       /* the largest `used` since the arena was empty */
+    size_t peak;       /* the largest most + kept: what an arena must hold */
 };
 
 struct arena arena_measuring(void);
 int arena_init(struct arena *a, size_t size); /* zeroed, 64-byte aligned; ERR_MEMORY */
-void arena_release(struct arena *a);
+void arena_release(struct arena *a);          /* frees base; an arena of zeros may be released */
 
 /* 64-byte aligned; NULL while measuring. Asking a real arena for more than it was planned for
  * is our own mistake and asserts. */
 void *arena_take(struct arena *a, size_t bytes);
-real *arena_reals(struct arena *a, size_t n);
+real *arena_reals(struct arena *a, size_t n); /* n reals, likewise */
 
-/* Gives back everything taken since the mark; what is taken next overlays it. */
+/* Like arena_take, but nothing overlays it: it stays until arena_clear. For what describes buffers that overlay each
+ * other, such as lists of pointers to them. */
+void *arena_keep(struct arena *a, size_t bytes);
+
+/* Gives back everything taken since the mark; what is taken next overlays it. What is kept stays. */
 size_t arena_mark(const struct arena *a);
 void arena_reset(struct arena *a, size_t mark);
+
+/* Gives back everything, also what is kept. */
+void arena_clear(struct arena *a);
 
 #endif

@@ -18,27 +18,56 @@ static const enum dtype REAL_DTYPE = DTYPE_F64;
 static const enum dtype REAL_DTYPE = DTYPE_F32;
 #endif
 
-/* `where`: "" for the parameters, "optimizer.exp_avg." or "kept.NAME." for others. */
-static void tensor_name(const struct segment *s, const char *where, char *name, size_t n)
+/* `where`: "" for the parameters, "optimizer.exp_avg." or "kept.NAME." for others. The caller frees it. NULL: no memory. */
+static char *tensor_name(const struct segment *s, const char *where)
 {
+    size_t n = strlen(where) + strlen(s->name) + 1;
+    char *name = malloc(n);
 
-    snprintf(name, n, "%s%s", where, s->name);
+    if (name)
+        snprintf(name, n, "%s%s", where, s->name);
+    return name;
 }
 
-/* One tensor per segment of a vector, exported into `bulk`. */
-static void vector_tensors(const struct layout *l, const char *where, const real *vector,
-                           real *bulk, struct tensor *tensors)
+/* What a file is written from. */
+struct contents {
+    int n;
+    struct tensor *tensors; /* owned, (n), and their names */
+    real *bulk;             /* owned: the vectors in the file's order, one behind the other */
+    size_t used;            /* reals of bulk */
+};
+
+static void contents_release(struct contents *c)
 {
+    for (int i = 0; i < c->n; i++)
+        free((char *)c->tensors[i].name);
+    free(c->tensors);
+    free(c->bulk);
+}
+
+/* One tensor per segment of a vector. */
+static int add_vector(struct contents *c, const struct layout *l, const char *where,
+                      const real *vector)
+{
+    real *bulk = c->bulk + c->used;
+
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
-        struct tensor *t = &tensors[i];
+        struct tensor *t = &c->tensors[c->n];
 
-        *t = (struct tensor){.dtype = REAL_DTYPE, .n_dims = s->n_dims, .n = s->n};
-        tensor_name(s, where, t->name, sizeof t->name);
+        *t = (struct tensor){.name = tensor_name(s, where),
+                             .dtype = REAL_DTYPE,
+                             .n_dims = s->n_dims,
+                             .n = s->n,
+                             .data = bulk + s->offset};
+        if (!t->name)
+            return err(ERR_MEMORY, "no memory for the name of a tensor");
+        c->n++;
         memcpy(t->dims, s->dims, sizeof s->dims);
         layout_export(s, vector, bulk + s->offset);
-        t->data = bulk + s->offset;
     }
+    c->used += l->n;
+    return 0;
 }
 
 static int write_file(const char *path, const struct tensor *tensors, int n,
@@ -93,42 +122,39 @@ static int count_tensors(const struct layout *l, int n_state, const struct check
     return n;
 }
 
-static void add_vector(const struct layout *l, const char *where, const real *vector, real **bulk,
-                       struct tensor *tensors, int *n)
+static int fill(struct contents *c, const struct layout *l, const real *theta,
+                const struct optim_ops *ops, const real *state, const struct checkpoint_info *info)
 {
-    vector_tensors(l, where, vector, *bulk, tensors + *n);
-    *bulk += l->n;
-    *n += l->n_segments;
+    int n_state = state ? ops->n_state : 0;
+    size_t room = 0;
+    char where[KEPT_NAME + 8];
+
+    c->tensors = calloc((size_t)count_tensors(l, n_state, info, &room), sizeof *c->tensors);
+    c->bulk = malloc(room * sizeof *c->bulk);
+    if (!c->tensors || !c->bulk)
+        return err(ERR_MEMORY, "no memory for a copy of %zu parameters", room);
+    TRY(add_vector(c, l, "", theta));
+    for (int i = 0; i < n_state; i++) {
+        state_prefix(ops->state_names[i], where);
+        TRY(add_vector(c, l, where, state + (size_t)i * l->n));
+    }
+    for (int i = 0; i < info->n_kept; i++) {
+        kept_prefix(info->kept[i].name, where);
+        TRY(add_vector(c, info->kept[i].layout, where, info->kept[i].theta));
+    }
+    return 0;
 }
 
 int checkpoint_write(const char *path, const struct layout *l, const real *theta,
                      const struct optim_ops *ops, const real *state,
                      const struct checkpoint_info *info)
 {
-    int n_state = state ? ops->n_state : 0, n = 0, code;
-    size_t room = 0;
-    struct tensor *tensors =
-        calloc((size_t)count_tensors(l, n_state, info, &room), sizeof *tensors);
-    real *bulk = malloc(room * sizeof *bulk), *at = bulk;
-    char where[KEPT_NAME + 8];
+    struct contents c = {0};
+    int code = fill(&c, l, theta, ops, state, info);
 
-    if (!tensors || !bulk) {
-        free(tensors);
-        free(bulk);
-        return err(ERR_MEMORY, "no memory to write '%s'", path);
-    }
-    add_vector(l, "", theta, &at, tensors, &n);
-    for (int i = 0; i < n_state; i++) {
-        state_prefix(ops->state_names[i], where);
-        add_vector(l, where, state + (size_t)i * l->n, &at, tensors, &n);
-    }
-    for (int i = 0; i < info->n_kept; i++) {
-        kept_prefix(info->kept[i].name, where);
-        add_vector(info->kept[i].layout, where, info->kept[i].theta, &at, tensors, &n);
-    }
-    code = write_file(path, tensors, n, info);
-    free(tensors);
-    free(bulk);
+    code = code < 0 ? err_within(code, "cannot write '%s'", path)
+                    : write_file(path, c.tensors, c.n, info);
+    contents_release(&c);
     return code;
 }
 
@@ -185,35 +211,49 @@ static int check_columns(const struct safetensors *f, const char *path, const st
                path, name);
 }
 
+/* The tensor that holds a segment of a vector, checked. */
+static int find_segment(const struct safetensors *f, const char *path, const struct segment *s,
+                        const char *where, const struct tensor **t)
+{
+    char *name = tensor_name(s, where);
+    int code;
+
+    if (!name)
+        return err(ERR_MEMORY, "no memory to read '%s'", path);
+    *t = safetensors_find(f, name);
+    code = check_tensor(path, s, *t, name);
+    if (code == 0)
+        code = check_columns(f, path, s, name);
+    free(name);
+    return code;
+}
+
+/* torch (P): room for a segment in PyTorch's order */
+static int read_segments(const struct safetensors *f, const char *path, const struct layout *l,
+                         const char *where, real *torch, real *vector)
+{
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *s = &l->segments[i];
+        const struct tensor *t = NULL;
+
+        TRY(find_segment(f, path, s, where, &t));
+        for (size_t k = 0; k < s->n; k++)
+            torch[k] = (real)tensor_get(t, k);
+        layout_import(s, torch, vector);
+    }
+    return 0;
+}
+
 /* Reads one vector. */
 static int read_vector(const struct safetensors *f, const char *path, const struct layout *l,
                        const char *where, real *vector)
 {
     real *torch = malloc(l->n * sizeof *torch);
+    int code = torch ? read_segments(f, path, l, where, torch, vector)
+                     : err(ERR_MEMORY, "no memory to read '%s'", path);
 
-    if (!torch)
-        return err(ERR_MEMORY, "no memory to read '%s'", path);
-    for (int i = 0; i < l->n_segments; i++) {
-        const struct segment *s = &l->segments[i];
-        const struct tensor *t;
-        char name[96];
-        int code;
-
-        tensor_name(s, where, name, sizeof name);
-        t = safetensors_find(f, name);
-        code = check_tensor(path, s, t, name);
-        if (code == 0)
-            code = check_columns(f, path, s, name);
-        if (code < 0) {
-            free(torch);
-            return code;
-        }
-        for (size_t k = 0; k < s->n; k++)
-            torch[k] = (real)tensor_get(t, k);
-        layout_import(s, torch, vector);
-    }
     free(torch);
-    return 0;
+    return code;
 }
 
 static bool is_parameter(const char *name)
@@ -315,10 +355,13 @@ static int file_open(struct safetensors *f, const char *path)
 
 static bool has_vector(const struct safetensors *f, const struct layout *l, const char *where)
 {
-    char name[96];
+    size_t n = strlen(where);
 
-    tensor_name(&l->segments[0], where, name, sizeof name);
-    return safetensors_find(f, name) != NULL;
+    for (int i = 0; i < f->n_tensors; i++)
+        if (strncmp(f->tensors[i].name, where, n) == 0 &&
+            strcmp(f->tensors[i].name + n, l->segments[0].name) == 0)
+            return true;
+    return false;
 }
 
 static int read_all(const struct safetensors *f, const char *path, const struct layout *l,

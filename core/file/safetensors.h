@@ -14,7 +14,7 @@ size_t dtype_size(enum dtype t);      /* bytes of one element */
 const char *dtype_name(enum dtype t); /* as in the file: "F32" */
 
 struct tensor {
-    char name[96];
+    const char *name; /* borrowed when writing; inside `json` when read */
     enum dtype dtype;
     int n_dims; /* 0 to 6; 0: a scalar, one element */
     size_t dims[6];

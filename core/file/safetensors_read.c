@@ -197,10 +197,7 @@ static int offsets_read(struct tensor *t, json_t *offsets, const char *path, con
 static int tensor_read(struct tensor *t, const char *name, json_t *entry, const char *path,
                        const char *data, size_t n_data)
 {
-    if (strlen(name) >= sizeof t->name)
-        return err(ERR_DATA, "'%s': tensor '%.60s...' has a name of more than %zu bytes", path,
-                   name, sizeof t->name - 1);
-    strcpy(t->name, name);
+    t->name = name;
     if (!json_is_object(entry) || json_object_size(entry) != 3)
         return tensor_fail(path, t, "is not described by dtype, shape and data_offsets alone");
     TRY(dtype_read(t, json_object_get(entry, "dtype"), path));

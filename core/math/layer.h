@@ -38,7 +38,7 @@ struct pair {
 };
 
 /* What a pass's randomness is a function of, besides the layer's index, the sample's and the element's.
- * pass < 65536 tells the passes of one task apart: inner step k, the query, a second network. */
+ * `pass` tells the passes of one task apart: inner step k, the query, a second network. */
 struct noise {
     uint64_t seed;
     uint32_t round, slot, pass;
@@ -53,7 +53,7 @@ struct io {
     bool source;        /* a pass over the source beside one over the target */
     bool fixed;         /* training with the running statistics, which nothing is observed for */
     struct noise noise; /* the same in all four passes of a tape                         */
-    uint32_t index;     /* of the layer in its network, < 256                            */
+    uint32_t index;     /* of the layer in its network                                   */
     struct pair w, x, y;
     struct pair save; /* v: forward leaves, backward reads; t: the same of the tangents     */
     struct pair gy;   /* read                                                              */
@@ -67,6 +67,7 @@ struct layer {
     const struct layer_ops *ops; /* borrowed */
     struct layer_spec spec;
     struct shape in, out;
+    size_t offset;          /* of its weights in the network's vector; net_plan fills it in */
     bool coupled;           /* also in evaluation, what becomes of a sample depends on the batch */
     size_t n_w;             /* weights, 0 for none                              */
     size_t save, save_each; /* reals of save.v (and save.t): fixed, per sample   */
@@ -81,12 +82,24 @@ struct layer {
  *   forward_tangent   y.t = (df/dx) x.t + (df/dw) w.t; leaves save.t
  *   backward_tangent  gx.t and gw.t: the derivative of backward's results along (x.t, w.t, gy.t);
  *                     gx.v, gw.v are not touched                                             */
+enum layer_kind {
+    LAYER_PLAIN,      /* a product with weights, a pool, a mask */
+    LAYER_ACTIVATION, /* a nonlinearity: whoever taps the layer before it means its output */
+    LAYER_NORM,       /* it normalises by statistics, of the batch or running ones */
+};
+
 struct layer_ops {
     const char *name;
     const char *prefix;  /* of its segments' names: "conv" gives conv1.weight; NULL: no weights */
     const char *summary; /* one line for `metaloop list`                                        */
+    enum layer_kind kind;
+    const char
+        *range; /* the activation to whose range its output is limited: "relu"; NULL: any number */
+    /* If a layer of type fuses_with follows, `fused` does the work of both in one pass. NULL: none does. */
+    const char *fuses_with;
+    const struct layer_ops *fused;
     /* Fills everything of l but ops and spec from in; appends its weights to `layout` under
-     * `name` ("conv1"); segments are contiguous, n_w in all. ERR_CONFIG when it does not fit. */
+     * `name` ("conv1"); segments are contiguous, n_w in all. ERR_CONFIG if it does not fit. */
     int (*plan)(struct layer *l, struct shape in, const char *name, struct layout *layout);
     void (*forward)(const struct layer *l, const struct io *io);
     void (*backward)(const struct layer *l, const struct io *io);

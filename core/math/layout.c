@@ -2,7 +2,10 @@
 #include "core/math/layout.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define XXH_STATIC_LINKING_ONLY /* a state on the stack */
 #include <xxhash.h>
 
 #include "core/base/err.h"
@@ -16,17 +19,66 @@ const char *role_name(enum role role)
     return names[role];
 }
 
-int layout_add(struct layout *l, struct segment s)
+struct layout layout_measuring(void)
 {
-    if (l->n_segments == LAYOUT_MAX)
-        return err(ERR_CONFIG, "the model has more than %d parameter segments", LAYOUT_MAX);
+    return (struct layout){.measuring = true};
+}
+
+void layout_release(struct layout *l)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        free((char *)l->segments[i].name);
+    free(l->segments);
+    *l = (struct layout){0};
+}
+
+/* Makes room for one more segment. */
+static int grow(struct layout *l)
+{
+    int room = l->room ? 2 * l->room : 8;
+    struct segment *more;
+
+    if (l->n_segments < l->room)
+        return 0;
+    more = realloc(l->segments, (size_t)room * sizeof *more);
+    if (!more)
+        return err(ERR_MEMORY, "no memory for %d parameter segments", room);
+    l->segments = more;
+    l->room = room;
+    return 0;
+}
+
+/* Keeps a segment under "prefix.name", or under its own name if prefix is empty. */
+static int keep(struct layout *l, const char *prefix, struct segment s)
+{
+    size_t n = strlen(prefix) + strlen(s.name) + 2;
+    char *name;
+
+    TRY(grow(l));
+    name = malloc(n);
+    if (!name)
+        return err(ERR_MEMORY, "no memory for the name of a parameter segment");
+    snprintf(name, n, "%s%s%s", prefix, *prefix ? "." : "", s.name);
+    s.name = name;
+    l->segments[l->n_segments++] = s;
+    return 0;
+}
+
+static int add_behind(struct layout *l, const char *prefix, struct segment s)
+{
     s.n = 1;
     for (int i = 0; i < s.n_dims; i++)
         s.n *= s.dims[i];
     s.offset = l->n;
+    if (!l->measuring)
+        TRY(keep(l, prefix, s));
     l->n += s.n;
-    l->segments[l->n_segments++] = s;
     return 0;
+}
+
+int layout_add(struct layout *l, struct segment s)
+{
+    return add_behind(l, "", s);
 }
 
 const struct segment *layout_find(const struct layout *l, const char *name)
@@ -43,28 +95,24 @@ uint64_t layout_digest(const struct layout *l)
 
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
-        char line[160];
-        int n = snprintf(line, sizeof line, "%s %s", s->name, role_name(s->role));
+        char rest[128]; /* " regressor" and four sizes */
+        int n = snprintf(rest, sizeof rest, " %s", role_name(s->role));
+        XXH64_state_t line;
 
         for (int k = 0; k < s->n_dims; k++)
-            n += snprintf(line + n, sizeof line - (size_t)n, " %zu", s->dims[k]);
-        digest = XXH64(line, (size_t)n, digest);
+            n += snprintf(rest + n, sizeof rest - (size_t)n, " %zu", s->dims[k]);
+        XXH64_reset(&line, digest);
+        XXH64_update(&line, s->name, strlen(s->name));
+        XXH64_update(&line, rest, (size_t)n);
+        digest = XXH64_digest(&line);
     }
     return digest;
 }
 
 int layout_append(struct layout *l, const char *prefix, const struct layout *more)
 {
-    for (int i = 0; i < more->n_segments; i++) {
-        struct segment s = more->segments[i];
-        int n = snprintf(s.name, sizeof s.name, "%s%s%s", prefix, *prefix ? "." : "",
-                         more->segments[i].name);
-
-        if (n >= (int)sizeof s.name)
-            return err(ERR_CONFIG, "the segment '%s.%s' has too long a name", prefix,
-                       more->segments[i].name);
-        TRY(layout_add(l, s));
-    }
+    for (int i = 0; i < more->n_segments; i++)
+        TRY(add_behind(l, prefix, more->segments[i]));
     return 0;
 }
 

@@ -23,15 +23,15 @@ enum role {
     ROLE_OLD,           /* the head of an earlier task */
     ROLES,
 };
-const char *role_name(enum role role);
+const char *role_name(enum role role); /* never NULL; static */
 
 enum init { INIT_CONSTANT, INIT_UNIFORM }; /* the constant `scale`; uniform on [-scale, scale] */
 
 struct segment {
-    char name[56];    /* "conv1.weight"                                                    */
-    int n_dims;       /* 1, 2 or 4                                                         */
-    size_t dims[4];   /* PyTorch's shape                                                   */
-    size_t offset, n; /* place in the vector                                               */
+    const char *name; /* "conv1.weight"; owned by the layout that it is in */
+    int n_dims;       /* 1, 2 or 4 */
+    size_t dims[4];   /* PyTorch's shape */
+    size_t offset, n; /* place in the vector */
     enum role role;
     enum init init;
     double scale;
@@ -41,22 +41,29 @@ struct segment {
     size_t positions;
 };
 
-enum { LAYOUT_MAX = 384 };
-
+/* A layout of zeros is empty and ready. */
 struct layout {
-    int n_segments;
-    size_t n; /* parameters in all (P) */
-    struct segment segments[LAYOUT_MAX];
+    int n_segments, room;     /* room: segments that there is memory for */
+    size_t n;                 /* parameters in all (P) */
+    struct segment *segments; /* owned, (n_segments); it may move when a segment is added */
+    bool measuring;           /* it counts parameters and keeps no segment */
 };
 
-/* Appends a segment; offset and n are filled in. ERR_CONFIG when there are too many. */
+/* An empty layout that only counts: no memory is asked for, nothing needs a release. */
+struct layout layout_measuring(void);
+
+/* Frees the segments and their names; what is left is an empty layout. */
+void layout_release(struct layout *l);
+
+/* Appends a segment with a copy of its name; offset and n are filled in. ERR_MEMORY leaves the layout as it was. */
 int layout_add(struct layout *l, struct segment s);
 const struct segment *layout_find(const struct layout *l, const char *name); /* NULL if absent */
 
 /* XXH64 over names, shapes and roles: equal layouts, equal digests. */
 uint64_t layout_digest(const struct layout *l);
 
-/* Appends a copy of every segment of `more`, its name behind "prefix." where prefix is not empty. ERR_CONFIG. */
+/* Appends a copy of every segment of `more`, its name behind "prefix." if prefix is not empty: with an empty one it is a
+ * deep copy. ERR_MEMORY leaves the segments that were appended so far. */
 int layout_append(struct layout *l, const char *prefix, const struct layout *more);
 
 /* Fills theta (P) from the seed: a pure function of (layout, seed, stage), stage the index of the one that begins. */

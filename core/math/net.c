@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -27,50 +28,72 @@ void net_layer_name(const struct net *net, int i, char *name, size_t n)
         snprintf(name, n, "%s", l->ops->name);
 }
 
-static int net_add(struct net *net, const struct layer_spec *spec, const char *type)
+/* The layer's work, and its follower's too if they fuse. NULL: there is no such layer. */
+static const struct layer_ops *ops_of(const struct layer_spec *spec,
+                                      const struct layer_spec *follower)
+{
+    const struct layer_ops *ops = layer_find(spec->type);
+
+    if (ops && ops->fuses_with && follower && strcmp(follower->type, ops->fuses_with) == 0)
+        return ops->fused;
+    return ops;
+}
+
+static int net_add(struct net *net, const struct layer_spec *spec, const struct layer_ops *ops)
 {
     struct layer *l = &net->layers[net->n_layers];
     struct shape in = net->n_layers ? l[-1].out : net->in;
     char name[32];
 
-    if (net->n_layers == NET_MAX)
-        return err(ERR_CONFIG, "the model has more than %d layers", NET_MAX);
-    *l = (struct layer){.ops = layer_find(type), .spec = *spec};
-    if (!l->ops)
-        return err(ERR_CONFIG, "no layer is called '%s'", type);
+    if (!ops)
+        return err(ERR_CONFIG, "no layer is called '%s'", spec->type);
+    *l = (struct layer){.ops = ops, .spec = *spec, .offset = net->layout.n};
     if (spec->head)
         l->spec.filters = net->n_out;
     net_layer_name(net, net->n_layers, name, sizeof name);
-    net->offset[net->n_layers] = net->layout.n;
-    TRY(l->ops->plan(l, in, name, &net->layout));
+    TRY(ops->plan(l, in, name, &net->layout));
     net->n_layers++;
     return 0;
 }
 
-static bool is_type(const struct layer_spec *specs, int n, int i, const char *type)
+static int net_fill(struct net *net, const struct layer_spec *specs, int n_specs)
 {
-    return i < n && strcmp(specs[i].type, type) == 0;
-}
-
-int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
-             int n_out, const struct loss_ops *loss)
-{
-    *net = (struct net){.in = in, .n_out = n_out, .loss = loss};
+    net->layers = calloc((size_t)n_specs + 1, sizeof *net->layers);
+    if (!net->layers)
+        return err(ERR_MEMORY, "no memory for %d layers", n_specs);
     for (int i = 0; i < n_specs; i++) {
-        bool fuse =
-            is_type(specs, n_specs, i, "batchnorm") && is_type(specs, n_specs, i + 1, "relu");
+        const struct layer_ops *ops = ops_of(&specs[i], i + 1 < n_specs ? &specs[i + 1] : NULL);
 
-        TRY(net_add(net, &specs[i], fuse ? "batchnorm_relu" : specs[i].type));
-        i += fuse;
+        TRY(net_add(net, &specs[i], ops));
+        i += ops != layer_find(specs[i].type); /* the follower is done with it */
     }
     while (net->first < net->n_layers && net->layers[net->first].n_w == 0)
         net->first++;
     if (net->first == net->n_layers)
         return err(ERR_CONFIG, "the model has no layer with parameters");
-    if (shape_size(net->layers[net->n_layers - 1].out) != (size_t)n_out)
+    if (shape_size(net->layers[net->n_layers - 1].out) != (size_t)net->n_out)
         return err(ERR_CONFIG, "the model's last layer has %zu outputs, the task needs %d",
-                   shape_size(net->layers[net->n_layers - 1].out), n_out);
+                   shape_size(net->layers[net->n_layers - 1].out), net->n_out);
     return 0;
+}
+
+int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
+             int n_out, const struct loss_ops *loss)
+{
+    int code;
+
+    *net = (struct net){.in = in, .n_out = n_out, .loss = loss};
+    code = net_fill(net, specs, n_specs);
+    if (code < 0)
+        net_release(net);
+    return code;
+}
+
+void net_release(struct net *net)
+{
+    free(net->layers);
+    layout_release(&net->layout);
+    *net = (struct net){0};
 }
 
 bool net_is_coupled(const struct net *net)
@@ -107,8 +130,7 @@ int net_features(const struct net *net)
 
 static bool is_activation(const struct layer *l)
 {
-    return strcmp(l->ops->name, "relu") == 0 || strcmp(l->ops->name, "tanh") == 0 ||
-           strcmp(l->ops->name, "leaky_relu") == 0;
+    return l->ops->kind == LAYER_ACTIVATION;
 }
 
 int net_tap(const struct net *net, const char *wanted)
@@ -128,8 +150,7 @@ struct net net_above(const struct net *net, int above)
     struct net view = *net;
 
     view.n_layers -= above;
-    for (int i = 0; i < view.n_layers; i++)
-        view.layers[i] = net->layers[above + i], view.offset[i] = net->offset[above + i];
+    view.layers += above;
     view.in = above ? net->layers[above - 1].out : net->in;
     view.first = net->first > above ? net->first - above : 0;
     while (view.first < view.n_layers - 1 && view.layers[view.first].n_w == 0)
@@ -159,54 +180,74 @@ real *tape_scratch(const struct net *net, int n, struct arena *arena)
     return arena_reals(arena, most);
 }
 
-/* Buffers for act[from..n_layers]-sized vectors: one each, or two that alternate. */
-static void take_series(const struct net *net, int n, int from, bool each, struct arena *arena,
-                        real **series)
+enum side { VALUE, TANGENT }; /* of a pair */
+
+/* Entry i of a list gets its buffer; while the arena measures there is no list. */
+static void lend(struct pair *list, int i, enum side side, real *buffer)
+{
+    if (list)
+        *(side == VALUE ? &list[i].v : &list[i].t) = buffer;
+}
+
+/* Buffers for list[from .. n_layers], as large as the activations: one each, or two that alternate. */
+static void take_series(const struct net *net, int n, int from, bool each, enum side side,
+                        struct arena *arena, struct pair *list)
 {
     size_t largest = (size_t)n * act_largest(net);
-    real *two[2];
+    real *two[2] = {NULL};
 
     for (int i = 0; i < 2 && !each; i++)
         two[i] = arena_reals(arena, largest);
     for (int i = from; i <= net->n_layers; i++)
-        series[i] = each ? arena_reals(arena, (size_t)n * net_act_size(net, i)) : two[i % 2];
+        lend(list, i, side,
+             each ? arena_reals(arena, (size_t)n * net_act_size(net, i)) : two[i % 2]);
 }
 
-static real *take_save(const struct layer *l, int n, struct arena *arena)
+static void take_saves(const struct net *net, int n, enum side side, struct arena *arena,
+                       struct pair *list)
 {
-    return arena_reals(arena, l->save + (size_t)n * l->save_each);
+    for (int i = 0; i < net->n_layers; i++) {
+        const struct layer *l = &net->layers[i];
+
+        lend(list, i, side, arena_reals(arena, l->save + (size_t)n * l->save_each));
+    }
+}
+
+/* n pairs of NULL */
+static struct pair *take_list(int n, struct arena *arena)
+{
+    struct pair *list = arena_keep(arena, (size_t)n * sizeof *list);
+
+    for (int i = 0; list && i < n; i++)
+        list[i] = (struct pair){NULL, NULL};
+    return list;
+}
+
+static struct tape take_tape(const struct net *net, int n, real *scratch, struct arena *arena)
+{
+    return (struct tape){.n = n,
+                         .act = take_list(net->n_layers + 1, arena),
+                         .save = take_list(net->n_layers, arena),
+                         .grad = take_list(net->n_layers + 1, arena),
+                         .scratch = scratch};
 }
 
 void tape_init(struct tape *t, const struct net *net, int n, enum tape_use use, real *scratch,
                struct arena *arena)
 {
-    real *act[NET_MAX + 1] = {NULL}, *grad[NET_MAX + 1] = {NULL};
-
-    *t = (struct tape){.n = n, .scratch = scratch};
-    take_series(net, n, 1, use != TAPE_VALUES, arena, act);
+    *t = take_tape(net, n, scratch, arena);
+    take_series(net, n, 1, use != TAPE_VALUES, VALUE, arena, t->act);
     if (use != TAPE_VALUES)
-        take_series(net, n, net->first + 1, use == TAPE_SECOND, arena, grad);
-    for (int i = 0; i <= net->n_layers; i++) {
-        t->act[i].v = act[i];
-        t->grad[i].v = grad[i];
-        if (i < net->n_layers)
-            t->save[i].v = take_save(&net->layers[i], n, arena);
-    }
+        take_series(net, n, net->first + 1, use == TAPE_SECOND, VALUE, arena, t->grad);
+    take_saves(net, n, VALUE, arena, t->save);
 }
 
 void tape_init_tangents(struct tape *t, const struct net *net, int n, struct arena *arena)
 {
-    real *act[NET_MAX + 1] = {NULL}, *grad[NET_MAX + 1] = {NULL};
-
-    *t = (struct tape){.n = n};
-    take_series(net, n, net->first + 1, true, arena, act);
-    take_series(net, n, net->first + 1, false, arena, grad);
-    for (int i = 0; i <= net->n_layers; i++) {
-        t->act[i].t = act[i];
-        t->grad[i].t = grad[i];
-        if (i < net->n_layers)
-            t->save[i].t = take_save(&net->layers[i], n, arena);
-    }
+    *t = take_tape(net, n, NULL, arena);
+    take_series(net, n, net->first + 1, true, TANGENT, arena, t->act);
+    take_series(net, n, net->first + 1, false, TANGENT, arena, t->grad);
+    take_saves(net, n, TANGENT, arena, t->save);
 }
 
 /* Layer i's operands: values from t, tangents from d where there is one. */
@@ -221,7 +262,7 @@ static struct io io_at(const struct net *net, int i, const real *theta, int n, c
                     .index = (uint32_t)i,
                     .scratch = t->scratch};
 
-    io.w.v = (real *)theta + net->offset[i];
+    io.w.v = (real *)theta + net->layers[i].offset;
     io.x.v = t->act[i].v, io.y.v = t->act[i + 1].v, io.save.v = t->save[i].v;
     io.gy.v = t->grad[i + 1].v, io.gx.v = i > net->first ? t->grad[i].v : NULL;
     if (!d)
@@ -253,7 +294,7 @@ void net_backward(const struct net *net, const real *theta, const struct batch *
     for (int i = last - 1; i >= net->first; i--) {
         struct io io = io_at(net, i, theta, b->n, t, NULL);
 
-        io.gw.v = gw + net->offset[i];
+        io.gw.v = gw + net->layers[i].offset;
         net->layers[i].ops->backward(&net->layers[i], &io);
     }
 }
@@ -286,7 +327,7 @@ void net_backward_from(const struct net *net, const real *theta, int n, struct t
         struct io io = io_at(net, i, theta, n, t, NULL);
 
         io.gx.v = i > net->first ? io.gx.v : gx;
-        io.gw.v = gw + net->offset[i];
+        io.gw.v = gw + net->layers[i].offset;
         net->layers[i].ops->backward(&net->layers[i], &io);
         if (i > net->first)
             enter(net, inlets, n_inlets, i, n, false, t->grad[i].v);
@@ -302,7 +343,7 @@ void net_hvp(const struct net *net, const real *theta, const real *v, const stru
     for (int i = net->first; i < last; i++) {
         struct io io = io_at(net, i, theta, b->n, t, tangents);
 
-        io.w.t = (real *)v + net->offset[i];
+        io.w.t = (real *)v + net->layers[i].offset;
         net->layers[i].ops->forward_tangent(&net->layers[i], &io);
     }
     net->loss->grad_tangent(b, net->n_out, t->act[last].v, tangents->act[last].t,
@@ -310,8 +351,8 @@ void net_hvp(const struct net *net, const real *theta, const real *v, const stru
     for (int i = last - 1; i >= net->first; i--) {
         struct io io = io_at(net, i, theta, b->n, t, tangents);
 
-        io.w.t = (real *)v + net->offset[i];
-        io.gw.t = hv + net->offset[i];
+        io.w.t = (real *)v + net->layers[i].offset;
+        io.gw.t = hv + net->layers[i].offset;
         io.gx.t = i > net->first ? io.gx.t : gx;
         net->layers[i].ops->backward_tangent(&net->layers[i], &io);
     }

@@ -12,13 +12,10 @@
 #include "core/math/layout.h"
 #include "core/math/loss.h"
 
-enum { NET_MAX = 96 };
-
 struct net {
     int n_layers;
-    struct layer layers[NET_MAX];
-    size_t offset[NET_MAX]; /* of a layer's weights in theta */
-    struct layout layout;
+    struct layer *layers; /* owned, (n_layers) */
+    struct layout layout; /* owned */
     struct shape in;
     int n_out;
     int first; /* the first layer with weights: below it nobody wants gradients */
@@ -26,9 +23,10 @@ struct net {
 };
 
 /* Plans n_specs layers on samples of shape `in`; a dense layer marked `head` gets n_out features.
- * The last layer must give n_out outputs. ERR_CONFIG names the layer. */
+ * The last layer must give n_out outputs. Errors, after which net is empty: ERR_CONFIG names the layer, ERR_MEMORY. */
 int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
              int n_out, const struct loss_ops *loss);
+void net_release(struct net *net); /* leaves it empty; an empty one may be released */
 
 /* The layers from index `above` on as a network of their own, with the same theta and layout: it borrows from
  * net. Its input is that of layer `above`. */
@@ -46,15 +44,17 @@ bool net_is_coupled(const struct net *net);
 double net_flops_forward(const struct net *net, int n);
 double net_flops_gradient(const struct net *net, int n);
 
-/* What a pass over n samples leaves behind. */
+/* What a pass over n samples leaves behind. Its lists and their buffers belong to the arena that it was laid out in;
+ * buffers may overlay those of other tapes, lists do not. */
 struct tape {
     int n;
     bool evaluate, fixed, source; /* see struct io */
     struct noise noise;           /* set before net_forward; dropout's masks follow from it */
-    struct pair act[NET_MAX + 1]; /* act[i]: input of layer i; act[0].v is the batch's x */
-    struct pair save[NET_MAX];
-    struct pair grad[NET_MAX + 1]; /* of the loss with respect to act[i] */
-    real *scratch;                 /* borrowed, shared by the tapes of one thread */
+    struct pair
+        *act; /* (n_layers + 1) act[i]: input of layer i; act[0].v is the batch's x, borrowed */
+    struct pair *save; /* (n_layers) */
+    struct pair *grad; /* (n_layers + 1) of the loss with respect to act[i] */
+    real *scratch;     /* borrowed, shared by the tapes of one thread */
 };
 
 enum tape_use {
@@ -63,9 +63,11 @@ enum tape_use {
     TAPE_SECOND,   /* and Hessian-vector products later: all gradients are kept as well  */
 };
 
-/* Takes buffers for up to n samples from the arena. */
+/* Takes lists and buffers for up to n samples from the arena; while it measures, the lists are NULL. */
 void tape_init(struct tape *t, const struct net *net, int n, enum tape_use use, real *scratch,
                struct arena *arena);
+
+/* The scratch that every layer of the network can do with, for up to n samples. */
 real *tape_scratch(const struct net *net, int n, struct arena *arena);
 
 /* Lends a TAPE_SECOND tape the buffers of a Hessian-vector product; several tapes may share one
@@ -93,8 +95,8 @@ struct inlet {
 void net_backward_from(const struct net *net, const real *theta, int n, struct tape *t,
                        const struct inlet *inlets, int n_inlets, real *gw, real *gx);
 
-/* The activation that a layer's name (net_layer_name) stands for: its output, or that of the relu or tanh right behind
- * it. 0: no layer has that name. */
+/* The activation that a layer's name (net_layer_name) stands for: its output, or that of the LAYER_ACTIVATION right
+ * behind it. 0: no layer has that name. */
 int net_tap(const struct net *net, const char *name);
 int net_features(const struct net *net);             /* the head's input */
 size_t net_act_size(const struct net *net, int act); /* of one sample */

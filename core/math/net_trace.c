@@ -32,7 +32,7 @@ static int down(const struct net *net, const struct pair *grad, int n, bool tang
     for (int i = net->n_layers; i >= net->first; i--) {
         const real *g = tangents ? grad[i].t : grad[i].v;
 
-        if (i < net->n_layers && !vec_finite(net->layers[i].n_w, gw + net->offset[i]))
+        if (i < net->n_layers && !vec_finite(net->layers[i].n_w, gw + net->layers[i].offset))
             return i;
         if (i > net->first && !vec_finite(act_size(net, i, n), g))
             return i;
@@ -51,9 +51,16 @@ int net_trace_backward_tangent(const struct net *net, const struct tape *tangent
     return down(net, tangents->grad, n, true, hv);
 }
 
+/* While the arena measures there is no list. */
+static void own_gradient(struct tape *tangents, int i, real *buffer)
+{
+    if (tangents->grad)
+        tangents->grad[i].t = buffer;
+}
+
 void net_trace_tangents(struct tape *tangents, const struct net *net, int n, struct arena *arena)
 {
     tape_init_tangents(tangents, net, n, arena);
     for (int i = net->first + 1; i <= net->n_layers; i++)
-        tangents->grad[i].t = arena_reals(arena, act_size(net, i, n));
+        own_gradient(tangents, i, arena_reals(arena, act_size(net, i, n)));
 }

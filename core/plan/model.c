@@ -1,7 +1,6 @@
 /* model.c - mlp, conv4, lenet, resnet12, and layers as listed. */
 #include "core/plan/model.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +9,17 @@
 #include "core/base/nearest.h"
 #include "core/base/table.h"
 
+/* The next layer; specs NULL: it is only counted. */
 static void put(struct layer_spec *specs, int *n, struct layer_spec s)
 {
-    specs[(*n)++] = s;
+    if (specs)
+        specs[*n] = s;
+    ++*n;
 }
 
 static const struct layer_spec head = {.type = "dense", .head = true, .bias = true};
 
-/* A dropout layer, where there is something to drop. */
+/* A dropout layer, if there is something to drop. */
 static void put_dropout(struct layer_spec *specs, int *n, int64_t percent)
 {
     if (percent)
@@ -25,15 +27,12 @@ static void put_dropout(struct layer_spec *specs, int *n, int64_t percent)
 }
 
 /* Hidden layers of the given widths, each with its activation and dropout behind that. */
-static int mlp_specs(const struct model_config *m, struct layer_spec norm, struct layer_spec *specs,
-                     int max)
+static int mlp_specs(const struct model_config *m, struct layer_spec norm, struct layer_spec *specs)
 {
     struct layer_spec activation = {0};
-    int n = 0, each = m->dropout ? 3 : 2, rest = m->input_dropout ? 3 : 2;
+    int n = 0;
 
     (void)norm;
-    if (each * m->widths.n + rest > max)
-        return err(ERR_CONFIG, "'widths' has more than %d hidden layers", (max - rest) / each);
     snprintf(activation.type, sizeof activation.type, "%s", m->activation);
     put(specs, &n, (struct layer_spec){.type = "flatten"});
     put_dropout(specs, &n, m->input_dropout);
@@ -62,12 +61,11 @@ static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
 /* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017) or by
  * 2x2 max-pooling (mini-ImageNet). */
 static int conv4_specs(const struct model_config *m, struct layer_spec norm,
-                       struct layer_spec *specs, int max)
+                       struct layer_spec *specs)
 {
     bool stride = strcmp(m->reduction, "stride") == 0;
     int n = 0;
 
-    assert(max >= 18);
     for (int i = 0; i < 4; i++) {
         put(specs, &n,
             (struct layer_spec){.type = "conv",
@@ -92,12 +90,11 @@ static int conv4_specs(const struct model_config *m, struct layer_spec norm,
  * then 2x2 max-pooling (in the other order it would be the same function), 500 features. As it starts,
  * with biases 0, a blank part of an image sits on relu's kink: differences prove no gradient there. */
 static int lenet_specs(const struct model_config *m, struct layer_spec norm,
-                       struct layer_spec *specs, int max)
+                       struct layer_spec *specs)
 {
     int n = 0;
 
     (void)m, (void)norm;
-    assert(max >= 10);
     for (int filters = 20; filters <= 50; filters += 30) {
         put(specs, &n,
             (struct layer_spec){.type = "conv", .filters = filters, .kernel = 5, .bias = true});
@@ -114,12 +111,11 @@ static int lenet_specs(const struct model_config *m, struct layer_spec norm,
 /* ResNet-12 of few-shot learning (Oreshkin et al. 2018; Lee et al. 2019): four residual blocks of 1, 2.5, 5
  * and 10 times the filters, each behind the last's 2x2 max-pooling; the mean of the map; the head. */
 static int resnet12_specs(const struct model_config *m, struct layer_spec norm,
-                          struct layer_spec *specs, int max)
+                          struct layer_spec *specs)
 {
     static const int halves[] = {2, 5, 10, 20};
     int n = 0;
 
-    assert(max >= 10);
     for (int i = 0; i < 4; i++) {
         put(specs, &n,
             (struct layer_spec){.type = "residual",
@@ -210,15 +206,19 @@ static int spec_parse(struct layer_spec *s, struct layer_spec norm, const char *
 }
 
 static int layers_specs(const struct model_config *m, struct layer_spec norm,
-                        struct layer_spec *specs, int max)
+                        struct layer_spec *specs)
 {
+    int n = 0;
+
     if (m->layers.n == 0)
         return err(ERR_CONFIG, "'type' is layers, but 'layers' is empty");
-    if (m->layers.n > max)
-        return err(ERR_CONFIG, "'layers' has more than %d lines", max);
-    for (int i = 0; i < m->layers.n; i++)
-        TRY(spec_parse(&specs[i], norm, m->layers.items[i]));
-    return m->layers.n;
+    for (int i = 0; i < m->layers.n; i++) {
+        struct layer_spec s;
+
+        TRY(spec_parse(&s, norm, m->layers.items[i]));
+        put(specs, &n, s);
+    }
+    return n;
 }
 
 static const struct model_ops mlp = {
@@ -239,11 +239,29 @@ const struct model_ops *model_find(const char *name)
     return table_find(model_table, name);
 }
 
-int model_specs(const struct model_config *m, bool few_shot, struct layer_spec *specs, int max)
+int model_specs(const struct model_config *m, bool few_shot, struct layer_spec **specs)
 {
     const struct model_ops *ops = model_find(m->type);
+    int n;
 
+    *specs = NULL;
     if (!ops)
         return err(ERR_CONFIG, "no model is called '%s'", m->type);
-    return ops->specs(m, norm_of(m, few_shot), specs, max);
+    n = ops->specs(m, norm_of(m, few_shot), NULL);
+    TRY(n);
+    *specs = malloc((size_t)n * sizeof **specs);
+    return *specs ? ops->specs(m, norm_of(m, few_shot), *specs)
+                  : err(ERR_MEMORY, "no memory for %d layers", n);
+}
+
+int model_plan(const struct model_config *m, bool few_shot, struct net *net, struct shape in,
+               int n_out, const struct loss_ops *loss)
+{
+    struct layer_spec *specs;
+    int code = model_specs(m, few_shot, &specs);
+
+    if (code >= 0)
+        code = net_plan(net, specs, code, in, n_out, loss);
+    free(specs);
+    return code;
 }

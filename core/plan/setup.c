@@ -62,6 +62,8 @@ void setup_close(struct setup *s)
     for (int i = 0; i < s->n_data; i++)
         if (s->data[i].ops)
             data_close(&s->data[i]);
+    for (int i = 0; s->stages && i < s->n_stages; i++)
+        stage_close(&s->stages[i]);
     free(s->stages);
     free(s->root);
     *s = (struct setup){0};

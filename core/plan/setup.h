@@ -13,19 +13,17 @@
 #include "core/plan/method_traits.h"
 #include "core/plan/task.h"
 
-struct aux { /* a network beside the main one */
-    char name[16];
-    struct net net;
-    size_t offset; /* of its weights in the model */
+struct aux {          /* a network beside the main one */
+    const char *name; /* borrowed: static */
+    struct net net;   /* owned */
+    size_t offset;    /* of its weights in the model */
 };
-
-enum { AUX_MAX = 2 };
 
 /* The parameters of a stage are n_models models; a model is the network's segments, then each network's beside it. There are several
  * where each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
 struct stage {
     const struct stage_config *config; /* borrowed */
-    const struct stage_config *shape;  /* whose way, shot, query and inner loop it has */
+    const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
     const struct form *form;           /* borrowed */
     int index, data;                   /* of the stage; of its data section */
     int start, anchor;                 /* stages before it; -1: none */
@@ -38,10 +36,10 @@ struct stage {
     int evaluate_steps;
     uint32_t n_tasks,
         n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
-    struct net net;
+    struct net net; /* owned */
     int n_aux;
-    struct aux aux[AUX_MAX];
-    struct layout model, layout;
+    struct aux *aux;             /* owned, (n_aux) */
+    struct layout model, layout; /* owned */
     int n_models;
     uint32_t steps; /* of a task on its own model; 0: the coordinator steps */
     struct optim_spec optim;
@@ -90,11 +88,13 @@ int setup_heads(struct setup *s);
 
 /* ---- stage.c ---- */
 
-/* Plans stage `index` of an open setup, those before it being planned. */
+/* Plans stage `index` of an open setup, those before it being planned. After an error too, stage_close releases what
+ * the stage holds. ERR_CONFIG, ERR_DATA, ERR_MEMORY. */
 int stage_open(struct setup *s, int index);
+void stage_close(struct stage *stage); /* one of zeros may be closed */
 
 /* For forms: appends a network to the stage's model, its segments of the given role named "NAME.fc1.weight". Its
- * statistics stay statistics. ERR_CONFIG. */
+ * statistics stay statistics. `name` is static. What stage_aux returned before may have moved. ERR_CONFIG, ERR_MEMORY. */
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss);
 const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */

@@ -1,6 +1,7 @@
 /* stage.c - one stage planned: what it draws, its networks, its optimizer. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -282,17 +283,28 @@ static void take_role(struct layout *l, enum role role)
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss)
 {
-    struct aux *p = &stage->aux[stage->n_aux];
+    struct aux *more = realloc(stage->aux, (size_t)(stage->n_aux + 1) * sizeof *more), *p;
 
-    if (stage->n_aux == AUX_MAX)
-        return err(ERR_CONFIG, "stage '%s' has more than %d networks", stage->config->name,
-                   1 + AUX_MAX);
-    snprintf(p->name, sizeof p->name, "%s", name);
+    if (!more)
+        return err(ERR_MEMORY, "no memory for network '%s'", name);
+    stage->aux = more;
+    p = &stage->aux[stage->n_aux];
+    *p = (struct aux){.name = name, .offset = stage->model.n};
     TRY(net_plan(&p->net, specs, n_specs, in, n_out, loss_find(loss)));
-    take_role(&p->net.layout, role);
-    p->offset = stage->model.n;
     stage->n_aux++;
+    take_role(&p->net.layout, role);
     return layout_append(&stage->model, name, &p->net.layout);
+}
+
+void stage_close(struct stage *stage)
+{
+    for (int i = 0; i < stage->n_aux; i++)
+        net_release(&stage->aux[i].net);
+    free(stage->aux);
+    net_release(&stage->net);
+    layout_release(&stage->model);
+    layout_release(&stage->layout);
+    *stage = (struct stage){0};
 }
 
 void stage_idle_behind(struct stage *stage, int act)
@@ -302,7 +314,7 @@ void stage_idle_behind(struct stage *stage, int act)
     for (int i = 0; i < stage->model.n_segments && act < net->n_layers; i++) {
         struct segment *s = &stage->model.segments[i];
 
-        s->idle |= s->offset >= net->offset[act] && s->offset < net->layout.n;
+        s->idle |= s->offset >= net->layers[act].offset && s->offset < net->layout.n;
     }
 }
 
@@ -329,7 +341,6 @@ static int stage_net(const struct setup *s, struct stage *stage)
     const struct data *d = &s->data[stage->data];
     const char *loss = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
     const struct model_config *model = config_find_model(s->config, c->model);
-    struct layer_spec specs[NET_MAX];
     int n_out = outputs(s, stage), code;
 
     if (n_out < 0)
@@ -339,9 +350,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
     if ((strcmp(loss, "mse") == 0) != (d->n_target > 0))
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
                    c->name, loss, d->name, d->n_target ? "targets" : "classes");
-    code = model_specs(model, stage->few_shot, specs, NET_MAX);
-    if (code >= 0)
-        code = net_plan(&stage->net, specs, code, d->shape, n_out, loss_find(loss));
+    code = model_plan(model, stage->few_shot, &stage->net, d->shape, n_out, loss_find(loss));
     if (code < 0)
         return err_within(code, "stage '%s', model '%s'", c->name, model->name);
     if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))

@@ -497,6 +497,7 @@ static void check_apply(const struct optim_ops *ops, double clip)
         for (int i = 0; i < STATES * P; i++)
             assert_true(i % P < BODY || i % P >= BODY + STAT || state[i] == 0);
     }
+    layout_release(&l);
 }
 
 static void test_apply(void **state)
@@ -528,6 +529,7 @@ static void test_apply_stat(void **state)
     g[BODY] = 20 - 70; /* observed 70 */
     optim_apply(&o, &l, 1, g, theta, memory);
     assert_true(fabs((double)theta[BODY] - (0.9 * 20 + 0.1 * 70)) <= 4 * REAL_EPS * 25);
+    layout_release(&l);
 }
 
 int main(void)

@@ -14,9 +14,9 @@ static void layout_make(struct layout *l)
     if (l->n > 0)
         return;
     for (int i = 0; i < 4; i++) {
-        struct segment s = {.n_dims = dims[i][1] ? 2 : 1, .dims = {dims[i][0], dims[i][1]}};
+        struct segment s = {
+            .name = names[i], .n_dims = dims[i][1] ? 2 : 1, .dims = {dims[i][0], dims[i][1]}};
 
-        strcpy(s.name, names[i]);
         EXPECT(layout_add(l, s) == 0);
     }
 }

@@ -129,7 +129,8 @@ static void bend_backward_tangent(const struct layer *l, const struct io *io)
 
 static int norm_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
 {
-    static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
+    static const char *const names[] = {"norm.weight", "norm.bias", "norm.running_mean",
+                                        "norm.running_var"};
 
     (void)name;
     l->in = l->out = in;
@@ -137,9 +138,8 @@ static int norm_plan(struct layer *l, struct shape in, const char *name, struct 
     l->save = l->save_each = l->scratch = l->scratch_each = 0;
     l->multiply_adds = l->input_adds = 0;
     for (int i = 0; i < 4; i++) {
-        struct segment s = {.n_dims = 1, .dims = {(size_t)in.c}};
+        struct segment s = {.name = names[i], .n_dims = 1, .dims = {(size_t)in.c}};
 
-        snprintf(s.name, sizeof s.name, "norm.%s", names[i]);
         s.role = i < 2 ? ROLE_BODY : ROLE_STAT;
         TRY(layout_add(layout, s));
     }

@@ -79,8 +79,13 @@ static inline int probe_plan(struct probe *p, const struct layer_ops *ops,
 static inline int probe_init(struct probe *p, const struct layer_ops *ops,
                              const struct layer_case *c, int n)
 {
+    int code;
+
     *p = (struct probe){.n = n, .evaluate = c->evaluate, .noise = {5, 6, 7, 8}};
-    TRY(probe_plan(p, ops, c));
+    code = probe_plan(p, ops, c);
+    if (code < 0)
+        layout_release(&p->layout);
+    TRY(code);
     for (int o = 0; o < N_OPERANDS; o++)
         buffer_init(&p->b[o], o, operand_size(p, (enum operand)o), operand_size(p, W) && o == W);
     return 0;
@@ -90,6 +95,7 @@ static inline void probe_release(struct probe *p)
 {
     for (int o = 0; o < N_OPERANDS; o++)
         buffer_release(&p->b[o]);
+    layout_release(&p->layout);
 }
 
 /* Statistics are not differentiated: sets their part of an operand shaped like w. */

@@ -245,13 +245,13 @@ enum { CHANNELS = 2, POSITIONS = 3, OUT = 2, MAP = OUT * CHANNELS * POSITIONS };
 static void write_dense(const char *name, const struct text *texts, int n_texts, char path[300])
 {
     static real torch[MAP];
-    struct tensor t = {.dtype = sizeof(real) == 8 ? DTYPE_F64 : DTYPE_F32,
+    struct tensor t = {.name = name,
+                       .dtype = sizeof(real) == 8 ? DTYPE_F64 : DTYPE_F32,
                        .n_dims = 2,
                        .dims = {OUT, CHANNELS * POSITIONS},
                        .n = MAP,
                        .data = torch};
 
-    snprintf(t.name, sizeof t.name, "%s", name);
     for (int i = 0; i < MAP; i++)
         torch[i] = (real)i;
     path_in("dense.safetensors", path);
@@ -288,6 +288,7 @@ static void test_columns_of_old(void **unused)
     write_dense("discriminator.fc1.weight", texts, 2, path);
     assert_int_equal(checkpoint_read(path, &dense, t, NULL, NULL, &info), 0);
     assert_true(t[1] == 1);
+    layout_release(&dense);
     sweep();
 }
 
@@ -314,6 +315,7 @@ static void test_kept(void **unused)
     save(0, 1, path);
     assert_int_equal(checkpoint_read_kept(path, "best", &layout, t), ERR_DATA);
     assert_non_null(strstr(err_text(), "kept.best."));
+    layout_release(&wider);
     sweep();
 }
 

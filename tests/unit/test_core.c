@@ -1,4 +1,4 @@
-/* test_core.c - random numbers, arena, errors, layout. */
+/* test_core.c - random numbers, arena, errors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,10 +6,8 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <xxhash.h>
 
 #include "core/base/arena.h"
-#include "core/math/layout.h"
 #include "core/math/rng.h"
 #include "tests/lib/conform.h"
 
@@ -211,7 +209,7 @@ static void test_rng_normal(void **state)
 
 /* ---- arena ---- */
 
-enum { TAKES = 6 };
+enum { TAKES = 8 };
 
 /* Some work with an overlay in the middle; where each piece lies, from the base. */
 static void arena_work(struct arena *a, size_t at[TAKES])
@@ -223,9 +221,11 @@ static void arena_work(struct arena *a, size_t at[TAKES])
     mark = arena_mark(a);
     at[2] = a->used, arena_take(a, 1000);
     at[3] = a->used, arena_take(a, 63);
+    arena_keep(a, 70), at[6] = a->kept;
     arena_reset(a, mark);
     at[4] = a->used, arena_take(a, 0);
     at[5] = a->used, arena_take(a, 65);
+    arena_keep(a, 1), at[7] = a->kept;
 }
 
 static void test_arena_plan(void **state)
@@ -244,7 +244,8 @@ static void test_arena_plan(void **state)
     assert_int_equal(plan.peak, real_one.peak);
     assert_int_equal(plan.used, real_one.used);
     assert_int_equal(planned[4], planned[2]); /* overlaid */
-    assert_true(plan.peak >= planned[3] + 63);
+    assert_true(plan.peak >= planned[3] + 63 + planned[7]);
+    assert_true(planned[6] == 128 && planned[7] == 192);
     arena_release(&real_one);
     assert_null(real_one.base);
 }
@@ -271,6 +272,37 @@ static void test_arena_memory(void **state)
     again = arena_take(&a, 10);
     assert_ptr_equal(again, second);
     assert_true(a.peak >= 5003);
+    arena_release(&a);
+}
+
+/* What is kept is overlaid by nothing until the arena is cleared; then the same memory does for the same work again. */
+static void test_arena_keep(void **state)
+{
+    struct arena plan = arena_measuring(), a;
+    size_t at[TAKES];
+
+    (void)state;
+    arena_work(&plan, at);
+    assert_int_equal(arena_init(&a, plan.peak), 0);
+    for (int again = 0; again < 2; again++) {
+        char *kept = arena_keep(&a, 70), *taken;
+        size_t mark = arena_mark(&a);
+
+        memset(kept, 7, 70);
+        for (int i = 0; i < 2; i++) {
+            taken = arena_take(&a, 1000);
+            memset(taken, i, 1000);
+            arena_reset(&a, mark);
+        }
+        assert_true((uintptr_t)kept % 64 == 0 && kept >= taken + 1000);
+        for (int i = 0; i < 70; i++)
+            assert_int_equal(kept[i], 7);
+        arena_clear(&a);
+        assert_true(a.used == 0 && a.kept == 0);
+        arena_work(&a, at);
+        assert_int_equal(a.peak, plan.peak);
+        arena_clear(&a);
+    }
     arena_release(&a);
 }
 
@@ -358,190 +390,17 @@ static void test_err_try(void **state)
     assert_int_equal(tried(3), 1);
 }
 
-/* ---- layout ---- */
-
-static struct layout some_layout(void)
-{
-    struct layout l = {0};
-    static const struct segment conv = {.name = "conv1.weight",
-                                        .n_dims = 4,
-                                        .dims = {2, 3, 2, 4},
-                                        .init = INIT_UNIFORM,
-                                        .scale = 0.5};
-    static const struct segment mean = {
-        .name = "bn1.running_mean", .n_dims = 1, .dims = {5}, .role = ROLE_STAT, .scale = 0.25};
-    static const struct segment head = {.name = "head.weight",
-                                        .n_dims = 2,
-                                        .dims = {2, 7},
-                                        .role = ROLE_HEAD,
-                                        .init = INIT_UNIFORM,
-                                        .scale = 2};
-
-    assert_int_equal(layout_add(&l, conv), 0);
-    assert_int_equal(layout_add(&l, mean), 0);
-    assert_int_equal(layout_add(&l, head), 0);
-    return l;
-}
-
-static void test_layout_add(void **state)
-{
-    struct layout l = some_layout();
-    const struct segment more = {.name = "more", .n_dims = 1, .dims = {1}};
-
-    (void)state;
-    assert_int_equal(l.n, 48 + 5 + 14);
-    assert_int_equal(l.segments[1].offset, 48);
-    assert_int_equal(l.segments[2].offset, 53);
-    assert_int_equal(l.segments[2].n, 14);
-    assert_ptr_equal(layout_find(&l, "bn1.running_mean"), &l.segments[1]);
-    assert_null(layout_find(&l, "bn1.running"));
-    assert_null(layout_find(&l, ""));
-    while (l.n_segments < LAYOUT_MAX)
-        assert_int_equal(layout_add(&l, more), 0);
-    assert_int_equal(layout_add(&l, more), ERR_CONFIG);
-    assert_int_equal(l.n_segments, LAYOUT_MAX);
-    assert_string_equal(role_name(ROLE_BODY), "body");
-    assert_string_equal(role_name(ROLE_HEAD), "head");
-    assert_string_equal(role_name(ROLE_STAT), "stat");
-}
-
-static void test_layout_digest(void **state)
-{
-    struct layout l = some_layout(), m = l;
-    uint64_t digest = layout_digest(&l);
-
-    (void)state;
-    assert_true(layout_digest(&m) == digest);
-    m.segments[0].name[3]++;
-    assert_true(layout_digest(&m) != digest);
-    m = l, m.segments[0].dims[3] = 3, m.segments[0].dims[2] = 3;
-    assert_true(layout_digest(&m) != digest);
-    m = l, m.segments[2].dims[0] = 7, m.segments[2].dims[1] = 2;
-    assert_true(layout_digest(&m) != digest);
-    m = l, m.segments[1].n_dims = 2, m.segments[1].dims[0] = 1, m.segments[1].dims[1] = 23;
-    digest = layout_digest(&m);
-    m.segments[1].dims[0] = 12, m.segments[1].dims[1] = 3;
-    assert_true(layout_digest(&m) != digest);
-    digest = layout_digest(&l);
-    m = l, m.segments[2].role = ROLE_BODY;
-    assert_true(layout_digest(&m) != digest);
-    m = l, m.segments[0] = l.segments[2], m.segments[2] = l.segments[0];
-    assert_true(layout_digest(&m) != digest);
-    m = l, m.n_segments = 2;
-    assert_true(layout_digest(&m) != digest);
-}
-
-/* Uniform on [-scale, scale]: both ends are nearly reached. */
-static void assert_range(const real *x, int n, double scale)
-{
-    double low = 0, high = 0;
-
-    for (int i = 0; i < n; i++) {
-        low = fmin(low, x[i]);
-        high = fmax(high, x[i]);
-    }
-    assert_true(low >= -scale && low < -0.6 * scale && high > 0.6 * scale && high <= scale);
-}
-
-static void test_layout_init(void **state)
-{
-    struct layout l = some_layout(), other = {0};
-    struct segment first = {.name = "first", .n_dims = 1, .dims = {9}};
-    real a[67], b[67], c[28];
-
-    (void)state;
-    layout_init(&l, 5, 0, a);
-    layout_init(&l, 5, 0, b);
-    assert_memory_equal(a, b, sizeof a);
-    for (int i = 0; i < 67; i++)
-        assert_true(i < 48 ? fabs(a[i]) <= 0.5 : i < 53 ? a[i] == 0.25 : fabs(a[i]) <= 2);
-    assert_range(a, 48, 0.5);
-    assert_range(a + 53, 14, 2);
-    layout_init(&l, 6, 0, b);
-    assert_memory_not_equal(a, b, 48 * sizeof *a);
-    layout_init(&l, 5, 1, b); /* another stage, other numbers */
-    assert_memory_not_equal(a, b, 48 * sizeof *a);
-    /* other segments before it change nothing, its own index does */
-    layout_add(&other, first);
-    layout_add(&other, l.segments[1]);
-    layout_add(&other, l.segments[2]);
-    layout_init(&other, 5, 0, c);
-    assert_memory_equal(c + 14, a + 53, 14 * sizeof *a);
-    assert_true(4 * a[0] != a[53]); /* no two segments alike, but for the scale */
-}
-
-/* conv1.weight is [2][3][2][4] in PyTorch, [out][kh][kw][in] here. */
-static void test_layout_export(void **state)
-{
-    struct layout l = some_layout();
-    real theta[67], torch[67], back[67] = {0};
-
-    (void)state;
-    for (int i = 0; i < 67; i++)
-        theta[i] = (real)i;
-    for (int i = 0; i < 3; i++) {
-        layout_export(&l.segments[i], theta, torch + l.segments[i].offset);
-        layout_import(&l.segments[i], torch + l.segments[i].offset, back);
-    }
-    assert_memory_equal(theta, back, sizeof theta);
-    for (int o = 0; o < 2; o++)
-        for (int in = 0; in < 3; in++)
-            for (int ky = 0; ky < 2; ky++)
-                for (int kx = 0; kx < 4; kx++)
-                    assert_true(torch[((o * 3 + in) * 2 + ky) * 4 + kx] ==
-                                theta[((o * 2 + ky) * 4 + kx) * 3 + in]);
-    assert_memory_equal(torch + 48, theta + 48, 19 * sizeof *theta);
-}
-
-/* The columns of a dense layer that reads a map as it lies: [2][3 channels][4 positions] in PyTorch, [2][4][3] here. */
-static void test_layout_export_map(void **state)
-{
-    struct segment s = {
-        .name = "discriminator.fc1.weight", .n_dims = 2, .dims = {2, 12}, .positions = 4};
-    struct layout l = {0};
-    real theta[24], torch[24], back[24] = {0};
-
-    (void)state;
-    assert_int_equal(layout_add(&l, s), 0);
-    for (int i = 0; i < 24; i++)
-        theta[i] = (real)i;
-    layout_export(&l.segments[0], theta, torch);
-    layout_import(&l.segments[0], torch, back);
-    assert_memory_equal(theta, back, sizeof theta);
-    for (int o = 0; o < 2; o++)
-        for (int c = 0; c < 3; c++)
-            for (int at = 0; at < 4; at++)
-                assert_true(torch[o * 12 + c * 4 + at] == theta[o * 12 + at * 3 + c]);
-}
-
-static void test_layout_hash(void **state)
-{
-    struct layout l = some_layout();
-    real theta[67], torch[67], scratch[67];
-
-    (void)state;
-    for (int i = 0; i < 67; i++)
-        theta[i] = (real)i;
-    for (int i = 0; i < 3; i++)
-        layout_export(&l.segments[i], theta, torch + l.segments[i].offset);
-    assert_true(layout_hash(&l, theta, scratch) == XXH64(torch, sizeof torch, 0));
-    theta[66] = -theta[66];
-    assert_true(layout_hash(&l, theta, scratch) != XXH64(torch, sizeof torch, 0));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rng_known),         cmocka_unit_test(test_rng_pure),
-        cmocka_unit_test(test_rng_words),         cmocka_unit_test(test_rng_distinct),
-        cmocka_unit_test(test_rng_below),         cmocka_unit_test(test_rng_choose),
-        cmocka_unit_test(test_rng_uniform),       cmocka_unit_test(test_rng_normal),
-        cmocka_unit_test(test_arena_plan),        cmocka_unit_test(test_arena_memory),
-        cmocka_unit_test(test_arena_refused),     cmocka_unit_test(test_err_text),
-        cmocka_unit_test(test_err_status),        cmocka_unit_test(test_err_try),
-        cmocka_unit_test(test_layout_add),        cmocka_unit_test(test_layout_digest),
-        cmocka_unit_test(test_layout_init),       cmocka_unit_test(test_layout_export),
-        cmocka_unit_test(test_layout_export_map), cmocka_unit_test(test_layout_hash),
+        cmocka_unit_test(test_rng_known),   cmocka_unit_test(test_rng_pure),
+        cmocka_unit_test(test_rng_words),   cmocka_unit_test(test_rng_distinct),
+        cmocka_unit_test(test_rng_below),   cmocka_unit_test(test_rng_choose),
+        cmocka_unit_test(test_rng_uniform), cmocka_unit_test(test_rng_normal),
+        cmocka_unit_test(test_arena_plan),  cmocka_unit_test(test_arena_memory),
+        cmocka_unit_test(test_arena_keep),  cmocka_unit_test(test_arena_refused),
+        cmocka_unit_test(test_err_text),    cmocka_unit_test(test_err_status),
+        cmocka_unit_test(test_err_try),
     };
 
     return cmocka_run_group_tests_name("core", tests, NULL, NULL);

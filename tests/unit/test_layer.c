@@ -433,6 +433,7 @@ static void test_plan_segments(void **state)
     assert_true(p.l.multiply_adds == 4 * 3 * 4 * 3 * 3 * 2);
     assert_int_equal(p.l.n_w, 4 * 3 * 3 * 2 + 4);
 
+    layout_release(&p.layout);
     p = (struct probe){.n = 1};
     assert_int_equal(probe_plan(&p, layer_find("batchnorm"), &norm), 0);
     assert_int_equal(p.layout.n_segments, 4);
@@ -443,11 +444,13 @@ static void test_plan_segments(void **state)
         assert_true(p.layout.segments[i].scale == (i % 3 == 0)); /* gamma, var 1; beta, mean 0 */
     }
 
+    layout_release(&p.layout);
     p = (struct probe){.n = 1};
     assert_int_equal(probe_plan(&p, layer_find("dense"), &head), 0);
     assert_int_equal(p.layout.segments[0].role, ROLE_HEAD);
     assert_int_equal(p.layout.segments[1].role, ROLE_HEAD);
     assert_true(p.l.multiply_adds == 40);
+    layout_release(&p.layout);
 }
 
 /* PyTorch's names and order; the counts of MetaOptNet's first block. */
@@ -472,6 +475,7 @@ static void test_plan_residual(void **state)
     assert_int_equal(p.l.n_w, 27 * 64 + 2 * 9 * 64 * 64 + 3 * 64 + 4 * 2 * 64);
     assert_true(p.l.multiply_adds == 84 * 84 * (27 * 64 + 2 * 9 * 64 * 64 + 3 * 64));
     assert_true(p.l.input_adds == 84 * 84 * (27 * 64 + 3 * 64));
+    layout_release(&p.layout);
 }
 
 /* Zero is "not given": conv kernel 3, stride 1; maxpool kernel 2; a pool's stride is its kernel. */

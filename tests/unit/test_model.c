@@ -24,21 +24,24 @@
 static struct net *net_of(const char *model, struct shape in, int n_out)
 {
     static const char rest[] = "data d { format = \"glyphs\" }\nstage s { data = \"d\" }\n";
-    struct layer_spec specs[NET_MAX];
     struct net *net = calloc(1, sizeof *net);
     struct config c;
     char text[512];
-    int n;
 
     assert_non_null(net);
     snprintf(text, sizeof text, "model { %s }\n%s", model, rest);
     if (config_parse(&c, text, "text", NULL, 0))
         fail_msg("%s", err_text());
-    n = model_specs(&c.models[0], true, specs, NET_MAX);
-    if (n < 0 || net_plan(net, specs, n, in, n_out, loss_find("cross_entropy")))
+    if (model_plan(&c.models[0], true, net, in, n_out, loss_find("cross_entropy")))
         fail_msg("%s", err_text());
     config_release(&c);
     return net;
+}
+
+static void net_free(struct net *net)
+{
+    net_release(net);
+    free(net);
 }
 
 static void assert_layers(const struct net *net, const char *const *names)
@@ -66,7 +69,7 @@ static void test_lenet(void **state)
     for (int i = 0; i < 8; i++)
         assert_string_equal(net->layout.segments[i].name, names[i]);
     assert_int_equal(shape_size(net->layers[6].out), 800);
-    free(net);
+    net_free(net);
 }
 
 /* Of a block from c to f channels: three convolutions 3x3, one 1x1, four batch norms. */
@@ -92,14 +95,14 @@ static void test_resnet12(void **state)
     assert_null(layout_find(&net->layout, "block1.bn1.running_mean"));
     net_layer_name(net, 4, name, sizeof name);
     assert_string_equal(name, "block3");
-    free(net);
+    net_free(net);
 
     net = net_of("type = \"resnet12\" filters = 8 statistics = \"running\"",
                  (struct shape){28, 28, 1}, 4);
     assert_int_equal(net->layout.n, block_count(1, 8) + block_count(8, 20) + block_count(20, 40) +
                                         block_count(40, 80) + 4 * 2 * (8 + 20 + 40 + 80) + 81 * 4);
     assert_non_null(layout_find(&net->layout, "block1.bn1.running_mean"));
-    free(net);
+    net_free(net);
 }
 
 static void test_mlp_dropout(void **state)
@@ -116,17 +119,17 @@ static void test_mlp_dropout(void **state)
 
     (void)state;
     assert_layers(net, without);
-    free(net);
+    net_free(net);
     net = net_of("type = \"mlp\" dropout = 50", in, 3);
     assert_layers(net, hidden);
     assert_int_equal(net->layers[3].spec.percent, 50);
     assert_int_equal(net->layout.n, n);
-    free(net);
+    net_free(net);
     net = net_of("type = \"mlp\" input_dropout = 20", in, 3);
     assert_layers(net, input);
     assert_int_equal(net->layers[1].spec.percent, 20);
     assert_int_equal(net->first, 2); /* nobody wants the input's gradient */
-    free(net);
+    net_free(net);
 }
 
 static void test_layer_line(void **state)
@@ -138,7 +141,7 @@ static void test_layer_line(void **state)
     (void)state;
     assert_int_equal(net->layers[2].spec.percent, 1);
     assert_int_equal(net->layers[3].spec.percent, 30);
-    free(net);
+    net_free(net);
 }
 
 /* A gradient costs three forward passes, less the input's gradient of the first layer. */
@@ -149,7 +152,7 @@ static void test_flops(void **state)
 
     (void)state;
     assert_true(net_flops_gradient(net, 2) == 3 * forward - reads_x);
-    free(net);
+    net_free(net);
 }
 
 /* ---- one task through the worker ---- */

@@ -81,6 +81,7 @@ static void test_warm_up(void **state)
         if (!(fabs(theta[i] - want) <= (WARM_UP + AFTER) * REAL_EPS * 8))
             fail_msg("parameter %d: %.9g, not %.9g", i, (double)theta[i], want);
     }
+    layout_release(&l);
 }
 
 /* No gradient of the stage reaches the body: neither decay nor clipping knows of it. */
@@ -115,6 +116,7 @@ static void test_idle(void **state)
         for (int i = BODY + STAT; i < P; i++)
             assert_true(theta[i] != start[i]);
     }
+    layout_release(&l);
 }
 
 /* At rate 0 a role with a rate of its own steps by that, and nothing becomes 0 times infinity. */
@@ -141,6 +143,7 @@ static void test_own_rate(void **state)
         assert_true(theta[i] == 0);
     for (int i = BODY + STAT; i < P; i++) /* 1, 1/2 and 0 of it */
         assert_true(fabs(theta[i] + 0.375) <= 4 * REAL_EPS);
+    layout_release(&l);
 }
 
 int main(void)

@@ -157,8 +157,8 @@ static void test_walks(void **state)
             plant(p->tangents.grad[i].t, size_of(p, i - 1), i);
         }
         if (i < n_layers && p->net->layers[i].n_w) {
-            plant(p->gw + p->net->offset[i], p->net->layers[i].n_w, i);
-            plant(p->hv + p->net->offset[i], p->net->layers[i].n_w, i);
+            plant(p->gw + p->net->layers[i].offset, p->net->layers[i].n_w, i);
+            plant(p->hv + p->net->layers[i].offset, p->net->layers[i].n_w, i);
         }
         assert_int_equal(net_trace_backward(p->net, &p->tape, n, p->gw), i);
         assert_int_equal(net_trace_backward_tangent(p->net, &p->tangents, n, p->hv), i);
@@ -174,7 +174,7 @@ static void test_weights(void **state)
     (void)state;
     tape_open(p);
     for (int i = 0; i < p->net->n_layers; i++) {
-        size_t n_w = p->net->layers[i].n_w, at = p->net->offset[i];
+        size_t n_w = p->net->layers[i].n_w, at = p->net->layers[i].offset;
         real kept = p->theta[at];
 
         if (n_w == 0)

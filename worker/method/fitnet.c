@@ -17,17 +17,15 @@ static int hint_act(const struct stage *s, const struct net *teacher)
     return act ? act : tap_unknown(s, "teacher", teacher, hint);
 }
 
-/* What made an activation not linear in the layer below it, "relu" or "tanh"; "": nothing did. */
-static const char *nonlinearity(const struct net *net, int act)
+/* The activation to whose range an activation is limited, "relu" or "tanh"; "": it takes any value. */
+static const char *range_of(const struct net *net, int act)
 {
     for (int i = act - 1; i >= 0; i--) {
-        const char *name = net->layers[i].ops->name;
+        const struct layer *l = &net->layers[i];
 
-        if (strcmp(name, "relu") == 0 || strcmp(name, "batchnorm_relu") == 0)
-            return "relu";
-        if (strcmp(name, "tanh") == 0)
-            return "tanh";
-        if (net->layers[i].n_w > 0)
+        if (l->ops->range)
+            return l->ops->range;
+        if (l->n_w > 0)
             break;
     }
     return "";
@@ -61,7 +59,7 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
                                        .kernel = from.h - to.h + 1,
                                        .stride = 1,
                                        .bias = true};
-    last = nonlinearity(teacher, act);
+    last = range_of(teacher, act);
     snprintf(specs[1].type, sizeof specs[1].type, "%s", last);
     return stage_add(s, "regressor", ROLE_REGRESSOR, specs, *last ? 2 : 1, from,
                      (int)shape_size(to), "mse");

@@ -11,12 +11,11 @@
 
 enum { TARGET = 0, SOURCE = 1 }; /* the discriminator's classes */
 
-static int hidden_specs(const struct strings *widths, struct layer_spec *specs, int max)
+/* specs (2 widths->n + 1) */
+static int hidden_specs(const struct strings *widths, struct layer_spec *specs)
 {
     int n = 0;
 
-    if (2 * widths->n + 1 > max)
-        return err(ERR_CONFIG, "a discriminator of more than %d hidden layers", (max - 1) / 2);
     for (int i = 0; i < widths->n; i++) {
         specs[n++] =
             (struct layer_spec){.type = "dense", .filters = atoi(widths->items[i]), .bias = true};
@@ -39,16 +38,30 @@ static void set_rates(struct stage *s)
         s->optim.beta1 = 0.5;
 }
 
+/* Appends the discriminator of an activation. */
+static int add_discriminator(struct stage *s, int act)
+{
+    const struct strings *widths = &s->config->discriminator;
+    struct layer_spec *specs = calloc(2 * (size_t)widths->n + 1, sizeof *specs);
+    struct shape seen = s->net.layers[act - 1].out;
+    int first = s->model.n_segments, code;
+
+    if (!specs)
+        return err(ERR_MEMORY, "no memory for a discriminator of %d hidden layers", widths->n);
+    code = stage_add(s, "discriminator", ROLE_DISCRIMINATOR, specs, hidden_specs(widths, specs),
+                     (struct shape){1, 1, (int)shape_size(seen)}, 2, "cross_entropy");
+    free(specs);
+    TRY(code);
+    s->model.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
+    return 0;
+}
+
 int adversary_plan(struct stage *s, const struct setup *setup)
 {
     const struct stage_config *c = s->config;
     const struct net *anchor = &setup->stages[s->anchor].net;
-    struct layer_spec specs[32];
-    int n = hidden_specs(&c->discriminator, specs, 32), first = s->model.n_segments;
     struct taps t, theirs;
-    struct shape seen;
 
-    TRY(n);
     TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
         return err(ERR_CONFIG, "stage '%s': the discriminator sees one layer", c->name);
@@ -60,11 +73,7 @@ int adversary_plan(struct stage *s, const struct setup *setup)
         return err(ERR_CONFIG,
                    "stage '%s': the discriminator's layer has another size in its anchor", c->name);
     set_rates(s);
-    seen = s->net.layers[t.act[0] - 1].out;
-    TRY(stage_add(s, "discriminator", ROLE_DISCRIMINATOR, specs, n,
-                  (struct shape){1, 1, (int)shape_size(seen)}, 2, "cross_entropy"));
-    s->model.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
-    return 0;
+    return add_discriminator(s, t.act[0]);
 }
 
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena)

@@ -2,6 +2,7 @@
 #include "worker/transfer/align.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
@@ -18,17 +19,20 @@ static void tap_insert(struct taps *t, int act)
 
 int tap_unknown(const struct stage *s, const char *whose, const struct net *net, const char *name)
 {
-    char text[NET_MAX][48], hint[NEAREST_HINT];
-    const char *names[NET_MAX + 1] = {0};
-    int n = 0;
+    char(*text)[48] = calloc((size_t)net->n_layers, sizeof *text), hint[NEAREST_HINT];
+    const char **names = calloc((size_t)net->n_layers + 1, sizeof *names);
+    int code;
 
-    for (int i = 0; i < net->n_layers; i++) {
+    for (int i = 0, n = 0; text && names && i < net->n_layers; i++) {
         net_layer_name(net, i, text[n], sizeof text[n]);
         if (net_tap(net, text[n]) > 0)
             names[n] = text[n], n++;
     }
-    return err(ERR_CONFIG, "stage '%s': the %s has no layer '%s'%s", s->config->name, whose, name,
-               nearest_hint(name, names, hint));
+    code = err(ERR_CONFIG, "stage '%s': the %s has no layer '%s'%s", s->config->name, whose, name,
+               text && names ? nearest_hint(name, names, hint) : "");
+    free(text);
+    free(names);
+    return code;
 }
 
 int taps_find(const struct stage *s, const struct net *net, struct taps *t)

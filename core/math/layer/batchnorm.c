@@ -31,13 +31,15 @@ enum { BLOCK = 64, SUMS = 4 }; /* rows summed in `real` before the sum goes on i
 static int batchnorm_segment(struct layer *l, struct layout *layout, const char *name,
                              const char *what, double scale, enum role role)
 {
-    struct segment s = {.n_dims = 1,
+    char full[96];
+    struct segment s = {.name = full,
+                        .n_dims = 1,
                         .dims = {(size_t)l->in.c},
                         .role = role,
                         .init = INIT_CONSTANT,
                         .scale = scale};
 
-    snprintf(s.name, sizeof s.name, "%s.%s", name, what);
+    snprintf(full, sizeof full, "%s.%s", name, what);
     l->n_w += (size_t)l->in.c;
     return layout_add(layout, s);
 }
@@ -433,24 +435,29 @@ static inline void backward_tangent(const struct layer *l, const struct io *io, 
 VARIANT(plain, false)
 VARIANT(fused, true)
 
-const struct layer_ops layer_batchnorm = {
-    .name = "batchnorm",
-    .prefix = "bn",
-    .summary = "batch normalisation: running, keep statistics (default: as model.statistics says)",
-    .plan = batchnorm_plan,
-    .forward = plain_forward,
-    .backward = plain_backward,
-    .forward_tangent = plain_forward_tangent,
-    .backward_tangent = plain_backward_tangent,
-};
-
 const struct layer_ops layer_batchnorm_relu = {
     .name = "batchnorm_relu",
     .prefix = "bn",
     .summary = "batchnorm and relu in one pass; replaces a batchnorm followed by a relu",
+    .kind = LAYER_NORM,
+    .range = "relu",
     .plan = batchnorm_plan,
     .forward = fused_forward,
     .backward = fused_backward,
     .forward_tangent = fused_forward_tangent,
     .backward_tangent = fused_backward_tangent,
+};
+
+const struct layer_ops layer_batchnorm = {
+    .name = "batchnorm",
+    .prefix = "bn",
+    .summary = "batch normalisation: running, keep statistics (default: as model.statistics says)",
+    .kind = LAYER_NORM,
+    .fuses_with = "relu",
+    .fused = &layer_batchnorm_relu,
+    .plan = batchnorm_plan,
+    .forward = plain_forward,
+    .backward = plain_backward,
+    .forward_tangent = plain_forward_tangent,
+    .backward_tangent = plain_backward_tangent,
 };

@@ -6,8 +6,6 @@
  * q is a multiple of 1/65536, and 1/q its exact inverse, so that the mean of the mask is 1. The
  * forward pass leaves the mask in save.v; all four passes are products with it. In evaluation the
  * mask is 1 everywhere (Srivastava et al. 2014, inverted). */
-#include <assert.h>
-
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
@@ -48,16 +46,22 @@ static void dropout_decide(const uint32_t *restrict words, uint32_t dropped, rea
         mask[n - 1] = (words[n / 2] & (WHOLE - 1)) < dropped ? 0 : kept;
 }
 
+/* The stream has 16 bits for the pass and 8 for the layer's index. What lies beyond them moves the seed. */
+static uint64_t seed_beyond(uint32_t pass, uint32_t index)
+{
+    return 0x9e3779b97f4a7c15u * ((uint64_t)(index >> 8) << 16 | pass >> 16);
+}
+
 static void dropout_mask(const struct layer *l, const struct io *io, uint32_t dropped)
 {
     const struct noise *noise = &io->noise;
-    uint32_t stream = RNG_DROPOUT | noise->pass << 8 | io->index << 24, words[PIECE / 2];
+    uint32_t stream = RNG_DROPOUT | (noise->pass & 0xffff) << 8 | io->index << 24, words[PIECE / 2];
     real kept = (real)WHOLE / (real)(WHOLE - dropped);
     size_t n = reals_of(l, io);
     struct rng r;
 
-    assert(noise->pass < 1 << 16 && io->index < 1 << 8);
-    rng_init(&r, noise->seed, stream, noise->round, noise->slot);
+    rng_init(&r, noise->seed ^ seed_beyond(noise->pass, io->index), stream, noise->round,
+             noise->slot);
     for (size_t at = 0; at < n; at += PIECE) {
         size_t here = n - at < PIECE ? n - at : PIECE;
 

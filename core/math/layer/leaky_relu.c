@@ -63,6 +63,7 @@ static void leaky_backward_tangent(const struct layer *l, const struct io *io)
 const struct layer_ops layer_leaky_relu = {
     .name = "leaky_relu",
     .summary = "x above zero, slope x below: percent, the slope in hundredths (10)",
+    .kind = LAYER_ACTIVATION,
     .plan = leaky_plan,
     .forward = leaky_forward,
     .backward = leaky_backward,

@@ -11,7 +11,10 @@
 static int plan_segment(struct layout *layout, const char *layer, const char *what,
                         struct segment s)
 {
-    snprintf(s.name, sizeof s.name, "%s.%s", layer, what);
+    char name[96];
+
+    snprintf(name, sizeof name, "%s.%s", layer, what);
+    s.name = name;
     return layout_add(layout, s);
 }
 

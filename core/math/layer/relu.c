@@ -49,6 +49,8 @@ static void relu_backward_tangent(const struct layer *l, const struct io *io)
 const struct layer_ops layer_relu = {
     .name = "relu",
     .summary = "max(x, 0)",
+    .kind = LAYER_ACTIVATION,
+    .range = "relu",
     .plan = relu_plan,
     .forward = relu_forward,
     .backward = relu_backward,

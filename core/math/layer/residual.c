@@ -133,11 +133,9 @@ static int residual_plan(struct layer *l, struct shape in, const char *name, str
 /* The block as planned before. */
 static void block_of(const struct layer *l, struct block *b)
 {
-    struct layout layout;
-    int code;
+    struct layout layout = layout_measuring();
+    int code = block_plan(l, "", &layout, b);
 
-    layout.n_segments = 0, layout.n = 0;
-    code = block_plan(l, "", &layout, b);
     assert(code == 0);
     (void)code;
 }
@@ -272,6 +270,7 @@ static void residual_backward_tangent(const struct layer *l, const struct io *io
 const struct layer_ops layer_residual = {
     .name = "residual",
     .prefix = "block",
+    .kind = LAYER_NORM,
     .summary = "residual block of ResNet-12: filters, running (default: as model.statistics says)",
     .plan = residual_plan,
     .forward = residual_forward,

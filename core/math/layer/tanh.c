@@ -56,6 +56,8 @@ static void tanh_backward_tangent(const struct layer *l, const struct io *io)
 const struct layer_ops layer_tanh = {
     .name = "tanh",
     .summary = "hyperbolic tangent",
+    .kind = LAYER_ACTIVATION,
+    .range = "tanh",
     .plan = tanh_plan,
     .forward = tanh_forward,
     .backward = tanh_backward,
