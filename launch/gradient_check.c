@@ -177,17 +177,17 @@ static int check_provable(const struct stage *s)
     const struct method_ops *ops = method_find(s->config->method);
 
     if (s->steps)
-        return err(ERR_USAGE,
-                   "stage '%s' adapts to several targets: name one, "
-                   "--set stage.%s.target=NAME",
-                   s->config->name, s->config->name);
+        return err(
+            ERR_USAGE,
+            "stage '%s' adapts to several targets: choose one with --set stage.%s.target=NAME",
+            s->config->name, s->config->name);
     if ((ops->form.draws & DRAW_EPISODES) && !ops->exact)
         printf("method '%s' is not the gradient of its query loss by definition: it is expected to "
                "fail this\n",
                s->config->method);
     if (strcmp(s->config->method, "dan") == 0 && s->config->sigma == 0)
-        printf("method 'dan' holds the bandwidth fixed that it finds in a batch: with "
-               "stage.%s.sigma = 0 it is expected to fail this\n",
+        printf("method 'dan' treats the bandwidth of a batch as a constant: with stage.%s.sigma = "
+               "0 this check is expected to fail\n",
                s->config->name);
     return 0;
 }

@@ -159,7 +159,7 @@ static void print_head(const struct run_state *s)
     else if (s->end)
         printf(", finished, digest %s\n", text_in(s->end, "digest"));
     else
-        printf(", not finished and not live: --resume goes on with it\n");
+        printf(", neither finished nor live: --resume continues it\n");
     if (s->manifest)
         printf("  started %s on host '%s', %lld rank%s, metaloop %s\n",
                text_in(s->manifest, "started"), text_in(s->manifest, "host"),

@@ -188,8 +188,8 @@ int options_read(struct options *o, const struct verb *v, int argc, char **argv)
         o->places[o->n_places++] = argv[i];
     }
     if (o->n_places < v->min_places)
-        return err(ERR_USAGE, "'%s' needs more; usage: metaloop %s %s [OPTION]...", v->name,
-                   v->name, v->places);
+        return err(ERR_USAGE, "'%s' needs more arguments; usage: metaloop %s %s [OPTION]...",
+                   v->name, v->name, v->places);
     return 0;
 }
 

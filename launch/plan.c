@@ -15,7 +15,7 @@ static void print_matched(const struct setup *s, int i)
     static const char *const how[] = {
         [MATCHED_NAMES] = "by name",
         [MATCHED_ORDER] = "by name, and numbered in its order",
-        [MATCHED_NUMBERS] = "by number alone: no names on one side",
+        [MATCHED_NUMBERS] = "by number: one side has no names",
     };
 
     if (s->matched[i] != MATCHED_NOT)
@@ -230,7 +230,7 @@ static void print_networks(const struct stage *stage)
     for (int i = 0; i < stage->n_aux; i++)
         print_layers(stage->aux[i].name, &stage->aux[i].net);
     if (stage->n_models > 1)
-        printf("  of each of %d models, its names behind its target's:\n", stage->n_models);
+        printf("  of each of %d models, with the target's name as prefix:\n", stage->n_models);
     print_segments(&stage->model);
 }
 

@@ -167,7 +167,7 @@ static int inspect_archive(const char *path, bool all)
     reader_close(r);
     TRY(more);
     printf("'%s': archive, %zu file%s, %zu byte%s%s\n", path, n, plural((double)n), total,
-           plural((double)total), n > most ? "; the first ten above, --all shows every one" : "");
+           plural((double)total), n > most ? "; the first ten are above, --all shows all" : "");
     return 0;
 }
 
@@ -186,7 +186,7 @@ static void print_ids(const struct listing *l, const char *name, const uint32_t 
     for (uint32_t i = 0; i < most; i++)
         printf(" %u", ids[i]);
     if (most < n)
-        printf(" ... of %u, --all shows every one", n);
+        printf(" ... of %u, --all shows all", n);
     putchar('\n');
 }
 
@@ -261,7 +261,7 @@ static int inspect(const struct options *o)
     }
     return err(ERR_USAGE,
                "'%s' ends in none of .safetensors, .npy, .npz, .idx, -ubyte, .gz, .zip, .tar, "
-               ".tar.gz, .tgz, .bin (a recorded task), and is no run's directory",
+               ".tar.gz, .tgz, .bin (a recorded task), and is not a run's directory",
                path);
 }
 

@@ -26,7 +26,7 @@ struct replay {
 static int choose_stage(struct replay *r, const struct task *t)
 {
     if (t->stage >= (uint32_t)r->solo.setup.n_stages)
-        return err(ERR_DATA, "the task is of stage %u, the configuration has %d", t->stage,
+        return err(ERR_DATA, "the task belongs to stage %u, but the configuration has %d", t->stage,
                    r->solo.setup.n_stages);
     r->solo.stage = &r->solo.setup.stages[t->stage];
     r->evaluate = t->round == 0;
@@ -76,7 +76,7 @@ static int take_state(struct replay *r, const struct task *t)
     size_t n = s->model.n, vectors = engine_state_size(s) / n;
 
     if (t->slot >= (uint32_t)s->n_models)
-        return err(ERR_DATA, "the task is of model %u of %d", t->slot, s->n_models);
+        return err(ERR_DATA, "the task belongs to model %u of %d", t->slot, s->n_models);
     r->state = malloc(vectors * n * sizeof *r->state);
     if (!r->state)
         return err(ERR_MEMORY, "no memory for %zu parameters", vectors * n);

@@ -135,9 +135,8 @@ static int train(const struct options *o)
         return err(ERR_MEMORY, "no memory to start");
     if (o->resume && o->overwrite) {
         free(t);
-        return err(ERR_USAGE,
-                   "'--resume' goes on with the run that is there, '--overwrite' removes "
-                   "it: one of them");
+        return err(ERR_USAGE, "'--resume' continues the run that is there, '--overwrite' removes "
+                              "it: give only one of them");
     }
     code = team_run(o, lead_train, t);
     free(t);
@@ -210,8 +209,8 @@ static int choose_stage(const struct team *t, const struct stage **stage,
     if (setup_stage(&t->setup, info->stage_name, stage) >= 0)
         return 0;
     return err(ERR_DATA,
-               "'%s' is of stage '%s', which the configuration does not have; --stage names one "
-               "that its parameters fit",
+               "'%s' belongs to stage '%s', which the configuration does not have; use --stage "
+               "with a stage that its parameters fit",
                o->checkpoint, info->stage_name);
 }
 

@@ -139,8 +139,8 @@ static int earlier_check(const struct config *c, int i, const char *key, const c
     }
     if (!*name)
         return 0;
-    return err(ERR_CONFIG, "stage '%s': %s '%.63s' is no stage before it%s", c->stages[i].name, key,
-               name, nearest_hint(name, words, hint));
+    return err(ERR_CONFIG, "stage '%s': %s '%.63s' is not an earlier stage%s", c->stages[i].name,
+               key, name, nearest_hint(name, words, hint));
 }
 
 static int uses_check(const struct config *c, const char *user, const struct strings *names)
@@ -217,7 +217,8 @@ static int name_check(const struct config *c, int i)
         return err(ERR_CONFIG, "run.name '%.200s' begins with a dot", name);
     if (strchr(name, '/'))
         return err(ERR_CONFIG,
-                   "run.name '%.200s' holds a '/': it names a folder, run.directory says where",
+                   "run.name '%.200s' holds a '/': it is a name, not a path; run.directory sets "
+                   "the directory",
                    name);
     if (has_control(name))
         return err(ERR_CONFIG, "run.name holds a control character");

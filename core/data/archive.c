@@ -74,7 +74,7 @@ static int archive_failed(struct reader *r)
         return reader_error(r);
     if (!r->gz)
         return err(ERR_DATA,
-                   "'%s' is damaged: the directory that ends a zip file is not there; copy or "
+                   "'%s' is damaged: the directory at the end of the zip file is missing; copy or "
                    "download it again",
                    r->path);
     return err(ERR_DATA, "'%s' is %s%s", r->path,

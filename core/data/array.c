@@ -156,7 +156,7 @@ static int check_extent(struct array *a, const struct blob *b, size_t start, con
         return err(ERR_DATA, "'%s' ends at byte %zu, before the end of the array its header states",
                    what, b->n);
     if (bytes < b->n - start)
-        return err(ERR_DATA, "'%s' goes on after its array, from byte %zu", what,
+        return err(ERR_DATA, "'%s' has more data after its array, from byte %zu", what,
                    start + (size_t)bytes);
     a->data = b->bytes + start;
     return 0;

@@ -156,7 +156,8 @@ static int inflate_all(z_stream *z, const struct blob *in, struct blob *out, con
         return err(ERR_DATA, "'%s' is damaged near byte %zu: %s", path, taken,
                    z->msg ? z->msg : "not a gzip stream");
     if (taken < in->n)
-        return err(ERR_DATA, "'%s' goes on after its gzip stream, from byte %zu", path, taken);
+        return err(ERR_DATA, "'%s' has more data after its gzip stream, from byte %zu", path,
+                   taken);
     out->n = made;
     return 0;
 }

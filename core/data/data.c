@@ -26,9 +26,9 @@ static int rotations_set(struct data *d, const char *rotations)
     if (!rotations || !*rotations || strcmp(rotations, "none") == 0)
         return 0;
     if (strcmp(rotations, "draw") != 0 && strcmp(rotations, "classes") != 0)
-        return err(ERR_CONFIG, "rotations '%s' are none of none, draw, classes", rotations);
+        return err(ERR_CONFIG, "rotations '%s' must be none, draw or classes", rotations);
     if (d->n_target > 0)
-        return err(ERR_CONFIG, "rotations '%s' of a regression set", rotations);
+        return err(ERR_CONFIG, "rotations '%s' cannot be used with a regression set", rotations);
     if (d->shape.h != d->shape.w)
         return err(ERR_CONFIG, "rotations '%s' need square images, these have %d x %d pixels",
                    rotations, d->shape.h, d->shape.w);

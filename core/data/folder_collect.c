@@ -78,7 +78,8 @@ int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, 
             "'%s' holds '%s', which is a %s file: %s is not read yet, convert the images to PNG",
             f->src->path, path, format, format);
     if (bytes && *kind == KIND_OTHER && ends_in(path, images))
-        return err(ERR_DATA, "'%s' holds '%s', which is called an image and is none that is known",
+        return err(ERR_DATA,
+                   "'%s' holds '%s', which is named like an image but has no known image format",
                    f->src->path, path);
     return 0;
 }
@@ -241,7 +242,7 @@ static int shape_check(struct folder *f, struct shape s, const char *path)
                f->src->path, path, s.h, s.w, colours(s.c), f->items[0].path, first->h, first->w,
                colours(first->c), s.c == first->c ? "" : "convert all to grey or all to colour",
                s.c != first->c && !is_size ? ", and " : "",
-               is_size ? "" : "set 'resize' to the pixels a side that all shall have");
+               is_size ? "" : "set 'resize' to the size in pixels that all shall have");
 }
 
 static int pixels_keep(struct folder *f, const char *path)

@@ -47,7 +47,7 @@ static int glyphs_set(struct glyphs *g, const struct data_config *c)
     if (c->first < 0 || c->first > FIRST_MAX)
         return err(ERR_CONFIG, "first '%jd' is not within 0 and %d", (intmax_t)c->first, FIRST_MAX);
     if (c->subset || c->margin)
-        return err(ERR_CONFIG, "format 'glyphs' has no use for the key '%s'",
+        return err(ERR_CONFIG, "format 'glyphs' does not use the key '%s'",
                    c->subset ? "subset" : "margin");
     g->n_classes = (uint32_t)c->first;
     g->seed = (uint64_t)c->seed;

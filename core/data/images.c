@@ -35,7 +35,7 @@ static int source_set(struct store_source *src, const struct data_config *c, con
     if (labels == LABELS_FILE && !is_given(c->labels))
         return err(ERR_CONFIG, "format '%s' needs the key 'labels'", c->format);
     if (labels == LABELS_NONE && is_given(c->labels))
-        return err(ERR_CONFIG, "format '%s' has no use for the key 'labels'", c->format);
+        return err(ERR_CONFIG, "format '%s' does not use the key 'labels'", c->format);
     if (c->resize < 0 || c->resize > SIDE_MAX)
         return err(ERR_CONFIG, "resize '%jd' is not within 0 and %d", (intmax_t)c->resize,
                    SIDE_MAX);
@@ -58,7 +58,7 @@ static int names_set(struct images *m, struct data *d, const char *file, const c
     if (!is_given(file))
         return m->store->names.n > 0 ? 0 : names_number(&m->names, m->store->n_classes);
     if (m->store->names.n > 0)
-        return err(ERR_CONFIG, "folders name the classes, there is no use for the key 'names'");
+        return err(ERR_CONFIG, "folders name the classes, so the key 'names' cannot be used");
     path = path_join(root, file);
     code = path ? names_read(&m->names, path) : err(ERR_MEMORY, "out of memory for a path");
     if (code == 0)

@@ -139,7 +139,7 @@ int mapped_changed(const struct mapped *m)
     if (stat(m->path, &now) != 0)
         return 0;
     if (now.st_dev != m->then.st_dev || now.st_ino != m->then.st_ino)
-        return err(ERR_DATA, "'%s' is another file than the one this run began with", m->path);
+        return err(ERR_DATA, "'%s' is not the file that this run began with", m->path);
     if (now.st_size != m->then.st_size)
         return err(ERR_DATA, "'%s' had %jd bytes when this run began, now it has %jd", m->path,
                    (intmax_t)m->then.st_size, (intmax_t)now.st_size);

@@ -134,7 +134,7 @@ static int check_once(const struct names *v, const char *path)
     free(places);
     if (!again)
         return 0;
-    return err(ERR_DATA, "'%s' line %td: a class before has the name '%s' already", path,
+    return err(ERR_DATA, "'%s' line %td: an earlier class already has the name '%s'", path,
                again - v->items + 1, *again);
 }
 
@@ -330,9 +330,9 @@ static int select_entry(struct selection *s, const char *entry, const char *path
     if (n == 0)
         return refuse_entry(s, entry, path, line);
     if (n > 1)
-        return err(ERR_DATA, "'%s' line %u: '%s' may be any of %u classes", path, line, entry, n);
+        return err(ERR_DATA, "'%s' line %u: '%s' matches %u classes", path, line, entry, n);
     if (s->taken[found])
-        return err(ERR_DATA, "'%s' line %u: class '%s' is listed before", path, line,
+        return err(ERR_DATA, "'%s' line %u: class '%s' is listed twice", path, line,
                    s->all->items[found]);
     if (s->first[found] == s->first[found + 1])
         return err(ERR_DATA, "'%s' line %u: class '%s' has no images", path, line,

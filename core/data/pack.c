@@ -110,8 +110,8 @@ static int refuse_image(struct packing *p)
         break;
     }
     return err(ERR_DATA,
-               "%s has a pixel that is not a finite number, which no byte can hold: mend it or "
-               "leave it out",
+               "%s has a pixel that is not a finite number, which no byte can hold: repair or "
+               "remove the image",
                where);
 }
 

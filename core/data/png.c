@@ -181,7 +181,7 @@ int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t lim
 
     png_destroy_read_struct(&d.png, &d.info, NULL);
     if (code < 0)
-        return err(code, "'%s' is no whole PNG image, at byte %zu: %s", what, d.at, d.text);
+        return err(code, "'%s' is not a complete PNG image, at byte %zu: %s", what, d.at, d.text);
     return 0;
 }
 

@@ -68,7 +68,7 @@ int shift_refuse(const struct data_config *c)
                       : c->texture ? "texture"
                                    : NULL;
 
-    return key ? err(ERR_CONFIG, "format '%s' has no use for the key '%s'", c->format, key) : 0;
+    return key ? err(ERR_CONFIG, "format '%s' does not use the key '%s'", c->format, key) : 0;
 }
 
 /* Row i of the box: the largest of the weighted pixels around. What is not finite itself makes NaN. */

@@ -14,8 +14,8 @@ int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const c
                    (uintmax_t)h, (uintmax_t)w, SIDE_MAX);
     if (c < 1 || c > CHANNELS_MAX)
         return err(ERR_DATA,
-                   "'%s' has images of %ju channels (the last dimension), the limit is %d; where "
-                   "they come first, save np.transpose(x, (0, 2, 3, 1))",
+                   "'%s' has images of %ju channels (the last dimension), the limit is %d; if they "
+                   "come first, save np.transpose(x, (0, 2, 3, 1))",
                    what, (uintmax_t)c, CHANNELS_MAX);
     s->shape = (struct shape){.h = (int)h, .w = (int)w, .c = (int)c};
     return 0;
@@ -39,11 +39,10 @@ static int floats_copy(struct blob *to, const struct array *a, const char *what)
             f[i] = (float)wide;
         }
         if (isfinite(wide) && !(f[i] >= 0 && f[i] <= 1))
-            return err(
-                ERR_DATA,
-                "'%s' has the number %g at index %zu, images are within 0 and 1: save x / 255 "
-                "of what goes up to 255, or bytes",
-                what, wide, i);
+            return err(ERR_DATA,
+                       "'%s' has the number %g at index %zu, images are within 0 and 1: save x / "
+                       "255 if they go up to 255, or save bytes",
+                       what, wide, i);
     }
     return 0;
 }
@@ -59,9 +58,9 @@ static int images_type_refuse(const struct array *a, const char *what)
         "'%s' has numbers of type %c%d%s, images are u1, f4 or f8 (little endian): save %s%s%s",
         what, a->kind, a->width, a->big ? " (big endian)" : "", advice,
         a->kind == 'f'                    ? ""
-        : a->kind == 'u' && a->width == 2 ? " of what goes up to 65535"
-                                          : " of what lies within 0 and 255",
-        a->n_dims == 1 ? " (or are 'path' and 'labels' exchanged?)" : "");
+        : a->kind == 'u' && a->width == 2 ? " if they go up to 65535"
+                                          : " if they lie within 0 and 255",
+        a->n_dims == 1 ? " (or are 'path' and 'labels' swapped?)" : "");
 }
 
 /* As many as pictures have: grey, with transparency, RGB, RGBA. */
@@ -79,7 +78,7 @@ static int images_check(const struct array *a, const char *what)
                    "'%s' has %d dimension%s, images are [n, h, w] or [n, h, w, c]: save "
                    "x.reshape(n, h, w)%s",
                    what, a->n_dims, plural(a->n_dims),
-                   a->n_dims == 1 ? " (or are 'path' and 'labels' exchanged?)" : "");
+                   a->n_dims == 1 ? " (or are 'path' and 'labels' swapped?)" : "");
     if (a->n_dims == 4 && (a->dims[1] == 1 || a->dims[1] == 3) && !is_channels(a->dims[3]))
         return err(ERR_DATA,
                    "'%s' has the shape [%ju, %ju, %ju, %ju]: channels come first, images are "
@@ -102,7 +101,7 @@ int store_set_images(struct store *s, const struct array *a, struct blob *b, con
     s->n = (uint32_t)a->dims[0];
     if (a->n_dims == 4 && a->dims[1] == 3 && a->dims[2] > 4)
         store_note(s,
-                   "images of [3, %ju, %ju] are read as 3 rows of %ju pixels; where the 3 are "
+                   "images of [3, %ju, %ju] are read as 3 rows of %ju pixels; if the 3 are "
                    "channels, save np.transpose(x, (0, 2, 3, 1))",
                    (uintmax_t)a->dims[2], (uintmax_t)a->dims[3], (uintmax_t)a->dims[2]);
     if (a->kind == 'u') {

@@ -60,9 +60,10 @@ const char *survey_difference(const struct survey *a, const struct survey *b)
         return "the labels or their order differ";
     if (a->pixels != b->pixels || a->sampled != b->sampled)
         return a->shape.h * a->shape.w == 1 ? "the values differ" : "the pixels differ";
-    return a->time != b->time ? "the time of change differs (a large file is compared by a sample "
-                                "of its pixels, its size and that: copy it with cp -p or rsync -t)"
-                              : NULL;
+    return a->time != b->time
+               ? "the time of change differs (of a large file a sample of the pixels, the size and "
+                 "this time are compared: copy it with cp -p or rsync -t)"
+               : NULL;
 }
 
 uint64_t survey_digest(const struct survey *s)

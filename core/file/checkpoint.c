@@ -205,8 +205,8 @@ static int check_columns(const struct safetensors *f, const char *path, const st
     if (!layout_reorders_columns(s) || !has_old_columns(f))
         return 0;
     return err(ERR_DATA,
-               "'%s': tensor '%s' was written by an older metaloop, whose order of columns was "
-               "not that of today: train that stage again, with --overwrite or from another "
+               "'%s': tensor '%s' was written by an older metaloop, which ordered columns "
+               "differently: train that stage again, with --overwrite or from another "
                "stage's checkpoint",
                path, name);
 }

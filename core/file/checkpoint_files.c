@@ -152,9 +152,10 @@ static int look_at(const char *path, const struct run_identity *run)
     if (!run || run_id_owns(run, info.run.id))
         return 0;
     return *info.run.id
-               ? err(ERR_FAILED, "'%s' is of run %s, not of this one, %s", path, info.run.id,
+               ? err(ERR_FAILED, "'%s' belongs to run %s, not to this one, %s", path, info.run.id,
                      run->id)
-               : err(ERR_FAILED, "'%s' tells no run, so it is not of this one, %s", path, run->id);
+               : err(ERR_FAILED, "'%s' names no run, so it does not belong to this one, %s", path,
+                     run->id);
 }
 
 int checkpoint_newest(const char *directory, const struct run_identity *run, char *path, size_t n,

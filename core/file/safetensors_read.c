@@ -96,7 +96,8 @@ static int header_parse(struct safetensors *s, const char *path, size_t n)
     json_error_t e;
 
     if (n < 2 || s->bytes[8] != '{')
-        return err(ERR_DATA, "'%s' is no safetensors file: its header is not a JSON object", path);
+        return err(ERR_DATA, "'%s' is not a safetensors file: its header is not a JSON object",
+                   path);
     if (values_count(s->bytes + 8, n) > SAFETENSORS_VALUES_MAX)
         return err(ERR_DATA, "'%s' has a header of more than %d values", path,
                    SAFETENSORS_VALUES_MAX);

@@ -130,7 +130,7 @@ int safetensors_verify(struct safetensors *s, const char *path, size_t n_header)
         return kind ? err(ERR_DATA, "'%s' is damaged: its header has lost its digest", path) : 0;
     const char *place = digest_place(s->bytes + 8, n_header - 8, digits);
     if (!place)
-        return err(ERR_DATA, "'%s': its header does not say plainly where its digest is", path);
+        return err(ERR_DATA, "'%s': its header does not say clearly where its digest is", path);
     size_t at = (size_t)(place - s->bytes);
     uint64_t told = strtoull(digits, NULL, 16);
     s->digest = digest_whole(s, s->bytes, n_header, at);

@@ -85,12 +85,12 @@ static int refuse(const struct stage *stage, const struct data *a, const struct 
     for (uint32_t i = 0; i < base_classes(a); i++)
         if (strcasecmp(la[i].name, lost->name) == 0)
             return err(ERR_DATA,
-                       "stage '%s': class '%s' of data '%s' and class '%s' of data '%s' differ in "
-                       "case alone: give them one name",
+                       "stage '%s': class '%s' of data '%s' and class '%s' of data '%s' differ "
+                       "only in case: give them the same name",
                        stage->config->name, lost->name, b->name, la[i].name, a->name);
     return err(ERR_DATA,
-               "stage '%s': class '%s' of data '%s' is none of data '%s', whose outputs it shares: "
-               "name the classes alike, or select those that both have with 'classes'",
+               "stage '%s': class '%s' of data '%s' does not exist in data '%s', whose outputs it "
+               "shares: use the same class names, or select common classes with 'classes'",
                stage->config->name, lost->name, b->name, a->name);
 }
 
@@ -114,11 +114,10 @@ static int take_order(struct heads *h, const struct stage *stage, int a, int b,
     if (is_identity(order, base_classes(of_b)))
         return 0;
     if (h->fixed[b] || !of_b->ops->reorder)
-        return err(
-            ERR_DATA,
-            "stage '%s': data '%s' and '%s' have the same classes in another order, and both "
-            "belong to a head already: list them in one order with 'classes'",
-            stage->config->name, of_a->name, of_b->name);
+        return err(ERR_DATA,
+                   "stage '%s': data '%s' and '%s' have the same classes in different orders, and "
+                   "a head already depends on each: list them in the same order with 'classes'",
+                   stage->config->name, of_a->name, of_b->name);
     h->s->matched[b] = MATCHED_ORDER;
     return of_b->ops->reorder(of_b, order);
 }

@@ -114,7 +114,7 @@ static int look_again(const struct data *d, const struct mapped *map, const stru
 
     TRY(data_survey(d, &now));
     if (known->sampled || now.pixels != known->pixels)
-        return err(ERR_DATA, "'%s' was written to since this run began", map->path);
+        return err(ERR_DATA, "'%s' was modified after this run began", map->path);
     return 1;
 }
 

@@ -157,7 +157,7 @@ static int check_evaluated(const struct setup *s, struct stage *stage, int data)
     }
     TRY(check_samples(stage, d));
     if (d->n_classes != (uint32_t)outputs_for(stage, data))
-        return err(ERR_CONFIG, "evaluate.data '%s' has %u classes, stage '%s' tells %d apart",
+        return err(ERR_CONFIG, "evaluate.data '%s' has %u classes, stage '%s' distinguishes %d",
                    d->name, d->n_classes, stage->config->name, outputs_for(stage, data));
     return 0;
 }
@@ -218,7 +218,7 @@ static int stage_targets(const struct setup *s, struct stage *stage)
 
     if (wanted != (c->target.n > 0))
         return err(ERR_CONFIG, "stage '%s': method '%s' %s", c->name, c->method,
-                   wanted ? "needs a target" : "has no use for a target");
+                   wanted ? "needs a target" : "does not use a target");
     for (int i = 0; i < c->target.n; i++) {
         stage->target[stage->n_targets++] = data_index(s->config, c->target.items[i]);
         TRY(check_shape(s, stage, "target", stage->target[i]));
@@ -237,10 +237,10 @@ static int stage_draws(const struct setup *s, struct stage *stage)
     stage->n_tasks = (uint32_t)c->tasks;
     if (draws & DRAW_EPISODES) {
         if (!d->n_target && c->way < 2)
-            return err(
-                ERR_CONFIG,
-                "stage '%s': way is %jd: a single class cannot be told apart, way is 2 or more",
-                c->name, (intmax_t)c->way);
+            return err(ERR_CONFIG,
+                       "stage '%s': way is %jd: one class leaves nothing to distinguish, way must "
+                       "be 2 or more",
+                       c->name, (intmax_t)c->way);
         stage->n_episodes = stage->n_tasks;
         stage->train = (struct task_size){.way = d->n_target ? 1 : (uint32_t)c->way,
                                           .shot = (uint32_t)c->shot,
@@ -250,7 +250,7 @@ static int stage_draws(const struct setup *s, struct stage *stage)
     if (draws & DRAW_SOURCE) {
         if (!stage->form->inherits && !d->n_target && d->n_classes == 1)
             return err(ERR_DATA,
-                       "stage '%s': data '%s' has one class, there is nothing to tell apart",
+                       "stage '%s': data '%s' has one class, so there is nothing to distinguish",
                        c->name, d->name);
         TRY(check_samples(stage, d));
         stage->train.source = stage->batch = (uint32_t)c->batch;
@@ -345,7 +345,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
 
     if (n_out < 0)
         return err(ERR_CONFIG,
-                   "stage '%s': data '%s' has classes without end; method '%s' needs data.first",
+                   "stage '%s': data '%s' has endless classes; method '%s' needs data.first",
                    c->name, d->name, c->method);
     if ((strcmp(loss, "mse") == 0) != (d->n_target > 0))
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
@@ -354,7 +354,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
     if (code < 0)
         return err_within(code, "stage '%s', model '%s'", c->name, model->name);
     if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))
-        return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of other sizes",
+        return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of different sizes",
                    c->name, s->stages[stage->anchor].config->name);
     TRY(layout_append(&stage->model, "", &stage->net.layout));
     return stage->form->plan ? stage->form->plan(stage, s) : 0;
@@ -442,10 +442,11 @@ static int stage_before(const struct setup *s, struct stage *stage)
         int before = i ? stage->anchor : stage->start;
 
         if (before >= 0 && s->stages[before].n_models > 1)
-            return err(ERR_CONFIG,
-                       "stage '%s' follows '%s', which has a model per target: name another in "
-                       "'%s'",
-                       c->name, s->stages[before].config->name, i ? "anchor" : "start");
+            return err(
+                ERR_CONFIG,
+                "stage '%s' follows '%s', which has a model for each target: name another stage in "
+                "'%s'",
+                c->name, s->stages[before].config->name, i ? "anchor" : "start");
     }
     return 0;
 }

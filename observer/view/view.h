@@ -1,6 +1,6 @@
 /* view.h - who shows or keeps what is seen: the terminal, lines, files, event files, a picture, HTTP.
  *
- * One struct and one open function per view, whatever it is opened with; a call that a view has no use for is NULL. */
+ * One struct and one open function per view, whatever it is opened with; a call that a view does not use is NULL. */
 #ifndef OBSERVER_VIEW_VIEW_H
 #define OBSERVER_VIEW_VIEW_H
 

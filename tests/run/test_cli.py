@@ -134,7 +134,7 @@ def test_stages_and_teachers_by_their_names(tmp_path):
 stage student {{ method = "fitnet"  data = "few"  start = "bdoy" }}
 data few {{ format = "glyphs"  size = 14  first = 5 }}
 evaluate {{""".replace("{{", "{").replace("}}", "}"))
-    refused(CONFIG, "check", path, says=["start 'bdoy' is no stage before it", "did you mean 'body'?"])
+    refused(CONFIG, "check", path, says=["start 'bdoy' is not an earlier stage", "did you mean 'body'?"])
     start = ["--set", "stage.student.start="]
     refused(CONFIG, "check", path, *start, "--set", "stage.student.anchor=bdy", says=["did you mean 'body'?"])
     refused(CONFIG, "check", path, *start, "--set", "stage.student.hint=cov4",

@@ -97,15 +97,15 @@ TREE = 'format = "folder"  path = "x"'
 @pytest.mark.parametrize("images,says", [
     ((X / 255).astype("<f2"), "'<f2', not an integer or float type (floats of another width); save x.astype(np.float32)"),
     ((X / 255).astype(">f4"), "f4 (big endian), images are u1, f4 or f8 (little endian): save x.astype('<f4')"),
-    (X.astype(">i4"), "save x.astype(np.uint8) of what lies within 0 and 255"),
-    (X.astype("<i8"), "save x.astype(np.uint8) of what lies within 0 and 255"),
-    (X.astype("<u2"), "save (x // 257).astype(np.uint8) of what goes up to 65535"),
+    (X.astype(">i4"), "save x.astype(np.uint8) if they lie within 0 and 255"),
+    (X.astype("<i8"), "save x.astype(np.uint8) if they lie within 0 and 255"),
+    (X.astype("<u2"), "save (x // 257).astype(np.uint8) if they go up to 65535"),
     (X > 9, "booleans"), (X.astype("c8"), "complex"), (X.astype(object), "Python objects"), (X.astype("S3"), "text"),
     (X.astype("U3"), "text"), (np.zeros((6, 4, 4), [("a", "u1"), ("b", "f4")]), "save one of them, x['name']"),
     (X.astype("M8[s]"), "'<M8[s]'"), (np.asfortranarray(X), "save np.ascontiguousarray(x)"), (X[:0], "has 0 images"),
     (X.ravel(), "has 1 dimension, images are [n, h, w]"), (X.reshape(6, 16), "save x.reshape(n, h, w)"),
     (np.zeros((6, 2, 2, 4, 4), np.uint8), "has 5 dimensions"), (np.zeros((1,) * 9, np.uint8), "has 9 dimensions"),
-    (Y, "are 'path' and 'labels' exchanged?"),
+    (Y, "are 'path' and 'labels' swapped?"),
 ], ids=short)
 def test_images(images, says, tmp_path):
     put(tmp_path / "x", npy(images))
@@ -126,7 +126,7 @@ def test_labels(labels, says, tmp_path):
 
 
 @pytest.mark.parametrize("content,status,says", [
-    (npy(X)[:40], 65, "inside its header"), (npy(X)[:-5], 65, "before the end of the array"), (npy(X) + b"x", 65, "goes on after its array"),
+    (npy(X)[:40], 65, "inside its header"), (npy(X)[:-5], 65, "before the end of the array"), (npy(X) + b"x", 65, "has more data after its array"),
     (b"", 65, "it is empty"), (b"\x93NU", 65, "is not a .npy file"), (b"\x93NUMPY\x02\0" + npy(X)[8:10] + b"\0\0" + npy(X)[10:], 0, ""),
     (b"\x93NUMPY\x03\0" + npy(X)[8:10] + b"\0\0" + npy(X)[10:], 0, ""), (b"\x93NUMPY\x07\0" + npy(X)[8:], 65, "version 7"),
 ], ids=short)
@@ -140,7 +140,7 @@ def test_npy_files(content, status, says, tmp_path):
     (npz(images=X, labels=Y), 0, ""), (npz(np.savez_compressed, images=X, labels=Y), 0, ""),
     (npz(x_train=X, y_train=Y), 65, "x:images' is not there; there is x_train, y_train: set path"),
     (npz(images=X, label=Y), 65, "x:labels' is not there; there is images, label"), (npz(Images=X, labels=Y), 65, "there is Images"),
-    (npz(images=X, labels=Y)[:-30], 65, "the directory that ends a zip file is not there"), (b"hello\n", 65, "it seems to be text"),
+    (npz(images=X, labels=Y)[:-30], 65, "the directory at the end of the zip file is missing"), (b"hello\n", 65, "it seems to be text"),
     (npy(X), 65, 'set format = "npy"'), (gzip.compress(npy(X))[:-9], 65, "the gzip stream ends early"), (b"", 65, "it is empty"), (b"PK\5\6" + bytes(18), 65, "a zip file without anything in it"),
 ], ids=short)
 def test_npz_files(content, status, says, tmp_path):
@@ -168,7 +168,7 @@ def test_other_formats(content, says, form, tmp_path):
 
 
 @pytest.mark.parametrize("content,says", [
-    (idx(X)[:-3], "before the end of the array"), (idx(X) + b"1", "goes on after its array"), (gzip.compress(idx(X))[:-9], "gzip stream"),
+    (idx(X)[:-3], "before the end of the array"), (idx(X) + b"1", "has more data after its array"), (gzip.compress(idx(X))[:-9], "gzip stream"),
     (gzip.compress(gzip.compress(idx(X))), "a gzip file; unpack it"), (npz(images=X, labels=Y), "a zip file"),
     (tgz(["a/1.png"]), "a tar file; set format"),
 ], ids=short)
@@ -236,7 +236,7 @@ def test_what_is_no_file_in_a_folder(name, tmp_path):
     (png(), png(2, 2, 8, 4, 2), "", 0, ""), (png(2, 2, 8, 2, 3), png(2, 2, 8, 6, 4), "", 0, ""), (png(), png(2, 2, 16), "", 0, ""),
     (png(), png(2, 2, 8, 3, 1, bytes(i // 3 for i in range(768))), "", 0, ""),
     (png(), png(2, 2, 8, 3, 1, bytes(i % 256 for i in range(768))), "", 65, "in colour"),
-    (png(), png()[:-6], "", 65, "x:b/2.png' is no whole PNG image"), (png(), b"", "", 65, "x:b/2.png' is no whole PNG image"),
+    (png(), png()[:-6], "", 65, "x:b/2.png' is not a complete PNG image"), (png(), b"", "", 65, "x:b/2.png' is not a complete PNG image"),
 ], ids=short)
 def test_mixed_images(a, b, keys, status, says, tmp_path):
     put(tmp_path / "x" / "a" / "1.png", a)
@@ -249,7 +249,7 @@ def test_mixed_images(a, b, keys, status, says, tmp_path):
     ("cat\ndog\n".encode("utf-16"), 65, "is UTF-16: save it as UTF-8"), (b"\xfe\xff" + "cat\n".encode("utf-16-be"), 65, "is UTF-16"),
     (b"cat\rdog\r", 65, "carriage return inside a line"), (b"# mine\ncat\n", 65, "line 1: no class is named '# mine'; a list has one class"),
     (b"cat\ndgo\n", 65, "line 2: no class is named 'dgo', did you mean 'dog'?"), (b"Cat\n", 65, "did you mean 'cat'?"),
-    (b"zebra-giraffe\n", 65, "; there is cat, dog"), (b"cat\ncat\n", 65, "line 2: class 'cat' is listed before"), (b"", 65, "has 0 lines"),
+    (b"zebra-giraffe\n", 65, "; there is cat, dog"), (b"cat\ncat\n", 65, "line 2: class 'cat' is listed twice"), (b"", 65, "has 0 lines"),
     (b"\n \n", 65, "names no class"), (b"cat\0\n", 65, "byte 3 is not text"),
 ], ids=short)
 def test_class_lists(content, status, says, tmp_path):
@@ -261,8 +261,8 @@ def test_class_lists(content, status, says, tmp_path):
 
 @pytest.mark.parametrize("content,status,says", [
     (b"cat\ndog\n", 0, ""), (b"\xef\xbb\xbfcat\r\ndog", 0, ""), (b"cat\ndog\n\n \n", 0, ""), (b"cat\n\ndog\n", 65, "line 2 names no class"),
-    (b"cat\n", 65, "names 1 class, labels go up to 1"), (b"cat\ndog\ncat\n", 65, "line 3: a class before has the name 'cat' already"),
-    (b"b\na\na\nb\n", 65, "line 3: a class before has the name 'a' already"), ("cat\ndog".encode("utf-16"), 65, "is UTF-16"),
+    (b"cat\n", 65, "names 1 class, labels go up to 1"), (b"cat\ndog\ncat\n", 65, "line 3: an earlier class already has the name 'cat'"),
+    (b"b\na\na\nb\n", 65, "line 3: an earlier class already has the name 'a'"), ("cat\ndog".encode("utf-16"), 65, "is UTF-16"),
     (b"cat\rdog", 65, "carriage return"), (b"", 65, "has 0 lines"),
 ], ids=short)
 def test_names(content, status, says, tmp_path):

@@ -70,7 +70,7 @@ def test_a_finished_run(finished):
 def test_a_run_that_was_stopped(copied):
     kept = [line for line in (copied / "metrics.jsonl").read_text().split("\n") if '"kind":"end"' not in line]
     (copied / "metrics.jsonl").write_text("\n".join(kept))
-    assert "not finished and not live: --resume goes on with it" in inspect(copied)
+    assert "neither finished nor live: --resume continues it" in inspect(copied)
     for path in sorted(copied.glob("checkpoint-*"))[1:]:
         path.unlink()
     assert "\n  1 checkpoint, the newest good one" in inspect(copied)
@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_after_its_end(copied):
     """A stage that begins behind the end is no end."""
     with open(copied / "metrics.jsonl", "a") as f:
         f.write('{"kind":"stage","stage":"second","stage_index":1,"from_round":4,"rounds":9}\n{"kind":"rou')
-    assert "not finished" in inspect(copied)
+    assert "neither finished" in inspect(copied)
 
 
 def test_a_run_that_lives(copied):

@@ -72,14 +72,14 @@ def test_stages_run_and_go_on(conf, tmp_path):
 
 @pytest.mark.parametrize("change,says", [
     (("target = {chalk}", ""), ["stage 'adapt'", "needs a target"]),
-    (('stage student { method = "kd"', 'stage student { method = "kd"  target = {chalk}'), ["no use for a target"]),
+    (('stage student { method = "kd"', 'stage student { method = "kd"  target = {chalk}'), ["does not use a target"]),
     (('anchor = "teacher"', 'anchor = "teacherr"'), ["teacherr", "did you mean 'teacher'"]),
-    (('anchor = "teacher"', 'anchor = "many"'), ["a model per target"]),
+    (('anchor = "teacher"', 'anchor = "many"'), ["a model for each target"]),
     (('start = "source"  anchor = "source"  data = "ink"  target = {chalk}', 'start = "source"  anchor = "teacher"  data = "ink"  target = {chalk}'),
      ["its model is not that of stage 'teacher'"]),
-    (("evaluate = {few, ink}", "evaluate = {few, chalk}"), ["chalk", "4 classes", "3 apart"]),
+    (("evaluate = {few, ink}", "evaluate = {few, chalk}"), ["chalk", "4 classes", "distinguishes 3"]),
     (('data few { format = "glyphs"  style = "ink"  first = 3', 'data few { format = "glyphs"  style = "ink"  first = 0'),
-     ["classes without end"]),
+     ["endless classes"]),
     (("target = {chalk}  batch", "target = {shalk}  batch"), ["shalk", "did you mean 'chalk'"]),
     (('method = "pretrain"  data = "ink"', 'method = "kd"  data = "ink"'), ["needs a stage before it"]),
     (('method = "pretrain"  data = "ink"', 'method = "finetune"  data = "ink"'), ["stage 'source'", "needs a stage before it"]),

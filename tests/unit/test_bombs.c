@@ -274,7 +274,7 @@ static void pngs(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         gz_write("b/a/1.png", png_claiming(sides[i][0], sides[i][1]));
-        expect_set_refused(&folder, names[i], "b:a/1.png' is no whole PNG image, at byte");
+        expect_set_refused(&folder, names[i], "b:a/1.png' is not a complete PNG image, at byte");
     }
 }
 

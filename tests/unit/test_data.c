@@ -250,7 +250,7 @@ static void folder_kinds(void **state)
     assert_string_equal(name, "b/two");
     data_close(&d);
     c.labels = "labels.npy";
-    expect_refused(&c, ERR_CONFIG, "no use for the key 'labels'");
+    expect_refused(&c, ERR_CONFIG, "does not use the key 'labels'");
 }
 
 static void folder_refusals(void **state)

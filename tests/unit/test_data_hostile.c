@@ -134,7 +134,7 @@ static void cut_png(void **state)
     data_close(&d);
     for (size_t n = 0; n < b.n; n++) {
         put("cut/a/1.png", b.at, n);
-        expect_refused(&c, ERR_DATA, "cut:a/1.png' is no whole PNG image, at byte");
+        expect_refused(&c, ERR_DATA, "cut:a/1.png' is not a complete PNG image, at byte");
     }
     built_free();
 }
@@ -313,7 +313,7 @@ static void png_bombs(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
         put_bytes("bomb/a/1.png", keep(png_claiming(sides[i][0], sides[i][1])));
-        expect_cheap_refusal(&c, "bomb:a/1.png' is no whole PNG image");
+        expect_cheap_refusal(&c, "bomb:a/1.png' is not a complete PNG image");
         built_free();
     }
     assert_non_null(strstr(err_text(), "too short for the size it states"));

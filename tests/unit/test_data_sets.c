@@ -65,9 +65,8 @@ static void lists_refused(void **state)
 
     (void)state;
     expect_list("old/beta\n\ngamma\n", ERR_DATA, "list.txt' line 3: no class is named 'gamma'");
-    expect_list("alpha\n", ERR_DATA, "list.txt' line 1: 'alpha' may be any of 2 classes");
-    expect_list("beta\nold/beta\n", ERR_DATA,
-                "list.txt' line 2: class 'old/beta' is listed before");
+    expect_list("alpha\n", ERR_DATA, "list.txt' line 1: 'alpha' matches 2 classes");
+    expect_list("beta\nold/beta\n", ERR_DATA, "list.txt' line 2: class 'old/beta' is listed twice");
     expect_list("eta\n", ERR_DATA, "no class is named 'eta'");
     expect_list("\n\n", ERR_DATA, "list.txt' names no class");
     expect_list("", ERR_DATA, "list.txt' has 0 lines");

@@ -100,7 +100,7 @@ static void waves_are_pure(void **state)
     expect_refused(&other, ERR_CONFIG, "x_min '6' is above x_max '5'");
     other = waves;
     other.rotations = "draw";
-    expect_refused(&other, ERR_CONFIG, "rotations 'draw' of a regression set");
+    expect_refused(&other, ERR_CONFIG, "rotations 'draw' cannot be used with a regression set");
 }
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE };

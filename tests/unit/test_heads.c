@@ -142,14 +142,14 @@ static void other_names_are_refused(void **state)
 
         if (code != ERR_DATA)
             fail_msg("%s: %d", stages[i], code);
-        expect_error(code, ERR_DATA, "class 'dog' of data 'new' is none of data 'src'");
+        expect_error(code, ERR_DATA, "class 'dog' of data 'new' does not exist in data 'src'");
     }
     put_zip("new.zip", "ape Bee cat");
     expect_error(open_text(&s, &c, stages[0]), ERR_DATA,
-                 "class 'Bee' of data 'new' and class 'bee' of data 'src' differ in case alone");
+                 "class 'Bee' of data 'new' and class 'bee' of data 'src' differ only in case");
     put_zip("new.zip", "ape cat");
     expect_error(open_text(&s, &c, stages[0]), ERR_CONFIG,
-                 "data 'new' has 2 classes, stage 'pre' tells 3 apart");
+                 "data 'new' has 2 classes, stage 'pre' distinguishes 3");
     expect_error(open_text(&s, &c, stages[6]), ERR_CONFIG,
                  "stage 'kd' has 2 outputs, its teacher 'pre' 3");
 }

@@ -521,10 +521,10 @@ static void keys_refused(void **state)
     REFUSED(c, texture, 1.5, "texture '1.5' is not within 0 and 1");
     REFUSED(g, texture, NAN, "texture 'nan'");
     REFUSED(g, first, 1 << 21, "first '2097152' is not within 0 and 1048576");
-    REFUSED(g, subset, 1, "format 'glyphs' has no use for the key 'subset'");
-    REFUSED(g, margin, 1, "format 'glyphs' has no use for the key 'margin'");
-    REFUSED(s, first, 1, "format 'sinusoid' has no use for the key 'first'");
-    REFUSED(s, texture, 1, "format 'sinusoid' has no use for the key 'texture'");
+    REFUSED(g, subset, 1, "format 'glyphs' does not use the key 'subset'");
+    REFUSED(g, margin, 1, "format 'glyphs' does not use the key 'margin'");
+    REFUSED(s, first, 1, "format 'sinusoid' does not use the key 'first'");
+    REFUSED(s, texture, 1, "format 'sinusoid' does not use the key 'texture'");
     c.subset = 5; /* of the three images of class 0 */
     c.first = 1;
     expect_key(c, "subset '5' of 3 images");
