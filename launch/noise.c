@@ -94,7 +94,7 @@ static bool is_noise(const char *text, size_t n)
     return begins(text + at, n - at, lines) || (at > 0 && contains(text, n, topics));
 }
 
-static void put(struct noise *z, const char *text, size_t n)
+static void put(struct noise_filter *z, const char *text, size_t n)
 {
     if (n == 0)
         return;
@@ -104,18 +104,18 @@ static void put(struct noise *z, const char *text, size_t n)
     z->write(z->context, text, n);
 }
 
-static void pass_held(struct noise *z)
+static void pass_held(struct noise_filter *z)
 {
     put(z, z->held, z->n);
     z->n = z->line = 0;
 }
 
-bool noise_holds(const struct noise *z)
+bool noise_holds(const struct noise_filter *z)
 {
     return z->n > 0;
 }
 
-void noise_flush(struct noise *z)
+void noise_flush(struct noise_filter *z)
 {
     z->passing = z->n > z->line;
     pass_held(z);
@@ -123,7 +123,7 @@ void noise_flush(struct noise *z)
 }
 
 /* What stands on the line is complete. With a rule before it, it is the first line of a box. */
-static void end_line(struct noise *z)
+static void end_line(struct noise_filter *z)
 {
     const char *line = z->held + z->line;
     size_t n = z->n - z->line - 1;
@@ -149,7 +149,7 @@ static void end_line(struct noise *z)
 }
 
 /* Whether the text of the line that is held has to wait for more of it. */
-static bool must_wait(const struct noise *z)
+static bool must_wait(const struct noise_filter *z)
 {
     const char *line = z->held + z->line;
     size_t n = z->n - z->line;
@@ -157,7 +157,7 @@ static bool must_wait(const struct noise *z)
     return z->dropping > 0 || may_be_noise(line, n) || (z->line > 0 && may_begin(line, n, boxes));
 }
 
-static void follow_escape(struct noise *z, char c)
+static void follow_escape(struct noise_filter *z, char c)
 {
     static const char clear[] = "\033[K";
 
@@ -165,7 +165,7 @@ static void follow_escape(struct noise *z, char c)
 }
 
 /* Text that is known to be no noise; the end of a line or of a bar begins anew. */
-static void pass(struct noise *z, const char *text, size_t n)
+static void pass(struct noise_filter *z, const char *text, size_t n)
 {
     put(z, text, n);
     if (text[n - 1] == '\n' || z->escape == 3) {
@@ -175,7 +175,7 @@ static void pass(struct noise *z, const char *text, size_t n)
     }
 }
 
-static void hold(struct noise *z, char c)
+static void hold(struct noise_filter *z, char c)
 {
     z->held[z->n++] = c;
     if (c == '\n')
@@ -184,7 +184,7 @@ static void hold(struct noise *z, char c)
         noise_flush(z);
 }
 
-void noise_feed(struct noise *z, const char *text, size_t n)
+void noise_feed(struct noise_filter *z, const char *text, size_t n)
 {
     size_t from = 0;
 

@@ -11,7 +11,7 @@
 
 enum { NOISE_HOLD = 4096 }; /* bytes that wait at most until they are known to be noise */
 
-struct noise {
+struct noise_filter {
     void (*write)(void *context, const char *text, size_t n); /* gets what passes */
     void *context;
     bool terminal; /* a line that comes while a bar stands there first clears the bar */
@@ -25,12 +25,12 @@ struct noise {
     int escape;   /* bytes of "\033[K" that were just seen */
 };
 
-void noise_feed(struct noise *z, const char *text, size_t n);
+void noise_feed(struct noise_filter *z, const char *text, size_t n);
 
 /* True if text waits for what follows it. */
-bool noise_holds(const struct noise *z);
+bool noise_holds(const struct noise_filter *z);
 
 /* Passes what is held: nothing has followed in time, or the stream has ended. */
-void noise_flush(struct noise *z);
+void noise_flush(struct noise_filter *z);
 
 #endif

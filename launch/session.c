@@ -40,7 +40,7 @@ struct session {
     bool killed;         /* by a signal */
     bool hard;           /* all are to end at once */
     bool gone;           /* nobody reads any more: the run goes on */
-    struct noise noise;
+    struct noise_filter noise;
 };
 
 static void take_signal(struct session *s);
@@ -129,7 +129,7 @@ static void collect(struct session *s)
 }
 
 /* Reads what there is; false: the end. */
-static bool relay(int errors, struct noise *noise)
+static bool relay(int errors, struct noise_filter *noise)
 {
     char text[65536];
     ssize_t n = read(errors, text, sizeof text);

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Include directions, sizes, formatting, forbidden words and what shellcheck says. Prints file:line: message; exit 1 on any.
+"""Directions and circles of files, names, comments, sizes, formatting, forbidden words and what shellcheck says. Prints
+file:line: message; exit 1 on any.
 
 usage: tests/lint.py [ROOT]
 """
@@ -10,6 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import lint_headers
 import lint_rooms
 import lint_source
 
@@ -160,6 +162,7 @@ def check_flags(path, lines):
 
 def main():
     sizes, code, shell = [], [], []
+    tags = lint_headers.Tags(violation)
     rooms = lint_rooms.Rooms(ROOT, violation, lambda text: print(f"note: known: {text}"))
     for path in files():
         is_code = path.endswith((".c", ".h"))
@@ -172,11 +175,14 @@ def main():
             shell.append(path)
         if is_code:
             code.append(path)
+            if not path.startswith("tests/"):
+                tags.add(path, lines)
             rooms.add(path, lint_source.Source("\n".join(lines)))
             check_includes(path, lines)
             check_sizes(path, lines, sizes)
         if name == "Makefile":
             check_flags(path, lines)
+    tags.conclude()
     rooms.conclude()
     distribution = check_distribution(sizes)
     if code:

@@ -104,3 +104,10 @@ def test_the_interior_of_a_file_is_no_circle(tmp_path):
              "core/file/a.c": include("core/file/a_internal.h") + function("a"),
              "core/file/b.c": include("core/file/a_internal.h") + function("b", "a")}
     assert circles(lint(tmp_path, files)) == []
+
+
+def test_a_tag_means_one_thing(tmp_path):
+    told = lint(tmp_path, {"core/file/a.c": "struct part {\n    int x;\n};\n", "launch/b.h": "enum part { ONE };\n",
+                           "tests/unit/c.c": "struct part {\n    int x;\n};\n", "launch/d.c": "struct part *p;\n"})
+    assert [m for m in told if "another name" in m[1]] == [
+        ("launch/b.h", "'enum part' is also in core/file/a.c:1: one of them needs another name")]

@@ -61,7 +61,7 @@ static void keep(void *context, const char *text, size_t n)
 /* Feeds the text in pieces of so many bytes; what has passed. */
 static const char *through(const char *text, size_t piece, bool terminal)
 {
-    struct noise z = {.write = keep, .terminal = terminal};
+    struct noise_filter z = {.write = keep, .terminal = terminal};
     size_t n = strlen(text);
 
     n_passed = 0;
@@ -132,7 +132,7 @@ static void all_else_passes(void **state)
 /* What is no noise is there at once, not when its line ends. */
 static void a_bar_does_not_wait(void **state)
 {
-    struct noise z = {.write = keep};
+    struct noise_filter z = {.write = keep};
 
     (void)state;
     n_passed = 0;
