@@ -49,32 +49,32 @@ static json_t *evaluation_json(const struct stage *stage, const char *data,
 }
 
 /* One for each section that the last stage is measured on. */
-static json_t *evaluations_json(const struct train *t)
+static json_t *evaluations_json(const struct stage_run *s)
 {
     json_t *all = json_array();
 
-    for (int i = 0; i < t->stage->n_evaluate; i++)
-        if (t->last[i].episodes)
+    for (int i = 0; i < s->stage->n_evaluate; i++)
+        if (s->last[i].episodes)
             json_array_append_new(
-                all, evaluation_json(t->stage, t->setup->data[t->stage->evaluate_data[i]].name,
-                                     &t->last[i]));
+                all, evaluation_json(s->stage, s->setup->data[s->stage->evaluate_data[i]].name,
+                                     &s->last[i]));
     return all;
 }
 
-static void print_result(const struct train *t, bool json)
+static void print_result(const struct stage_run *s, const char *checkpoint, bool json)
 {
     char digest[20];
     json_t *o, *first;
 
-    snprintf(digest, sizeof digest, "%016" PRIx64, t->hash);
+    snprintf(digest, sizeof digest, "%016" PRIx64, s->hash);
     if (!json) {
-        printf("digest %s  checkpoint %s\n", digest, t->checkpoint);
+        printf("digest %s  checkpoint %s\n", digest, checkpoint);
         return;
     }
     o = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o}", "digest", digest, "rounds",
-                  (json_int_t)t->round, "loss", real_or_null(t->loss), "accuracy",
-                  real_or_null(t->accuracy >= 0 ? t->accuracy : NAN), "checkpoint", t->checkpoint,
-                  "evaluations", evaluations_json(t));
+                  (json_int_t)s->round, "loss", real_or_null(s->loss), "accuracy",
+                  real_or_null(s->accuracy >= 0 ? s->accuracy : NAN), "checkpoint", checkpoint,
+                  "evaluations", evaluations_json(s));
     /* The first of them once more, as it always was. */
     first = json_array_get(json_object_get(o, "evaluations"), 0);
     json_object_set(o, "evaluation", first ? first : json_null());
@@ -98,30 +98,29 @@ static int lead_train(struct team *team, void *context)
         return err(ERR_USAGE,
                    "METALOOP_RUN_ID is '%.40s', must be 16 lower-case hexadecimal digits", run_id);
     progress_open(&progress, o->quiet ? 0 : team->config.progress.every);
-    *t = (struct train){
+    const struct train_start start = {
         .crew = &team->crew,
         .setup = &team->setup,
         .directory = team->config.run.directory,
         .configuration = team->configuration,
         .version = version,
         .run_id = run_id ? run_id : "",
+        .mode = mode_of(o),
         .other_data = o->other_data,
+        .time_limit = o->time_limit,
         .stop = &team_stop,
         .under_way = &team_round,
-        .time_limit = o->time_limit,
         .progress = &progress,
-        .loss = NAN,
-        .accuracy = -1,
     };
-    code = train_open(t, mode_of(o));
-    strcpy(team_run_id, t->rundir.run.id);
+    code = train_open(t, &start);
+    strcpy(team_run_id, t->keeper.rundir.run.id);
     if (code >= 0)
         code = train_run(t);
     progress_clear(&progress);
     if (code >= 0)
-        print_result(t, o->json);
+        print_result(&t->now, t->keeper.checkpoint, o->json);
     else
-        train_tell(t, code);
+        report_failure(&t->report, &t->now, code);
     train_release(t);
     return code;
 }

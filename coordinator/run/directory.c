@@ -3,61 +3,61 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "coordinator/run/train_internal.h"
+#include "coordinator/run/keeper.h"
 #include "core/base/err.h"
 
 /* The run goes on in a directory made again; what is in memory is saved at once. */
-static int remake(struct train *t, const char *what)
+static int remake(struct keeper *k, const struct stage_run *s, const char *what)
 {
     char why[512];
 
-    if (rundir_remake(&t->rundir, t->configuration, t->crew, t->version) < 0) {
+    if (rundir_remake(&k->rundir, k->configuration, k->crew, k->version) < 0) {
         snprintf(why, sizeof why, "%s", err_text());
-        t->homeless = true;
+        k->homeless = true;
         return err(ERR_IO,
                    "%s, and cannot be made again: %s; the run ends after round %" PRIu64
                    " of stage '%s' with digest %016" PRIx64 ", not saved",
-                   what, why, t->round, t->stage->config->name, t->hash);
+                   what, why, s->round, s->stage->config->name, s->hash);
     }
-    report_begin(t);
-    t->saver.owed = true;
-    progress_warn(t->progress, "warning: %s: made again, what was in it is lost", what);
+    report_begin(k->report);
+    k->saver.owed = true;
+    progress_warn(k->report->progress, "warning: %s: made again, what was in it is lost", what);
     return 0;
 }
 
 /* It is still this run's, under another name: saved there. */
-static int follow(struct train *t)
+static int follow(struct keeper *k, const struct stage_run *s)
 {
     int code = err(ERR_IO, "'%s' has been moved to '%s': the run ends with digest %016" PRIx64,
-                   t->directory, t->moved, t->hash);
+                   k->rundir.path, k->moved, s->hash);
 
-    t->directory = t->rundir.path = t->moved;
-    saver_move(&t->saver, t->moved);
+    k->rundir.path = k->failed.directory = k->moved;
+    saver_move(&k->saver, k->moved);
     return code;
 }
 
-int train_check_directory(struct train *t)
+int keeper_check_directory(struct keeper *k, const struct stage_run *s)
 {
-    char where[sizeof t->moved], what[1200];
+    char where[sizeof k->moved], what[1200];
 
-    switch (rundir_check(&t->rundir, where, sizeof where)) {
+    switch (rundir_check(&k->rundir, where, sizeof where)) {
     case RUNDIR_STANDS:
         return 0;
     case RUNDIR_EMPTIED:
-        snprintf(what, sizeof what, "metrics.jsonl or run.lock of '%s' is gone", t->directory);
-        return remake(t, what);
+        snprintf(what, sizeof what, "metrics.jsonl or run.lock of '%s' is gone", k->rundir.path);
+        return remake(k, s, what);
     case RUNDIR_GONE:
-        snprintf(what, sizeof what, "'%s' has been deleted", t->directory);
-        return remake(t, what);
+        snprintf(what, sizeof what, "'%s' has been deleted", k->rundir.path);
+        return remake(k, s, what);
     case RUNDIR_MOVED:
-        strcpy(t->moved, where);
-        return follow(t);
+        strcpy(k->moved, where);
+        return follow(k, s);
     case RUNDIR_TAKEN:
         break;
     }
-    t->homeless = true;
+    k->homeless = true;
     return err(ERR_IO,
                "'%s' has been deleted, and something else stands in its place: the run ends after "
                "round %" PRIu64 " of stage '%s' with digest %016" PRIx64 ", not saved",
-               t->directory, t->round, t->stage->config->name, t->hash);
+               k->rundir.path, s->round, s->stage->config->name, s->hash);
 }

@@ -1,5 +1,5 @@
 /* report.c - what a run tells: events for metrics.jsonl, lines and the bar for a person. */
-#include "coordinator/run/train_internal.h"
+#include "coordinator/run/report.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -8,60 +8,57 @@
 #include "core/base/machine.h"
 #include "core/base/plural.h"
 
-void report_begin(struct train *t)
+void report_begin(struct report *r)
 {
-    const struct run_config *run = &t->setup->config->run;
+    const struct run_config *run = &r->setup->config->run;
     struct field fields[] = {
-        TEXT("run_id", t->rundir.run.id),
+        TEXT("run_id", r->rundir->run.id),
         TEXT("name", run->name),
         INTEGER("seed", run->seed),
-        TEXT("version", t->version),
+        TEXT("version", r->version),
         {0},
     };
 
-    sink_emit(&t->rundir.metrics, "run", fields);
+    sink_emit(&r->rundir->metrics, "run", fields);
 }
 
-void report_changes(struct train *t)
+void report_changes(struct report *r, const struct changes *c)
 {
-    for (int i = 0; t->changes && i < t->changes->n; i++) {
-        const struct change *c = &t->changes->each[i];
+    for (int i = 0; i < c->n; i++) {
+        const struct change *each = &c->each[i];
         struct field fields[] = {
-            TEXT("key", c->key),
-            TEXT("before", c->before),
-            TEXT("now", c->now),
-            INTEGER("stage_index", t->origin.stage),
-            INTEGER("at_round", t->origin.round),
-            {0},
+            TEXT("key", each->key),           TEXT("before", each->before),  TEXT("now", each->now),
+            INTEGER("stage_index", c->stage), INTEGER("at_round", c->round), {0},
         };
 
-        progress_warn(t->progress, "warning: %s %s -> %s", c->key, c->before, c->now);
-        sinks_emit(&t->sinks, "changed", fields);
+        progress_warn(r->progress, "warning: %s %s -> %s", each->key, each->before, each->now);
+        sinks_emit(&r->sinks, "changed", fields);
     }
 }
 
-void report_start(struct train *t)
+void report_start(struct report *r, const struct stage_run *s)
 {
     struct field fields[] = {
-        TEXT("stage", t->stage->config->name),    INTEGER("stage_index", t->stage->index),
-        INTEGER("from_round", t->round),          INTEGER("rounds", t->stage->config->rounds),
-        TEXT("method", t->stage->config->method), INTEGER("parameters", t->stage->layout.n),
-        INTEGER("ranks", t->crew->comm->size),    {0},
+        TEXT("stage", s->stage->config->name),    INTEGER("stage_index", s->stage->index),
+        INTEGER("from_round", s->round),          INTEGER("rounds", s->stage->config->rounds),
+        TEXT("method", s->stage->config->method), INTEGER("parameters", s->stage->layout.n),
+        INTEGER("ranks", r->crew->comm->size),    {0},
     };
 
-    sinks_emit(&t->sinks, "stage", fields);
+    sinks_emit(&r->sinks, "stage", fields);
 }
 
 /* What methods on batches of two domains add to a round. */
-static void report_adaptation(struct train *t, const struct round_sum *total, double done)
+static void report_adaptation(struct report *r, const struct stage_run *s,
+                              const struct round_sum *total, double done)
 {
-    const struct stage *s = t->stage;
-    bool adversary = stage_aux(s, "discriminator") != NULL;
+    const struct stage *stage = s->stage;
+    bool adversary = stage_aux(stage, "discriminator") != NULL;
     struct field fields[] = {
-        TEXT("stage", s->config->name),
-        INTEGER("stage_index", s->index),
-        INTEGER("round", t->round),
-        NUMBER("weight", stage_weight(s, t->round)),
+        TEXT("stage", stage->config->name),
+        INTEGER("stage_index", stage->index),
+        INTEGER("round", s->round),
+        NUMBER("weight", stage_weight(stage, s->round)),
         NUMBER("discrepancy", round_sum_read(total, METRIC_DISCREPANCY) / done),
         NUMBER("discriminator_loss",
                adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_LOSS) / done : NAN),
@@ -72,8 +69,8 @@ static void report_adaptation(struct train *t, const struct round_sum *total, do
         {0},
     };
 
-    if (s->form->anchor || (s->form->draws & DRAW_TARGET))
-        sinks_emit(&t->sinks, "adaptation", fields);
+    if (stage->form->anchor || (stage->form->draws & DRAW_TARGET))
+        sinks_emit(&r->sinks, "adaptation", fields);
 }
 
 /* Of the workers as they last reported; not a number: none has. */
@@ -110,59 +107,61 @@ static int inner_loop(const struct stage *s, const struct round_sum *total, doub
     return steps;
 }
 
-void report_round(struct train *t, const struct round_sum *total, double norm, double seconds)
+void report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
+                  double norm, double seconds)
 {
     double done = round_sum_read(total, METRIC_DONE), idle, gflops;
     double losses[STEPS_MAX], accuracies[STEPS_MAX];
-    int steps = inner_loop(t->stage, total, losses, accuracies);
+    int steps = inner_loop(s->stage, total, losses, accuracies);
     char hash[20];
 
-    speed(t->crew, &idle, &gflops);
+    speed(r->crew, &idle, &gflops);
     struct field fields[] = {
-        TEXT("stage", t->stage->config->name),
-        INTEGER("stage_index", t->stage->index),
-        INTEGER("round", t->round),
+        TEXT("stage", s->stage->config->name),
+        INTEGER("stage_index", s->stage->index),
+        INTEGER("round", s->round),
         NUMBER("support_loss", round_sum_read(total, METRIC_SUPPORT_LOSS) / done),
-        NUMBER("loss", t->loss),
-        NUMBER("accuracy", t->accuracy >= 0 ? t->accuracy : NAN),
+        NUMBER("loss", s->loss),
+        NUMBER("accuracy", s->accuracy >= 0 ? s->accuracy : NAN),
         NUMBER("gradient_norm", norm),
-        NUMBER("rate", optim_rate(&t->stage->optim, t->round)),
+        NUMBER("rate", optim_rate(&s->stage->optim, s->round)),
         INTEGER("tasks", done),
         INTEGER("failed", round_sum_read(total, METRIC_FAILED)),
         NUMBER("seconds", seconds),
         TEXT("digest", hash),
         NUMBER("seconds_left",
-               progress_left(t->progress, t->round, (uint64_t)t->stage->config->rounds)),
+               progress_left(r->progress, s->round, (uint64_t)s->stage->config->rounds)),
         NUMBER("idle", idle),
         NUMBER("gflops", gflops),
-        NUMBER("communication", t->crew->communication),
+        NUMBER("communication", r->crew->communication),
         NUMBERS("support_losses", losses, steps),
         NUMBERS("support_accuracies", accuracies, steps),
         {0},
     };
 
-    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
-    sinks_emit(&t->sinks, "round", fields);
-    report_adaptation(t, total, done);
+    snprintf(hash, sizeof hash, "%016" PRIx64, s->hash);
+    sinks_emit(&r->sinks, "round", fields);
+    report_adaptation(r, s, total, done);
 }
 
-void report_progress(struct train *t)
+void report_progress(struct report *r, const struct stage_run *s)
 {
-    const struct stage_config *c = t->stage->config;
-    struct glance g = {c->name,     t->round, (uint64_t)c->rounds, (uint64_t)c->tasks, t->loss,
-                       t->accuracy, t->failed};
+    const struct stage_config *c = s->stage->config;
+    struct glance g = {c->name,     s->round, (uint64_t)c->rounds, (uint64_t)c->tasks, s->loss,
+                       s->accuracy, s->failed};
 
-    progress_show(t->progress, &g);
+    progress_show(r->progress, &g);
 }
 
-static void emit_evaluation(struct train *t, const struct evaluation *e, int data)
+static void emit_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,
+                            int data)
 {
     for (int k = 0; k <= e->steps; k++) {
         struct field fields[] = {
-            TEXT("stage", t->stage->config->name),
-            INTEGER("stage_index", t->stage->index),
-            INTEGER("round", t->round),
-            TEXT("data", t->setup->data[data].name),
+            TEXT("stage", s->stage->config->name),
+            INTEGER("stage_index", s->stage->index),
+            INTEGER("round", s->round),
+            TEXT("data", r->setup->data[data].name),
             INTEGER("step", k),
             INTEGER(e->few_shot ? "episodes" : "samples", e->episodes),
             INTEGER("failed", e->failed),
@@ -174,11 +173,12 @@ static void emit_evaluation(struct train *t, const struct evaluation *e, int dat
             {0},
         };
 
-        sinks_emit(&t->sinks, "evaluation", fields);
+        sinks_emit(&r->sinks, "evaluation", fields);
     }
 }
 
-static void say_evaluation(struct train *t, const struct evaluation *e, int data)
+static void say_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,
+                           int data)
 {
     char loss[64], accuracy[64], figure[96] = "", how[64];
 
@@ -190,93 +190,151 @@ static void say_evaluation(struct train *t, const struct evaluation *e, int data
                  e->steps, plural(e->steps));
     if (e->has_accuracy)
         snprintf(figure, sizeof figure, "accuracy %s %%  ", accuracy);
-    progress_say(t->progress, "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",
-                 t->stage->config->name, t->round, t->setup->data[data].name, figure, loss,
+    progress_say(r->progress, "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",
+                 s->stage->config->name, s->round, r->setup->data[data].name, figure, loss,
                  e->episodes, how);
 }
 
-void report_evaluation(struct train *t, const struct evaluation *e, int data)
+void report_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,
+                       int data)
 {
-    emit_evaluation(t, e, data);
-    say_evaluation(t, e, data);
+    emit_evaluation(r, s, e, data);
+    say_evaluation(r, s, e, data);
 }
 
-void report_notice(void *context, const struct notice *n)
+void report_saved(struct report *r, const struct saved *saved)
 {
-    struct train *t = context;
+    struct field fields[] = {
+        TEXT("path", saved->path),
+        INTEGER("stage_index", saved->info.stage),
+        INTEGER("at_round", saved->info.round),
+        NUMBER("seconds", saved->seconds),
+        TEXT("error", saved->error),
+        {0},
+    };
+
+    sinks_emit(&r->sinks, "checkpoint", fields);
+}
+
+void report_notice(struct report *r, const struct notice *n)
+{
     struct field fields[] = {
         TEXT("what", n->kind), INTEGER("rank", n->rank),      TEXT("host", n->host),
         TEXT("text", n->text), INTEGER("in_round", n->round), {0},
     };
 
-    sinks_emit(&t->sinks, "rank", fields);
-    progress_warn(t->progress, "warning: %s", n->text);
+    sinks_emit(&r->sinks, "rank", fields);
+    progress_warn(r->progress, "warning: %s", n->text);
 }
 
-void report_end(struct train *t)
+void report_end(struct report *r, const struct stage_run *s)
 {
     char hash[20];
     struct field fields[] = {
         TEXT("digest", hash),
-        NUMBER("loss", t->loss),
+        NUMBER("loss", s->loss),
         NUMBER("peak_mib", machine_peak_mib()),
-        INTEGER("ranks_lost", crew_lost(t->crew)),
-        INTEGER("tasks_again", t->crew->n_again),
-        INTEGER("confirmed", t->crew->n_confirmed),
-        INTEGER("stale", t->crew->n_stale),
+        INTEGER("ranks_lost", crew_lost(r->crew)),
+        INTEGER("tasks_again", r->crew->n_again),
+        INTEGER("confirmed", r->crew->n_confirmed),
+        INTEGER("stale", r->crew->n_stale),
         INTEGER("status", 0),
         TEXT("reason", "done"),
         {0},
     };
 
-    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
-    sinks_emit(&t->sinks, "end", fields);
+    snprintf(hash, sizeof hash, "%016" PRIx64, s->hash);
+    sinks_emit(&r->sinks, "end", fields);
 }
 
-void report_inputs(struct train *t, int target, double source_low, double source_high,
-                   double source_mean, double low, double high, double mean)
+/* ---- adaptation ---- */
+
+static void warn_of_inputs(struct report *r, const struct stage_run *s, const char *source,
+                           const struct inputs *a, const char *target, const struct inputs *b)
 {
+    progress_warn(r->progress,
+                  "warning: stage '%s': inputs of '%s' are %.2f .. %.2f, %.2f on average, those "
+                  "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled otherwise?",
+                  s->stage->config->name, source, a->low, a->high, a->mean, target, b->low, b->high,
+                  b->mean);
+}
+
+void report_inputs(struct report *r, const struct stage_run *s, int target, const struct inputs *a,
+                   const struct inputs *b)
+{
+    const char *source = r->setup->data[s->stage->data].name, *name = r->setup->data[target].name;
     struct field fields[] = {
-        TEXT("stage", t->stage->config->name),
-        INTEGER("stage_index", t->stage->index),
-        INTEGER("round", t->round),
-        TEXT("source", t->setup->data[t->stage->data].name),
-        TEXT("target", t->setup->data[target].name),
-        NUMBER("source_low", source_low),
-        NUMBER("source_high", source_high),
-        NUMBER("source_mean", source_mean),
-        NUMBER("target_low", low),
-        NUMBER("target_high", high),
-        NUMBER("target_mean", mean),
+        TEXT("stage", s->stage->config->name),
+        INTEGER("stage_index", s->stage->index),
+        INTEGER("round", s->round),
+        TEXT("source", source),
+        TEXT("target", name),
+        NUMBER("source_low", a->low),
+        NUMBER("source_high", a->high),
+        NUMBER("source_mean", a->mean),
+        NUMBER("target_low", b->low),
+        NUMBER("target_high", b->high),
+        NUMBER("target_mean", b->mean),
         {0},
     };
 
-    sinks_emit(&t->sinks, "inputs", fields);
+    sinks_emit(&r->sinks, "inputs", fields);
+    if (inputs_differ(a, b))
+        warn_of_inputs(r, s, source, a, name, b);
 }
 
-void report_watch(struct train *t, int model, const struct watch *l)
+static const char *target_of(const struct report *r, const struct stage_run *s, int model)
 {
-    const struct watch *source = &t->guard.source_only[model];
+    return r->setup->data[s->stage->target[model]].name;
+}
+
+void report_watch(struct report *r, const struct stage_run *s, int model, const struct watch *w)
+{
+    const struct watch *source = &s->guard.source_only[model];
     struct field fields[] = {
-        TEXT("stage", t->stage->config->name),
-        INTEGER("stage_index", t->stage->index),
-        INTEGER("round", t->round),
-        TEXT("target", t->setup->data[t->stage->target[model]].name),
-        NUMBER("score", l->score),
+        TEXT("stage", s->stage->config->name),
+        INTEGER("stage_index", s->stage->index),
+        INTEGER("round", s->round),
+        TEXT("target", target_of(r, s, model)),
+        NUMBER("score", w->score),
         NUMBER("score_source_only", source->score),
-        NUMBER("score_best", t->guard.best_score[model]),
-        NUMBER("entropy", l->entropy),
-        NUMBER("spread", l->spread),
-        NUMBER("prior", l->prior),
-        NUMBER("agreement", l->agreement),
-        NUMBER("discrepancy", l->discrepancy),
-        NUMBER("right_source", l->right_source),
-        NUMBER("right_target", l->right_target),
-        INTEGER("collapsed", (l->alarms & ALARM_COLLAPSE) != 0),
-        INTEGER("swapped", (l->alarms & ALARM_SWAP) != 0),
-        INTEGER("discriminator", (l->alarms & ALARM_DISCRIMINATOR) != 0),
+        NUMBER("score_best", s->guard.best_score[model]),
+        NUMBER("entropy", w->entropy),
+        NUMBER("spread", w->spread),
+        NUMBER("prior", w->prior),
+        NUMBER("agreement", w->agreement),
+        NUMBER("discrepancy", w->discrepancy),
+        NUMBER("right_source", w->right_source),
+        NUMBER("right_target", w->right_target),
+        INTEGER("collapsed", (w->alarms & ALARM_COLLAPSE) != 0),
+        INTEGER("swapped", (w->alarms & ALARM_SWAP) != 0),
+        INTEGER("discriminator", (w->alarms & ALARM_DISCRIMINATOR) != 0),
         {0},
     };
 
-    sinks_emit(&t->sinks, "watch", fields);
+    sinks_emit(&r->sinks, "watch", fields);
+}
+
+void report_alarms(struct report *r, const struct stage_run *s, int model, unsigned alarms)
+{
+    static const char *const texts[ALARMS] = {
+        "predictions of the target have collapsed onto few classes",
+        "a class that the source encoder was sure of has become another",
+        "the discriminator is never wrong, or always: the encoder learns nothing from it",
+    };
+
+    for (int i = 0; i < ALARMS; i++)
+        if (alarms & 1u << i)
+            progress_warn(r->progress, "warning: stage '%s', round %" PRIu64 ", target '%s': %s",
+                          s->stage->config->name, s->round, target_of(r, s, model), texts[i]);
+}
+
+void report_replaced(struct report *r, const struct stage_run *s, int model,
+                     const struct watch *last)
+{
+    progress_say(r->progress,
+                 "%s  target '%s': ends with its best encoder, score %.4f (last %.4f, source "
+                 "encoder %.4f)",
+                 s->stage->config->name, target_of(r, s, model), s->guard.best_score[model],
+                 last->score, s->guard.source_only[model].score);
 }

@@ -1,5 +1,5 @@
 /* stream.c - what only observers hear: what runs, how the workers are, the lines that people read. */
-#include "coordinator/run/train_internal.h"
+#include "coordinator/run/report.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -41,23 +41,23 @@ static void count_host(struct hosts *h, const struct hello *hello)
     h->each[i].threads += (int)hello->threads;
 }
 
-static void emit_run(struct train *t, const struct field *const *stages,
+static void emit_run(struct report *r, const struct field *const *stages,
                      const struct field *const *hosts)
 {
-    const struct run_config *run = &t->setup->config->run;
+    const struct run_config *run = &r->setup->config->run;
     char host[64], cpu[64];
     struct field fields[] = {
-        TEXT("run_id", t->rundir.run.id),
+        TEXT("run_id", r->rundir->run.id),
         TEXT("name", run->name),
         INTEGER("seed", run->seed),
-        TEXT("directory", t->directory),
-        TEXT("configuration", t->configuration),
-        TEXT("version", t->version),
+        TEXT("directory", r->rundir->path),
+        TEXT("configuration", r->configuration),
+        TEXT("version", r->version),
         TEXT("cpu", cpu),
         TEXT("blas", blas_kernel()),
         TEXT("host", host),
-        INTEGER("ranks", t->crew->comm->size),
-        TEXT("transport", t->crew->comm->ops->name),
+        INTEGER("ranks", r->crew->comm->size),
+        TEXT("transport", r->crew->comm->ops->name),
         TEXT("precision", REAL_NAME),
         LIST("stages", stages),
         LIST("hosts", hosts),
@@ -66,33 +66,33 @@ static void emit_run(struct train *t, const struct field *const *stages,
 
     machine_host(host, sizeof host);
     machine_cpu(cpu, sizeof cpu);
-    sink_emit(&t->stream, "run", fields);
+    sink_emit(&r->stream, "run", fields);
 }
 
-void report_run(struct train *t)
+void report_run(struct report *r)
 {
-    const struct setup *s = t->setup;
+    const struct setup *setup = r->setup;
     struct field stage[CONFIG_STAGE_MAX][7], host[256][5];
     const struct field *stages[CONFIG_STAGE_MAX + 1] = {0}, *hosts[257] = {0};
     struct hosts h = {0};
 
-    for (int i = 0; i < s->n_stages; i++) {
-        const struct stage_config *c = s->stages[i].config;
+    for (int i = 0; i < setup->n_stages; i++) {
+        const struct stage_config *c = setup->stages[i].config;
         const struct field plan[] = {
             TEXT("name", c->name),
             TEXT("method", c->method),
             TEXT("data", c->data),
             INTEGER("rounds", c->rounds),
-            INTEGER("tasks", s->stages[i].n_tasks),
-            INTEGER("parameters", s->stages[i].layout.n),
+            INTEGER("tasks", setup->stages[i].n_tasks),
+            INTEGER("parameters", setup->stages[i].layout.n),
             {0},
         };
 
         stages[i] = memcpy(stage[i], plan, sizeof plan);
     }
-    for (int i = 1; i < t->crew->comm->size; i++)
-        if (t->crew->workers[i].ready)
-            count_host(&h, &t->crew->workers[i].hello);
+    for (int i = 1; i < r->crew->comm->size; i++)
+        if (r->crew->workers[i].ready)
+            count_host(&h, &r->crew->workers[i].hello);
     for (int i = 0; i < h.n; i++) {
         const struct field at[] = {TEXT("host", h.each[i].name),
                                    INTEGER("ranks", h.each[i].ranks),
@@ -102,17 +102,17 @@ void report_run(struct train *t)
 
         hosts[i] = memcpy(host[i], at, sizeof at);
     }
-    emit_run(t, stages, hosts);
+    emit_run(r, stages, hosts);
 }
 
 /* ---- lines ---- */
 
 static void tell_line(void *context, const char *level, const char *line)
 {
-    struct train *t = context;
+    struct report *r = context;
     struct field fields[] = {TEXT("level", level), TEXT("text", line), {0}};
 
-    sink_emit(&t->stream, "log", fields);
+    sink_emit(&r->stream, "log", fields);
 }
 
 /* ---- the workers ---- */
@@ -149,101 +149,102 @@ static void worker_fill(const struct crew_worker *m, int rank, struct field fiel
 }
 
 /* What became of the process that serves observers. Another one has to be told what runs. */
-static void tend_stream(struct train *t)
+static void tend_stream(struct report *r)
 {
     struct sink_zmq_news news;
 
-    sink_zmq_tend(&t->stream, &news);
+    sink_zmq_tend(&r->stream, &news);
     if (*news.text)
-        progress_warn(t->progress, "warning: metrics: %s", news.text);
+        progress_warn(r->progress, "warning: metrics: %s", news.text);
     if (news.begun)
-        report_run(t);
+        report_run(r);
 }
 
-static void emit_workers(struct train *t)
+static void emit_workers(struct report *r)
 {
-    int n = t->crew->comm->size - 1;
+    int n = r->crew->comm->size - 1;
     struct field(*each)[10];
     const struct field **list;
 
     each = calloc((size_t)n + 1, sizeof *each);
     list = calloc((size_t)n + 1, sizeof *list);
     for (int i = 0; i < n && each && list; i++) {
-        worker_fill(&t->crew->workers[i + 1], i + 1, each[i]);
+        worker_fill(&r->crew->workers[i + 1], i + 1, each[i]);
         list[i] = each[i];
     }
     struct field fields[] = {LIST("workers", list), {0}};
     if (each && list)
-        sink_emit(&t->stream, "workers", fields);
+        sink_emit(&r->stream, "workers", fields);
     free(each);
     free(list);
 }
 
-void report_workers(struct train *t)
+void report_workers(struct report *r)
 {
     double now = clock_seconds();
 
-    if (!t->stream.ops || now - t->told < WORKERS_EVERY)
+    if (!r->stream.ops || now - r->told < WORKERS_EVERY)
         return;
-    t->told = now;
-    tend_stream(t);
-    emit_workers(t);
+    r->told = now;
+    tend_stream(r);
+    emit_workers(r);
 }
 
 /* ---- beginning and end ---- */
 
 static void reassure(void *context)
 {
-    struct train *t = context;
+    struct report *r = context;
 
-    crew_reassure(t->crew);
+    crew_reassure(r->crew);
 }
 
-int report_open(struct train *t)
+int report_open(struct report *r, bool resumed)
 {
-    const struct metrics_config *c = &t->setup->config->metrics;
+    const struct metrics_config *c = &r->setup->config->metrics;
     char metrics[1280];
     struct sink_zmq_options options = {.config = c,
-                                       .run_id = t->rundir.run.id,
+                                       .run_id = r->rundir->run.id,
                                        .metrics = metrics,
-                                       .resumed = t->resume,
+                                       .resumed = resumed,
                                        .meanwhile = reassure,
-                                       .context = t};
+                                       .context = r};
     bool busy;
 
+    r->sinks = (struct sinks){1, {&r->rundir->metrics}};
     if (!*c->endpoint)
         return 0;
-    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", t->directory);
-    TRY(sink_open_zmq(&t->stream, &options, &busy));
-    t->sinks.each[t->sinks.n++] = &t->stream;
-    t->progress->tell = tell_line;
-    t->progress->context = t;
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", r->rundir->path);
+    TRY(sink_open_zmq(&r->stream, &options, &busy));
+    r->sinks.each[r->sinks.n++] = &r->stream;
+    r->progress->tell = tell_line;
+    r->progress->context = r;
     if (busy)
-        progress_say(t->progress,
+        progress_say(r->progress,
                      "metrics.endpoint '%s' is in use: nobody can watch this run until it is free",
                      c->endpoint);
     if (c->insecure && !*c->server_key)
-        progress_warn(t->progress, "warning: metrics.insecure: whoever reaches '%s' sees this run",
+        progress_warn(r->progress, "warning: metrics.insecure: whoever reaches '%s' sees this run",
                       c->endpoint);
-    report_run(t);
+    report_run(r);
     return 0;
 }
 
-void train_tell(struct train *t, int code)
+void report_failure(struct report *r, const struct stage_run *s, int code)
 {
     char hash[20], reason[1024];
     struct field fields[] = {
         TEXT("digest", hash),
-        NUMBER("loss", t->loss),
+        NUMBER("loss", s->loss),
         NUMBER("peak_mib", machine_peak_mib()),
-        INTEGER("ranks_lost", crew_lost(t->crew)),
+        INTEGER("ranks_lost", crew_lost(r->crew)),
         INTEGER("status", err_exit_status(code)),
         TEXT("reason", reason),
         {0},
     };
 
-    snprintf(hash, sizeof hash, "%016" PRIx64, t->hash);
+    snprintf(hash, sizeof hash, "%016" PRIx64, s->hash);
     snprintf(reason, sizeof reason, "%s", err_text());
-    sink_emit(&t->stream, "end", fields);
+    sink_emit(&r->stream, "end", fields);
     err(code, "%s", reason); /* as it was */
 }

@@ -35,10 +35,7 @@ KNOWN_ARROWS = {
     ("worker/transfer", "worker"),
     ("worker/method", "worker"),
 }
-KNOWN_CIRCLES = {
-    ("call", ("coordinator/run/begin", "coordinator/run/guard")),
-    ("include", ("coordinator/run/guard", "coordinator/run/train")),
-}
+KNOWN_CIRCLES = set()
 
 
 def room_of(path):

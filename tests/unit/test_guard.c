@@ -145,14 +145,14 @@ static void few_shot(void **state)
     stage.few_shot = false;
 }
 
-/* ---- what is kept of a row of looks ---- */
+/* ---- what is kept of a row of measurements ---- */
 
-enum { P = 3, LOOKS = 6 };
+enum { P = 3, ROWS = 6 };
 
 struct row {
     double score;
     unsigned alarms;
-    int kept; /* which look is the best after this one; -1: the source encoder */
+    int kept; /* which one is the best after this one; -1: the source encoder */
     bool as_best,
         as_last; /* whether the stage may end with this one, as the guard is best or last */
 };
@@ -173,7 +173,7 @@ static void keep_row(const struct row *rows, int n)
 
         guard_note(&g, P, 1, theta, &l);
         for (int k = 0; k < P; k++)
-            assert_true(best[P + k] == rows[i].kept && best[k] == 0); /* the other block stays */
+            assert_true(best[P + k] == rows[i].kept && best[k] == 0); /* the other model stays */
         assert_true(g.best_score[1] >= before && g.best_score[0] == 9);
         assert_true(g.best_score[1] == (rows[i].kept < 0 ? 1 : rows[rows[i].kept].score));
         assert_int_equal(guard_accepts(&g, 1, &l, true), rows[i].as_best);
@@ -200,17 +200,55 @@ static void best_of_a_row(void **state)
     };
 
     (void)state;
-    keep_row(rises_and_falls, LOOKS);
-    keep_row(unsafe, LOOKS);
+    keep_row(rises_and_falls, ROWS);
+    keep_row(unsafe, ROWS);
+}
+
+/* ---- the first best, and what is told ---- */
+
+/* Two models of three parameters, of which the encoder has two. */
+static void the_source_encoder_comes_first(void **state)
+{
+    struct stage two = {.n_models = 2, .model.n = 3, .layout.n = 6, .net.layout.n = 2};
+    const real theta[] = {1, 2, 3, 4, 5, 6}, anchor[] = {8, 9};
+    const real first[] = {8, 9, 3, 8, 9, 6};
+    struct guard g;
+
+    (void)state;
+    assert_int_equal(guard_take(&g, &two), 0);
+    guard_begin(&g, &two, theta, anchor);
+    assert_memory_equal(g.best, first, sizeof first);
+    assert_true(g.active && g.best_score[0] == -INFINITY && g.best_score[1] == -INFINITY);
+    assert_memory_equal(guard_source(&g, &two, 1, theta, anchor), first + 3, 3 * sizeof *first);
+    guard_close(&g);
+    assert_true(!g.active && !g.best && !g.model);
+}
+
+static void an_alarm_is_news_once(void **state)
+{
+    struct guard g = {0};
+
+    (void)state;
+    assert_int_equal(guard_news(&g, &(struct watch){0}), 0);
+    assert_int_equal(guard_news(&g, &(struct watch){.alarms = ALARM_SWAP}), ALARM_SWAP);
+    assert_int_equal(guard_news(&g, &(struct watch){.alarms = ALARM_SWAP | ALARM_COLLAPSE}),
+                     ALARM_COLLAPSE);
+    assert_int_equal(guard_news(&g, &(struct watch){.alarms = ALARM_SWAP}), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(best_of_a_row),  cmocka_unit_test(no_alarm),
-        cmocka_unit_test(collapse),       cmocka_unit_test(swap),
-        cmocka_unit_test(few_that_moved), cmocka_unit_test(other_shares),
-        cmocka_unit_test(discriminator),  cmocka_unit_test(few_shot),
+        cmocka_unit_test(best_of_a_row),
+        cmocka_unit_test(no_alarm),
+        cmocka_unit_test(collapse),
+        cmocka_unit_test(swap),
+        cmocka_unit_test(few_that_moved),
+        cmocka_unit_test(other_shares),
+        cmocka_unit_test(the_source_encoder_comes_first),
+        cmocka_unit_test(an_alarm_is_news_once),
+        cmocka_unit_test(discriminator),
+        cmocka_unit_test(few_shot),
     };
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "coordinator/run/train_internal.h"
+#include "coordinator/run/report.h"
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
@@ -35,7 +35,9 @@ struct stand { /* a run in which nothing happens by itself */
     struct crew_worker workers[4];
     struct crew crew;
     struct progress progress;
-    struct train train;
+    struct rundir rundir;
+    struct stage_run stage;
+    struct report report;
     int64_t words[2 * METRIC_N];
     struct round_sum total;
     char kind[32], event[8192]; /* the last one: " key=value key=value " */
@@ -147,19 +149,21 @@ static int stand_open(void **state)
                             .n_again = 12,
                             .n_confirmed = 13};
     p->progress.quiet = true;
-    p->train = (struct train){.crew = &p->crew,
-                              .setup = &p->setup,
-                              .directory = "runs/watched",
-                              .configuration = "the-text",
-                              .version = "7-test",
-                              .progress = &p->progress,
-                              .stage = &p->setup.stages[1],
-                              .round = 4,
-                              .hash = 0xabcdef,
-                              .loss = 0.75,
-                              .accuracy = 0.5};
-    p->train.stream = (struct sink){.ops = &capturing, .state = p};
-    p->train.sinks = (struct sinks){1, {&p->train.stream}};
+    p->rundir.path = "runs/watched";
+    p->stage = (struct stage_run){.setup = &p->setup,
+                                  .stage = &p->setup.stages[1],
+                                  .round = 4,
+                                  .hash = 0xabcdef,
+                                  .loss = 0.75,
+                                  .accuracy = 0.5};
+    p->report = (struct report){.crew = &p->crew,
+                                .setup = &p->setup,
+                                .rundir = &p->rundir,
+                                .configuration = "the-text",
+                                .version = "7-test",
+                                .progress = &p->progress};
+    p->report.stream = (struct sink){.ops = &capturing, .state = p};
+    p->report.sinks = (struct sinks){1, {&p->report.stream}};
     return 0;
 }
 
@@ -173,7 +177,7 @@ static int stand_close(void **state)
     return 0;
 }
 
-/* Two tasks that are done and one that failed; slot i of the metrics has i / 4 a task. */
+/* Two tasks that are done and one that failed; the slot of the tally that is the i-th has i / 4 a task. */
 static void sum_tasks(struct stand *p)
 {
     struct task_metrics metrics = {0};
@@ -199,7 +203,7 @@ static void test_stage(void **state)
     struct stand *p = *state;
     char pairs[256];
 
-    report_start(&p->train);
+    report_start(&p->report, &p->stage);
     snprintf(pairs, sizeof pairs,
              "stage=last stage_index=1 from_round=4 rounds=10 method=adda parameters=%zu ranks=4",
              p->setup.stages[1].layout.n);
@@ -211,16 +215,16 @@ static void test_round(void **state)
     struct stand *p = *state;
 
     sum_tasks(p);
-    p->train.stage = &p->setup.stages[2];
-    report_round(&p->train, &p->total, 1.5, 2.5);
+    p->stage.stage = &p->setup.stages[2];
+    report_round(&p->report, &p->stage, &p->total, 1.5, 2.5);
     told(p, "round",
          "stage=meta stage_index=2 round=4 support_loss=0.5 loss=0.75 accuracy=0.5 "
          "gradient_norm=1.5 rate=0.25 tasks=2 failed=1 seconds=2.5 digest=0000000000abcdef "
          "idle=0.625 "
          "gflops=3 communication=0.125 support_losses=100,101 support_accuracies=0.5,0.75");
     assert_int_equal(p->n_events, 1); /* it adapts to nothing */
-    p->train.accuracy = -1;
-    report_round(&p->train, &p->total, NAN, 2.5);
+    p->stage.accuracy = -1;
+    report_round(&p->report, &p->stage, &p->total, NAN, 2.5);
     told(p, "round", "accuracy=nan gradient_norm=nan");
 }
 
@@ -230,12 +234,12 @@ static void test_adaptation(void **state)
     char pairs[256];
 
     sum_tasks(p);
-    report_round(&p->train, &p->total, 1, 1);
+    report_round(&p->report, &p->stage, &p->total, 1, 1);
     assert_int_equal(p->n_events, 2);
     snprintf(pairs, sizeof pairs,
              "stage=last stage_index=1 round=4 weight=%.9g discrepancy=%g discriminator_loss=%g "
              "right_source=%g right_target=%g",
-             stage_weight(p->train.stage, 4), 0.25 * METRIC_DISCREPANCY,
+             stage_weight(p->stage.stage, 4), 0.25 * METRIC_DISCREPANCY,
              0.25 * METRIC_DISCRIMINATOR_LOSS, 0.25 * METRIC_DISCRIMINATOR_SOURCE,
              0.25 * METRIC_DISCRIMINATOR_TARGET);
     told(p, "adaptation", pairs);
@@ -246,26 +250,27 @@ static void test_watch(void **state)
     struct stand *p = *state;
     struct watch l = {1, 2, 3, 4, 5, 6, 7, 8, ALARM_SWAP};
 
-    p->train.guard.source_only[0].score = 9;
-    p->train.guard.best_score[0] = 10;
-    report_watch(&p->train, 0, &l);
+    p->stage.guard.source_only[0].score = 9;
+    p->stage.guard.best_score[0] = 10;
+    report_watch(&p->report, &p->stage, 0, &l);
     told(p, "watch",
          "stage=last stage_index=1 round=4 target=chalk score=1 score_source_only=9 score_best=10 "
          "entropy=2 agreement=3 discrepancy=4 spread=5 prior=6 right_source=7 right_target=8 "
          "collapsed=0 swapped=1 discriminator=0");
     l.alarms = ALARM_COLLAPSE;
-    report_watch(&p->train, 0, &l);
+    report_watch(&p->report, &p->stage, 0, &l);
     told(p, "watch", "collapsed=1 swapped=0 discriminator=0");
     l.alarms = ALARM_DISCRIMINATOR;
-    report_watch(&p->train, 0, &l);
+    report_watch(&p->report, &p->stage, 0, &l);
     told(p, "watch", "collapsed=0 swapped=0 discriminator=1");
 }
 
 static void test_inputs(void **state)
 {
     struct stand *p = *state;
+    const struct inputs source = {1, 2, 3}, target = {4, 5, 6};
 
-    report_inputs(&p->train, 1, 1, 2, 3, 4, 5, 6);
+    report_inputs(&p->report, &p->stage, 1, &source, &target);
     told(p, "inputs",
          "stage=last stage_index=1 round=4 source=ink target=chalk source_low=1 source_high=2 "
          "source_mean=3 target_low=4 target_high=5 target_mean=6");
@@ -278,7 +283,7 @@ static void test_evaluation(void **state)
 
     e.loss[0] = (struct estimate){1, 2};
     e.accuracy[0] = (struct estimate){3, 4};
-    report_evaluation(&p->train, &e, 1);
+    report_evaluation(&p->report, &p->stage, &e, 1);
     assert_int_equal(p->n_events, 1);
     told(p, "evaluation",
          "stage=last stage_index=1 round=4 data=chalk step=0 samples=21 failed=22 loss=1 "
@@ -288,7 +293,7 @@ static void test_evaluation(void **state)
     e.has_accuracy = false;
     e.steps = 1;
     e.loss[1] = (struct estimate){5, 6};
-    report_evaluation(&p->train, &e, 0);
+    report_evaluation(&p->report, &p->stage, &e, 0);
     assert_int_equal(p->n_events, 3);
     told(p, "evaluation",
          "data=ink step=1 episodes=21 loss=5 loss_ci95=6 accuracy=nan accuracy_ci95=nan");
@@ -299,7 +304,7 @@ static void test_rank(void **state)
     struct stand *p = *state;
     const struct notice n = {"slow", 2, "near", 41, "it-is-slow"};
 
-    report_notice(&p->train, &n);
+    report_notice(&p->report, &n);
     told(p, "rank", "what=slow rank=2 host=near text=it-is-slow in_round=41");
 }
 
@@ -307,12 +312,12 @@ static void test_end(void **state)
 {
     struct stand *p = *state;
 
-    report_end(&p->train);
+    report_end(&p->report, &p->stage);
     told(p, "end",
          "digest=0000000000abcdef loss=0.75 ranks_lost=1 tasks_again=12 confirmed=13 stale=11 "
          "status=0 reason=done");
     err(ERR_STOPPED, "stopped-by-hand");
-    train_tell(&p->train, ERR_STOPPED);
+    report_failure(&p->report, &p->stage, ERR_STOPPED);
     told(p, "end",
          "digest=0000000000abcdef loss=0.75 ranks_lost=1 status=75 reason=stopped-by-hand");
     assert_non_null(strstr(p->event, " peak_mib="));
@@ -323,7 +328,7 @@ static void test_workers(void **state)
 {
     struct stand *p = *state;
 
-    report_workers(&p->train);
+    report_workers(&p->report);
     told(p, "workers",
          "workers=[ rank=1 host=near state=working threads=2 tasks=10 computing=150 waiting=50 "
          "memory_mib=64 slow=5");
@@ -333,7 +338,7 @@ static void test_workers(void **state)
     assert_non_null(strstr(p->event,
                            "[ rank=3 host=far state=lost threads=2 tasks=30 computing=450 "
                            "waiting=150 memory_mib=192 slow=7 ]"));
-    report_workers(&p->train); /* not again within a second */
+    report_workers(&p->report); /* not again within a second */
     assert_int_equal(p->n_events, 1);
 }
 
@@ -343,19 +348,19 @@ static void test_states_of_workers(void **state)
     struct crew_worker *m = &p->workers[1];
 
     *m = (struct crew_worker){.ready = true};
-    report_workers(&p->train);
+    report_workers(&p->report);
     told(p, "workers", "state=waiting");
     m->member = m->finished = true;
-    p->train.told = 0;
-    report_workers(&p->train);
+    p->report.told = 0;
+    report_workers(&p->report);
     assert_non_null(strstr(p->event, "[ rank=1 host= state=waiting "));
     m->ready = false;
-    p->train.told = 0;
-    report_workers(&p->train);
+    p->report.told = 0;
+    report_workers(&p->report);
     assert_non_null(strstr(p->event, "[ rank=1 host= state=starting "));
     m->ready = m->left = m->gone = true;
-    p->train.told = 0;
-    report_workers(&p->train);
+    p->report.told = 0;
+    report_workers(&p->report);
     assert_non_null(strstr(p->event, "[ rank=1 host= state=left "));
 }
 
@@ -364,7 +369,7 @@ static void test_run(void **state)
     struct stand *p = *state;
     char pairs[1024], host[64], *at;
 
-    report_run(&p->train);
+    report_run(&p->report);
     machine_host(host, sizeof host);
     snprintf(pairs, sizeof pairs,
              "name=watched seed=9 directory=runs/watched configuration=the-text version=7-test "

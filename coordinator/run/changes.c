@@ -1,12 +1,12 @@
-/* compare.c - what a resumed run was told to do, beside what it is told now. */
+/* changes.c - what a resumed run was told to do, beside what it is told now. */
+#include "coordinator/run/changes.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/run/train_internal.h"
 #include "core/base/err.h"
-#include "core/file/checkpoint.h"
 
 static void refuse(struct changes *c, const struct config_change *change, const char *why)
 {
@@ -61,71 +61,74 @@ static void judge(void *context, const struct config_change *change)
     }
 }
 
-static int compare_with(struct train *t, const char *text)
+static int compare(struct changes *c, const char *path, const char *text, const struct config *now)
 {
     struct config before;
     int code;
 
-    TRY(config_parse(&before, text, t->from, NULL, 0));
-    code = config_compare(&before, t->setup->config, judge, t->changes);
+    TRY(config_parse(&before, text, path, NULL, 0));
+    code = config_compare(&before, now, judge, c);
     config_release(&before);
     TRY(code);
-    TRY(t->changes->code);
-    if (*t->changes->refused)
-        return err(
-            ERR_CONFIG,
-            "'%s' cannot go on with other values: %s; --overwrite starts the run again, "
-            "--run DIR puts another one elsewhere, '%s/configuration.conf' holds the run's own",
-            t->from, t->changes->refused, t->directory);
-    return 0;
+    return c->code;
 }
 
-int train_compare(struct train *t)
+int changes_find(struct changes *c, const char *path, const struct checkpoint_info *info,
+                 const struct config *now, const char *directory)
 {
     char *text;
     int code;
 
-    t->changes = calloc(1, sizeof *t->changes);
-    if (!t->changes)
-        return err(ERR_MEMORY, "no memory for a list of changes");
-    t->changes->stage = t->origin.stage;
-    t->changes->round = t->origin.round;
-    TRY(checkpoint_configuration(t->from, &text));
-    code = compare_with(t, text);
+    *c = (struct changes){.stage = info->stage, .round = info->round};
+    TRY(checkpoint_configuration(path, &text));
+    code = compare(c, path, text, now);
     free(text);
-    return code;
+    TRY(code);
+    if (!*c->refused)
+        return 0;
+    return err(ERR_CONFIG,
+               "'%s' cannot go on with other values: %s; --overwrite starts the run again, "
+               "--run DIR puts another one elsewhere, '%s/configuration.conf' holds the run's own",
+               path, c->refused, directory);
 }
+
+struct data_changes { /* while the data are compared */
+    struct changes *changes;
+    const char *directory;
+    bool allowed;
+};
 
 static int data_differ(void *context, const char *section, const char *before, const char *now)
 {
-    struct train *t = context;
+    struct data_changes *d = context;
     char key[128];
 
-    if (!t->other_data)
+    if (!d->allowed)
         return err(ERR_DATA,
                    "data '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
                    "--other-data goes on with what is there now, --overwrite starts the run again, "
                    "--run DIR puts another one elsewhere",
-                   section, t->directory, before, now);
+                   section, d->directory, before, now);
     snprintf(key, sizeof key, "data.%s", section);
-    keep(t->changes, &(struct config_change){.key = key, .before = before, .now = now});
-    return t->changes->code;
+    keep(d->changes, &(struct config_change){.key = key, .before = before, .now = now});
+    return d->changes->code;
 }
 
-int train_compare_data(struct train *t)
+int changes_find_data(struct changes *c, const char *directory, const struct sections *now,
+                      bool allowed)
 {
-    return rundir_compare_data(t->directory, &t->crew->sections, data_differ, t);
+    struct data_changes d = {c, directory, allowed};
+
+    return rundir_compare_data(directory, now, data_differ, &d);
 }
 
-void train_changes_free(struct train *t)
+void changes_release(struct changes *c)
 {
-    for (int i = 0; t->changes && i < t->changes->n; i++) {
-        free(t->changes->each[i].key);
-        free(t->changes->each[i].before);
-        free(t->changes->each[i].now);
+    for (int i = 0; i < c->n; i++) {
+        free(c->each[i].key);
+        free(c->each[i].before);
+        free(c->each[i].now);
     }
-    if (t->changes)
-        free(t->changes->each);
-    free(t->changes);
-    t->changes = NULL;
+    free(c->each);
+    *c = (struct changes){0};
 }

@@ -1,0 +1,286 @@
+/* stage_run.c - a stage begins, steps, and leaves what later ones need. */
+#include "coordinator/run/stage_run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/math/vec.h"
+#include "core/plan/hand_over.h"
+
+static int n_state(const struct stage *stage)
+{
+    return optim_find(stage->optim.name)->n_state;
+}
+
+const real *stage_run_anchor(const struct stage_run *s)
+{
+    return s->stage->anchor >= 0 ? s->kept[s->stage->anchor] : NULL;
+}
+
+/* ---- results of earlier stages ---- */
+
+/* True if stage i or a later one starts from stage j or is anchored to it. */
+static bool is_needed(const struct setup *setup, int j, int i)
+{
+    for (; i < setup->n_stages; i++)
+        if (setup->stages[i].start == j || setup->stages[i].anchor == j)
+            return true;
+    return false;
+}
+
+/* True if stage i needs the result of stage j while it runs, or a later one does. */
+static bool is_kept(const struct setup *setup, int j, int i)
+{
+    return setup->stages[i].anchor == j || is_needed(setup, j, i + 1);
+}
+
+static int take_room(struct stage_run *s, int j)
+{
+    size_t n = s->setup->stages[j].layout.n;
+
+    s->kept[j] = malloc(n * sizeof(real));
+    return s->kept[j] ? 0 : err(ERR_MEMORY, "no memory to keep %zu parameters", n);
+}
+
+static int keep_result(struct stage_run *s)
+{
+    int j = s->stage->index;
+
+    if (!is_needed(s->setup, j, j + 1))
+        return 0;
+    TRY(take_room(s, j));
+    memcpy(s->kept[j], s->theta, s->stage->layout.n * sizeof(real));
+    return 0;
+}
+
+/* What the stage at hand and later ones do not need. */
+static void forget(struct stage_run *s)
+{
+    for (int j = 0; j < s->stage->index; j++) {
+        if (is_kept(s->setup, j, s->stage->index))
+            continue;
+        free(s->kept[j]);
+        s->kept[j] = NULL;
+    }
+}
+
+/* ---- its beginning ---- */
+
+static void take_vectors(struct stage_run *s, const struct stage *stage, struct arena *arena)
+{
+    size_t n = stage->layout.n, vectors = (size_t)n_state(stage);
+
+    s->theta = arena_reals(arena, n);
+    s->grad = arena_reals(arena, stage->model.n);
+    s->scratch = arena_reals(arena, n);
+    s->state = arena_reals(arena, n * vectors);
+    s->domains = (struct domain_models){0};
+    if (!stage->steps)
+        return;
+    s->domains.theta = s->theta;
+    s->domains.state = s->state;
+    s->domains.next = arena_reals(arena, n * (1 + vectors));
+    s->domains.arrived = arena_take(arena, (size_t)stage->n_models * sizeof(bool));
+}
+
+/* What the stage that it starts from hands over goes on in every model; the rest stays as it was drawn. */
+static void take_over(struct stage_run *s, const struct stage *stage, const real *old)
+{
+    for (int i = 0; i < stage->model.n_segments * stage->n_models; i++) {
+        const struct segment *to = &stage->model.segments[i % stage->model.n_segments];
+        const struct segment *from = hand_over(s->setup, stage, to);
+        size_t model = (size_t)(i / stage->model.n_segments) * stage->model.n;
+
+        if (from)
+            memcpy(s->theta + model + to->offset, old + from->offset, to->n * sizeof(real));
+    }
+}
+
+int stage_run_begin(struct stage_run *s, const struct stage *stage)
+{
+    struct arena measure = arena_measuring();
+
+    if (s->stage)
+        TRY(keep_result(s));
+    guard_close(&s->guard);
+    arena_release(&s->arena);
+    take_vectors(s, stage, &measure);
+    TRY(arena_init(&s->arena, measure.peak));
+    take_vectors(s, stage, &s->arena);
+    layout_init(&stage->layout, (uint64_t)s->setup->config->run.seed, stage->index, s->theta);
+    if (stage->start >= 0 && s->kept[stage->start])
+        take_over(s, stage, s->kept[stage->start]);
+    s->stage = stage;
+    forget(s);
+    s->round = 0;
+    s->failed = 0;
+    return 0;
+}
+
+/* ---- checkpoints ---- */
+
+static int read_kept(struct stage_run *s, const char *path)
+{
+    for (int j = 0; j < s->stage->index; j++) {
+        char name[KEPT_NAME];
+
+        if (!is_kept(s->setup, j, s->stage->index))
+            continue;
+        snprintf(name, sizeof name, "%02d", j);
+        TRY(take_room(s, j));
+        TRY(checkpoint_read_kept(path, name, &s->setup->stages[j].layout, s->kept[j]));
+    }
+    if (!guard_wanted(s->stage))
+        return 0;
+    TRY(guard_take(&s->guard, s->stage));
+    return checkpoint_read_kept(path, "best", &s->stage->layout, s->guard.best);
+}
+
+int stage_run_read(struct stage_run *s, const char *path, struct checkpoint_info *info)
+{
+    const struct stage *stage;
+
+    if (info->stage < 0 || info->stage >= s->setup->n_stages)
+        return err(ERR_DATA, "'%s' is of stage %d, which this configuration does not have", path,
+                   info->stage);
+    stage = &s->setup->stages[info->stage];
+    TRY(stage_run_begin(s, stage));
+    TRY(checkpoint_read(path, &stage->layout, s->theta, optim_find(stage->optim.name), s->state,
+                        info));
+    TRY(read_kept(s, path));
+    s->round = info->round;
+    return 0;
+}
+
+static void add_kept(struct checkpoint_info *info, const struct stage *stage, const char *name,
+                     const real *theta)
+{
+    struct kept *k = &info->kept[info->n_kept++];
+
+    snprintf(k->name, sizeof k->name, "%s", name);
+    k->layout = &stage->layout;
+    k->theta = theta;
+}
+
+void stage_run_add_kept(const struct stage_run *s, struct checkpoint_info *info)
+{
+    for (int j = 0; j < s->stage->index; j++) {
+        char name[KEPT_NAME];
+
+        snprintf(name, sizeof name, "%02d", j);
+        if (s->kept[j])
+            add_kept(info, &s->setup->stages[j], name, s->kept[j]);
+    }
+    if (s->guard.active)
+        add_kept(info, s->stage, "best", s->guard.best);
+}
+
+size_t stage_run_room(const struct setup *setup)
+{
+    size_t room = 0;
+
+    for (int i = 0; i < setup->n_stages; i++) {
+        const struct stage *stage = &setup->stages[i];
+        size_t n = stage->layout.n * (size_t)(1 + n_state(stage) + guard_wanted(stage));
+
+        for (int j = 0; j < i; j++)
+            n += setup->stages[j].layout.n;
+        room = n > room ? n : room;
+    }
+    return room;
+}
+
+/* ---- a round ---- */
+
+struct round stage_run_round(const struct stage_run *s)
+{
+    return (struct round){
+        .stage = s->stage,
+        .purpose = PURPOSE_TRAIN,
+        .data = s->stage->data,
+        .round = s->round + 1,
+        .n_tasks = s->stage->n_tasks,
+        .theta = s->theta,
+        .anchor = stage_run_anchor(s),
+        .domains = s->stage->steps ? &s->domains : NULL,
+    };
+}
+
+/* Copies in the models that came back; the others stay as they were. */
+static void take_models(struct stage_run *s)
+{
+    const struct stage *stage = s->stage;
+    size_t n = stage->model.n, vectors = (size_t)n_state(stage);
+
+    for (int b = 0; b < stage->n_models; b++) {
+        const real *next = s->domains.next + (size_t)b * n * (1 + vectors);
+
+        if (!s->domains.arrived[b])
+            continue;
+        memcpy(s->theta + (size_t)b * n, next, n * sizeof(real));
+        for (size_t i = 0; i < vectors; i++)
+            memcpy(s->state + i * stage->layout.n + (size_t)b * n, next + (1 + i) * n,
+                   n * sizeof(real));
+    }
+}
+
+double stage_run_step(struct stage_run *s, const struct round_sum *total)
+{
+    const struct stage *stage = s->stage;
+    double done = round_sum_read(total, METRIC_DONE), norm = NAN;
+
+    if (stage->steps) {
+        take_models(s);
+    } else {
+        round_sum_mean_gradient(total, s->grad);
+        norm =
+            optim_apply(&stage->optim, &stage->layout, s->round + 1, s->grad, s->theta, s->state);
+    }
+    s->round++;
+    s->loss = round_sum_read(total, METRIC_LOSS) / done;
+    s->accuracy = stage->net.loss->accuracy && !stage->form->inherits
+                      ? round_sum_read(total, METRIC_ACCURACY) / done
+                      : -1;
+    stage_run_rehash(s);
+    return norm;
+}
+
+void stage_run_rehash(struct stage_run *s)
+{
+    s->hash = layout_hash(&s->stage->layout, s->theta, s->scratch);
+}
+
+const char *stage_run_not_finite(const struct stage_run *s)
+{
+    const struct layout *l = &s->stage->layout;
+    int vectors = n_state(s->stage);
+
+    if (vec_finite(l->n, s->theta) && vec_finite((size_t)vectors * l->n, s->state))
+        return NULL;
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *segment = &l->segments[i];
+        bool finite = vec_finite(segment->n, s->theta + segment->offset);
+
+        for (int k = 0; k < vectors; k++)
+            finite &= vec_finite(segment->n, s->state + (size_t)k * l->n + segment->offset);
+        if (!finite)
+            return segment->name;
+    }
+    return NULL;
+}
+
+bool stage_run_is_done(const struct stage_run *s)
+{
+    return s->round >= (uint64_t)s->stage->config->rounds;
+}
+
+void stage_run_release(struct stage_run *s)
+{
+    arena_release(&s->arena);
+    guard_close(&s->guard);
+    for (int i = 0; i < CONFIG_STAGE_MAX; i++)
+        free(s->kept[i]);
+}

@@ -1,0 +1,67 @@
+/* stage_run.h - the stage at hand: its parameters, how far it is, what it has come to. */
+#ifndef COORDINATOR_RUN_STAGE_RUN_H
+#define COORDINATOR_RUN_STAGE_RUN_H
+
+#include "coordinator/crew/crew.h"
+#include "coordinator/run/evaluate.h"
+#include "coordinator/run/guard.h"
+#include "core/file/checkpoint.h"
+
+struct stage_run {
+    const struct setup *setup; /* borrowed, set by the caller */
+    const struct stage *stage; /* borrowed; NULL: none has begun */
+
+    struct arena arena;           /* owned: of the vectors below */
+    real *theta;                  /* (P) the parameters of the stage, all its models */
+    real *grad;                   /* (P of a model) the mean gradient of a round */
+    real *state;                  /* (n_state x P) of the optimizer */
+    real *scratch;                /* (P) */
+    struct domain_models domains; /* of a stage whose tasks step a model each; else zero */
+    struct guard guard;
+    real *kept[CONFIG_STAGE_MAX]; /* owned: results of earlier stages that a later one needs */
+
+    uint64_t round;                          /* done in this stage */
+    double failed;                           /* tasks set aside in this stage */
+    uint64_t hash;                           /* of theta */
+    double loss;                             /* of the last round; not a number: there was none */
+    double accuracy;                         /* of the last round; < 0: the stage has none */
+    struct evaluation last[CONFIG_DATA_MAX]; /* of each section it is measured on, the last one;
+                                                episodes 0: none */
+};
+
+/* Makes `stage` the one at hand, at round 0. Its parameters are drawn, or handed over by the stage that it starts from
+ * (core/plan/hand_over.h). The result of the stage before is kept if a later one needs it. ERR_MEMORY. */
+int stage_run_begin(struct stage_run *s, const struct stage *stage);
+
+/* Makes the stage of a checkpoint the one at hand: parameters, optimizer, best encoders, and what it keeps of earlier
+ * stages. *info is what checkpoint_peek said of it, and is filled by checkpoint_read. Errors of checkpoint_read; ERR_DATA
+ * if the configuration does not have that stage. */
+int stage_run_read(struct stage_run *s, const char *path, struct checkpoint_info *info);
+
+/* Adds what a checkpoint of this stage keeps beside its own parameters: results of earlier stages, best encoders. */
+void stage_run_add_kept(const struct stage_run *s, struct checkpoint_info *info);
+
+/* Parameters of the stage that this one is anchored to; NULL: it has no anchor. */
+const real *stage_run_anchor(const struct stage_run *s);
+
+/* The next round of training; it borrows from s. */
+struct round stage_run_round(const struct stage_run *s);
+
+/* Applies a round: one optimizer step, or the models that the workers stepped. Returns the gradient's norm; not a number
+ * if the workers stepped. */
+double stage_run_step(struct stage_run *s, const struct round_sum *total);
+
+/* The first segment whose parameters or optimizer state are not finite; NULL: all are. */
+const char *stage_run_not_finite(const struct stage_run *s);
+
+/* True if every round of the stage is done. */
+bool stage_run_is_done(const struct stage_run *s);
+
+void stage_run_rehash(struct stage_run *s); /* after theta was changed */
+
+/* The reals that a checkpoint of the largest stage holds: theta, optimizer state, what it keeps. */
+size_t stage_run_room(const struct setup *setup);
+
+void stage_run_release(struct stage_run *s);
+
+#endif
