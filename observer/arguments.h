@@ -6,7 +6,7 @@
 
 enum { ENDPOINTS_MAX = 16 };
 
-struct arguments { /* all borrowed from argv */
+struct arguments { /* all texts are borrowed from argv */
     const char *endpoints[ENDPOINTS_MAX], *replays[ENDPOINTS_MAX];
     int n_endpoints, n_replays;
     const char *http, *token, *tensorboard, *jsonl, *csv, *png, *key, *server_key;
@@ -14,11 +14,13 @@ struct arguments { /* all borrowed from argv */
     double every, linger; /* seconds */
 };
 
-/* ERR_USAGE names the argument and suggests the nearest one. Returns 1 when help or the version was asked for and
- * printed. */
+/* Reads the command line into *a. Returns 1 if it asked for help or the version, which then have
+ * been printed. ERR_USAGE names a wrong argument and suggests the nearest right one; more than
+ * ENDPOINTS_MAX endpoints or runs are refused too. */
 int arguments_read(struct arguments *a, int argc, char **argv);
 
-/* Before anything is opened: no two outputs into one file, none over what --replay reads, no run twice. ERR_USAGE. */
+/* Checks, before anything is opened, that no two outputs go into one file, none goes into what
+ * --replay reads, and no run is named twice. ERR_USAGE. */
 int outputs_check(const struct arguments *a);
 
 extern const char observer_version[];

@@ -1,4 +1,5 @@
-/* outputs.c - what would overwrite itself, or what is read, is refused before anything is opened. */
+/* outputs.c - what would overwrite itself, or what is read, is refused before anything is
+ * opened. */
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>

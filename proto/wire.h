@@ -1,7 +1,8 @@
-/* wire.h - meaning as bytes: protobuf messages to and from plain structs.
+/* wire.h - turns plain structs into protobuf messages and back.
  *
- * Whatever is read is checked before it is believed: counts against sizes, ids are checked where the
- * data set is known (data_read). Errors: ERR_DATA, ERR_MEMORY. */
+ * Every wire_pack_* replaces what is in *out; ERR_MEMORY. Every wire_unpack_* checks what it reads
+ * before it believes it: ERR_DATA for bytes that are no such message or make no sense, ERR_MEMORY.
+ * Ids are checked later, by data_read, which knows the data set. */
 #ifndef PROTO_WIRE_H
 #define PROTO_WIRE_H
 
@@ -21,19 +22,24 @@ struct buffer {
     size_t n, room;
 };
 
-int buffer_reserve(struct buffer *b, size_t room); /* ERR_MEMORY */
+/* Makes room for at least so many bytes; what is in it stays. ERR_MEMORY. */
+int buffer_reserve(struct buffer *b, size_t room);
+
+/* Frees the bytes and zeroes *b. */
 void buffer_release(struct buffer *b);
 
-/* Several tasks, and whether the round has no more. */
+/* Packs n tasks, WIRE_TASKS_MAX at most; last: the round has no more. */
 int wire_pack_tasks(const struct task *tasks, int n, bool last, struct buffer *out);
 
-/* Calls take(context, task) for each; the task and its arrays are valid during the call only. Stops at
- * the first error of take and returns it. */
+/* Calls take(context, task) for each; the task and its arrays are valid during the call only. Stops
+ * at the first error of take and returns it. */
 int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
                       int (*take)(void *context, const struct task *t), void *context);
 
-/* One recorded task, as a file holds it. */
+/* Packs a recorded task, as a file holds it, with the name of its method. */
 int wire_pack_task(const struct task *t, const char *method, struct buffer *out);
+
+/* Calls take(context, task) for a recorded task, as wire_unpack_tasks does. */
 int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
                      void *context);
 
@@ -48,44 +54,67 @@ struct hello { /* worker to coordinator: ready, or why not */
     uint64_t layout, arena;
     int code;
 };
+
+/* Packs a hello with the sections of data that its rank has read. */
 int wire_pack_hello(const struct hello *h, const struct sections *s, struct buffer *out);
-/* Refused: more sections than CONFIG_DATA_MAX, shapes that are none. */
+
+/* Fills *h and *s. Refuses more sections than CONFIG_DATA_MAX, and impossible shapes. */
 int wire_unpack_hello(const void *bytes, size_t n, struct hello *h, struct sections *s);
 
 struct welcome {                     /* coordinator to worker: what to run */
     char *configuration, *data_root; /* unpacked: owned */
 };
+
+/* Packs the configuration, as text, and the folder that data paths begin at. */
 int wire_pack_welcome(const struct welcome *w, struct buffer *out);
+
+/* Fills *w, which the caller releases. */
 int wire_unpack_welcome(const void *bytes, size_t n, struct welcome *w);
+
+/* Frees what wire_unpack_welcome allocated. */
 void welcome_release(struct welcome *w);
 
 struct done { /* worker to coordinator: all tasks given so far are finished */
     uint32_t tasks;
     uint64_t checksum; /* round_sum_checksum of their total */
 };
+
+/* Packs a done. */
 int wire_pack_done(const struct done *d, struct buffer *out);
+
+/* Fills *d. */
 int wire_unpack_done(const void *bytes, size_t n, struct done *d);
 
 struct alive { /* worker to coordinator: what it has done since it was ready */
     uint64_t tasks;
-    double seconds, computing, operations, memory_mib;
+    double seconds, computing;     /* seconds of the clock; of these, spent computing */
+    double operations, memory_mib; /* floating-point operations; resident memory */
 };
+
+/* Packs an alive. */
 int wire_pack_alive(const struct alive *a, struct buffer *out);
-/* Refused: what is negative or not finite. */
+
+/* Fills *a. Refuses numbers that are negative or not finite. */
 int wire_unpack_alive(const void *bytes, size_t n, struct alive *a);
 
-struct bye {
+struct bye { /* coordinator to worker: end; worker to coordinator: it cannot go on */
     int code;
     bool lost;    /* ranks were lost on the way */
-    bool spoiled; /* of a worker: what it computed last may be wrong, its data have changed */
+    bool spoiled; /* from a worker: its data have changed, so its last results may be wrong */
     char reason[512];
 };
+
+/* Packs a bye. */
 int wire_pack_bye(const struct bye *b, struct buffer *out);
+
+/* Fills *b. */
 int wire_unpack_bye(const void *bytes, size_t n, struct bye *b);
 
-/* The tasks of a worker that were set aside in a round. Refused: more slots than FAILED_SET_MAX or than counted, slots
- * that do not ascend. */
+/* Packs the tasks of a worker that were set aside in a round. */
 int wire_pack_failed(const struct failed_set *s, struct buffer *out);
+
+/* Fills *s. Refuses more slots than FAILED_SET_MAX or than are counted, and slots that do not
+ * ascend. */
 int wire_unpack_failed(const void *bytes, size_t n, struct failed_set *s);
 
 #endif

@@ -1,7 +1,9 @@
-/* model.h - a run as it was seen: stages, curves, workers, evaluations, what went wrong, the end.
+/* model.h - what is known of a run: stages, curves, workers, evaluations, what went wrong, the end.
  *
- * Fed with events (model_event), read by the views. Bounded whatever arrives: what is beyond a bound is counted in
- * `refused`. All texts in it are clean (event.h). One struct run per run; nothing is shared between them. */
+ * The rooms of the observer know one another in one direction: model <- source <- view. A source
+ * feeds events to a model (model_event); views read it. The model knows neither. It is bounded,
+ * whatever arrives: what is beyond a bound is counted in `refused`. All its texts are clean
+ * (event.h). There is one struct run for each run; they share nothing. */
 #ifndef OBSERVER_MODEL_MODEL_H
 #define OBSERVER_MODEL_MODEL_H
 
@@ -26,10 +28,11 @@ enum {
 struct curve_point {
     uint64_t round;
     double value, spread; /* half a 95 % interval, or NAN */
-    uint64_t serial;      /* of the run: later points have larger ones */
+    uint64_t serial;      /* later points of the run have larger ones */
 };
 
-/* A curve. Of more than POINTS_MAX points every second is left out; the last one is always there. */
+/* A curve. When it has POINTS_MAX points, every second one is left out; the last is always
+ * there. */
 struct series {
     char group[16];   /* the kind of event: round, adaptation, evaluation, watch ... */
     char of[NAME];    /* data section or target, or "" */
@@ -39,21 +42,21 @@ struct series {
     struct curve_point *points; /* owned, POINTS_MAX */
     int n;
     uint64_t seen, stride; /* each stride-th point is kept */
-    bool provisional;      /* the last one is not one of those */
+    bool provisional;      /* the last point is not one of those, and goes when the next comes */
 };
 
 struct stage_seen {
     char name[NAME], method[NAME];
     bool started;
-    uint64_t from, rounds, round; /* round: last done */
+    uint64_t from, rounds, round; /* first round done here, number of rounds, last round done */
     uint64_t parameters;
 };
 
 struct worker_seen {
     int64_t rank;
     char host[NAME], state[16]; /* working, idle, lost, back, slow, left, differs ... */
-    double tasks, tasks_per_second, busy, memory_mib; /* NAN: not known; busy: share of its time */
-    double time, computing, waiting;                  /* as told last */
+    double tasks, tasks_per_second, busy, memory_mib; /* NAN: not known; busy: 0 to 1 */
+    double time, computing, waiting;                  /* seconds, as told last */
     bool up;
 };
 
@@ -72,12 +75,12 @@ struct note {
     enum note_level level;
     double time; /* 0: not known */
     int stage;
-    uint64_t round, count; /* count: how often in a row */
+    uint64_t round, count; /* count: how often it was said in a row */
     uint64_t serial;
     char text[SENTENCE];
 };
 
-struct fact { /* of the run: host, program, ... */
+struct fact { /* about the run: host, program, ... */
     char key[NAME], value[SENTENCE];
 };
 
@@ -108,46 +111,59 @@ struct run {
     double left, left_at; /* seconds of the stage, as told at that time; NAN: not told */
 };
 
-/* ERR_MEMORY. */
+/* A run of which only the source is known: an endpoint or a directory. ERR_MEMORY. */
 int model_init(struct run *r, const char *source);
+
+/* Frees everything and zeroes *r. */
 void model_release(struct run *r);
 
-/* Forgets all but the source and the name; what comes next has larger serials and another generation. */
+/* Forgets all but the source and the name. What comes next has larger serials and another
+ * generation. */
 void model_restart(struct run *r);
 
-/* Sets the id. A text that is no word of at most 40 letters, digits, - and _ is replaced by a digest of it. */
+/* Sets the id. A text that is not 1 to 40 letters, digits, - and _ is replaced by a digest of it;
+ * an empty one changes nothing. */
 void model_identity(struct run *r, const char *id);
 
-/* Takes an event. What makes no sense is counted in refused and changes nothing else. ERR_MEMORY. */
+/* Takes an event, which is borrowed during the call. One that makes no sense is counted in refused
+ * and changes nothing else. ERR_MEMORY. */
 int model_event(struct run *r, const struct event *e);
 
-/* A sentence for the notes. */
+/* Adds a sentence to the notes, cleaned and at most SENTENCE - 1 bytes of it. Said again in a row
+ * it is only counted. */
 void model_note(struct run *r, enum note_level level, double time, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Adds a fact, or changes the one with this key. An empty value, or one too many, changes
+ * nothing. */
 void model_fact(struct run *r, const char *key, const char *value);
-void model_configuration(struct run *r, const char *text,
-                         size_t n); /* copied; cut at CONFIGURATION_MAX */
 
-/* A worker by its rank, made where it is new; NULL: too many, or no memory. */
+/* Keeps a copy of the configuration's text of n bytes, cleaned but for its line ends, at most
+ * CONFIGURATION_MAX bytes of it. */
+void model_configuration(struct run *r, const char *text, size_t n);
+
+/* The worker of this rank, made if it is new. NULL: there are WORKERS_MAX already. */
 struct worker_seen *model_worker(struct run *r, int64_t rank);
 
-/* A curve; NULL: there is none. */
+/* The curve with these names; NULL if there is none. of: a data section or a target, or ""; step:
+ * an inner step, or -1. */
 const struct series *model_series(const struct run *r, int stage, const char *group, const char *of,
                                   int step, const char *field);
 
-/* "loss", "support_losses/step2", "adaptation/weight", "evaluation/ink/step2/accuracy": unique in its stage. */
+/* The name of a curve, unique in its stage, at most n - 1 bytes: "loss", "support_losses/step2",
+ * "adaptation/weight", "evaluation/ink/step2/accuracy". */
 void series_name(const struct series *s, char *text, size_t n);
 
-/* The last value, NAN where there is none (s may be NULL). */
+/* The last value; NAN if there is none. s may be NULL. */
 double series_last(const struct series *s);
 
-/* Whether a value other than 0 was told: a method that has no such number tells 0. */
+/* True if a value is not 0: a method that has no such number tells 0. s may be NULL. */
 bool series_tells(const struct series *s);
 
+/* The state in a word: "waiting", "live", "silent", "ended", "failed", "no end". */
 const char *run_state_name(const struct run *r);
 
-/* Seconds to the end of the present stage, NAN where nobody knows. */
+/* Seconds to the end of the present stage, at the time `now` since 1970; NAN if it is not known. */
 double run_left(const struct run *r, double now);
 
 #endif

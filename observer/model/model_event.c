@@ -1,4 +1,5 @@
-/* model_event.c - what each kind of event changes; a kind that is not here gives curves of its numbers. */
+/* model_event.c - what each kind of event changes; a kind that is not here gives curves of its
+ * numbers. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

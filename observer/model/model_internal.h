@@ -1,4 +1,5 @@
-/* model_internal.h - between the files of the model. */
+/* model_internal.h - shared by the files of the model. model_event calls model and model_series;
+ * model calls model_series. */
 #ifndef OBSERVER_MODEL_MODEL_INTERNAL_H
 #define OBSERVER_MODEL_MODEL_INTERNAL_H
 
@@ -11,15 +12,19 @@ struct series_key {
     const char *field;
 };
 
-/* The curve of a key, made where it is new. 1: *found is it; 0: too many; ERR_MEMORY. */
+/* Finds the curve of a key, or makes it. 1: *found is it, borrowed; 0: there are too many, or a
+ * name is too long; ERR_MEMORY. */
 int series_get(struct run *r, const struct series_key *key, struct series **found);
 
-/* Adds a point; one of an earlier round than the last takes those behind it away: the run went back. */
+/* Adds a point. If its round is not above the last one's, the run went back: points from that round
+ * on go first. */
 void series_add(struct run *r, struct series *s, uint64_t round, double value, double spread);
 
+/* Frees a curve. */
 void series_free(struct series *s);
 
-/* Every number of an event that has a round, one curve each, but for the names in `but`, which NULL ends. */
+/* Adds a point to a curve for every number of an event that has a round, except those named in
+ * `but`, which NULL ends. Does nothing if stage is negative. ERR_MEMORY. */
 int series_event(struct run *r, const struct event *e, int stage, const char *of, int step,
                  const char *const *but);
 

@@ -1,4 +1,5 @@
-/* decode.c - by protobuf-c's descriptions of the schema: a kind that is added there needs nothing here. */
+/* decode.c - by protobuf-c's descriptions of the schema: a kind that is added there needs nothing
+ * here. */
 #include "observer/source/decode.h"
 
 #include <ctype.h>

@@ -1,7 +1,9 @@
-/* live.c - the stream of a coordinator: the history first, then what happens, without a gap and nothing twice.
+/* live.c - the stream of a coordinator: the history first, then what happens, without a gap and
+ * nothing twice.
  *
  *     joining    what the stream says is held back; a snapshot is asked for, until one is complete
- *     following  each event is one after the last; a gap, or another coordinator, means joining again */
+ *     following  each event is one after the last; a gap, or another coordinator, means
+ *                joining again */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +60,8 @@ static int event_take(void *context, const struct event *e)
     return event_clean(e, event_clean_take, context);
 }
 
-/* An event that cannot be read is refused and does not end the rest; what a view cannot do ends us. */
+/* An event that cannot be read is refused and does not end the rest; what a view cannot do ends
+ * us. */
 static int held_take(struct source *s, struct held_event *h, bool history)
 {
     struct live *l = s->state;
@@ -160,7 +163,8 @@ static int events_of(void *context, const struct event *e)
     return 0;
 }
 
-/* Another run at the same endpoint is told as a whole; the same one goes on where views have been told. */
+/* Another run at the same endpoint is told as a whole; the same one goes on where views have been
+ * told. */
 static void begin_again(struct source *s, const struct event_header *h)
 {
     struct live *l = s->state;
@@ -241,7 +245,8 @@ static int frame_take(struct source *s, zmq_msg_t *frame, taking *take)
     return 0;
 }
 
-/* One message of n frames, the last of which holds events; a topic before it tells nothing that they do not. 0: there is none. */
+/* One message of n frames, the last of which holds events; a topic before it tells nothing that
+ * they do not. 0: there is none. */
 static int message_take(struct source *s, void *socket, int n, taking *take)
 {
     zmq_msg_t frame;

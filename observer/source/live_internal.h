@@ -1,4 +1,5 @@
-/* live_internal.h - between the files of the live source. */
+/* live_internal.h - shared by the files of the live source. live calls live_sockets and
+ * live_parts. */
 #ifndef OBSERVER_SOURCE_LIVE_INTERNAL_H
 #define OBSERVER_SOURCE_LIVE_INTERNAL_H
 
@@ -18,13 +19,18 @@ struct list {
     size_t n, room, bytes;
 };
 
-/* Copies the event; false where it is too much, or there is no memory: then the list is emptied. */
+/* Appends a copy of an event. False if the list has HELD_MAX events or HELD_BYTES bytes, or memory
+ * runs out: then the list is emptied. */
 bool list_add(struct list *l, struct span event, const struct event_header *h);
-void list_drop(struct list *l, size_t n); /* the first n */
+
+/* Drops the first n events. */
+void list_drop(struct list *l, size_t n);
+
+/* Frees all events and zeroes the list. */
 void list_free(struct list *l);
 
-/* How far views have been told, per kind. When the coordinator is started again it tells again what it tells already:
- * the same numbers, so that views, which record, are not told twice. */
+/* How far the views have been told, for each kind. A coordinator that is started again repeats what
+ * it has told, with the same numbers. Views record, so they must not be told twice. */
 struct mark {
     char kind[16];
     bool set, old; /* old: there is a position from before the restart */
@@ -37,14 +43,16 @@ struct marks {
     bool again; /* there was a restart */
 };
 
-/* Whether the views are to be told; history: the event comes from a snapshot. */
+/* True if the views are to be told of this event. history: it comes from a snapshot. */
 bool marks_pass(struct marks *m, const struct event *e, bool history);
+
+/* The coordinator was started again: what it repeats up to here is not told. */
 void marks_freeze(struct marks *m);
 
 struct sockets {
     void *sub, *dealer, *monitor; /* owned */
     char endpoint[PLACE], snapshot[PLACE];
-    bool locked;  /* we have a key */
+    bool locked;  /* this side has a key */
     int n_failed; /* handshakes since one succeeded */
     double tried; /* clock: of the last attempt after a refusal */
 };
@@ -52,20 +60,25 @@ struct sockets {
 enum refusal {
     REFUSAL_NONE,
     REFUSAL_KEY,      /* the coordinator does not know our key */
-    REFUSAL_PLAIN,    /* it wants keys, and we have none */
-    REFUSAL_SERVER,   /* it has another key than we were told, or none */
-    REFUSAL_STRANGER, /* whoever is there does not speak as a coordinator does */
+    REFUSAL_PLAIN,    /* the coordinator wants keys, and we have none */
+    REFUSAL_SERVER,   /* the coordinator has another key than --server-key says, or none */
+    REFUSAL_STRANGER, /* what is there does not speak as a coordinator does */
 };
 
-/* Both sockets, connecting; ERR_USAGE, ERR_NOINPUT, ERR_CONFIG. */
+/* Opens both sockets, which begin to connect. ERR_USAGE names the endpoint; ERR_NOINPUT and
+ * ERR_CONFIG a key file; ERR_FAILED. */
 int sockets_open(struct sockets *s, void *context, const char *endpoint,
                  const struct live_options *o);
+
+/* Closes the sockets; does nothing to those that are not open. */
 void sockets_close(struct sockets *s);
 
-/* What was refused since the last call; goes on trying. */
+/* What was refused since the last call. Never waits. After a refusal it tries again now and then.
+ * now: clock_seconds. */
 enum refusal sockets_refusal(struct sockets *s, double now);
 
-/* One frame; 0: there is none. *more: another frame of the same message follows. */
+/* Receives one frame, which the caller closes. Never waits. 1: *frame is it, and *more says that
+ * another frame of the same message follows; 0: there is none. */
 int socket_receive(void *socket, zmq_msg_t *frame, bool *more);
 
 #endif

@@ -1,4 +1,5 @@
-/* live_sockets.c - connections to a coordinator: the stream, its history, and what becomes of the handshakes. */
+/* live_sockets.c - connections to a coordinator: the stream, its history, and what becomes of the
+ * handshakes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* name.c - words, strings and braces of a configuration: as much of its syntax as finding one name takes. */
+/* name.c - words, strings and braces of a configuration: as much of its syntax as finding one name
+ * takes. */
 #include "observer/source/name.h"
 
 #include <ctype.h>
@@ -27,7 +28,8 @@ static void skip_blank(struct name_reader *r)
     }
 }
 
-/* The character behind a backslash of a string in double quotes: \n, \x41, \101; any other stands for itself. */
+/* The character behind a backslash of a string in double quotes: \n, \x41, \101; any other stands
+ * for itself. */
 static char escape_read(struct name_reader *r)
 {
     static const char letters[] = "abefnrtv", bytes[] = "\a\b\033\f\n\r\t\v";

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Reads run { name = ... } of a configuration's text, with its comments, quotes and escapes; at most n - 1 bytes, not
- * cleaned. False: there is none, and name is as it was. */
+/* Reads run { name = ... } from a configuration's text, with comments, quotes and escapes. Copies
+ * at most n - 1 bytes, not cleaned. False if there is none: then name is unchanged. */
 bool name_read(const char *text, char *name, size_t n);
 
 #endif

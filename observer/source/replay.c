@@ -144,7 +144,8 @@ static void refuse(struct source *s)
                 (unsigned long long)p->number, why);
 }
 
-/* Bytes of the next line without its end; -1: there is none; LINE_BYTES: longer than may be, skipped. */
+/* Bytes of the next line without its end; -1: there is none; LINE_BYTES: longer than may be,
+ * skipped. */
 static ssize_t line_next(struct replay_file *p)
 {
     size_t n = 0;

@@ -1,4 +1,5 @@
-/* chart.h - which curves of a stage are shown together, and where their points lie; for the terminal and the picture. */
+/* chart.h - which curves of a stage are shown together, and where their points lie. The terminal
+ * and the picture use it. */
 #ifndef OBSERVER_VIEW_CHART_H
 #define OBSERVER_VIEW_CHART_H
 
@@ -21,19 +22,20 @@ struct range {
     bool log; /* low and high are logarithms to base 10 */
 };
 
-/* The charts of a stage that have points, the important ones first; their count. */
+/* Fills charts with those of a stage that have points, the important ones first; returns how many,
+ * CHARTS_MAX at most. */
 int charts_of(const struct run *r, int stage, struct chart *charts);
 
-/* What a chart spans. log is dropped where a value is not positive. */
+/* What a chart spans; it has at least one point. log is dropped if a value is not positive. */
 struct range chart_range(const struct chart *c, bool log);
 
-/* A value as drawn; NAN where it cannot be. */
+/* A value on the scale that is drawn; NAN if it cannot be. */
 double range_value(const struct range *g, double value);
 
-/* Where a round lies: 0 to 1. */
+/* Where a round lies between the first and the last: 0 to 1. */
 double range_place(const struct range *g, uint64_t round);
 
-/* "0.312", "45.1 %", "1.2e-05": at most 9 characters. */
+/* A value in at most 9 characters and n - 1 bytes: "0.312", "45.1 %", "1.2e-05". */
 void chart_figure(char *text, size_t n, const struct chart *c, double value);
 
 #endif

@@ -1,4 +1,5 @@
-/* http.c - libmicrohttpd without threads: it runs in our loop, so what it reads stands still meanwhile. */
+/* http.c - libmicrohttpd without threads: it runs in our loop, so what it reads stands still
+ * meanwhile. */
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
@@ -141,7 +142,8 @@ static uint64_t state_of(const struct runs *runs)
     return state;
 }
 
-/* While nothing happens a text is good for a second; else it is made again, but never for more than a part of our time. */
+/* While nothing happens a text is good for a second; else it is made again, but never for more than
+ * a part of our time. */
 static bool is_fresh(const struct http *h, const struct shared_answer *k)
 {
     double age = clock_seconds() - k->made;

@@ -1,9 +1,10 @@
 /* http_feed.c - what happens, as server-sent events: each text once, whoever listens.
  *
- * A version is made when something is new, at most every PACE seconds: its message has what came since the version before. Who
- * is new gets everything, and then each message that follows. Who is further behind than the messages kept gets
- * everything again. So the texts in memory are the last few messages, one of everything, and what somebody is still
- * taking; who takes nothing is dropped. */
+ * A version is made when something is new, at most every PACE seconds: its message has what came
+ * since the version before. Who is new gets everything, and then each message that follows. Who is
+ * further behind than the messages kept gets everything again. So the texts in memory are the last
+ * few messages, one of everything, and what somebody is still taking; who takes nothing is
+ * dropped. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,8 @@ static void runs_write(FILE *f, const struct runs *runs)
     free(text);
 }
 
-/* All runs, then their points since what `since` tells; NULL: all of them. Held once; NULL: no memory. */
+/* All runs, then their points since what `since` tells; NULL: all of them. Held once; NULL: no
+ * memory. */
 static struct feed_message *message_make(struct feed *f, const uint64_t *since)
 {
     struct feed_message *m = calloc(1, sizeof *m);

@@ -88,8 +88,8 @@ static bool same_token(const struct gate *g, const char *given)
     return differ == 0;
 }
 
-/* The host is one of this machine's, to the letter, and what follows is a port or nothing: "localhost.evil.example" and
- * "[::1].evil.example" are names that somebody else has. */
+/* The host is one of this machine's, to the letter, and what follows is a port or nothing:
+ * "localhost.evil.example" and "[::1].evil.example" are names that somebody else has. */
 static bool is_here(const struct gate *g, const char *host)
 {
     const char *const names[] = {"localhost", "127.0.0.1", "[::1]", g->host};

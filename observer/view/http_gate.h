@@ -1,4 +1,4 @@
-/* http_gate.h - who is answered: by the address bound, the Host header, and a token. */
+/* http_gate.h - decides who is answered, by the address bound, the Host header and a token. */
 #ifndef OBSERVER_VIEW_HTTP_GATE_H
 #define OBSERVER_VIEW_HTTP_GATE_H
 
@@ -21,16 +21,19 @@ struct gate {
     char cookie[32];           /* its name */
 };
 
-/* ADDR:PORT, [ADDR]:PORT or :PORT for all addresses; a token is drawn where one is needed and none given. ERR_USAGE. */
+/* Reads ADDR:PORT, [ADDR]:PORT, or :PORT for all addresses. If a token is needed and NULL is given,
+ * one is drawn. ERR_USAGE. */
 int gate_init(struct gate *g, const char *address, const char *token);
 
-/* Port 0 becomes the one that the system gave. */
+/* Puts the port that the system gave in the place of port 0. */
 void gate_bound(struct gate *g, unsigned port);
 
 enum verdict { GATE_YES, GATE_YES_COOKIE, GATE_HOST, GATE_TOKEN, GATE_FORM };
 
-/* A request with several Host headers is GATE_FORM. Without a token, only requests that name this machine: a page from elsewhere cannot have its own name resolved to us.
- * With one: as ?token=, which also sets the cookie, as the cookie, or as "Authorization: Bearer". */
+/* Whether a request is answered, or why not. A request with several Host headers is GATE_FORM. If
+ * there is no token, the Host has to name this machine, so that a page from elsewhere cannot have
+ * its own name resolved to us. If there is one, it comes as ?token=, which also sets the cookie, as
+ * the cookie, or as "Authorization: Bearer". */
 enum verdict gate_ask(const struct gate *g, struct MHD_Connection *c);
 
 #endif

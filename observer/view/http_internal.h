@@ -1,4 +1,4 @@
-/* http_internal.h - between the files of --http. */
+/* http_internal.h - shared by the files of --http. http calls http_peers and http_feed. */
 #ifndef OBSERVER_VIEW_HTTP_INTERNAL_H
 #define OBSERVER_VIEW_HTTP_INTERNAL_H
 
@@ -8,13 +8,12 @@
 #include "observer/view/view.h"
 
 #define PACE 0.4  /* seconds between two messages of a stream, at least */
-#define QUIET 5.0 /* seconds after which one is sent though nothing happened */
-#define SLOW                                                                                       \
-    10.0 /* seconds in which a peer has to ask, or to take something of what it asked for */
+#define QUIET 5.0 /* seconds after which one is sent although nothing happened */
+#define SLOW 10.0 /* seconds in which a peer has to ask, or to take a part of its answer */
 
 enum {
     CONNECTIONS = 256,
-    CONNECTIONS_FREE = 16, /* kept for who comes: the oldest that has not asked makes room */
+    CONNECTIONS_FREE = 16, /* kept free: the oldest connection that has not asked makes room */
     PER_ADDRESS = 64,      /* not on loopback, where all have one address */
     STREAMS_MAX = 64,
     RUNS = 32,
@@ -22,7 +21,7 @@ enum {
     HELD_MAX = 64 << 20 /* bytes of texts that are being sent, beside the newest */
 };
 
-/* ---- peers: connections, and who of them has asked ---- */
+/* ---- peers: connections, and which of them have asked ---- */
 
 struct peer {
     struct MHD_Connection *connection; /* NULL: a free place */
@@ -36,22 +35,25 @@ struct peers {
     int n;
 };
 
-/* For libmicrohttpd: MHD_OPTION_NOTIFY_CONNECTION, MHD_OPTION_NOTIFY_COMPLETED; context is the struct peers. */
+/* For MHD_OPTION_NOTIFY_CONNECTION: a connection comes or goes. context is the struct peers. */
 void peers_notice(void *context, struct MHD_Connection *c, void **place,
                   enum MHD_ConnectionNotificationCode what);
+
+/* For MHD_OPTION_NOTIFY_COMPLETED: an answer is complete. context is the struct peers. */
 void peers_answered(void *context, struct MHD_Connection *c, void **state,
                     enum MHD_RequestTerminationCode why);
 
-/* The headers of a request are here. */
+/* The headers of a request have arrived on this connection. */
 void peers_asked(struct MHD_Connection *c);
 
-/* Closes those that do not ask in time, and the oldest of them if places run out. */
+/* Closes connections that do not ask in time, and the oldest of these if places run out. now:
+ * clock_seconds. */
 void peers_tend(struct peers *p, double now);
 
-/* Ends a connection from outside; libmicrohttpd notices. */
+/* Shuts a connection down; libmicrohttpd notices and closes it. */
 void connection_end(struct MHD_Connection *c);
 
-/* ---- feed: server-sent events. A text is made once and shared by all who are sent it ---- */
+/* ---- feed: server-sent events. A text is made once and shared by all that are sent it ---- */
 
 struct feed_message;
 
@@ -78,14 +80,17 @@ struct feed {
     size_t held;                                           /* bytes of all messages */
 };
 
-/* Answers with a stream; NULL: too many listen. */
+/* A stream as an answer, owned by the caller; NULL if STREAMS_MAX listen already. */
 struct MHD_Response *feed_listen(struct feed *f, struct MHD_Connection *c);
 
-/* Makes what is due, wakes those who wait, drops those who take nothing. */
+/* Makes the messages that are due, wakes the streams that wait for them, and drops those that take
+ * nothing. now: clock_seconds. */
 void feed_tend(struct feed *f, double now);
 
-/* Before and after the daemon stops. */
+/* Wakes all streams, which end; before the daemon stops. */
 void feed_stop(struct feed *f);
+
+/* Frees all messages; after the daemon has stopped. */
 void feed_release(struct feed *f);
 
 #endif

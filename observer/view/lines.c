@@ -22,8 +22,8 @@ struct seen { /* of a run */
 };
 
 struct lines {
-    FILE *
-        out; /* owned: into text, until standard output takes it; a slow reader holds up nothing else */
+    /* owned: writes into text until standard output takes it; a slow reader holds up nothing else */
+    FILE *out;
     char *text;
     size_t n, at;
     double every, now;
@@ -206,7 +206,8 @@ static bool is_writable(int milliseconds)
     return poll(&one, 1, milliseconds) == 1;
 }
 
-/* Writes what standard output takes now; waits only while more than `least` bytes are left. Pieces that fit do not block. */
+/* Writes what standard output takes now; waits only while more than `least` bytes are left. Pieces
+ * that fit do not block. */
 static int pending_write(struct view *v, size_t least)
 {
     struct lines *l = v->state;

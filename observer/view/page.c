@@ -1,4 +1,5 @@
-/* page.c - observer/view/page/, and dygraphs as its Debian package has it (DYGRAPHS, from the Makefile), as bytes. */
+/* page.c - observer/view/page/, and dygraphs as its Debian package has it (DYGRAPHS, from the
+ * Makefile), as bytes. */
 #include "observer/view/page.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* page.h - the files of the page, part of the program. */
+/* page.h - the files of the web page, which are part of the program. */
 #ifndef OBSERVER_VIEW_PAGE_H
 #define OBSERVER_VIEW_PAGE_H
 
@@ -9,6 +9,7 @@ struct page_file {
     const unsigned char *bytes, *end;
 };
 
-const struct page_file *page_find(const char *path); /* NULL: there is none */
+/* The file at this path of the URL; NULL if there is none. */
+const struct page_file *page_find(const char *path);
 
 #endif

@@ -1,4 +1,5 @@
-/* record.h - the framing of TensorBoard's event files: length, its checksum, bytes, their checksum. */
+/* record.h - the framing of TensorBoard's event files: a length, its checksum, the bytes, their
+ * checksum. */
 #ifndef OBSERVER_VIEW_RECORD_H
 #define OBSERVER_VIEW_RECORD_H
 
@@ -9,7 +10,7 @@
 /* CRC-32C (Castagnoli) of n bytes. */
 uint32_t record_crc(const void *bytes, size_t n);
 
-/* One record; errors stay in the stream's error flag. */
+/* Writes one record of n bytes. Errors stay in the stream's error flag. */
 void record_write(FILE *f, const void *bytes, size_t n);
 
 #endif

@@ -1,4 +1,5 @@
-/* screen.c - ncursesw. A braille character has 2 x 4 dots, so a curve has four times the rows it takes. */
+/* screen.c - ncursesw. A braille character has 2 x 4 dots, so a curve has four times the rows it
+ * takes. */
 #include "observer/view/screen.h"
 
 #include <inttypes.h>

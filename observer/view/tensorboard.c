@@ -1,4 +1,5 @@
-/* tensorboard.c - a directory per run, in it one event file: scalars as they come, hyperparameters as text. */
+/* tensorboard.c - a directory per run, in it one event file: scalars as they come, hyperparameters
+ * as text. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -62,7 +63,8 @@ static int directory_make(const char *path)
     return err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
 }
 
-/* NAME-ID: two runs of one name have a directory each, whatever else is watched and in which order. */
+/* NAME-ID: two runs of one name have a directory each, whatever else is watched and in which
+ * order. */
 static int file_open(const struct tensorboard *t, const struct source *s, int index, FILE **file)
 {
     const char *key = t->boards[index].key;

@@ -319,7 +319,8 @@ static int key_take(const struct view *v, struct terminal *t)
     return 0;
 }
 
-/* The terminal is closed, or its input has ended: then every read is told to be ready, and gives nothing. */
+/* The terminal is closed, or its input has ended: then every read is told to be ready, and gives
+ * nothing. */
 static bool input_is_gone(void)
 {
     struct pollfd one = {.fd = STDIN_FILENO, .events = POLLIN};

@@ -1,6 +1,8 @@
-/* view.h - who shows or keeps what is seen: the terminal, lines, files, event files, a picture, HTTP.
+/* view.h - what shows or keeps what is seen: the terminal, lines, files, event files, a picture,
+ * HTTP.
  *
- * One struct and one open function per view, whatever it is opened with; a call that a view does not use is NULL. */
+ * A view is a const struct view_ops and a function that opens it. It reads the models of all runs;
+ * it changes nothing in them. */
 #ifndef OBSERVER_VIEW_VIEW_H
 #define OBSERVER_VIEW_VIEW_H
 
@@ -8,63 +10,94 @@
 
 enum { VIEWS_MAX = 8, VIEW_ITEMS = 2 };
 
-struct runs {               /* all that is observed */
-    struct source *sources; /* owned by main */
+struct runs {               /* all runs that are observed */
+    struct source *sources; /* borrowed: main owns them */
     int n;
     bool stopped; /* by a signal: nothing is waited for any more */
 };
 
 enum { KEY = NAME + 12 };
 
-/* The identity of a run as views write it: its id, and -2, -3 ... behind it if an earlier one has the same (a copy of a
- * run directory). "" while nothing is known of a live run. */
+/* The identity of a run as views write it: its id, with -2, -3 ... behind it if an earlier run has
+ * the same id (a copy of a run directory). "" while nothing is known of a live run. At most n - 1
+ * bytes; KEY is enough. */
 void run_key(const struct runs *runs, const struct run *r, char *text, size_t n);
 
-/* What people read: the name, with the key behind it if another run has that name. */
+/* The name of a run for people: its name, with its key behind it if another run has that name. At
+ * most n - 1 bytes. */
 void run_label(const struct runs *runs, const struct run *r, char *text, size_t n);
 
 struct view;
 
+/* What a view does. Only one thread calls it. No call waits for a person or a network, except that
+ * lines waits for standard output in close, and if a MiB has not been taken yet. */
 struct view_ops {
     const char *name;
+
+    /* Takes an event of a source, whose model has it already. e is borrowed during the call. NULL:
+     * the view reads models only. Negative: it cannot go on (ERR_IO, ERR_MEMORY); the program
+     * ends. */
     int (*event)(struct view *v, const struct source *s, const struct event *e);
-    int (*wait)(struct view *v,
-                zmq_pollitem_t *items); /* what its input arrives at; VIEW_ITEMS at most */
-    int (*tick)(struct view *v,
-                double now);      /* several times a second; 1: the user wants to leave */
-    int (*close)(struct view *v); /* ERR_IO: it was not all written */
+
+    /* Fills items with what its input arrives at, ready for zmq_poll, and returns how many:
+     * VIEW_ITEMS at most. NULL: it has no input. */
+    int (*wait)(struct view *v, zmq_pollitem_t *items);
+
+    /* Shows what is new; is called several times a second, and when input has arrived. now:
+     * clock_seconds. 1: the user wants to leave; else 0, or negative: it cannot go on. NULL:
+     * nothing to do. */
+    int (*tick)(struct view *v, double now);
+
+    /* Writes what is left, closes, and frees v->state. ERR_IO: not everything could be written. */
+    int (*close)(struct view *v);
 };
 
 struct view {
-    const struct view_ops *ops;
-    void *state;             /* owned */
-    const struct runs *runs; /* borrowed */
-    bool gone;               /* nobody reads what it writes any more: the program ends, quietly */
-    bool stays; /* there is something to look at after the end: the program waits for the user */
+    const struct view_ops *ops; /* borrowed; NULL: not open */
+    void *state;                /* owned by ops */
+    const struct runs *runs;    /* borrowed */
+    bool gone;  /* the view sets it: nobody reads what it writes; the program ends, quietly */
+    bool stays; /* the view sets it: worth looking at after the end; the program waits */
 };
 
-/* Each sets ops and state; runs is set already. ERR_CANTCREAT, ERR_IO name the path. */
-int view_lines(struct view *v,
-               double every);      /* standard output; a line of progress each so many seconds */
-int view_terminal(struct view *v); /* the screen, until q */
+/* Each of these opens a view: v->runs is set before, ops and state are set by it. Paths and texts
+ * are borrowed during the call. ERR_CANTCREAT and ERR_IO name the path; ERR_MEMORY. On an error the
+ * view is not open, or can be closed. */
+
+/* Lines on standard output, one of progress every so many seconds. */
+int view_lines(struct view *v, double every);
+
+/* The screen, until the user presses q. */
+int view_terminal(struct view *v);
+
+/* Every event as a JSON object a line. */
 int view_jsonl(struct view *v, const char *path);
+
+/* Every number as a line of comma-separated values. */
 int view_csv(struct view *v, const char *path);
+
+/* Event files of TensorBoard, a folder for each run. */
 int view_tensorboard(struct view *v, const char *directory);
-int view_png(struct view *v, const char *path); /* written anew while it moves, and at the end */
+
+/* A picture of the curves, written again while they move, and at the end. */
+int view_png(struct view *v, const char *path);
 
 struct http_options {
     const char *address; /* ADDR:PORT */
-    const char *token;   /* NULL: drawn where one is needed */
+    const char *token;   /* NULL: one is drawn if it is needed */
 };
-int view_http(struct view *v, const struct http_options *o); /* says its URL on standard error */
 
-/* Whether nobody can read what is written to fd: a pipe without readers, a terminal that was closed. */
+/* A web page and /metrics; says its URL on standard error. ERR_USAGE names the address. */
+int view_http(struct view *v, const struct http_options *o);
+
+/* True if nobody can read what is written to fd: a pipe without readers, a terminal that was
+ * closed. */
 bool reader_is_gone(int fd);
 
-/* Seconds as 1:02:03, "?" where not a number. */
+/* Seconds as 1:02:03, at most n - 1 bytes; "?" if they are not a number. */
 void text_duration(char *text, size_t n, double seconds);
 
-/* What is shown of a share done: 0 to 1. */
+/* The share of the present stage that is done: 0 to 1. */
 double stage_done(const struct run *r);
 
 #endif

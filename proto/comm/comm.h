@@ -1,11 +1,11 @@
 /* comm.h - how bytes travel: point to point, without blocking, between numbered ranks.
  *
- * A transport is a struct comm_ops and a line in table.c: local (ranks are threads of one process) and mpi
- * (ranks are processes). Its contract stands at the slots below; tests/conform/conform_comm.c proves each line
- * of it for every entry of the table.
+ * A transport is a struct comm_ops and a line in table.c: local (ranks are threads of one process)
+ * and mpi (ranks are processes). Its contract stands at the slots below;
+ * tests/conform/conform_comm.c proves each line of it for every entry of the table.
  *
- * An end is one rank's access to all others. It belongs to one thread at a time: that thread alone may call
- * it, except comm_poke, which any thread may call. */
+ * An end is one rank's access to all others. It belongs to one thread at a time: that thread alone
+ * may call it, except comm_poke, which any thread may call. */
 #ifndef PROTO_COMM_COMM_H
 #define PROTO_COMM_COMM_H
 
@@ -71,51 +71,56 @@ struct comm_ops { /* what a transport does */
     const char *name;
     bool one_process; /* the ranks are threads of one process and share its memory */
 
-    /* Opens the n ends that this process holds: all ranks, 0 .. n - 1, if one_process; else n is 1 and *ends
-     * becomes the rank that the launcher made this process. Fills rank, size and state of each. May block while the
-     * transport starts. On an error nothing is left open. ERR_USAGE (n ends are not possible), ERR_MEMORY. */
+    /* Opens the n ends that this process holds: all ranks, 0 .. n - 1, if one_process; else n is 1
+     * and *ends becomes the rank that the launcher made this process. Fills rank, size and state of
+     * each. May block while the transport starts. On an error nothing is left open. ERR_USAGE (n
+     * ends are not possible), ERR_MEMORY. */
     int (*open)(struct comm *ends, int n);
 
-    /* Takes a message for rank `to`, another one than c's. h->magic and h->size are set; the n parts (n may be
-     * 0) have h->size bytes together. Copies everything: h and parts are the caller's again on return. Never
-     * blocks, whatever the receiver does. Messages between two ranks arrive once each, whole, in the order
-     * they were sent. A message to a rank that is closed or dead vanishes, and is no error. ERR_MEMORY: no
-     * memory, or more bytes than the transport carries; nothing was sent. */
+    /* Takes a message for rank `to`, another one than c's. h->magic and h->size are set; the n
+     * parts (n may be 0) have h->size bytes together. Copies everything: h and parts are the
+     * caller's again on return. Never blocks, whatever the receiver does. Messages between two
+     * ranks arrive once each, whole, in the order they were sent. A message to a rank that is
+     * closed or dead vanishes, and is no error. ERR_MEMORY: no memory, or more bytes than the
+     * transport carries; nothing was sent. */
     int (*send)(struct comm *c, int to, const struct header *h, const struct part *parts, int n);
 
-    /* Looks for a message; never blocks. 1: *m is the next one. Its body stays what it is until the next poll
-     * of this end, even if this end sends meanwhile. 0: none has arrived; *m is untouched. ERR_MEMORY: there
-     * is no memory to receive the next message. Also drives sends that are under way. */
+    /* Looks for a message; never blocks. 1: *m is the next one. Its body stays what it is until the
+     * next poll of this end, even if this end sends meanwhile. 0: none has arrived; *m is
+     * untouched. ERR_MEMORY: there is no memory to receive the next message. Also drives sends that
+     * are under way. */
     int (*poll)(struct comm *c, struct message *m);
 
-    /* Waits until a message may have come, poke was called, or about a millisecond has passed; returns at once
-     * if poke was called since the last wait. Yields a few times before it sleeps, and sleeps longer each time
-     * that nothing came, so that waiting costs next to no processor time. */
+    /* Waits until a message may have come, poke was called, or about a millisecond has passed;
+     * returns at once if poke was called since the last wait. Yields a few times before it sleeps,
+     * and sleeps longer each time that nothing came, so that waiting costs next to no processor
+     * time. */
     void (*idle)(struct comm *c);
 
-    /* Ends the idle that is under way, or the next one that would sleep. Any thread may call it, until close
-     * begins. Never blocks. */
+    /* Ends the idle that is under way, or the next one that would sleep. Any thread may call it,
+     * until close begins. Never blocks. */
     void (*poke)(struct comm *c);
 
     /* Close need not wait for messages to this rank. NULL: it never waits. */
     void (*give_up)(struct comm *c, int rank);
 
-    /* Ends the use of this end; what it has sent still arrives. Blocks while messages are under way to ranks
-     * that poll, for about two seconds at most and not for ranks given up. What has arrived here and was not
-     * polled is lost. */
+    /* Ends the use of this end; what it has sent still arrives. Blocks while messages are under way
+     * to ranks that poll, for about two seconds at most and not for ranks given up. What has
+     * arrived here and was not polled is lost. */
     void (*close)(struct comm *c);
 };
 
 extern const struct comm_ops *const comm_table[]; /* ended by NULL */
 
-/* Opens n ends with the transport of that name: comm_ops.open. Each is closed with comm_close. ERR_USAGE: there
- * is no such transport. */
+/* Opens n ends with the transport of that name: comm_ops.open. Each is closed with comm_close.
+ * ERR_USAGE: there is no such transport. */
 int comm_open(const char *transport, struct comm *ends, int n);
 
 /* Sends a message to rank `to`: comm_ops.send. Of h the fields magic and size need not be set. */
 int comm_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n);
 
-/* Takes the next message: comm_ops.poll. ERR_DATA: a message came that is not metaloop's; it is skipped. */
+/* Takes the next message: comm_ops.poll. ERR_DATA: a message came that is not metaloop's; it is
+ * skipped. */
 int comm_poll(struct comm *c, struct message *m);
 
 /* Waits for something to do, about a millisecond at most: comm_ops.idle. */

@@ -14,8 +14,8 @@ struct idle {
     long sleep_ns;
 };
 
-/* Not poked, and the back-off at its start. Lets the calling thread sleep for less than the kernel's usual
- * 50 us: it is the one that waits. */
+/* Not poked, and the back-off at its start. Lets the calling thread sleep for less than the
+ * kernel's usual 50 us: it is the one that waits. */
 void idle_init(struct idle *i);
 
 /* Nobody waits or pokes any more. */

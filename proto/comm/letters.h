@@ -1,5 +1,6 @@
-/* letters.h - messages as a transport keeps them: a header and a body in one block of memory, in queues, and
- * used again when they have been read. No locks: a queue belongs to whoever holds the lock that guards it. */
+/* letters.h - messages as a transport keeps them: a header and a body in one block of memory, in
+ * queues, and used again when they have been read. No locks: a queue belongs to whoever holds the
+ * lock that guards it. */
 #ifndef PROTO_COMM_LETTERS_H
 #define PROTO_COMM_LETTERS_H
 
@@ -30,15 +31,18 @@ void letter_queue_release(struct letter_queue *q);
 /* Appends l, which the queue owns from then on. */
 void letter_queue_put(struct letter_queue *q, struct letter *l);
 
-/* Takes out the letter at *place, which is &q->first or the `next` of a letter in q. The caller owns it. */
+/* Takes out the letter at *place, which is &q->first or the `next` of a letter in q. The caller
+ * owns it. */
 struct letter *letter_queue_take(struct letter_queue *q, struct letter **place);
 
-/* A letter with `room` bytes, owned by the caller: the spare that fits best, or another spare made larger, or
- * a new one. NULL with ERR_MEMORY in err_text(). `each` is the size of a letter's struct, which begins with a
- * struct letter, the same for all letters of a queue; what it adds is zero in a new letter. */
+/* A letter with `room` bytes, owned by the caller: the spare that fits best, or another spare made
+ * larger, or a new one. NULL with ERR_MEMORY in err_text(). `each` is the size of a letter's
+ * struct, which begins with a struct letter, the same for all letters of a queue; what it adds is
+ * zero in a new letter. */
 struct letter *letter_get(struct letter_queue *spares, size_t each, size_t room);
 
-/* Copies a header and the parts of its body, h->size bytes together, into a letter with room for them. */
+/* Copies a header and the parts of its body, h->size bytes together, into a letter with room for
+ * them. */
 void letter_fill(struct letter *l, const struct header *h, const struct part *parts, int n);
 
 /* The message in a letter. m->body points into the letter. */

@@ -88,7 +88,8 @@ static void box_release(struct mailbox *b)
     pthread_mutex_destroy(&b->mutex);
 }
 
-/* The hub goes with the last end: what one has sent before it closed is still read by the others. */
+/* The hub goes with the last end: what one has sent before it closed is still read by the
+ * others. */
 static void local_close(struct comm *c)
 {
     struct hub *h = c->state;

@@ -1,8 +1,8 @@
 /* mpi.c - ranks as processes: nonblocking point-to-point messages of MPI_COMM_WORLD, no collective.
  *
- * A message travels as a whole number of 64-byte units, header first, so that MPI's counts, which are ints,
- * reach 128 GiB. Sends are copies that complete when they can, and every message that has arrived is received
- * at once, so a peer that dies in the middle of one stalls nobody. */
+ * A message travels as a whole number of 64-byte units, header first, so that MPI's counts, which
+ * are ints, reach 128 GiB. Sends are copies that complete when they can, and every message that has
+ * arrived is received at once, so a peer that dies in the middle of one stalls nobody. */
 #include <limits.h>
 #include <mpi.h>
 #include <stdlib.h>
@@ -60,8 +60,9 @@ static void sending_collect(struct world *w)
 
 /* A letter with room for some units to or from a peer.
  *
- * A large message is moved in pieces, by the calls of both sides: it would crawl if these slept for longer and
- * longer. It does not count as moving for ever, because one to or from a dead rank never ends. */
+ * A large message is moved in pieces, by the calls of both sides: it would crawl if these slept for
+ * longer and longer. It does not count as moving for ever, because one to or from a dead rank never
+ * ends. */
 static struct parcel *parcel_get(struct world *w, int peer, size_t units)
 {
     struct parcel *p;

@@ -1,4 +1,5 @@
-/* event.c - fields by their keys into the message that the kind names: protobuf-c's descriptors know both. */
+/* event.c - fields by their keys into the message that the kind names: protobuf-c's descriptors
+ * know both. */
 #include "proto/stream/event.h"
 
 #include <stdbool.h>

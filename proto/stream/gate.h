@@ -4,10 +4,12 @@
 
 #include "proto/stream/keys.h"
 
-/* The socket on which a context's questions arrive; NULL, with the sentence kept. Before any other socket is bound. */
+/* Opens the socket on which a context asks; the caller closes it. Call it before any other socket
+ * is bound. NULL, with the sentence kept, on an error. */
 void *gate_open(void *context);
 
-/* Answers every question that is there: yes to peers that prove one of these keys, no to all others. */
+/* Answers every question that has arrived: yes to peers that prove one of these keys, no to all
+ * others. Never waits. */
 void gate_answer(void *gate, const struct key_list *allowed);
 
 #endif

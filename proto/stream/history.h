@@ -1,7 +1,8 @@
-/* history.h - what an observer that joins late is told: bounded, whatever the length of the run.
+/* history.h - what an observer that joins late is told. It is bounded, however long the run is.
  *
- * Of a curve (rounds, looks, evaluations: one per stage, data, step) every 2^k-th point, 2,000 at most, and the last
- * one; of notices and log lines the last thousand; of everything else the last one. No sockets, no threads. */
+ * It keeps every 2^k-th point of a curve (rounds, looks and evaluations; a curve for each stage,
+ * data and step), 2,000 at most, and the last point; the last thousand notices and log lines; and
+ * the last event of everything else. It has no sockets and no threads. */
 #ifndef PROTO_STREAM_HISTORY_H
 #define PROTO_STREAM_HISTORY_H
 
@@ -10,13 +11,13 @@
 #include "proto/stream/event.h"
 
 enum {
-    HISTORY_POINTS = 2000,    /* of a curve, beside the last one */
+    HISTORY_POINTS = 2000,    /* points of a curve, beside the last one */
     HISTORY_RECENT = 1000,    /* notices of a kind */
-    HISTORY_SERIES = 8192,    /* curves and the like; what is beyond is not kept */
-    HISTORY_BYTES = 64 << 20, /* of all events; above, the longest curves are thinned further */
+    HISTORY_SERIES = 8192,    /* series; those beyond are not kept */
+    HISTORY_BYTES = 64 << 20, /* bytes of all events; beyond, the longest curves are thinned */
 };
 
-struct shared_event {           /* an event, by whoever still needs it */
+struct shared_event {           /* an event, freed by its last user */
     struct stream_event *event; /* owned */
     int users;
 };
@@ -30,22 +31,29 @@ struct history {
     uint64_t complete; /* seq of the last event put in */
 };
 
-int history_init(struct history *h); /* ERR_MEMORY */
+/* An empty history. ERR_MEMORY. */
+int history_init(struct history *h);
+
+/* Frees all events that no snapshot holds. */
 void history_release(struct history *h);
 
-/* Takes the event, whatever happens. */
+/* Puts an event in, which the history owns from then on, even if it does not keep it. */
 void history_put(struct history *h, struct stream_event *e);
 
-/* The curves of a kind were sampled: each of their points stands for `every` points. Points that are put in later are thinned
- * to the same distance. */
+/* Says that the curves of a kind were sampled: each of their points stands for `every` points.
+ * Points that are put in later are thinned to the same distance. */
 void history_spread(struct history *h, const char *kind, uint64_t every);
 
-struct snapshot {               /* the history as it was; events stay while it does */
+struct snapshot { /* the history as it was; it holds its events until it is released */
     struct shared_event **each; /* owned; by seq */
     size_t n;
     uint64_t complete; /* it holds what is kept of events up to this seq */
 };
-int history_snapshot(const struct history *h, struct snapshot *s); /* ERR_MEMORY */
+
+/* The history as it is now. ERR_MEMORY. */
+int history_snapshot(const struct history *h, struct snapshot *s);
+
+/* Lets go of its events. Does nothing to a snapshot that is zero. */
 void snapshot_release(struct snapshot *s);
 
 #endif

@@ -35,7 +35,8 @@ static bool is_left_out(const char *variable)
     return false;
 }
 
-/* It is no rank, and OpenBLAS, which it is linked with, is to start no threads in it. Texts are borrowed. */
+/* It is no rank, and OpenBLAS, which it is linked with, is to start no threads in it. Texts are
+ * borrowed. */
 static char **environment_new(void)
 {
     static char one[] = "OPENBLAS_NUM_THREADS=1";

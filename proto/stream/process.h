@@ -1,8 +1,10 @@
-/* process.h - the process that serves observers, as the run sees it: started, listened to, buried.
+/* process.h - the process that serves observers, as the run sees it: the run starts it, hears it
+ * and buries it.
  *
- * It is this program again, with a verb of its own (stream_publish.h). It holds every socket, so whatever a peer does to
- * ZeroMQ ends that process and not the run. It has none of the run's files: only /dev/null, standard error, one end of a
- * socket for words, and the ring. It dies with the run: at the end of that socket, or by the kernel's hand. */
+ * It is this program again, with a verb of its own (publish.h). It holds every socket, so whatever
+ * a peer does to ZeroMQ ends that process and not the run. Of the run's files it has only
+ * /dev/null, standard error, one end of a socket for words, and the ring. It dies with the run:
+ * when that socket ends, or because the kernel kills it. */
 #ifndef PROTO_STREAM_PROCESS_H
 #define PROTO_STREAM_PROCESS_H
 
@@ -13,7 +15,7 @@
 #include "core/config/config.h"
 #include "proto/stream/event.h"
 
-enum { PROCESS_WORDS = 3, PROCESS_RING = 4 }; /* its files */
+enum { PROCESS_WORDS = 3, PROCESS_RING = 4 }; /* its file descriptors */
 
 #define PROCESS_VERB "publish"
 
@@ -25,34 +27,39 @@ struct stream_word { /* what it says to the run */
     char text[1016]; /* the sentence of the error or the trouble */
 };
 
-/* Its arguments, behind the verb, in this order. All texts are borrowed. */
+/* The arguments of the process, behind the verb, in this order. All texts are borrowed. */
 struct stream_plan {
-    const char *endpoint, *snapshot, *server_key, *allowed; /* as struct metrics_config has them */
+    const char *endpoint, *snapshot, *server_key, *allowed; /* as in struct metrics_config */
     const char *metrics;                                    /* path of the file to recall */
     struct stream_source source;
-    uint64_t first; /* seq before the first live event: what is recalled stays at or below it */
+    uint64_t first; /* seq before the first live event: recalled events have at most this seq */
 };
 
 struct stream_process {
     pid_t pid; /* 0: there is none */
-    int words; /* socket; -1: none */
+    int words; /* owned: socket on which it speaks; -1: none */
 };
 
-/* Starts it; p->words is -1 or of the one before. It reports itself with WORD_OPENED. The kernel ends it with the thread that calls this, so that has to be one
- * that lives as long as the run. ERR_FAILED: it cannot be started. */
+/* Starts the process, which says WORD_OPENED when it serves. p->words is -1, or that of the process
+ * before, and is closed. The kernel ends the process together with the thread that calls this, so
+ * call it from one that lives as long as the run. ERR_FAILED: it cannot be started. */
 int stream_process_start(struct stream_process *p, const struct stream_plan *plan, int ring);
 
-/* Its next word. 1: *w is filled; 0: none within `seconds`; -1: it has none any more. */
+/* Waits for its next word, `seconds` at most. 1: *w is filled; 0: no word came; -1: no word will
+ * come any more. */
 int stream_process_hear(struct stream_process *p, struct stream_word *w, double seconds);
 
-/* true: it has ended and is buried; *status is wait's. Never waits. Its last words can still be heard. */
+/* True if it has ended: then it is buried and *status is as wait() gives it. Never waits. Its last
+ * words can still be heard. */
 bool stream_process_ended(struct stream_process *p, int *status);
 
-/* Waits until it has ended, `seconds` at most; then kills it. Calls meanwhile(context), if it is not NULL, all the while. */
+/* Waits until it has ended, `seconds` at most, and then kills it. While it waits it calls
+ * meanwhile(context) again and again, unless that is NULL. */
 void stream_process_finish(struct stream_process *p, double seconds,
                            void (*meanwhile)(void *context), void *context);
 
-/* How an end reads: "was ended by signal 6 (Aborted)", "ended with status 1". */
+/* Puts an end into words, at most n - 1 bytes: "was ended by signal 6 (Aborted)", "ended with
+ * status 1". */
 void stream_process_verdict(int status, char *text, size_t n);
 
 #endif

@@ -170,7 +170,8 @@ static void publish(struct publisher *p)
     batch_send(p);
 }
 
-/* Whether the run stands still, by SIGSTOP or a debugger. Where /proc does not tell, it does not. */
+/* Whether the run stands still, by SIGSTOP or a debugger. Where /proc does not tell, it does
+ * not. */
 static bool run_is_stopped(void)
 {
     char path[40], state = 'R';
@@ -236,7 +237,8 @@ static void recall_some(struct publisher *p)
 
 /* ---- the loop ---- */
 
-/* Until somebody speaks, or the ring is to be looked at. Requests wait until the history is whole. */
+/* Until somebody speaks, or the ring is to be looked at. Requests wait until the history is
+ * whole. */
 static void wait_for_words(struct publisher *p)
 {
     struct stream_sockets *s = &p->sockets;
@@ -291,8 +293,8 @@ static void loop(struct publisher *p)
 
 /* ---- beginning and end ---- */
 
-/* Whoever trains comes first: at nice 19 and SCHED_BATCH, which ZeroMQ's threads inherit, a thread has about 1.4 % of a core
- * that it shares with a computing one. */
+/* Whoever trains comes first: at nice 19 and SCHED_BATCH, which ZeroMQ's threads inherit, a thread
+ * has about 1.4 % of a core that it shares with a computing one. */
 static void step_back(void)
 {
     const struct sched_param none = {0};
@@ -322,8 +324,8 @@ static void offer_memory(void)
     fclose(f);
 }
 
-/* It ends when the run says so or is gone, and by no other signal than SIGKILL. It leaves no core: it holds a secret key, and a
- * peer may end it often. */
+/* It ends when the run says so or is gone, and by no other signal than SIGKILL. It leaves no core:
+ * it holds a secret key, and a peer may end it often. */
 static void settle(void)
 {
     static const int deaf[] = {SIGINT,  SIGTERM, SIGHUP,  SIGUSR1,

@@ -190,7 +190,8 @@ static ssize_t read_at(struct recall *r, size_t most)
     return n;
 }
 
-/* The whole lines among n bytes of the buffer from `from` on; returns the bytes up to the end of the last one. */
+/* The whole lines among n bytes of the buffer from `from` on; returns the bytes up to the end of
+ * the last one. */
 static int64_t lines_recall(struct recall *r, struct history *h, const struct stream_source *source,
                             size_t from, size_t n)
 {

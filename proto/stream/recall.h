@@ -1,8 +1,9 @@
-/* recall.h - what metrics.jsonl told before: history for those who join late.
+/* recall.h - what metrics.jsonl told before, as history for those who join late.
  *
- * A file of up to RECALL_WHOLE bytes is read whole. Of a larger one RECALL_BLOCKS blocks at equal distances and the last
- * RECALL_TAIL bytes are read, whatever its size: of the frequent kinds (round, adaptation) one line a block, of the
- * others every line in them. So time and memory are bounded, and a step never takes longer than a few milliseconds. */
+ * A file of up to RECALL_WHOLE bytes is read whole. A larger one is read in RECALL_BLOCKS blocks at
+ * equal distances, and its last RECALL_TAIL bytes, whatever its size: one line a block of the
+ * frequent kinds (round, adaptation), and every line of the others. So time and memory are bounded,
+ * and a step never takes longer than a few milliseconds. */
 #ifndef PROTO_STREAM_RECALL_H
 #define PROTO_STREAM_RECALL_H
 
@@ -40,15 +41,16 @@ struct recall {
     char *buffer; /* owned (RECALL_LINE + 1) */
 };
 
-/* The first `limit` bytes of the file at path. ERR_NOINPUT, ERR_MEMORY. */
+/* Opens the file at path, of which the first `limit` bytes are history. ERR_NOINPUT, ERR_MEMORY. */
 int recall_open(struct recall *r, const char *path, int64_t limit);
 
-/* Puts some more of it into the history. 1: there is more; 0: that was all; ERR_IO. */
+/* Puts some more lines into the history. 1: there are more; 0: those were the last; ERR_IO. */
 int recall_step(struct recall *r, struct history *h, const struct stream_source *source);
 
-/* A sentence about lines that could not be recalled; false: there are none. */
+/* Says which lines could not be recalled, in at most n - 1 bytes; false if there are none. */
 bool recall_trouble(const struct recall *r, char *text, size_t n);
 
-void recall_close(struct recall *r);
+/* Closes the file and frees the memory; what was put into the history stays. */ void
+recall_close(struct recall *r);
 
 #endif

@@ -1,8 +1,9 @@
-/* ring.h - events on their way from the run to the process that publishes them: a ring of bytes in shared memory.
+/* ring.h - a ring of bytes in shared memory, through which events go from the run to the process
+ * that publishes them.
  *
- * One process puts, the other takes. Neither waits for the other and neither calls the kernel. The putting side believes
- * nothing that the taking side writes: whatever `taken` says, a put stays inside the ring. The memory is sealed, so the
- * taking side cannot shrink it either. */
+ * One process puts, the other takes. Neither waits for the other, and neither calls the kernel. The
+ * putting side believes nothing that the taking side writes: whatever `taken` says, a put stays
+ * inside the ring. The memory is sealed, so that the taking side cannot shrink it. */
 #ifndef PROTO_STREAM_RING_H
 #define PROTO_STREAM_RING_H
 
@@ -20,10 +21,10 @@ enum { STREAM_RING = 8 << 20 }; /* bytes of events between put and take */
 struct stream_shared {
     uint64_t magic;
     _Atomic uint64_t put, taken; /* bytes so far */
-    _Atomic uint64_t
-        dropped; /* events that the ring had no room for; written by the putting side */
-    _Atomic int64_t
-        recall; /* bytes of the metrics file that are history; STREAM_RECALL_UNKNOWN: not known yet */
+    /* Events that the ring had no room for; written by the putting side. */
+    _Atomic uint64_t dropped;
+    /* Bytes of the metrics file that are history; STREAM_RECALL_UNKNOWN: not known yet. */
+    _Atomic int64_t recall;
     _Atomic int stop; /* the run is over: publish what is there and leave */
     uint8_t bytes[STREAM_RING];
 };
@@ -34,18 +35,22 @@ struct stream_ring {
     int file;                     /* of the putting side; -1: none */
 };
 
-/* The putting side. A ring of its own, empty. ERR_FAILED: no memory or no file. */
+/* For the putting side: makes an empty ring. ERR_FAILED: no memory or no file. */
 int stream_ring_make(struct stream_ring *r);
 
-/* false: there is no room for the event; nothing was put. The event stays the caller's. */
+/* Puts a copy of an event; the event stays the caller's. False if there is no room for it: then
+ * nothing was put. */
 bool stream_ring_put(struct stream_ring *r, const struct stream_event *e);
 
-/* The taking side: maps the file that stream_ring_make made. ERR_USAGE: it is not such a file. */
+/* For the taking side: maps the file that stream_ring_make made. ERR_USAGE: it is not such a
+ * file. */
 int stream_ring_join(struct stream_ring *r, int file);
 
-/* A copy of the oldest event, owned by the caller: free(). NULL: there is none, or no memory for it. */
+/* Takes the oldest event; the copy is the caller's: free(). NULL: there is no event, or no memory
+ * for it. */
 struct stream_event *stream_ring_take(struct stream_ring *r);
 
+/* Unmaps the memory and closes the file; the other side keeps its own. */
 void stream_ring_release(struct stream_ring *r);
 
 #endif

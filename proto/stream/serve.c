@@ -24,7 +24,8 @@ static void finish(struct answer *a)
 
 /* ---- requests ---- */
 
-/* One whole message, whatever it holds; whether it is a request. *n: bytes of who sent it; -1: there is none. */
+/* One whole message, whatever it holds; whether it is a request. *n: bytes of who sent it; -1:
+ * there is none. */
 static bool receive(void *socket, uint8_t peer[SERVE_NAME], int *n)
 {
     char frame[ROOM];
@@ -44,7 +45,8 @@ static bool receive(void *socket, uint8_t peer[SERVE_NAME], int *n)
            memcmp(frame, REQUEST, sizeof REQUEST - 1) == 0;
 }
 
-/* The peer's own answer, else a free one, else one that does not move; NULL: all are busy, and it has to ask again. */
+/* The peer's own answer, else a free one, else one that does not move; NULL: all are busy, and it
+ * has to ask again. */
 static struct answer *place_for(struct serve *s, const uint8_t *peer, size_t n)
 {
     struct answer *found = NULL;
@@ -143,7 +145,8 @@ static int part_send(zmq_msg_t *m, const struct answer *a, void *socket)
     return code;
 }
 
-/* One part. 0: sent; 1: the last one; -1: not now; -2: there is no such peer any more, or no memory. */
+/* One part. 0: sent; 1: the last one; -1: not now; -2: there is no such peer any more, or no
+ * memory. */
 static int send_part(struct answer *a, void *socket, const struct stream_source *source)
 {
     struct part_extent r = part_range(a);

@@ -1,7 +1,7 @@
 /* sink.h - where metrics go. An event is a kind and named values; a sink writes it somewhere.
  *
- * emit never blocks on anybody who watches, and never fails a run: what could not be written is counted, and when writing
- * works again an event "lost" tells how many are missing at that place. */
+ * No sink fails a run. sink_emit counts an event that could not be written; when writing works
+ * again, an event "lost" tells how many are missing at that place. */
 #ifndef PROTO_STREAM_SINK_H
 #define PROTO_STREAM_SINK_H
 
@@ -10,8 +10,8 @@
 
 enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_NUMBERS, FIELD_TEXT, FIELD_LIST };
 
-struct field { /* an event's list ends with {0} */
-    const char *key;
+struct field {       /* one named value; a list of fields ends with {0} */
+    const char *key; /* borrowed, as all pointers here, while the event is emitted */
     enum field_type type;
     int64_t integer;
     double number;         /* not finite: written as null */
@@ -45,36 +45,57 @@ struct field { /* an event's list ends with {0} */
 
 struct sink {
     const struct sink_ops *ops; /* borrowed */
-    void *state;
-    uint64_t lost;   /* events that could not be written */
-    uint64_t gap;    /* of these, since the last one that was */
-    char error[512]; /* why the last one could not */
+    void *state;                /* owned by ops */
+    uint64_t lost;              /* events that could not be written */
+    uint64_t gap;               /* those of them since the last event that was written */
+    char error[512];            /* why the last of them could not be written */
 };
 
-struct sink_ops {
+struct sink_ops { /* what a sink does; only the thread that opened it calls it */
     const char *name;
+
+    /* Takes one event. kind and fields are borrowed during the call. Never waits for anybody who
+     * reads the events; it may wait for a local disk. A negative code, any of err.h with the
+     * sentence kept: the event is not written, not even in part, and the next one may be. The
+     * caller counts it. */
     int (*emit)(struct sink *s, const char *kind, const struct field *fields);
+
+    /* Brings what was emitted to stable storage, if the sink keeps anything; may block for as long
+     * as the disk takes. ERR_IO. */
     int (*flush)(struct sink *s);
+
+    /* Gives readers a moment to take what was emitted, and frees s->state. May block for a few
+     * seconds, never for ever. */
     void (*close)(struct sink *s);
 };
 
+/* Emits an event; first an event "lost", if some are missing before it. Failures are counted in
+ * s->lost, and s->error says why. Does nothing to a sink that is not open. */
 void sink_emit(struct sink *s, const char *kind, const struct field *fields);
-int sink_flush(struct sink *s); /* to stable storage; ERR_IO */
+
+/* sink_ops.flush. ERR_IO. 0 for a sink that is not open. */
+int sink_flush(struct sink *s);
+
+/* sink_ops.close, and zeroes *s. Does nothing to a sink that is not open. */
 void sink_close(struct sink *s);
 
 enum { SINKS_MAX = 4 };
 
-struct sinks { /* all of them hear the same */
+struct sinks { /* sinks that hear the same */
     int n;
     struct sink *each[SINKS_MAX]; /* borrowed */
 };
+
+/* sink_emit for each of them. */
 void sinks_emit(const struct sinks *all, const char *kind, const struct field *fields);
 
-/* One JSON object a line, appended; the record of truth. A line is there whole or not at all: what a full disk took of
- * one is cut off again, before anything else is written. ERR_CANTCREAT, ERR_IO name the path. */
+/* Appends events to the file at path, one JSON object a line: the record of truth. A line is there
+ * whole or not at all: if a full disk took part of one, that part is cut off before anything else
+ * is written. ERR_CANTCREAT and ERR_IO name the path. */
 int sink_open_jsonl(struct sink *s, const char *path);
 
-/* The same on a descriptor, which the sink owns from then on, also after an error; path is for errors. */
+/* The same on a descriptor, which the sink owns from then on, even if this fails; path is for
+ * errors. ERR_MEMORY. */
 int sink_jsonl_of(struct sink *s, int fd, const char *path);
 
 #endif
