@@ -59,15 +59,33 @@ class Browser:
         assert all(u.startswith((f"http://127.0.0.1:{port}/", "data:")) for u in urls), urls
 
 
+    def forget(self):
+        """As if it had just been started."""
+        self.driver.get("about:blank")
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        for log in "browser", "performance":
+            self.driver.get_log(log)
+
+
+@pytest.fixture(scope="module")
+def browsers():
+    """{(width, height, dark): a browser that was started}"""
+    started = {}
+    yield started
+    for b in started.values():
+        b.driver.quit()
+
+
 @pytest.fixture
-def browser(request):
-    width, height, dark = getattr(request, "param", (1400, 1200, False))
-    try:
-        b = Browser(width, height, dark)
-    except WebDriverException as e:
-        pytest.fail(f"chromium does not start: {e}")
-    yield b
-    b.driver.quit()
+def browser(request, browsers):
+    size = getattr(request, "param", (1400, 1200, False))
+    if size not in browsers:
+        try:
+            browsers[size] = Browser(*size)
+        except WebDriverException as e:
+            pytest.fail(f"chromium does not start: {e}")
+    yield browsers[size]
+    browsers[size].forget()
 
 
 @pytest.fixture
