@@ -1,7 +1,8 @@
 /* exit_report.h - how a run ended, for the program that supervises it.
  *
  * If the death of a rank does not end the job (mpirun --enable-recovery), mpirun returns 0 whatever
- * happened. So rank 0 writes an exit report to the file that METALOOP_STATUS names: lines of key=value.
+ * happened. So rank 0 writes an exit report to the file that METALOOP_STATUS names: lines of
+ * key=value.
  *
  *     exit=75                 the run's exit status
  *     reason=stopped by ...   one line

@@ -16,7 +16,8 @@ static const char *const lines[] = {
     NULL,
 };
 
-/* First lines of boxes: each repeats that the run ended with a status, which launch/run returns and explains. */
+/* First lines of boxes: each repeats that the run ended with a status, which launch/run returns and
+ * explains. */
 static const char *const boxes[] = {
     "MPI_ABORT was invoked on rank ",
     "Primary job  terminated normally, but ",
@@ -25,7 +26,8 @@ static const char *const boxes[] = {
     NULL,
 };
 
-/* "N more processes have sent help message FILE / TOPIC", and the hint that follows: an aggregate of boxes. */
+/* "N more processes have sent help message FILE / TOPIC", and the hint that follows: an aggregate
+ * of boxes. */
 static const char *const topics[] = {"/ mpi-abort", "\"orte_base_help_aggregate\" to 0", NULL};
 
 static size_t smaller(size_t a, size_t b)

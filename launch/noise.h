@@ -1,8 +1,9 @@
 /* noise.h - what Open MPI says beside a run's own words, taken out of standard error.
  *
- * The noise is a closed list: PMIX's complaints about ranks that are gone, "Forwarding signal", and the boxes that repeat
- * what the run says itself. All other text passes unchanged and in order, also a line that is not complete: a progress bar
- * ends with the escape sequence that clears the rest of its line ("\033[K"), and noise may follow it. */
+ * The noise is a closed list: PMIX's complaints about ranks that are gone, "Forwarding signal", and
+ * the boxes that repeat what the run says itself. All other text passes unchanged and in order,
+ * also a line that is not complete: a progress bar ends with the escape sequence that clears the
+ * rest of its line ("\033[K"), and noise may follow it. */
 #ifndef LAUNCH_NOISE_H
 #define LAUNCH_NOISE_H
 

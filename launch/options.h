@@ -29,8 +29,8 @@ struct verb {
     int (*run)(const struct options *o);
 };
 
-/* Reads argv[2..] for a verb. ERR_USAGE names the argument and suggests the nearest one. Returns 1 when
- * help was asked for and printed to standard output. */
+/* Reads argv[2..] for a verb. ERR_USAGE names the argument and suggests the nearest one. Returns 1
+ * when help was asked for and printed to standard output. */
 int options_read(struct options *o, const struct verb *v, int argc, char **argv);
 
 /* All verbs, one line each. */

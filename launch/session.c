@@ -2,11 +2,13 @@
  *
  *   metaloop-session [--pid FILE] [--end FILE] COMMAND [ARGUMENT]...
  *
- * Ctrl-C in the terminal does not reach the command; SIGTERM, SIGUSR1, ... to this program are passed on to it, and so is
- * the death of the parent, as SIGUSR1: the run saves and ends. Its standard error passes through noise.h. When the command
- * has ended, or has not obeyed SIGTERM in time, or at SIGINT at once, all that it has started is ended, whatever session
- * or group that is in. The exit status is the command's, 128 and the number if a signal killed it; the file of --end says
- * which of the two: "exit NUMBER" or "signal NUMBER". That of --pid has the command's process. */
+ * Ctrl-C in the terminal does not reach the command; SIGTERM, SIGUSR1, ... to this program are
+ * passed on to it, and so is the death of the parent, as SIGUSR1: the run saves and ends. Its
+ * standard error passes through noise.h. When the command has ended, or has not obeyed SIGTERM
+ * in time, or at SIGINT at once, all that it has started is ended, whatever session or group
+ * that is in. The exit status is the command's, 128 and the number if a signal killed it; the
+ * file of --end says which of the two: "exit NUMBER" or "signal NUMBER". That of --pid has the
+ * command's process. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -93,7 +95,8 @@ static pid_t spawn(char **command, const sigset_t *before, int *errors)
     _exit(NOT_FOUND);
 }
 
-/* What the command and its children have left has become ours (a subreaper's). Sends a signal to each; their number. */
+/* What the command and its children have left has become ours (a subreaper's). Sends a signal to
+ * each; their number. */
 static int children(int signal)
 {
     FILE *f = fopen("/proc/thread-self/children", "re");
@@ -107,7 +110,8 @@ static int children(int signal)
     return n;
 }
 
-/* The parent has died before the ranks have started (METALOOP_STARTED): nobody is left to wait for that. */
+/* The parent has died before the ranks have started (METALOOP_STARTED): nobody is left to wait for
+ * that. */
 static bool is_orphaned_early(const struct session *s)
 {
     const char *started = getenv("METALOOP_STARTED");

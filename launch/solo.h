@@ -19,11 +19,12 @@ int solo_open(struct solo *s, const struct options *o);
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name);
 void solo_close(struct solo *s);
 
-/* Where model.statistics is auto, what a file of parameters holds decides: without running statistics they are made for the
- * batch's. Errors of checkpoint_peek; ERR_MEMORY. */
+/* Where model.statistics is auto, what a file of parameters holds decides: without running
+ * statistics they are made for the batch's. Errors of checkpoint_peek; ERR_MEMORY. */
 int settle_statistics(struct config *c, const char *path);
 
-/* ERR_CONFIG if the first stage's method goes on from a trained network. A gradient needs none: its parameters are given. */
+/* ERR_CONFIG if the first stage's method goes on from a trained network. A gradient needs none: its
+ * parameters are given. */
 int check_first(const struct config *c);
 
 int check_methods(const struct config *c); /* ERR_CONFIG suggests the nearest */

@@ -14,8 +14,8 @@
 extern volatile sig_atomic_t team_stop;
 extern volatile sig_atomic_t team_round; /* under way; 0: none */
 
-/* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. Before MPI starts, so
- * that a signal to the whole job finds no rank unprepared. */
+/* Every rank takes the signals and goes on: the coordinator decides, at the end of a round. Before
+ * MPI starts, so that a signal to the whole job finds no rank unprepared. */
 void team_catch_signals(void);
 
 /* Of the run that this process leads or has led; "": none. */
@@ -29,9 +29,9 @@ struct team { /* on the coordinator, when everybody is ready */
     struct crew crew;
 };
 
-/* Opens the ranks (MPI's, or coordinator and worker as threads when there is one process), reads the configuration,
- * gathers the crew and calls lead(team, context) on rank 0; dismisses the crew with what lead returned. The other
- * ranks serve meanwhile. Must be called by every rank. */
+/* Opens the ranks (MPI's, or coordinator and worker as threads when there is one process), reads
+ * the configuration, gathers the crew and calls lead(team, context) on rank 0; dismisses the crew
+ * with what lead returned. The other ranks serve meanwhile. Must be called by every rank. */
 int team_run(const struct options *o, int (*lead)(struct team *t, void *context), void *context);
 
 struct losses {

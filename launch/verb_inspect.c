@@ -1,4 +1,5 @@
-/* verb_inspect.c - `metaloop inspect`: what is in a run's directory, a checkpoint, a data file or a recorded task. */
+/* verb_inspect.c - `metaloop inspect`: what is in a run's directory, a checkpoint, a data file or a
+ * recorded task. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ static void print_tensor(const struct tensor *t, bool all)
     printf("]\n");
 }
 
-/* Of a checkpoint what is no parameter of the stage: the optimizer's vectors, what later stages need. */
+/* Of a checkpoint what is no parameter of the stage: the optimizer's vectors, what later stages
+ * need. */
 static bool is_beside(const struct tensor *t)
 {
     return strncmp(t->name, "optimizer.", 10) == 0 || strncmp(t->name, "kept.", 5) == 0;

@@ -16,14 +16,17 @@ struct episode {
     int *label[3];               /* none for the target */
 };
 
-/* Takes room for few-shot tasks up to the given size, and for batches of size.source and size.targets. */
+/* Takes room for few-shot tasks up to the given size, and for batches of size.source and
+ * size.targets. */
 void episode_init(struct episode *e, const struct data *d, struct task_size size, struct arena *a);
 
-/* Reads every sample of a few-shot task; class k of the task has label k. ERR_DATA. Not collective. */
+/* Reads every sample of a few-shot task; class k of the task has label k. ERR_DATA. Not
+ * collective. */
 int episode_read(struct episode *e, const struct data *d, const struct task *t);
 
-/* Reads step `step` of a batch task: its next n_source samples with their classes, its next n_target samples, whose
- * labels are never asked for. data: the data sections, by index. ERR_DATA. Not collective. */
+/* Reads step `step` of a batch task: its next n_source samples with their classes, its next
+ * n_target samples, whose labels are never asked for. data: the data sections, by index. ERR_DATA.
+ * Not collective. */
 int episode_read_batch(struct episode *e, const struct data *data, const struct task *t,
                        uint32_t step, uint32_t n_source, uint32_t n_target);
 

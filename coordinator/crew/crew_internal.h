@@ -50,7 +50,8 @@ bool crew_available(const struct crew_worker *worker); /* for the next round */
 /* Fills c->members with the coordinator and the available workers; returns how many they are. */
 int round_choose(struct crew *c);
 
-/* Begins an attempt at round r under a new epoch: p's header and sampler, an empty total, every worker's part in it. */
+/* Begins an attempt at round r under a new epoch: p's header and sampler, an empty total, every
+ * worker's part in it. */
 void round_begin(struct crew *c, const struct round *r, struct transaction *p);
 
 /* Sends the round's parameters down the tree of its members. Errors of comm_send. */
@@ -72,8 +73,9 @@ bool domains_awaited(const struct transaction *p);
 
 /* ---- mend.c ---- */
 
-/* Looks for ranks that are lost or hold the round up, leaves them out, and has the sums gathered from the others when
- * all tasks are done again. 1: nobody is left in this round, it must begin again. */
+/* Looks for ranks that are lost or hold the round up, leaves them out, and has the sums gathered
+ * from the others when all tasks are done again. 1: nobody is left in this round, it must begin
+ * again. */
 int round_mend(struct transaction *p);
 
 /* ---- confirm.c ---- */
@@ -84,7 +86,8 @@ void confirm_round(struct transaction *p); /* at its end: what others made of a 
 
 /* ---- dispute.c ---- */
 
-/* Has every rank compute the same tasks and names those whose results differ from most. Always an error: ERR_FAILED. */
+/* Has every rank compute the same tasks and names those whose results differ from most. Always an
+ * error: ERR_FAILED. */
 int crew_dispute(struct crew *c, const struct round *r);
 
 #endif

@@ -1,4 +1,5 @@
-/* domains.c - tasks that step a model of their own: it travels out with the task and comes back stepped. */
+/* domains.c - tasks that step a model of their own: it travels out with the task and comes back
+ * stepped. */
 #include <string.h>
 
 #include "coordinator/crew/crew_internal.h"

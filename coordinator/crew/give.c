@@ -12,9 +12,9 @@ uint32_t tasks_left(const struct transaction *p)
     return p->r->n_tasks - p->next + p->n_orphans;
 }
 
-/* Tasks for one request. dynamic: half of an even share of what is left, so that all end together, but at
- * least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even share of the
- * round, whoever is faster. */
+/* Tasks for one request. dynamic: half of an even share of what is left, so that all end together,
+ * but at least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even
+ * share of the round, whoever is faster. */
 static uint32_t chunk_size(const struct transaction *p)
 {
     const struct crew *c = p->crew;
@@ -80,8 +80,8 @@ int give_end(struct transaction *p, int rank)
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
 
-/* Who gets the last tasks ends the queue for everybody: those who asked before are told at once. A rank that has
- * not asked yet may not have the parameters yet, and is told when it asks. */
+/* Who gets the last tasks ends the queue for everybody: those who asked before are told at once. A
+ * rank that has not asked yet may not have the parameters yet, and is told when it asks. */
 int give_on_request(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;

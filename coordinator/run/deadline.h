@@ -1,7 +1,7 @@
 /* deadline.h - when the run must be over, and what still has to be done before.
  *
- * A batch system ends a job at its time limit whatever it does. The run stops itself while one more round and one
- * more checkpoint would still fit. */
+ * A batch system ends a job at its time limit whatever it does. The run stops itself while one more
+ * round and one more checkpoint would still fit. */
 #ifndef COORDINATOR_RUN_DEADLINE_H
 #define COORDINATOR_RUN_DEADLINE_H
 
@@ -12,8 +12,8 @@ struct deadline {
     double round; /* seconds that a round may take, from those seen */
 };
 
-/* The earlier of `limit` seconds from now (0: none) and SLURM_JOB_END_TIME (seconds since 1970) of the
- * environment. ERR_USAGE where that is no number. */
+/* The earlier of `limit` seconds from now (0: none) and SLURM_JOB_END_TIME (seconds since 1970) of
+ * the environment. ERR_USAGE where that is no number. */
 int deadline_open(struct deadline *d, double limit);
 
 void deadline_note_round(struct deadline *d, double seconds);

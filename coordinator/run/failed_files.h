@@ -1,10 +1,13 @@
-/* failed_files.h - tasks that were set aside, as files: each with the parameters it failed at, for `metaloop replay`.
+/* failed_files.h - tasks that were set aside, as files: each with the parameters it failed at, for
+ * `metaloop replay`.
  *
  *     task-SS-RRRRRRRRR-TTTTTT.bin   stage, round, slot of a training task
  *     episode-SS-DD-EEEEEE.bin       stage, data section, slot of an evaluation episode
- *     aside-SS-RRRRRRRRR.safetensors parameters of stage SS after R rounds, without the optimizer's state
+ *     aside-SS-RRRRRRRRR.safetensors parameters of stage SS after R rounds, without the optimizer's
+ *     state
  *
- * At most FAILED_FILES_MAX task and episode files a run directory; the rest is counted. docs/failed-tasks.md. */
+ * At most FAILED_FILES_MAX task and episode files a run directory; the rest is counted.
+ * docs/failed-tasks.md. */
 #ifndef COORDINATOR_RUN_FAILED_FILES_H
 #define COORDINATOR_RUN_FAILED_FILES_H
 
@@ -37,13 +40,15 @@ struct failed_files {
 void failed_files_open(struct failed_files *a);
 void failed_files_release(struct failed_files *a);
 
-/* Records what crew_round has just set aside, `failed` tasks: files, an event, and the first times a message with the
- * command that does it again. hash: of r->theta. What cannot be written is told and is no error. */
+/* Records what crew_round has just set aside, `failed` tasks: files, an event, and the first times
+ * a message with the command that does it again. hash: of r->theta. What cannot be written is told
+ * and is no error. */
 void failed_files_record(struct failed_files *a, struct crew *c, const struct round *r,
                          uint64_t failed, uint64_t hash);
 
-/* ERR_NONFINITE where all of a training round's tasks were set aside, or more than cluster.max_failed allows; the
- * sentence names round, stage, the numbers and the first task's file. */
+/* ERR_NONFINITE where all of a training round's tasks were set aside, or more than
+ * cluster.max_failed allows; the sentence names round, stage, the numbers and the first task's
+ * file. */
 int failed_files_judge(const struct failed_files *a, const struct crew *c, const struct round *r,
                        uint64_t failed);
 

@@ -42,7 +42,8 @@ static bool reader_ready(void)
     return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
 }
 
-/* As before if the file cannot be read: it is being written, or its file system is slow to show it. */
+/* As before if the file cannot be read: it is being written, or its file system is slow to show
+ * it. */
 static int columns_of_file(const char *path, int before)
 {
     FILE *f = fopen(path, "re");
@@ -112,8 +113,8 @@ static void bar(const struct glance *g, char text[BAR * 3 + 1])
         strcat(text, i < filled ? "━" : i == filled ? "╸" : " ");
 }
 
-/* Never as wide as the terminal, where the line would go on below: the figures are cut, the bar is left out, the rest is
- * cut. */
+/* Never as wide as the terminal, where the line would go on below: the figures are cut, the bar is
+ * left out, the rest is cut. */
 static void draw(struct progress *p, const struct glance *g, const char *figures)
 {
     char head[320], cells[BAR * 3 + 1];

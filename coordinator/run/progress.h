@@ -1,9 +1,11 @@
 /* progress.h - what a person sees of a run, on standard error.
  *
- * On a terminal one line that is drawn over, ten times a second at most; elsewhere (a batch job's log) one line
- * every `progress.every` seconds. It never waits for the reader: what does not fit now is not shown.
+ * On a terminal one line that is drawn over, ten times a second at most; elsewhere (a batch job's
+ * log) one line every `progress.every` seconds. It never waits for the reader: what does not fit
+ * now is not shown.
  *
- * Under mpirun standard error is a pipe. launch/run, which has the terminal, names a file with its size (METALOOP_TERMINAL:
+ * Under mpirun standard error is a pipe. launch/run, which has the terminal, names a file with its
+ * size (METALOOP_TERMINAL:
  * "ROWS COLUMNS") and keeps it right when the window changes. */
 #ifndef COORDINATOR_RUN_PROGRESS_H
 #define COORDINATOR_RUN_PROGRESS_H
@@ -42,8 +44,8 @@ void progress_show(struct progress *p, const struct glance *g);
 /* Shows at once that a stage begins; of the glance only stage, round and rounds count. */
 void progress_begin(struct progress *p, const struct glance *g);
 
-/* Print a line of its own, above the bar where there is one; a warning when quiet, too. tell hears both, "info" and
- * "warning". */
+/* Print a line of its own, above the bar where there is one; a warning when quiet, too. tell hears
+ * both, "info" and "warning". */
 void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void progress_warn(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

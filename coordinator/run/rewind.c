@@ -1,5 +1,5 @@
-/* rewind.c - metrics.jsonl cut back to the round that a resumed run goes on from: read from its end, so that what it
- * costs does not grow with the history. */
+/* rewind.c - metrics.jsonl cut back to the round that a resumed run goes on from: read from its
+ * end, so that what it costs does not grow with the history. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -25,7 +25,8 @@ static bool is_one_of(const char *word, const char *a, const char *b)
     return word && (strcmp(word, a) == 0 || strcmp(word, b) == 0);
 }
 
-/* An evaluation of the last round that is done, or a look at its adaptation, will be done again, too. */
+/* An evaluation of the last round that is done, or a look at its adaptation, will be done again,
+ * too. */
 static enum bearing bearing_of(const char *line, size_t n, int stage, uint64_t round)
 {
     json_t *o = json_loadb(line, n, 0, NULL);

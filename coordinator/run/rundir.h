@@ -1,4 +1,5 @@
-/* rundir.h - a run's directory: who owns it, effective configuration, manifest, metrics, checkpoints. */
+/* rundir.h - a run's directory: who owns it, effective configuration, manifest, metrics,
+ * checkpoints. */
 #ifndef COORDINATOR_RUN_RUNDIR_H
 #define COORDINATOR_RUN_RUNDIR_H
 
@@ -40,28 +41,32 @@ struct rundir_start { /* how a run is started */
     const volatile sig_atomic_t *stop; /* ends that wait; NULL: nothing does */
 };
 
-/* Creates the directory and its parents, takes its lock, and decides whose run it is: if it tells the id of the start,
- * the run goes on whatever the mode says; else the mode counts. Writes nothing but run.lock. Errors name the path:
- * ERR_CANTCREAT, also if another process holds the lock; ERR_IO if the disk is at fault; ERR_STOPPED. rundir_close also
- * after an error. */
+/* Creates the directory and its parents, takes its lock, and decides whose run it is: if it tells
+ * the id of the start, the run goes on whatever the mode says; else the mode counts. Writes nothing
+ * but run.lock. Errors name the path:
+ * ERR_CANTCREAT, also if another process holds the lock; ERR_IO if the disk is at fault;
+ * ERR_STOPPED. rundir_close also after an error. */
 int rundir_take(struct rundir *d, const char *path, const struct rundir_start *s);
 
-/* Makes the directory that was taken this run's: the manifest first, which tells its id; then removes an old run if the
- * mode says so, and temporaries of killed ones; writes configuration.conf, opens the metrics. ERR_CANTCREAT, ERR_IO. */
+/* Makes the directory that was taken this run's: the manifest first, which tells its id; then
+ * removes an old run if the mode says so, and temporaries of killed ones; writes
+ * configuration.conf, opens the metrics. ERR_CANTCREAT, ERR_IO. */
 int rundir_begin(struct rundir *d, const char *configuration, const struct crew *c,
                  const char *version);
 
-/* The run that manifest or metrics tell; `unnamed` and no id: a run of before there were ids. false: neither is there. */
+/* The run that manifest or metrics tell; `unnamed` and no id: a run of before there were ids.
+ * false: neither is there. */
 bool rundir_identity(const char *directory, struct run_identity *run);
 
-/* On resuming: calls `differs` for each data section that does not hold what the manifest says that it held, with both
- * digests, until it returns an error, which is returned. */
+/* On resuming: calls `differs` for each data section that does not hold what the manifest says that
+ * it held, with both digests, until it returns an error, which is returned. */
 typedef int rundir_differs(void *context, const char *section, const char *before, const char *now);
 int rundir_compare_data(const char *directory, const struct sections *now, rundir_differs *differs,
                         void *context);
 
-/* On resuming: cuts metrics.jsonl at the first round line that lies beyond round `round` of stage `stage`, because
- * those rounds will be done again; and a torn last line. Reads from the end. ERR_IO, the file as it was. */
+/* On resuming: cuts metrics.jsonl at the first round line that lies beyond round `round` of stage
+ * `stage`, because those rounds will be done again; and a torn last line. Reads from the end.
+ * ERR_IO, the file as it was. */
 int rundir_rewind(const char *path, int stage, uint64_t round);
 
 enum rundir_state {
@@ -75,11 +80,13 @@ enum rundir_state {
 /* What has become of it. A few microseconds. */
 enum rundir_state rundir_check(const struct rundir *d, char *where, size_t n);
 
-/* Makes what was deleted again. ERR_CANTCREAT if somebody else has taken the place meanwhile, ERR_IO. */
+/* Makes what was deleted again. ERR_CANTCREAT if somebody else has taken the place meanwhile,
+ * ERR_IO. */
 int rundir_remake(struct rundir *d, const char *configuration, const struct crew *c,
                   const char *version);
 
-/* true, with a sentence for the user, once what stood at metrics.jsonl was set aside, when metrics begin to be lost and when that is over; not in between. */
+/* true, with a sentence for the user, once what stood at metrics.jsonl was set aside, when metrics
+ * begin to be lost and when that is over; not in between. */
 bool rundir_news(struct rundir *d, char *sentence, size_t n);
 
 void rundir_close(struct rundir *d);

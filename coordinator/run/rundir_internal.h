@@ -24,8 +24,8 @@ json_t *rundir_manifest(const char *directory);
 /* The id that the first line of the metrics tells. false: there are no metrics. */
 bool rundir_metrics_tell(const char *directory, char id[RUN_ID_ROOM]);
 
-/* Opens the metrics. Those of another run, and what is no file, are renamed to metrics.jsonl.other first, and
- * d->set_aside says so. ERR_CANTCREAT, ERR_IO. */
+/* Opens the metrics. Those of another run, and what is no file, are renamed to metrics.jsonl.other
+ * first, and d->set_aside says so. ERR_CANTCREAT, ERR_IO. */
 int rundir_metrics_open(struct rundir *d);
 
 #endif

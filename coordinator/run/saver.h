@@ -1,8 +1,9 @@
 /* saver.h - checkpoints are written beside the run, by a thread of their own.
  *
- * Nobody waits for the disk: a checkpoint that is due while the one before it is still being written, or that could
- * not be written, is owed, and a later round's takes its place. After a failure the next attempt comes 1, 2, 4 ... 60
- * seconds later. All calls are the coordinator's; none touches the thread's data while it writes. */
+ * Nobody waits for the disk: a checkpoint that is due while the one before it is still being
+ * written, or that could not be written, is owed, and a later round's takes its place. After a
+ * failure the next attempt comes 1, 2, 4 ... 60 seconds later. All calls are the coordinator's;
+ * none touches the thread's data while it writes. */
 #ifndef COORDINATOR_RUN_SAVER_H
 #define COORDINATOR_RUN_SAVER_H
 
@@ -36,25 +37,27 @@ struct saver {
     int n_recent;
 };
 
-/* Starts the thread. room: the most reals that theta and state of any snapshot have together, allocated here.
- * ERR_MEMORY, ERR_FAILED. */
+/* Starts the thread. room: the most reals that theta and state of any snapshot have together,
+ * allocated here. ERR_MEMORY, ERR_FAILED. */
 int saver_open(struct saver *s, const char *directory, int keep, size_t room);
 
-/* Waits for the write in progress, until it has taken `patience` seconds; a thread that the disk holds longer is left
- * behind. */
+/* Waits for the write in progress, until it has taken `patience` seconds; a thread that the disk
+ * holds longer is left behind. */
 void saver_close(struct saver *s);
 
-/* Whether to call saver_save now: one is due or owed, nothing is being written, saver_poll has told of all that was, and
- * no failure was a moment ago. */
+/* Whether to call saver_save now: one is due or owed, nothing is being written, saver_poll has told
+ * of all that was, and no failure was a moment ago. */
 bool saver_ready(struct saver *s, bool due);
 
-/* Copies theta (P) and state (n_state x P) and returns; the thread writes, then removes the oldest beyond `keep`.
- * Never waits: a write still in progress, or one that saver_poll has not told of, leaves this one owed. ERR_MEMORY. */
+/* Copies theta (P) and state (n_state x P) and returns; the thread writes, then removes the oldest
+ * beyond `keep`. Never waits: a write still in progress, or one that saver_poll has not told of,
+ * leaves this one owed. ERR_MEMORY. */
 int saver_save(struct saver *s, const struct layout *l, const real *theta,
                const struct optim_ops *ops, const real *state, const struct checkpoint_info *info);
 
-/* true: an attempt has ended since the last call, s->last tells how. Also sets s->say: when a trouble begins (a
- * failure, a write that takes longer than SAVER_STALLED) and when it is over, not in between. */
+/* true: an attempt has ended since the last call, s->last tells how. Also sets s->say: when a
+ * trouble begins (a failure, a write that takes longer than SAVER_STALLED) and when it is over, not
+ * in between. */
 bool saver_poll(struct saver *s);
 
 /* Until nothing is being written, at most `seconds`: then ERR_IO. */
@@ -63,7 +66,8 @@ int saver_wait(struct saver *s, double seconds);
 /* What is saved from now on goes there. */
 void saver_move(struct saver *s, const char *directory);
 
-/* The longest of the last SAVER_RECENT attempts and of the one in progress, in seconds; 0: there was none. */
+/* The longest of the last SAVER_RECENT attempts and of the one in progress, in seconds; 0: there
+ * was none. */
 double saver_cost(const struct saver *s);
 
 #endif

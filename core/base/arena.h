@@ -32,11 +32,12 @@ void arena_release(struct arena *a);          /* frees base; an arena of zeros m
 void *arena_take(struct arena *a, size_t bytes);
 real *arena_reals(struct arena *a, size_t n); /* n reals, likewise */
 
-/* Like arena_take, but nothing overlays it: it stays until arena_clear. For what describes buffers that overlay each
- * other, such as lists of pointers to them. */
+/* Like arena_take, but nothing overlays it: it stays until arena_clear. For what describes buffers
+ * that overlay each other, such as lists of pointers to them. */
 void *arena_keep(struct arena *a, size_t bytes);
 
-/* Gives back everything taken since the mark; what is taken next overlays it. What is kept stays. */
+/* Gives back everything taken since the mark; what is taken next overlays it. What is kept
+ * stays. */
 size_t arena_mark(const struct arena *a);
 void arena_reset(struct arena *a, size_t mark);
 

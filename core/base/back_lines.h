@@ -19,8 +19,8 @@ struct back_lines {
 struct back_line {
     off_t start;
     bool whole; /* it ends with a newline; only the file's last line may not */
-    const char *
-        text; /* (n) without the newline, valid until the next call; NULL: longer than BACK_LINE_MOST */
+    /* (n) without the newline, valid until the next call; NULL: longer than BACK_LINE_MOST */
+    const char *text;
     size_t n;
 };
 

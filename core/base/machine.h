@@ -12,13 +12,15 @@ void machine_cpu(char *name,
 /* Compute ranks on this host that share its cores, as the MPI launcher tells; at least 1. */
 int machine_ranks_beside(void);
 
-/* What the program was compiled for, as far as it changes bits: instruction sets, compiler, flags. */
+/* What the program was compiled for, as far as it changes bits: instruction sets, compiler,
+ * flags. */
 const char *machine_build(void);
 
 double machine_resident_mib(void); /* memory of this process now; 0 where the system does not say */
 double machine_peak_mib(void);     /* largest resident memory of this process so far */
 
-/* Whether this process may have so many bytes more of address space (ulimit -v, batch systems' limits). */
+/* Whether this process may have so many bytes more of address space (ulimit -v, batch systems'
+ * limits). */
 bool machine_has_room(size_t bytes);
 
 #endif

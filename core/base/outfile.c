@@ -1,4 +1,5 @@
-/* outfile.c - temporary, fsync, rename, fsync of the directory; or in place what is no regular file. */
+/* outfile.c - temporary, fsync, rename, fsync of the directory; or in place what is no regular
+ * file. */
 #include "core/base/outfile.h"
 
 #include <ctype.h>
@@ -64,7 +65,8 @@ static int descriptor_of(const char *path)
     return !*digit && realpath(directory, real) && is_descriptors(real) ? (int)n : -1;
 }
 
-/* What a link says, seen from the directory that it lies in; NULL: no memory, or it cannot be read. */
+/* What a link says, seen from the directory that it lies in; NULL: no memory, or it cannot be
+ * read. */
 static char *link_read(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -79,7 +81,8 @@ static char *link_read(const char *path)
     return asprintf(&joined, "%.*s/%s", (int)(slash - path), path, text) < 0 ? NULL : joined;
 }
 
-/* Follows the links of the last component, also to what is not there yet. *descriptor: an open one, or -1. */
+/* Follows the links of the last component, also to what is not there yet. *descriptor: an open one,
+ * or -1. */
 static int target_find(struct outfile *f, int *descriptor)
 {
     struct stat st;
@@ -128,7 +131,8 @@ static int place_open(struct outfile *f, const struct stat *st, int descriptor)
     return f->fd < 0 ? fail_create(f->path, errno) : 0;
 }
 
-/* The mode and the owner of the file that is replaced. A change of owner clears bits of the mode. */
+/* The mode and the owner of the file that is replaced. A change of owner clears bits of the
+ * mode. */
 static int likeness_take(const struct outfile *f, const struct stat *old)
 {
     struct stat now;
@@ -183,8 +187,8 @@ static int file_open(struct outfile *f, const struct stat *old)
     return f->fd < 0 ? fail_create(f->path, error) : 0;
 }
 
-/* Finds what the path stands for. 1: a regular file that is there, *st describes it; 0: there is none; 2: something to
- * write in place. */
+/* Finds what the path stands for. 1: a regular file that is there, *st describes it; 0: there is
+ * none; 2: something to write in place. */
 static int kind_find(struct outfile *f, struct stat *st, int *descriptor)
 {
     *st = (struct stat){0};
@@ -285,7 +289,8 @@ static bool is_synced(const struct outfile *f)
            (!f->temporary && (errno == EINVAL || errno == EROFS || errno == ENOTSUP));
 }
 
-/* After a failed fsync the bytes are nobody's promise: the next attempt writes a file of its own. */
+/* After a failed fsync the bytes are nobody's promise: the next attempt writes a file of its
+ * own. */
 int outfile_sync(struct outfile *f)
 {
     int fd = f->fd;

@@ -1,4 +1,5 @@
-/* run_id.h - what tells one run from another: 16 lower-case hexadecimal digits, drawn when a run begins. */
+/* run_id.h - what tells one run from another: 16 lower-case hexadecimal digits, drawn when a run
+ * begins. */
 #ifndef CORE_BASE_RUN_ID_H
 #define CORE_BASE_RUN_ID_H
 

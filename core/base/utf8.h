@@ -4,10 +4,10 @@
 
 #include <stdint.h>
 
-/* Reads the character that begins at s, in a text that ends with NUL. Returns its length in bytes, 1 to 4,
- * and its code point in *code; code may be NULL. Returns 0 if these bytes are no UTF-8: a lone or missing
- * continuation byte, an overlong form, a surrogate, or a code point beyond U+10FFFF. Never reads beyond the
- * NUL, which is itself a character of one byte. */
+/* Reads the character that begins at s, in a text that ends with NUL. Returns its length in bytes,
+ * 1 to 4, and its code point in *code; code may be NULL. Returns 0 if these bytes are no UTF-8: a
+ * lone or missing continuation byte, an overlong form, a surrogate, or a code point beyond
+ * U+10FFFF. Never reads beyond the NUL, which is itself a character of one byte. */
 int utf8_read(const char *s, uint32_t *code);
 
 #endif

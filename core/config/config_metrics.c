@@ -22,7 +22,8 @@ static int refuse(const struct endpoint *e, const char *what, const char *write)
     return err(ERR_CONFIG, "metrics.%s '%.200s' %s: write %.300s", e->key, e->text, what, write);
 }
 
-/* What it would be with tcp:// before it, and an address of this machine if there is none, or only its name. */
+/* What it would be with tcp:// before it, and an address of this machine if there is none, or only
+ * its name. */
 static int refuse_protocol(const struct endpoint *e)
 {
     const char *other = strstr(e->text, "://"), *rest = e->text;

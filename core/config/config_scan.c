@@ -1,8 +1,8 @@
-/* config_scan.c - a pass over the text before libconfuse (3.3), whose lexer counts one line too many
- * for each comment, refuses comments inside values, drops bytes it does not know, takes the end of
- * the file for the end of a section, expands ${...}, after an error inside a string starts the next
- * file inside that string, grows a string by 32 bytes at a time, and knows no titles that may be left
- * out. */
+/* config_scan.c - a pass over the text before libconfuse (3.3), whose lexer counts one line too
+ * many for each comment, refuses comments inside values, drops bytes it does not know, takes the
+ * end of the file for the end of a section, expands ${...}, after an error inside a string starts
+ * the next file inside that string, grows a string by 32 bytes at a time, and knows no titles that
+ * may be left out. */
 #include <ctype.h>
 #include <string.h>
 

@@ -149,8 +149,8 @@ static size_t members_count(const uint8_t *bytes, size_t n)
     return count;
 }
 
-/* Where a directory begins: its members, before libarchive spends two microseconds on each. What lies
- * beyond AHEAD_MAX is counted as it is read. */
+/* Where a directory begins: its members, before libarchive spends two microseconds on each. What
+ * lies beyond AHEAD_MAX is counted as it is read. */
 static void members_ahead(struct reader *r)
 {
     uint8_t bytes[CHUNK];

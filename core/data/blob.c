@@ -96,7 +96,8 @@ size_t blob_limit_so_far(size_t n)
     return blob_limit(n) + DATA_RATIO_SLACK;
 }
 
-/* The unpacked size as the trailer states it: a hint, so that the usual file is unpacked in one go. */
+/* The unpacked size as the trailer states it: a hint, so that the usual file is unpacked in one
+ * go. */
 static size_t gzip_hint(const struct blob *b)
 {
     const uint8_t *end = b->bytes + b->n;

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /* A compressed file may unpack to DATA_RATIO_MAX times its size plus DATA_RATIO_FREE bytes; MNIST
- * unpacks to 5 times, Omniglot's PNG files to 60 times. Any part of it, from its start, may unpack to
- * DATA_RATIO_SLACK more than that, so that a large bomb is noticed early. Nothing unpacks to more than
- * DATA_BYTES_MAX. Arrays that are mapped have no limit but the file. */
+ * unpacks to 5 times, Omniglot's PNG files to 60 times. Any part of it, from its start, may unpack
+ * to DATA_RATIO_SLACK more than that, so that a large bomb is noticed early. Nothing unpacks to
+ * more than DATA_BYTES_MAX. Arrays that are mapped have no limit but the file. */
 #define DATA_RATIO_MAX 256u
 #define DATA_RATIO_FREE ((size_t)1 << 20)
 #define DATA_RATIO_SLACK ((size_t)8 << 20)

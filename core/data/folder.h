@@ -29,7 +29,8 @@ enum folder_kind {
     KIND_JUNK,  /* what systems leave behind: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
 };
 
-/* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such as JPEG. */
+/* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such
+ * as JPEG. */
 int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
                 enum folder_kind *kind);
 int folder_pass_over(struct folder *f, const char *path); /* a file that is not read */

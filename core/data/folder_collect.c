@@ -261,8 +261,8 @@ static int pixels_keep(struct folder *f, const char *path)
     return 0;
 }
 
-/* Bytes that the image at hand may unpack to: a zip may shrink once more what PNG has shrunk a thousandfold.
- * What is resized is not kept, hence no limit in all. */
+/* Bytes that the image at hand may unpack to: a zip may shrink once more what PNG has shrunk a
+ * thousandfold. What is resized is not kept, hence no limit in all. */
 static size_t pixels_left(const struct folder *f)
 {
     return f->packed * DATA_RATIO_MAX + DATA_RATIO_FREE + DATA_RATIO_SLACK - f->unpacked;

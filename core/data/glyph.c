@@ -145,7 +145,8 @@ static void glyph_map(struct glyph *g, const double m[4], struct point from, str
 
 static const struct point middle = {0.5, 0.5};
 
-/* Scales it to fill most of the square, and centres it; at most twice as much one way as the other. */
+/* Scales it to fill most of the square, and centres it; at most twice as much one way as the
+ * other. */
 static void glyph_fit(struct glyph *g)
 {
     struct point low, high;

@@ -35,8 +35,8 @@ struct hand {       /* how one writer draws */
 /* One writer's version of it. */
 void glyph_write(struct glyph *g, const struct hand *hand, struct rng *r);
 
-/* x: size * size reals, overwritten with every pixel's distance to the curves in pixels, where it is
- * below reach; else with reach. gap > 0: to dots on them, that many pixels apart. */
+/* x: size * size reals, overwritten with every pixel's distance to the curves in pixels, where it
+ * is below reach; else with reach. gap > 0: to dots on them, that many pixels apart. */
 void glyph_distance(const struct glyph *g, int size, double reach, double gap, real *x);
 
 struct glyph_style {

@@ -8,7 +8,8 @@
 enum images_labels { LABELS_NONE, LABELS_FILE, LABELS_MEMBER }; /* what the key `labels` names */
 
 /* For ops->open: takes the store (keys path, labels, resize), names and selects the classes (keys
- * names, classes, first) and images (subset), sets d->shape, d->n_classes, d->n_samples, d->state. */
+ * names, classes, first) and images (subset), sets d->shape, d->n_classes, d->n_samples,
+ * d->state. */
 int images_open(struct data *d, const struct data_config *c, const char *root,
                 enum images_labels labels, store_load *load);
 

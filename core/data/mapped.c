@@ -1,4 +1,5 @@
-/* mapped.c - the list of mapped files, and the handler of SIGBUS. Entries are never freed: a handler may walk them. */
+/* mapped.c - the list of mapped files, and the handler of SIGBUS. Entries are never freed: a
+ * handler may walk them. */
 #include "core/data/mapped.h"
 
 #include <errno.h>

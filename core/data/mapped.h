@@ -1,7 +1,8 @@
 /* mapped.h - mapped files that somebody else may cut or rewrite while we read them.
  *
- * Reading a page that a file no longer has raises SIGBUS. For a file that is registered here the handler puts zeros in
- * its place and marks it torn; whoever read from it asks afterwards. Any other SIGBUS is passed on. */
+ * Reading a page that a file no longer has raises SIGBUS. For a file that is registered here the
+ * handler puts zeros in its place and marks it torn; whoever read from it asks afterwards. Any
+ * other SIGBUS is passed on. */
 #ifndef CORE_DATA_MAPPED_H
 #define CORE_DATA_MAPPED_H
 
@@ -20,15 +21,16 @@ struct mapped {
     struct mapped *next;
 };
 
-/* Registers n bytes at `bytes`, mapped from the file at path. NULL: no memory. Thread-safe, and so are the rest. */
+/* Registers n bytes at `bytes`, mapped from the file at path. NULL: no memory. Thread-safe, and so
+ * are the rest. */
 struct mapped *mapped_add(const void *bytes, size_t n, const char *path, const struct stat *st);
 void mapped_remove(struct mapped *m); /* before munmap; NULL: nothing */
 
 /* ERR_DATA, naming the file, where a page of it was not there. NULL is whole. */
 int mapped_whole(const struct mapped *m);
 
-/* 0: its path is the file it was, or is gone; 1: the file was written to (time of change), size and identity are the
- * same; ERR_DATA, naming it: another size, another file. NULL: 0. */
+/* 0: its path is the file it was, or is gone; 1: the file was written to (time of change), size and
+ * identity are the same; ERR_DATA, naming it: another size, another file. NULL: 0. */
 int mapped_changed(const struct mapped *m);
 
 /* Takes the time of change that the file has now for its own. */

@@ -15,7 +15,8 @@ struct picture { /* reused from image to image */
 
 /* Any bit depth and colour type: c = 1 for grey (also as a palette), 3 for colour; what is
  * transparent lies on white; no gamma conversion. Refuses, before it allocates, images of more than
- * SIDE_MAX pixels a side, of more than `limit` bytes of pixels, or of more than n bytes can hold. Errors:
+ * SIDE_MAX pixels a side, of more than `limit` bytes of pixels, or of more than n bytes can hold.
+ * Errors:
  * ERR_DATA naming what; ERR_MEMORY. */
 int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t limit,
                    const char *what);

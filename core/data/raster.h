@@ -20,7 +20,8 @@ struct shape raster_shape(const struct raster *r); /* margin included */
 /* All of it, as 0..1. x: shape_size(raster_shape(r)) reals. */
 void raster_copy(const struct raster *r, real *x);
 
-/* Channel k of the n pixels from column j of row i on, counted with the margin; 0 outside the image. */
+/* Channel k of the n pixels from column j of row i on, counted with the margin; 0 outside the
+ * image. */
 void raster_line(const struct raster *r, int i, int j, int n, int k, real *to);
 
 #endif

@@ -1,4 +1,5 @@
-/* resize.c - stb_image_resize: Mitchell's filter where it shrinks, Catmull and Rom's where it grows. */
+/* resize.c - stb_image_resize: Mitchell's filter where it shrinks, Catmull and Rom's where it
+ * grows. */
 #include "core/data/resize.h"
 
 #include <math.h>

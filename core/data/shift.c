@@ -1,4 +1,5 @@
-/* shift.c - thicken and rotate tile by tile, from a box of the image; then invert and texture in place. */
+/* shift.c - thicken and rotate tile by tile, from a box of the image; then invert and texture in
+ * place. */
 #include "core/data/shift.h"
 
 #include <math.h>
@@ -71,7 +72,8 @@ int shift_refuse(const struct data_config *c)
     return key ? err(ERR_CONFIG, "format '%s' does not use the key '%s'", c->format, key) : 0;
 }
 
-/* Row i of the box: the largest of the weighted pixels around. What is not finite itself makes NaN. */
+/* Row i of the box: the largest of the weighted pixels around. What is not finite itself makes
+ * NaN. */
 static void line_thicken(const struct shift *s, struct box *b, int i)
 {
     const real *centre = &b->from[i + s->reach][s->reach];
@@ -117,8 +119,8 @@ static void box_fill(const struct shift *s, const struct raster *r, int k, struc
     }
 }
 
-/* Where pixel i, j comes from: turned back about the centre. Never decreasing or never increasing along rows
- * and columns, also as rounded, so that the corners of a tile say what it needs. */
+/* Where pixel i, j comes from: turned back about the centre. Never decreasing or never increasing
+ * along rows and columns, also as rounded, so that the corners of a tile say what it needs. */
 static void origin(const struct shift *s, struct shape shape, int i, int j, double *y, double *x)
 {
     double up = i + 0.5 - shape.h / 2.0, over = j + 0.5 - shape.w / 2.0;
@@ -192,7 +194,8 @@ static void tile_thicken(const struct shift *s, const struct raster *r, int i0, 
     }
 }
 
-/* Lightens what is dark, or with invert darkens what is light: the paper, and little of the strokes. */
+/* Lightens what is dark, or with invert darkens what is light: the paper, and little of the
+ * strokes. */
 static void texture_add(const struct shift *s, struct shape shape, struct rng *r, real *x)
 {
     struct texture t;

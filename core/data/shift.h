@@ -1,7 +1,8 @@
-/* shift.h - another domain from the same images: thicker strokes, another angle, inverted, on a texture.
+/* shift.h - another domain from the same images: thicker strokes, another angle, inverted, on a
+ * texture.
  *
- * A pure function of the image and of (data.seed, image), by + - * / and sqrt alone; the sine and cosine
- * are taken once, rounded to multiples of 2^-24, so that every machine has the same. */
+ * A pure function of the image and of (data.seed, image), by + - * / and sqrt alone; the sine and
+ * cosine are taken once, rounded to multiples of 2^-24, so that every machine has the same. */
 #ifndef CORE_DATA_SHIFT_H
 #define CORE_DATA_SHIFT_H
 
@@ -27,8 +28,8 @@ struct shift {
 /* From the keys thicken, rotate, invert, texture and seed. ERR_CONFIG for values out of range. */
 int shift_set(struct shift *s, const struct data_config *c);
 
-/* Where one of those keys but invert, or margin, subset or first is set: ERR_CONFIG, for formats that
- * have no use for it. */
+/* Where one of those keys but invert, or margin, subset or first is set: ERR_CONFIG, for formats
+ * that have no use for it. */
 int shift_refuse(const struct data_config *c);
 
 /* Digest of what it does, from `seed` on. */
@@ -40,9 +41,9 @@ static inline bool shift_moves(const struct shift *s)
     return s->turned || s->reach > 0;
 }
 
-/* x, of raster_shape(r), is overwritten with the shifted image. (round, slot) names it, for its noise. What
- * is not finite in the image is not finite in x, unless it turned out of the picture. Takes 26 KiB of the
- * stack, whatever the image's size. */
+/* x, of raster_shape(r), is overwritten with the shifted image. (round, slot) names it, for its
+ * noise. What is not finite in the image is not finite in x, unless it turned out of the picture.
+ * Takes 26 KiB of the stack, whatever the image's size. */
 void shift_read(const struct shift *s, const struct raster *r, uint32_t round, uint32_t slot,
                 real *x);
 

@@ -21,8 +21,9 @@ int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const c
     return 0;
 }
 
-/* Copies the n numbers of width 4 or 8 (little endian) to floats. A finite number out of range is a set of another
- * scale, and refused; one that is not finite is a damaged image, and the tasks that draw it are set aside. */
+/* Copies the n numbers of width 4 or 8 (little endian) to floats. A finite number out of range is a
+ * set of another scale, and refused; one that is not finite is a damaged image, and the tasks that
+ * draw it are set aside. */
 static int floats_copy(struct blob *to, const struct array *a, const char *what)
 {
     float *f;

@@ -1,5 +1,5 @@
-/* survey.h - what a data set holds, in a few numbers that can be compared: between ranks, and between a run and its
- * resume. */
+/* survey.h - what a data set holds, in a few numbers that can be compared: between ranks, and
+ * between a run and its resume. */
 #ifndef CORE_DATA_SURVEY_H
 #define CORE_DATA_SURVEY_H
 
@@ -9,8 +9,9 @@
 
 #include "core/data/data.h"
 
-/* Mapped pixels of more bytes than SURVEY_WHOLE are told by a sample of about SURVEY_SAMPLE bytes (whole images, evenly
- * spaced, first and last among them), by their size and by the file's time of change. */
+/* Mapped pixels of more bytes than SURVEY_WHOLE are told by a sample of about SURVEY_SAMPLE bytes
+ * (whole images, evenly spaced, first and last among them), by their size and by the file's time of
+ * change. */
 #define SURVEY_WHOLE ((uint64_t)256 << 20)
 #define SURVEY_SAMPLE ((uint64_t)64 << 20)
 
@@ -35,7 +36,8 @@ int data_survey(const struct data *d, struct survey *s);
  * nothing. */
 const char *survey_difference(const struct survey *a, const struct survey *b);
 
-/* A sentence on pixels that fill hardly any of their range, and what to do; false: there is nothing to say. */
+/* A sentence on pixels that fill hardly any of their range, and what to do; false: there is nothing
+ * to say. */
 bool survey_warning(const struct survey *s, char *text, size_t n);
 
 /* One digest of all of it but the time of change. */

@@ -29,7 +29,8 @@ struct choice {
 int view_init(struct store_view *v, const struct store *s, const struct choice *c);
 void view_release(struct store_view *v);
 
-/* first[n_classes + 1], owned by the caller: how many images of s come before each of its classes. */
+/* first[n_classes + 1], owned by the caller: how many images of s come before each of its
+ * classes. */
 int store_count(const struct store *s, uint32_t n_classes, uint32_t **first);
 
 /* Digest of the class of every image, in order. */

@@ -18,7 +18,8 @@ static const enum dtype REAL_DTYPE = DTYPE_F64;
 static const enum dtype REAL_DTYPE = DTYPE_F32;
 #endif
 
-/* `where`: "" for the parameters, "optimizer.exp_avg." or "kept.NAME." for others. The caller frees it. NULL: no memory. */
+/* `where`: "" for the parameters, "optimizer.exp_avg." or "kept.NAME." for others. The caller frees
+ * it. NULL: no memory. */
 static char *tensor_name(const struct segment *s, const char *where)
 {
     size_t n = strlen(where) + strlen(s->name) + 1;
@@ -191,7 +192,8 @@ static int check_tensor(const char *path, const struct segment *s, const struct 
     return 0;
 }
 
-/* Before runs had ids, metaloop wrote the columns of a dense layer on a map as they lie in memory. */
+/* Before runs had ids, metaloop wrote the columns of a dense layer on a map as they lie in
+ * memory. */
 static bool has_old_columns(const struct safetensors *f)
 {
     const char *writer = safetensors_text(f, "writer");
@@ -261,7 +263,8 @@ static bool is_parameter(const char *name)
     return strncmp(name, "optimizer.", 10) != 0 && strncmp(name, "kept.", 5) != 0;
 }
 
-/* A parameter the model has no place for: another model's file. Running statistics' counter is PyTorch's own. */
+/* A parameter the model has no place for: another model's file. Running statistics' counter is
+ * PyTorch's own. */
 static int check_strangers(const struct safetensors *f, const char *path, const struct layout *l)
 {
     for (int i = 0; i < f->n_tensors; i++) {

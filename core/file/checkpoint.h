@@ -1,8 +1,9 @@
 /* checkpoint.h - a run's state in one safetensors file.
  *
- * Parameters under PyTorch's names and in its layouts, F32 (F64 in the double build), in the layout's
- * order; then the optimizer's vectors, `optimizer.exp_avg.conv1.weight` and so on; what else a resumed or
- * evaluating run needs is in the metadata. docs/checkpoints.md. A directory's files: core/file/checkpoint_files.h. */
+ * Parameters under PyTorch's names and in its layouts, F32 (F64 in the double build), in the
+ * layout's order; then the optimizer's vectors, `optimizer.exp_avg.conv1.weight` and so on; what
+ * else a resumed or evaluating run needs is in the metadata. docs/checkpoints.md. A directory's
+ * files: core/file/checkpoint_files.h. */
 #ifndef CORE_FILE_CHECKPOINT_H
 #define CORE_FILE_CHECKPOINT_H
 
@@ -38,14 +39,16 @@ struct checkpoint_info {
     struct kept kept[KEPT_MAX];
 };
 
-/* theta (P) and state (ops->n_state x P, may be NULL) of a layout. Atomic. ERR_CANTCREAT, ERR_IO, ERR_MEMORY. */
+/* theta (P) and state (ops->n_state x P, may be NULL) of a layout. Atomic. ERR_CANTCREAT, ERR_IO,
+ * ERR_MEMORY. */
 int checkpoint_write(const char *path, const struct layout *l, const real *theta,
                      const struct optim_ops *ops, const real *state,
                      const struct checkpoint_info *info);
 
-/* Reads parameters by name, each checked for its shape; state where it is not NULL and the file has it for
- * this optimizer (else zero). A file of another library, without metadata, gives *info zeroed. Errors name
- * the path and the first tensor that is missing, strange or of another shape: ERR_NOINPUT, ERR_DATA. */
+/* Reads parameters by name, each checked for its shape; state where it is not NULL and the file has
+ * it for this optimizer (else zero). A file of another library, without metadata, gives *info
+ * zeroed. Errors name the path and the first tensor that is missing, strange or of another shape:
+ * ERR_NOINPUT, ERR_DATA. */
 int checkpoint_read(const char *path, const struct layout *l, real *theta,
                     const struct optim_ops *ops, real *state, struct checkpoint_info *info);
 
@@ -55,11 +58,12 @@ int checkpoint_read_kept(const char *path, const char *name, const struct layout
 /* Only what the metadata says; zeroed where there is none. */
 int checkpoint_peek(const char *path, struct checkpoint_info *info);
 
-/* The configuration text a checkpoint carries, owned by the caller. ERR_DATA where there is none. */
+/* The configuration text a checkpoint carries, owned by the caller. ERR_DATA where there is
+ * none. */
 int checkpoint_configuration(const char *path, char **text);
 
-/* Whether the parameters of an open file have the digest `theta` that its metadata tell; a file without passes.
- * checkpoint_read, _peek and _configuration check it too. ERR_DATA. */
+/* Whether the parameters of an open file have the digest `theta` that its metadata tell; a file
+ * without passes. checkpoint_read, _peek and _configuration check it too. ERR_DATA. */
 int checkpoint_check(const struct safetensors *f, const char *path);
 
 #endif

@@ -118,7 +118,8 @@ static int listing_fill(struct checkpoint_listing *l, DIR *d, const char *direct
     }
 }
 
-/* The directory's checkpoints, with `end` behind their names. A directory that is not there has none. */
+/* The directory's checkpoints, with `end` behind their names. A directory that is not there has
+ * none. */
 static int listing_read(struct checkpoint_listing *l, const char *directory, const char *end)
 {
     DIR *d = opendir(directory);

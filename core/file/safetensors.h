@@ -1,7 +1,8 @@
 /* safetensors.h - the safetensors file format: u64 header length, JSON header, data.
  *
- * Writing is atomic (core/base/outfile.h). Reading checks everything before it is believed: header length, JSON, dtypes,
- * shapes, offsets (no holes, no overlap, within the file), and the digests where the file carries them. */
+ * Writing is atomic (core/base/outfile.h). Reading checks everything before it is believed: header
+ * length, JSON, dtypes, shapes, offsets (no holes, no overlap, within the file), and the digests
+ * where the file carries them. */
 #ifndef CORE_FILE_SAFETENSORS_H
 #define CORE_FILE_SAFETENSORS_H
 
@@ -46,8 +47,8 @@ struct safetensors {
 };
 
 /* Reads and checks a file. A file without "digest" in its metadata (numpy's, torch's) is fine; one
- * with "digest_kind" but without "digest" is not. Errors name the path and the offset, the tensor or the
- * header: ERR_NOINPUT (also a read that fails), ERR_DATA, ERR_MEMORY. */
+ * with "digest_kind" but without "digest" is not. Errors name the path and the offset, the tensor
+ * or the header: ERR_NOINPUT (also a read that fails), ERR_DATA, ERR_MEMORY. */
 int safetensors_open(struct safetensors *s, const char *path);
 void safetensors_close(struct safetensors *s);
 
@@ -55,10 +56,10 @@ const struct tensor *safetensors_find(const struct safetensors *s, const char *n
 const char *safetensors_text(const struct safetensors *s, const char *key);           /* or NULL */
 
 /* Writes tensors in the order given, with texts (UTF-8) as __metadata__ and, as the last entries of
- * it, "digest_kind": "xxh64", "tensor_digests": XXH64 (seed 0) of each tensor's bytes in file order, 16 hex
- * digits each, a space between, and "digest": XXH64 of the whole file with these 16 hex digits set to
- * '0'; entries of these names among texts are left out. Data begin at a multiple of 64
- * bytes. Never leaves a partial file under `path`; a killed process may leave PATH.tmp-PID-N.
+ * it, "digest_kind": "xxh64", "tensor_digests": XXH64 (seed 0) of each tensor's bytes in file
+ * order, 16 hex digits each, a space between, and "digest": XXH64 of the whole file with these 16
+ * hex digits set to '0'; entries of these names among texts are left out. Data begin at a multiple
+ * of 64 bytes. Never leaves a partial file under `path`; a killed process may leave PATH.tmp-PID-N.
  * Errors name the path: ERR_CANTCREAT, ERR_IO, ERR_MEMORY, ERR_DATA (a text that is not UTF-8, a
  * header that is too long). */
 int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,

@@ -16,8 +16,8 @@
 
 enum { DIMS_MAX = 6, READ_MAX = 1 << 30 };
 
-/* Room for the whole file, of which no page is used before it is read: a size that the header does not
- * bear out costs nothing. */
+/* Room for the whole file, of which no page is used before it is read: a size that the header does
+ * not bear out costs nothing. */
 static int room_take(struct safetensors *s, int fd, const char *path)
 {
     struct stat st;
@@ -74,7 +74,8 @@ static int header_check(const struct safetensors *s, const char *path, size_t *n
     return 0;
 }
 
-/* Values in a JSON text, without strings' contents: an empty object of 2 bytes takes 250 in memory. */
+/* Values in a JSON text, without strings' contents: an empty object of 2 bytes takes 250 in
+ * memory. */
 static size_t values_count(const char *json, size_t n)
 {
     bool in_string = false;

@@ -84,7 +84,8 @@ static const struct tensor *tensors_check(struct safetensors *s, const char *lis
     return bad;
 }
 
-/* Whether the file would be right if the list held the tensors' digests: then the list is damaged, not they. */
+/* Whether the file would be right if the list held the tensors' digests: then the list is damaged,
+ * not they. */
 static bool list_is_damaged(const struct safetensors *s, size_t n_header, const char *list,
                             size_t at, uint64_t told)
 {

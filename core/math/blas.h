@@ -8,11 +8,12 @@
 
 #include "core/base/real.h"
 
-/* Address space that a thread needs before its first product: OpenBLAS's buffer (if that cannot be had, OpenBLAS tries for
- * ever), the stack, and malloc's arena. */
+/* Address space that a thread needs before its first product: OpenBLAS's buffer (if that cannot be
+ * had, OpenBLAS tries for ever), the stack, and malloc's arena. */
 #define BLAS_THREAD_ROOM ((size_t)208 << 20)
 
-/* C (m x n) = op(A) op(B) + beta C, op(A) (m x k), op(B) (k x n); `ta`, `tb`: transposed in memory. */
+/* C (m x n) = op(A) op(B) + beta C, op(A) (m x k), op(B) (k x n); `ta`, `tb`: transposed in
+ * memory. */
 static inline void gemm(bool ta, bool tb, int m, int n, int k, const real *a, int lda,
                         const real *b, int ldb, real beta, real *c, int ldc)
 {

@@ -1,5 +1,5 @@
-/* discrepancy.h - distances between two sets of features, of the source and of the target domain, and
- * their gradients; first order. docs/math.md, (3.5) and (3.6). */
+/* discrepancy.h - distances between two sets of features, of the source and of the target domain,
+ * and their gradients; first order. docs/math.md, (3.5) and (3.6). */
 #ifndef CORE_MATH_DISCREPANCY_H
 #define CORE_MATH_DISCREPANCY_H
 
@@ -24,10 +24,10 @@ struct discrepancy_spec {
     double sigma; /* > 0: the bandwidth, fixed; else it is found from the features at each call */
 };
 
-/* xs (ns x d), xt (nt x d): features, rows contiguous, read only; d >= 1, ns and nt at least n_min(s),
- * which is asserted. Rows that are not finite have gradients that are not (linear: those it pairs).
- * No allocation: scratch is the caller's, best at a multiple of 64 bytes. The same bits for the same
- * input. */
+/* xs (ns x d), xt (nt x d): features, rows contiguous, read only; d >= 1, ns and nt at least
+ * n_min(s), which is asserted. Rows that are not finite have gradients that are not (linear: those
+ * it pairs). No allocation: scratch is the caller's, best at a multiple of 64 bytes. The same bits
+ * for the same input. */
 struct discrepancy_ops {
     const char *name;
     const char *summary;

@@ -1,9 +1,9 @@
 /* exact.h - a sum that does not depend on the order of its terms.
  *
- * Each x is rounded onto a fixed grid, hi = rint(x 2^20), lo = rint((x - hi 2^-20) 2^60), and the two
- * integers are added: integer addition is associative, so any order and any partition over threads
- * and ranks gives the same bits. Exact for up to 2^20 terms of |x| < 2^22; a term's rounding error is
- * at most 2^-61. docs/math.md, section 6. */
+ * Each x is rounded onto a fixed grid, hi = rint(x 2^20), lo = rint((x - hi 2^-20) 2^60), and the
+ * two integers are added: integer addition is associative, so any order and any partition over
+ * threads and ranks gives the same bits. Exact for up to 2^20 terms of |x| < 2^22; a term's
+ * rounding error is at most 2^-61. docs/math.md, section 6. */
 #ifndef CORE_MATH_EXACT_H
 #define CORE_MATH_EXACT_H
 

@@ -37,8 +37,9 @@ struct pair {
     real *v, *t; /* value, tangent; t is NULL outside a tangent pass */
 };
 
-/* What a pass's randomness is a function of, besides the layer's index, the sample's and the element's.
- * `pass` tells the passes of one task apart: inner step k, the query, a second network. */
+/* What a pass's randomness is a function of, besides the layer's index, the sample's and the
+ * element's. `pass` tells the passes of one task apart: inner step k, the query, a second
+ * network. */
 struct noise {
     uint64_t seed;
     uint32_t round, slot, pass;
@@ -59,8 +60,8 @@ struct io {
     struct pair gy;   /* read                                                              */
     struct pair gx;   /* overwritten                                                       */
     struct pair gw;   /* ADDED to                                                          */
-    real *
-        scratch; /* l->scratch + n * l->scratch_each reals, 64-byte aligned, content undefined          */
+    /* l->scratch + n * l->scratch_each reals, 64-byte aligned, content undefined */
+    real *scratch;
 };
 
 struct layer {
@@ -95,7 +96,8 @@ struct layer_ops {
     enum layer_kind kind;
     const char
         *range; /* the activation to whose range its output is limited: "relu"; NULL: any number */
-    /* If a layer of type fuses_with follows, `fused` does the work of both in one pass. NULL: none does. */
+    /* If a layer of type fuses_with follows, `fused` does the work of both in one pass. NULL: none
+     * does. */
     const char *fuses_with;
     const struct layer_ops *fused;
     /* Fills everything of l but ops and spec from in; appends its weights to `layout` under

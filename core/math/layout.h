@@ -3,8 +3,8 @@
  * Everything learnable or averaged is a named segment of one array of `real`. Reduction,
  * broadcast, checkpoint, optimizer and clipping see a pointer and a length; the layout knows
  * names, shapes, roles and how to initialise. Names, shapes and file order are PyTorch's. In
- * memory a convolution's weight is [out][kh][kw][in] (channels last), and so are the columns of a dense
- * layer that reads a map as it lies; layout_export and layout_import convert. */
+ * memory a convolution's weight is [out][kh][kw][in] (channels last), and so are the columns of a
+ * dense layer that reads a map as it lies; layout_export and layout_import convert. */
 #ifndef CORE_MATH_LAYOUT_H
 #define CORE_MATH_LAYOUT_H
 
@@ -36,8 +36,8 @@ struct segment {
     enum init init;
     double scale;
     bool idle; /* no gradient of the stage reaches it: it is never stepped */
-    /* Positions of a map whose channels its columns are: in memory [out][position][channel], to others PyTorch's
-     * [out][channel][position]. 0: a plain vector's. Only if n_dims is 2. */
+    /* Positions of a map whose channels its columns are: in memory [out][position][channel], to
+     * others PyTorch's [out][channel][position]. 0: a plain vector's. Only if n_dims is 2. */
     size_t positions;
 };
 
@@ -55,18 +55,20 @@ struct layout layout_measuring(void);
 /* Frees the segments and their names; what is left is an empty layout. */
 void layout_release(struct layout *l);
 
-/* Appends a segment with a copy of its name; offset and n are filled in. ERR_MEMORY leaves the layout as it was. */
+/* Appends a segment with a copy of its name; offset and n are filled in. ERR_MEMORY leaves the
+ * layout as it was. */
 int layout_add(struct layout *l, struct segment s);
 const struct segment *layout_find(const struct layout *l, const char *name); /* NULL if absent */
 
 /* XXH64 over names, shapes and roles: equal layouts, equal digests. */
 uint64_t layout_digest(const struct layout *l);
 
-/* Appends a copy of every segment of `more`, its name behind "prefix." if prefix is not empty: with an empty one it is a
- * deep copy. ERR_MEMORY leaves the segments that were appended so far. */
+/* Appends a copy of every segment of `more`, its name behind "prefix." if prefix is not empty: with
+ * an empty one it is a deep copy. ERR_MEMORY leaves the segments that were appended so far. */
 int layout_append(struct layout *l, const char *prefix, const struct layout *more);
 
-/* Fills theta (P) from the seed: a pure function of (layout, seed, stage), stage the index of the one that begins. */
+/* Fills theta (P) from the seed: a pure function of (layout, seed, stage), stage the index of the
+ * one that begins. */
 void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 
 /* Whether it is a dense layer whose columns have another order in memory than to others. */

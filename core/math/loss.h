@@ -1,4 +1,5 @@
-/* loss.h - losses over a batch of outputs, each a mean over its samples. docs/math.md, section 3. */
+/* loss.h - losses over a batch of outputs, each a mean over its samples. docs/math.md, section
+ * 3. */
 #ifndef CORE_MATH_LOSS_H
 #define CORE_MATH_LOSS_H
 

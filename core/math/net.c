@@ -189,7 +189,8 @@ static void lend(struct pair *list, int i, enum side side, real *buffer)
         *(side == VALUE ? &list[i].v : &list[i].t) = buffer;
 }
 
-/* Buffers for list[from .. n_layers], as large as the activations: one each, or two that alternate. */
+/* Buffers for list[from .. n_layers], as large as the activations: one each, or two that
+ * alternate. */
 static void take_series(const struct net *net, int n, int from, bool each, enum side side,
                         struct arena *arena, struct pair *list)
 {

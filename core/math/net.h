@@ -23,29 +23,30 @@ struct net {
 };
 
 /* Plans n_specs layers on samples of shape `in`; a dense layer marked `head` gets n_out features.
- * The last layer must give n_out outputs. Errors, after which net is empty: ERR_CONFIG names the layer, ERR_MEMORY. */
+ * The last layer must give n_out outputs. Errors, after which net is empty: ERR_CONFIG names the
+ * layer, ERR_MEMORY. */
 int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
              int n_out, const struct loss_ops *loss);
 void net_release(struct net *net); /* leaves it empty; an empty one may be released */
 
-/* The layers from index `above` on as a network of their own, with the same theta and layout: it borrows from
- * net. Its input is that of layer `above`. */
+/* The layers from index `above` on as a network of their own, with the same theta and layout: it
+ * borrows from net. Its input is that of layer `above`. */
 struct net net_above(const struct net *net, int above);
 
-/* "conv2" for the second layer whose segments are named so, "head" for the head; of a layer without weights its
- * type. */
+/* "conv2" for the second layer whose segments are named so, "head" for the head; of a layer without
+ * weights its type. */
 void net_layer_name(const struct net *net, int i, char *name, size_t n);
 
 /* Whether a sample's outputs in evaluation depend on the others of its batch: batch statistics. */
 bool net_is_coupled(const struct net *net);
 
-/* Multiply-adds, counted as two operations, of n samples: one forward pass; one forward and backward
- * pass, without the first layer's input gradient. Matrix products only. */
+/* Multiply-adds, counted as two operations, of n samples: one forward pass; one forward and
+ * backward pass, without the first layer's input gradient. Matrix products only. */
 double net_flops_forward(const struct net *net, int n);
 double net_flops_gradient(const struct net *net, int n);
 
-/* What a pass over n samples leaves behind. Its lists and their buffers belong to the arena that it was laid out in;
- * buffers may overlay those of other tapes, lists do not. */
+/* What a pass over n samples leaves behind. Its lists and their buffers belong to the arena that it
+ * was laid out in; buffers may overlay those of other tapes, lists do not. */
 struct tape {
     int n;
     bool evaluate, fixed, source; /* see struct io */
@@ -63,7 +64,8 @@ enum tape_use {
     TAPE_SECOND,   /* and Hessian-vector products later: all gradients are kept as well  */
 };
 
-/* Takes lists and buffers for up to n samples from the arena; while it measures, the lists are NULL. */
+/* Takes lists and buffers for up to n samples from the arena; while it measures, the lists are
+ * NULL. */
 void tape_init(struct tape *t, const struct net *net, int n, enum tape_use use, real *scratch,
                struct arena *arena);
 
@@ -82,28 +84,28 @@ const real *net_forward(const struct net *net, const real *theta, const struct b
 void net_backward(const struct net *net, const real *theta, const struct batch *b, struct tape *t,
                   real *gw);
 
-/* A gradient that enters a network at an activation: act 1 is the first layer's output, n_layers the
- * network's. */
+/* A gradient that enters a network at an activation: act 1 is the first layer's output, n_layers
+ * the network's. */
 struct inlet {
     int act;
     const real *g; /* (n x size of the activation) */
 };
 
-/* After net_forward: gw (P) += the gradient of a loss whose gradients with respect to some activations are those
- * of the inlets (n_inlets, by descending act). gx: the gradient with respect to the input, overwritten; NULL: not
- * wanted, else the first layer must have weights. */
+/* After net_forward: gw (P) += the gradient of a loss whose gradients with respect to some
+ * activations are those of the inlets (n_inlets, by descending act). gx: the gradient with respect
+ * to the input, overwritten; NULL: not wanted, else the first layer must have weights. */
 void net_backward_from(const struct net *net, const real *theta, int n, struct tape *t,
                        const struct inlet *inlets, int n_inlets, real *gw, real *gx);
 
-/* The activation that a layer's name (net_layer_name) stands for: its output, or that of the LAYER_ACTIVATION right
- * behind it. 0: no layer has that name. */
+/* The activation that a layer's name (net_layer_name) stands for: its output, or that of the
+ * LAYER_ACTIVATION right behind it. 0: no layer has that name. */
 int net_tap(const struct net *net, const char *name);
 int net_features(const struct net *net);             /* the head's input */
 size_t net_act_size(const struct net *net, int act); /* of one sample */
 
-/* After net_backward on a TAPE_SECOND tape: hv (P) += H v, with H the Hessian of the batch's mean loss at
- * theta. gx: the derivative along v of the gradient with respect to the input, overwritten; NULL: not
- * wanted, else the first layer must have weights. The loss must have grad_tangent. */
+/* After net_backward on a TAPE_SECOND tape: hv (P) += H v, with H the Hessian of the batch's mean
+ * loss at theta. gx: the derivative along v of the gradient with respect to the input, overwritten;
+ * NULL: not wanted, else the first layer must have weights. The loss must have grad_tangent. */
 void net_hvp(const struct net *net, const real *theta, const real *v, const struct batch *b,
              const struct tape *t, struct tape *tangents, real *hv, real *gx);
 

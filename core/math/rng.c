@@ -104,7 +104,8 @@ struct feistel {
     int half; /* bits */
 };
 
-/* A balanced Feistel network (Luby and Rackoff 1988): a permutation of the numbers of 2 * half bits. */
+/* A balanced Feistel network (Luby and Rackoff 1988): a permutation of the numbers of 2 * half
+ * bits. */
 static uint32_t feistel_map(const struct feistel *f, uint32_t x)
 {
     uint32_t mask = (1u << f->half) - 1, left = x >> f->half, right = x & mask;

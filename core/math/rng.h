@@ -51,8 +51,9 @@ double rng_normal(struct rng *r); /* mean 0, variance 1                   */
 /* k distinct numbers of 0 .. n-1 in random order, k <= n. No memory, O(k^2). */
 void rng_choose(struct rng *r, uint32_t n, uint32_t k, uint32_t *chosen);
 
-/* Element i of a random permutation of 0 .. n-1, another one for every seed, stream, epoch and n: the order
- * of a pass over n samples, as a pure function. 1 <= n <= 2^31, i < n. No memory; about 8 to 32 Philox blocks. */
+/* Element i of a random permutation of 0 .. n-1, another one for every seed, stream, epoch and n:
+ * the order of a pass over n samples, as a pure function. 1 <= n <= 2^31, i < n. No memory; about 8
+ * to 32 Philox blocks. */
 uint32_t rng_permute(uint64_t seed, uint32_t stream, uint32_t epoch, uint32_t n, uint32_t i);
 
 #endif

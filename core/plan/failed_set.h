@@ -1,7 +1,7 @@
 /* failed_set.h - which tasks of a round failed: how many, and the lowest slots of them.
  *
- * A set, so that a task reported twice is one; the lowest are kept, so that what is kept does not depend on
- * who ran which task. */
+ * A set, so that a task reported twice is one; the lowest are kept, so that what is kept does not
+ * depend on who ran which task. */
 #ifndef CORE_PLAN_FAILED_SET_H
 #define CORE_PLAN_FAILED_SET_H
 

@@ -4,9 +4,10 @@
 
 #include "core/plan/setup.h"
 
-/* The segment, in the layout of the stage that `stage` starts from, whose parameters `segment` of stage->model goes on
- * with: it has the same name and shape. A segment of ROLE_OLD ("old.head.weight") goes on with the one of that name
- * ("head.weight"). NULL: `segment` is drawn anew. stage->start >= 0. */
+/* The segment, in the layout of the stage that `stage` starts from, whose parameters `segment` of
+ * stage->model goes on with: it has the same name and shape. A segment of ROLE_OLD
+ * ("old.head.weight") goes on with the one of that name ("head.weight"). NULL: `segment` is drawn
+ * anew. stage->start >= 0. */
 const struct segment *hand_over(const struct setup *s, const struct stage *stage,
                                 const struct segment *segment);
 

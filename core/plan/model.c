@@ -47,7 +47,8 @@ static int mlp_specs(const struct model_config *m, struct layer_spec norm, struc
     return n;
 }
 
-/* Batch normalisation as the configuration has it in a stage that is measured few-shot, or on whole sets. */
+/* Batch normalisation as the configuration has it in a stage that is measured few-shot, or on whole
+ * sets. */
 static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
 {
     bool automatic = strcmp(m->statistics, "auto") == 0;
@@ -58,8 +59,8 @@ static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
                                .follows_target = automatic};
 }
 
-/* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017) or by
- * 2x2 max-pooling (mini-ImageNet). */
+/* Four blocks of 3x3 convolution, batch norm, relu; halved by stride (Omniglot, Finn et al. 2017)
+ * or by 2x2 max-pooling (mini-ImageNet). */
 static int conv4_specs(const struct model_config *m, struct layer_spec norm,
                        struct layer_spec *specs)
 {
@@ -86,9 +87,10 @@ static int conv4_specs(const struct model_config *m, struct layer_spec norm,
     return n;
 }
 
-/* LeNet as in ADDA (Tzeng et al. 2017): 20 and 50 filters of 5x5 without padding, each with relu and
- * then 2x2 max-pooling (in the other order it would be the same function), 500 features. As it starts,
- * with biases 0, a blank part of an image sits on relu's kink: differences prove no gradient there. */
+/* LeNet as in ADDA (Tzeng et al. 2017): 20 and 50 filters of 5x5 without padding, each with relu
+ * and then 2x2 max-pooling (in the other order it would be the same function), 500 features. As it
+ * starts, with biases 0, a blank part of an image sits on relu's kink: differences prove no
+ * gradient there. */
 static int lenet_specs(const struct model_config *m, struct layer_spec norm,
                        struct layer_spec *specs)
 {
@@ -108,8 +110,9 @@ static int lenet_specs(const struct model_config *m, struct layer_spec norm,
     return n;
 }
 
-/* ResNet-12 of few-shot learning (Oreshkin et al. 2018; Lee et al. 2019): four residual blocks of 1, 2.5, 5
- * and 10 times the filters, each behind the last's 2x2 max-pooling; the mean of the map; the head. */
+/* ResNet-12 of few-shot learning (Oreshkin et al. 2018; Lee et al. 2019): four residual blocks of
+ * 1, 2.5, 5 and 10 times the filters, each behind the last's 2x2 max-pooling; the mean of the map;
+ * the head. */
 static int resnet12_specs(const struct model_config *m, struct layer_spec norm,
                           struct layer_spec *specs)
 {

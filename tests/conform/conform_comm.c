@@ -1,9 +1,9 @@
-/* conform_comm.c - every transport keeps the contract of proto/comm/comm.h, and wrong ones are rejected.
+/* conform_comm.c - every transport keeps the contract of proto/comm/comm.h, and wrong ones are
+ * rejected.
  *
  *     conform_comm              transports of one process, and the wrong ones; ranks are threads
  *     conform_comm NAME         under a launcher: this process is one rank of transport NAME
- *     conform_comm NAME death   the same with a rank that is killed
- */
+ *     conform_comm NAME death   the same with a rank that is killed */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,7 +97,8 @@ static void hear_process(int in, double limit, char *text, size_t n)
         snprintf(text, n, "the script does not end");
 }
 
-/* 0, or ERR_FAILED with what was wrong. limit, end: seconds that a message and the script may take. */
+/* 0, or ERR_FAILED with what was wrong. limit, end: seconds that a message and the script may
+ * take. */
 static int play(const char *transport, const struct comm_ops *ops, const struct script *script,
                 double limit, double end)
 {

@@ -1,5 +1,6 @@
-/* conform_discrepancy.c - the suite over every entry of the discrepancy table and every way mmd can be
- * set, against the definitions written out in long double and against differences; wrong ones. */
+/* conform_discrepancy.c - the suite over every entry of the discrepancy table and every way mmd
+ * can be set, against the definitions written out in long double and against differences; wrong
+ * ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

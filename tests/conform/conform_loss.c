@@ -1,5 +1,5 @@
-/* conform_loss.c - the suite over every entry of the loss table, over wrong losses, and what each loss
- * is known to give. */
+/* conform_loss.c - the suite over every entry of the loss table, over wrong losses, and what each
+ * loss is known to give. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -509,8 +509,8 @@ static void test_against_teacher(void **state)
 }
 
 /* Temperature 2. Teacher 2 (0, log 2, log 5): p = (1, 2, 5)/8; student 2 (log 2, log 2, log 4): q =
- * (1, 1, 2)/4. Value log 4 - 5/8 log 2; gradient (q - p)/2 for each of one. Then a second sample where
- * both are p: its value is the entropy of p, its gradient 0. */
+ * (1, 1, 2)/4. Value log 4 - 5/8 log 2; gradient (q - p)/2 for each of one. Then a second sample
+ * where both are p: its value is the entropy of p, its gradient 0. */
 static void test_distill(void **state)
 {
     double l2 = log(2), l5 = log(5), entropy = (l2 * 3 + 2 * l2 * 2 + 5 * (3 * l2 - l5)) / 8;

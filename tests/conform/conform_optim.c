@@ -1,5 +1,6 @@
-/* conform_optim.c - every entry of the optimizer table against its formula written out in double, and
- * against numbers PyTorch 1.13 gave; wrong optimizers; schedules, clipping, the whole layout. */
+/* conform_optim.c - every entry of the optimizer table against its formula written out in
+ * double, and against numbers PyTorch 1.13 gave; wrong optimizers; schedules, clipping, the
+ * whole layout. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,8 +136,8 @@ static int check_gaps(const struct probe *p)
 }
 
 /* Each step rounds w by eps |w|, and each state by eps of itself. The states move w by rate times a
- * mean of at most 1 / (1 - 0.99) gradients (adam: of that size divided by one), so that one rounding
- * of theirs is worth at most 3 * 100 rate eps; |w| and the gradients stay below 3. */
+ * mean of at most 1 / (1 - 0.99) gradients (adam: of that size divided by one), so that one
+ * rounding of theirs is worth at most 3 * 100 rate eps; |w| and the gradients stay below 3. */
 static double step_tolerance(const struct optim_spec *o)
 {
     return STEPS * REAL_EPS * (3 + 300 * o->rate);
@@ -510,7 +511,8 @@ static void test_apply(void **state)
     }
 }
 
-/* theta - 0.1 (theta - observed) = 0.9 theta + 0.1 observed, at any rate and in the last round too */
+/* theta - 0.1 (theta - observed) = 0.9 theta + 0.1 observed, at any rate and in the last round
+ * too */
 static void test_apply_stat(void **state)
 {
     struct optim_spec o = {.factor = {1, 1, 1, 1, 1, 1},

@@ -1,5 +1,5 @@
-/* fuzz_idx.c - images and labels as idx, plain or gzip: two bytes say how long the images' file is, the labels'
- * file is the rest. */
+/* fuzz_idx.c - images and labels as idx, plain or gzip: two bytes say how long the images' file is,
+ * the labels' file is the rest. */
 #include "tests/fuzz/try_data.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -1,5 +1,5 @@
-/* fuzz_metrics.c - metrics.jsonl as a resumed run finds it: two bytes say where the run goes on, the
- * rest is the file. What is left of it is whole lines, and stays when it is cut there again. */
+/* fuzz_metrics.c - metrics.jsonl as a resumed run finds it: two bytes say where the run goes on,
+ * the rest is the file. What is left of it is whole lines, and stays when it is cut there again. */
 #include "coordinator/run/rundir.h"
 #include "tests/fuzz/fuzz.h"
 

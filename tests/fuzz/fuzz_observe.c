@@ -1,4 +1,6 @@
-/* fuzz_observe.c - what an observer is told, by a file (first byte 0: lines) or by a stream (else: a frame of it). Whatever it is, what is seen of the run keeps its bounds, and its texts are harmless. */
+/* fuzz_observe.c - what an observer is told, by a file (first byte 0: lines) or by a stream (else:
+ * a frame of it). Whatever it is, what is seen of the run keeps its bounds, and its texts are
+ * harmless. */
 #include "observer/model/model.h"
 #include "observer/source/decode.h"
 #include "observer/source/line.h"

@@ -1,5 +1,5 @@
-/* fuzz_safetensors.c - a safetensors file: every number and text of it, and as a checkpoint of a small
- * network. */
+/* fuzz_safetensors.c - a safetensors file: every number and text of it, and as a checkpoint of a
+ * small network. */
 #include "core/file/checkpoint.h"
 #include "core/file/safetensors.h"
 #include "tests/fuzz/repair.h"

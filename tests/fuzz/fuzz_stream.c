@@ -1,5 +1,6 @@
-/* fuzz_stream.c - what the metrics stream reads and says: the first byte picks. 0, 1: the rest is a file of keys. 2: the
- * rest is text from wherever, which leaves as UTF-8 in an event that can be unpacked. */
+/* fuzz_stream.c - what the metrics stream reads and says: the first byte picks. 0, 1: the rest is a
+ * file of keys. 2: the rest is text from wherever, which leaves as UTF-8 in an event that can be
+ * unpacked. */
 #include "core/base/err.h"
 #include "proto/metaloop.pb-c.h"
 #include "proto/stream/event.h"

@@ -1,8 +1,8 @@
-/* fuzz_wire.c - a message: the first byte picks its kind, the rest is what arrived. What unpacks packs,
- * and unpacks to the same again.
+/* fuzz_wire.c - a message: the first byte picks its kind, the rest is what arrived. What unpacks
+ * packs, and unpacks to the same again.
  *
- * A new message is a function try_X and an entry at the end of `messages`; seeds and findings in the
- * corpus have the plain index in front. */
+ * A new message is a function try_X and an entry at the end of `messages`; seeds and findings in
+ * the corpus have the plain index in front. */
 #include "proto/wire.h"
 #include "tests/fuzz/fuzz.h"
 

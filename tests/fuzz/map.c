@@ -1,5 +1,5 @@
-/* map.c - the linker puts these in place of mmap and munmap (--wrap): a mapped file is a copy on the heap,
- * so that the sanitizer sees its end where the file ends, not where the page does. */
+/* map.c - the linker puts these in place of mmap and munmap (--wrap): a mapped file is a copy on
+ * the heap, so that the sanitizer sees its end where the file ends, not where the page does. */
 #include "tests/fuzz/fuzz.h"
 
 enum { MAPS_MAX = 8 }; /* at once */

@@ -1,5 +1,5 @@
-/* repair.h - mutations behind a checksum: after each, what guards the bytes is put right, so that they
- * reach the code behind it. One mutation in eight is left as it is. */
+/* repair.h - mutations behind a checksum: after each, what guards the bytes is put right, so that
+ * they reach the code behind it. One mutation in eight is left as it is. */
 #ifndef TESTS_FUZZ_REPAIR_H
 #define TESTS_FUZZ_REPAIR_H
 

@@ -1,6 +1,6 @@
-/* replay.c - one target without libFuzzer: every file that the arguments name, and every file in the
- * folders they name, goes through it once. A crash, a failed expectation or an allocation of more than
- * ALLOCATION_MAX ends the program by a signal, after the file was named.
+/* replay.c - one target without libFuzzer: every file that the arguments name, and every file in
+ * the folders they name, goes through it once. A crash, a failed expectation or an allocation of
+ * more than ALLOCATION_MAX ends the program by a signal, after the file was named.
  *
  *   build/fuzz/TARGET FILE|FOLDER... */
 #include <errno.h>

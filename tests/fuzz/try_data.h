@@ -1,4 +1,5 @@
-/* try_data.h - opens a data set from the input, and reads it where it opens, as it is and shifted. */
+/* try_data.h - opens a data set from the input, and reads it where it opens, as it is and
+ * shifted. */
 #ifndef TESTS_FUZZ_TRY_DATA_H
 #define TESTS_FUZZ_TRY_DATA_H
 

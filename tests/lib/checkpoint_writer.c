@@ -1,10 +1,15 @@
-/* checkpoint_writer.c - writes checkpoints and does nothing else, for those who kill it at every system call.
+/* checkpoint_writer.c - writes checkpoints and does nothing else, for those who kill it at every
+ * system call.
  *
- *   checkpoint_writer write DIRECTORY FIRST LAST KEEP   rounds FIRST to LAST, pruned; access("/begin") before each
- *   checkpoint_writer newest DIRECTORY                  prints the round of the newest good one, once its every value is
- *                                                       what `write` gave it; what is skipped goes to standard error
+ *   checkpoint_writer write DIRECTORY FIRST LAST KEEP   rounds FIRST to LAST, pruned;
+ *   access("/begin") before each
+ *   checkpoint_writer newest DIRECTORY                  prints the round of the newest good one,
+ *   once its every value is
+ *                                                       what `write` gave it; what is skipped goes
+ *                                                       to standard error
  *   checkpoint_writer clean DIRECTORY                   removes temporaries
- *   checkpoint_writer stuck DIRECTORY SECONDS           saves once through a saver whose patience is SECONDS */
+ *   checkpoint_writer stuck DIRECTORY SECONDS           saves once through a saver whose patience
+ *   is SECONDS */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* comm_broken.h - transports that are wrong on purpose, each in one way: `local` with other slots. */
+/* comm_broken.h - transports that are wrong on purpose, each in one way: `local` with other
+ * slots. */
 #ifndef TESTS_LIB_COMM_BROKEN_H
 #define TESTS_LIB_COMM_BROKEN_H
 

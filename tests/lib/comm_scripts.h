@@ -1,4 +1,5 @@
-/* comm_scripts.h - what every transport has to do (proto/comm/comm.h), as scripts that all ranks play together. */
+/* comm_scripts.h - what every transport has to do (proto/comm/comm.h), as scripts that all ranks
+ * play together. */
 #ifndef TESTS_LIB_COMM_SCRIPTS_H
 #define TESTS_LIB_COMM_SCRIPTS_H
 
@@ -106,7 +107,8 @@ static int hear(const struct scene *s, struct message *m)
     return code < 0 ? code : 0;
 }
 
-/* Hears messages first .. first + n - 1 of every other rank, each rank's in order. size 0: size_of them. */
+/* Hears messages first .. first + n - 1 of every other rank, each rank's in order. size 0: size_of
+ * them. */
 static int hear_all(const struct scene *s, uint64_t first, uint64_t n, size_t size)
 {
     uint64_t next[RANKS];

@@ -55,7 +55,8 @@ static inline int check_plan(const struct probe *p, const struct layer_case *c)
     return 0;
 }
 
-/* The same bits whatever lay in scratch and outputs before: results are functions of the operands. */
+/* The same bits whatever lay in scratch and outputs before: results are functions of the
+ * operands. */
 static inline int check_bits(struct probe *p)
 {
     struct snapshot first;
@@ -254,7 +255,8 @@ static inline int run_at(struct probe *p, const struct snapshot *point, double h
     return code;
 }
 
-/* `tangent` of `value`, as the passes computed it at the point, against the difference of the two runs:
+/* `tangent` of `value`, as the passes computed it at the point, against the difference of the two
+ * runs:
  * relative 1e-7, and what subtraction leaves of values that cancel. */
 static inline int difference(const struct probe *p, const struct snapshot *point,
                              const struct snapshot *plus, const struct snapshot *minus,
@@ -270,8 +272,8 @@ static inline int difference(const struct probe *p, const struct snapshot *point
     return near(pass, n, point->v[tangent], d, 1e-7 * fmax(scale, largest(n, d)) + lost);
 }
 
-/* A relu inside a layer has its kink where an output leaves zero: no such output between the runs, nor
- * among the activations that a block saves. */
+/* A relu inside a layer has its kink where an output leaves zero: no such output between the runs,
+ * nor among the activations that a block saves. */
 static inline bool away_from_kinks(const struct probe *p, const struct snapshot *plus,
                                    const struct snapshot *minus)
 {
@@ -345,7 +347,8 @@ static inline int check_stat(const struct probe *p, const struct segment *s)
     return 0;
 }
 
-/* "bn1.running_mean" is of the layer's input; "block1.bn1.running_mean" of what a part of it reads. */
+/* "bn1.running_mean" is of the layer's input; "block1.bn1.running_mean" of what a part of it
+ * reads. */
 static inline bool of_input(const struct segment *s)
 {
     return strchr(s->name, '.') == strrchr(s->name, '.');

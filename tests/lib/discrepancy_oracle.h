@@ -1,4 +1,5 @@
-/* discrepancy_oracle.h - the discrepancies as the papers define them, in long double, and their gradients. */
+/* discrepancy_oracle.h - the discrepancies as the papers define them, in long double, and their
+ * gradients. */
 #ifndef TESTS_LIB_DISCREPANCY_ORACLE_H
 #define TESTS_LIB_DISCREPANCY_ORACLE_H
 
@@ -110,7 +111,8 @@ static inline wide mmd_oracle(const struct discrepancy_spec *s, struct points *p
     return value;
 }
 
-/* Entry (a, b) of the covariance of rows first .. last-1, and half of its gradient times `weight`. */
+/* Entry (a, b) of the covariance of rows first .. last-1, and half of its gradient times
+ * `weight`. */
 static inline wide covariance_oracle(struct points *p, int first, int last, int a, int b,
                                      wide weight)
 {

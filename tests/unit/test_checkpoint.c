@@ -1,4 +1,5 @@
-/* test_checkpoint.c - cut or flipped anywhere, a checkpoint is refused with the place; only bad or surplus ones go. */
+/* test_checkpoint.c - cut or flipped anywhere, a checkpoint is refused with the place; only bad or
+ * surplus ones go. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -258,8 +259,9 @@ static void write_dense(const char *name, const struct text *texts, int n_texts,
     assert_int_equal(safetensors_write(path, &t, 1, texts, n_texts), 0);
 }
 
-/* metaloop wrote such columns in another order before runs had ids: refused by name, not read wrongly. What other
- * programs wrote is PyTorch's order, and so is what metaloop writes now, of a run with an id or without. */
+/* metaloop wrote such columns in another order before runs had ids: refused by name, not read
+ * wrongly. What other programs wrote is PyTorch's order, and so is what metaloop writes now, of a
+ * run with an id or without. */
 static void test_columns_of_old(void **unused)
 {
     (void)unused;
@@ -406,7 +408,8 @@ static void test_set_aside(void **unused)
     sweep();
 }
 
-/* Damaged ones do not count, later ones neither count nor go, names that are not ours are never touched. */
+/* Damaged ones do not count, later ones neither count nor go, names that are not ours are never
+ * touched. */
 static void test_prune(void **unused)
 {
     (void)unused;

@@ -1,5 +1,5 @@
-/* test_clocks.c - what is decided or told by the clock, with clocks that are set: the time limit, the leases, the
- * time left. */
+/* test_clocks.c - what is decided or told by the clock, with clocks that are set: the time limit,
+ * the leases, the time left. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -117,7 +117,8 @@ static void note(void *context, const struct notice *n)
     s->n_back += strcmp(n->kind, "back") == 0;
 }
 
-/* Two workers; the clock of the last look at the leases, and of the last word of each, so many seconds ago. */
+/* Two workers; the clock of the last look at the leases, and of the last word of each, so many
+ * seconds ago. */
 static void scene_open(struct scene *s, double looked, double heard, double other)
 {
     double now = clock_seconds();
@@ -269,7 +270,8 @@ static void has(const char *line, const char *part)
         fail_msg("'%s' is not in '%s'", part, line);
 }
 
-/* 50 rounds of 4 tasks in 1,000 s, from round 100 on: 0.2 tasks a second; 850 rounds of 20 s are left. */
+/* 50 rounds of 4 tasks in 1,000 s, from round 100 on: 0.2 tasks a second; 850 rounds of 20 s are
+ * left. */
 static void a_line_counts_from_its_start(void **state)
 {
     struct glance g = {"meta", 150, 1000, 4, 1.25, 0.875, 0};

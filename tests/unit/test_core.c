@@ -87,8 +87,8 @@ static void test_rng_distinct(void **state)
     }
 }
 
-/* Chi-square over k equally likely cells: within five standard deviations of its mean. The seeds are
- * fixed, so that this passes always or never. */
+/* Chi-square over k equally likely cells: within five standard deviations of its mean. The seeds
+ * are fixed, so that this passes always or never. */
 static void assert_even(const int *count, int k)
 {
     double total = 0, chi = 0;
@@ -275,7 +275,8 @@ static void test_arena_memory(void **state)
     arena_release(&a);
 }
 
-/* What is kept is overlaid by nothing until the arena is cleared; then the same memory does for the same work again. */
+/* What is kept is overlaid by nothing until the arena is cleared; then the same memory does for the
+ * same work again. */
 static void test_arena_keep(void **state)
 {
     struct arena plan = arena_measuring(), a;

@@ -1,4 +1,5 @@
-/* test_data_real.c - the published sets, as $METALOOP_DATA holds them (omniglot/, mnist/, usps/). */
+/* test_data_real.c - the published sets, as $METALOOP_DATA holds them (omniglot/, mnist/,
+ * usps/). */
 #include "tests/lib/data_files.h"
 
 #include <math.h>

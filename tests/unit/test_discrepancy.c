@@ -1,4 +1,5 @@
-/* test_discrepancy.c - what small sets of features are known to give, and what degenerate ones do. */
+/* test_discrepancy.c - what small sets of features are known to give, and what degenerate ones
+ * do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +72,8 @@ static void test_paper_family(void **state)
     assert_true(fabs(mmd(s, 1, 1, xs, xt, NULL) - (2 - 2 * k)) < 1e-15);
 }
 
-/* Equal rows have no width of their own: kernels of 1, no gradient; nor have mostly equal rows a median. */
+/* Equal rows have no width of their own: kernels of 1, no gradient; nor have mostly equal rows a
+ * median. */
 static void test_equal_rows(void **state)
 {
     real xs[5] = {1, 1, 1, 1, 1}, xt[2] = {1, 1}, far[2] = {1, 2}, g[5];
@@ -105,8 +107,8 @@ static void test_left_over(void **state)
     assert_true(g[4] == 0 && g[1] != 0);
 }
 
-/* An offset that both domains have and that float can add without loss: the same value, and a gradient
- * as good as before. */
+/* An offset that both domains have and that float can add without loss: the same value, and a
+ * gradient as good as before. */
 static void test_offset(void **state)
 {
     const struct discrepancy_ops *ops = discrepancy_find("mmd");
@@ -127,8 +129,8 @@ static void test_offset(void **state)
     assert_int_equal(near("gradient", 12 * 6, g[1], g[0], 32 * REAL_EPS), 0);
 }
 
-/* Covariances [[2, 2], [2, 2]] of (0, 0), (2, 2) and [[2, -2], [-2, 2]] of (0, 2), (2, 0): D = [[0, 4],
- * [4, 0]], value 32/16; gs = (x - 1) D / (4 * 1). */
+/* Covariances [[2, 2], [2, 2]] of (0, 0), (2, 2) and [[2, -2], [-2, 2]] of (0, 2), (2, 0): D = [[0,
+ * 4], [4, 0]], value 32/16; gs = (x - 1) D / (4 * 1). */
 static void test_coral(void **state)
 {
     real xs[4] = {0, 0, 2, 2}, xt[4] = {0, 2, 2, 0}, gs[4], gt[4];

@@ -1,4 +1,5 @@
-/* test_dropout.c - the mask: a pure function of seed, round, slot, pass, layer, sample and element, whose mean is 1. */
+/* test_dropout.c - the mask: a pure function of seed, round, slot, pass, layer, sample and element,
+ * whose mean is 1. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* test_exact.c - the order-free sum: the same bits in any order and any partition, its limits, and its
+/* test_exact.c - the order-free sum: the same bits in any order and any partition, its limits, and
+ * its
  * error against 128-bit integers.                                design.md, promise 2 */
 #include <setjmp.h>
 #include <stdarg.h>

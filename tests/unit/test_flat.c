@@ -65,7 +65,8 @@ static void permutations_differ(void **state)
         assert_true(same[k] < 10);
 }
 
-/* Chi-square of where element i goes over many epochs: n * n cells, (n - 1)^2 degrees of freedom. */
+/* Chi-square of where element i goes over many epochs: n * n cells, (n - 1)^2 degrees of
+ * freedom. */
 static double chi_square(uint32_t n, uint32_t epochs)
 {
     static uint32_t count[64 * 64];
@@ -219,7 +220,8 @@ static void flat_folders_go_by_path(void **state)
     free(b.at);
 }
 
-/* A flat sample is what data_read gives as its class and its place there, quarter turns included. */
+/* A flat sample is what data_read gives as its class and its place there, quarter turns
+ * included. */
 static void expect_agreement(const struct data_config *c, uint32_t n, uint32_t stride)
 {
     size_t size;

@@ -167,7 +167,8 @@ static void glyphs_are_pure(void **state)
     }
 }
 
-/* Every style at every size stays within its pixels, and leaves marks that are neither none nor all. */
+/* Every style at every size stays within its pixels, and leaves marks that are neither none nor
+ * all. */
 static void glyphs_stay_in_place(void **state)
 {
     static real x[128 * 128 + 2];
@@ -241,8 +242,8 @@ static void glyphs_are_as_hard_as_omniglot(void **state)
     data_close(&d);
 }
 
-/* FNV-1a of the bytes of a few drawings in each style: what a run with this seed saw, it will see again,
- * on any machine and in either precision. */
+/* FNV-1a of the bytes of a few drawings in each style: what a run with this seed saw, it will see
+ * again, on any machine and in either precision. */
 static void glyphs_never_change(void **state)
 {
     static const uint32_t known[STYLES] = {0xb059618a, 0x7b45def3, 0xc08bec2a,

@@ -190,7 +190,8 @@ static void test_layout_export(void **state)
     layout_release(&l);
 }
 
-/* The columns of a dense layer that reads a map as it lies: [2][3 channels][4 positions] in PyTorch, [2][4][3] here. */
+/* The columns of a dense layer that reads a map as it lies: [2][3 channels][4 positions] in
+ * PyTorch, [2][4][3] here. */
 static void test_layout_export_map(void **state)
 {
     struct segment s = {

@@ -1,5 +1,6 @@
-/* test_noise.c - Open MPI's noise is taken out of standard error and nothing else is: recorded noise, in one piece and byte
- * by byte, between lines, behind a bar, and texts that look like it. */
+/* test_noise.c - Open MPI's noise is taken out of standard error and nothing else is: recorded
+ * noise, in one piece and byte by byte, between lines, behind a bar, and texts that look like
+ * it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

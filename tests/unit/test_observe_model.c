@@ -1,4 +1,5 @@
-/* test_observe_model.c - what the observer makes of events, each against a value worked out by hand. */
+/* test_observe_model.c - what the observer makes of events, each against a value worked out by
+ * hand. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,8 +47,8 @@ static void near(double value, double expected)
         fail_msg("%.15g, not %.15g", value, expected);
 }
 
-/* The first says 100 tasks in all, the second 130 four seconds later: 7.5 a second, whatever went before. It computed 3 s
- * more and waited 1 s more: busy three quarters of the time. */
+/* The first says 100 tasks in all, the second 130 four seconds later: 7.5 a second, whatever went
+ * before. It computed 3 s more and waited 1 s more: busy three quarters of the time. */
 static void test_speed_of_a_worker(void **unused)
 {
     (void)unused;

@@ -39,8 +39,9 @@ static double adam_alone(const struct optim_spec *o, double w, const double *g, 
     return w;
 }
 
-/* What the warm-up holds back takes its first step as if the stage began with it, as torch.optim.Adam does with
- * parameters whose first gradient comes late: by the whole rate, whatever the round. */
+/* What the warm-up holds back takes its first step as if the stage began with it, as
+ * torch.optim.Adam does with parameters whose first gradient comes late: by the whole rate,
+ * whatever the round. */
 static void test_warm_up(void **state)
 {
     enum { WARM_UP = 1000, AFTER = 6 };

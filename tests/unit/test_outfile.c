@@ -1,4 +1,5 @@
-/* test_outfile.c - an output is written as its kind asks: files are replaced whole, links stay, devices and FIFOs too. */
+/* test_outfile.c - an output is written as its kind asks: files are replaced whole, links stay,
+ * devices and FIFOs too. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* test_proto.c - messages, the tree, the in-process transport, and where a resumed run's metrics are cut. */
+/* test_proto.c - messages, the tree, the in-process transport, and where a resumed run's metrics
+ * are cut. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,7 +88,8 @@ static int ignore_task(void *context, const struct task *t)
     return 0;
 }
 
-/* A cut or flipped task is refused or still consistent with its own counts; it is never read beyond. */
+/* A cut or flipped task is refused or still consistent with its own counts; it is never read
+ * beyond. */
 static void test_task_damaged(void **state)
 {
     struct task t = sample_task();

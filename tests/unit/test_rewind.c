@@ -101,7 +101,8 @@ static void test_rewind_to_the_beginning(void **unused)
     unlink(path_in("metrics.jsonl"));
 }
 
-/* Zeros after a power cut, with and without an end of line, of sizes about those that are read at once. */
+/* Zeros after a power cut, with and without an end of line, of sizes about those that are read at
+ * once. */
 static void test_rewind_zeros(void **unused)
 {
     (void)unused;

@@ -31,7 +31,8 @@ static void expect_decision(enum rundir_mode mode, const char *run_id, enum rund
     rundir_close(&d);
 }
 
-/* A start that goes on with its own run does so whatever its words are; any other follows its words. */
+/* A start that goes on with its own run does so whatever its words are; any other follows its
+ * words. */
 static void test_decision(void **unused)
 {
     (void)unused;
@@ -54,7 +55,8 @@ static void test_decision(void **unused)
     expect_decision(RUNDIR_RESUME, "", RUNDIR_RESUME, NULL);
 }
 
-/* A directory of before there were ids is given one, and its files count for ever; one that begins afresh takes none. */
+/* A directory of before there were ids is given one, and its files count for ever; one that begins
+ * afresh takes none. */
 static void test_unnamed(void **unused)
 {
     (void)unused;

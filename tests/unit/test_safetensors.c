@@ -278,7 +278,8 @@ static void test_bit_flips(void **state)
     free(p);
 }
 
-/* Of a damaged file it says where: the tensor, or the header where it is the tensor's digest that was hit. */
+/* Of a damaged file it says where: the tensor, or the header where it is the tensor's digest that
+ * was hit. */
 static void test_place(void **state)
 {
     (void)state;

@@ -126,7 +126,8 @@ static void test_trouble(void **unused)
     saver_close(&s);
 }
 
-/* What a run of before has left counts only where it is good: the damaged one does not push out the good one. */
+/* What a run of before has left counts only where it is good: the damaged one does not push out the
+ * good one. */
 static void test_prune(void **unused)
 {
     (void)unused;

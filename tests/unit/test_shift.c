@@ -180,7 +180,8 @@ static void shifts_are_as_the_reference(void **state)
     }
 }
 
-/* Where a number tells bits apart: quarter turns are those of `rotations`, and a whole turn is none. */
+/* Where a number tells bits apart: quarter turns are those of `rotations`, and a whole turn is
+ * none. */
 static void quarter_turns_are_exact(void **state)
 {
     struct data_config c = npy;

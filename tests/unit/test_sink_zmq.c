@@ -1,4 +1,5 @@
-/* test_sink_zmq.c - the sink itself: it waits for nobody, and what it could not take is missed in public. */
+/* test_sink_zmq.c - the sink itself: it waits for nobody, and what it could not take is missed in
+ * public. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,7 +151,8 @@ static void test_what_is_dropped_is_told(void **state)
     zmq_ctx_term(context);
 }
 
-/* Events of one kind share messages, which are bounded; one of another kind begins a new one; none changes its place. */
+/* Events of one kind share messages, which are bounded; one of another kind begins a new one; none
+ * changes its place. */
 static void test_messages(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* test_stream_gate.c - who is let in, asked by hand: libzmq itself never sends most of these questions. */
+/* test_stream_gate.c - who is let in, asked by hand: libzmq itself never sends most of these
+ * questions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -112,7 +112,8 @@ static uint64_t round_of(const struct shared_event *e)
     return round;
 }
 
-/* Every length of a curve up to some beyond two thinnings: what is there is every 2^k-th, and the last one. */
+/* Every length of a curve up to some beyond two thinnings: what is there is every 2^k-th, and the
+ * last one. */
 static void test_curves_are_thinned_evenly(void **state)
 {
     (void)state;

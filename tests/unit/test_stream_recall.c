@@ -1,4 +1,5 @@
-/* test_stream_recall.c - what metrics.jsonl told before becomes history: all of a small file, an even sample of a large one. */
+/* test_stream_recall.c - what metrics.jsonl told before becomes history: all of a small file, an
+ * even sample of a large one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,7 +132,8 @@ static void test_every_field(void **state)
     past_end(&p);
 }
 
-/* A kind of the file alone is left out without a word; what nobody knows is told, with how often. */
+/* A kind of the file alone is left out without a word; what nobody knows is told, with how
+ * often. */
 static void test_what_is_no_event(void **state)
 {
     (void)state;
@@ -240,7 +242,8 @@ static struct stream_event *live_round(uint64_t round)
     return e;
 }
 
-/* The whole curve at even distances, its beginning and its end; a fraction is read; what follows is thinned to match. */
+/* The whole curve at even distances, its beginning and its end; a fraction is read; what follows is
+ * thinned to match. */
 static void test_a_large_file_is_sampled(void **state)
 {
     (void)state;

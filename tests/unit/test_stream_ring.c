@@ -1,4 +1,5 @@
-/* test_stream_ring.c - events pass in order, each once, from one process to another, whatever the other one writes. */
+/* test_stream_ring.c - events pass in order, each once, from one process to another, whatever the
+ * other one writes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,7 +100,8 @@ static void test_an_event_larger_than_the_ring(void **state)
     assert_true(put(&pair[0], 5) && is_event(stream_ring_take(&pair[1]), 5));
 }
 
-/* A taking side that peers have taken over writes what it likes: the putting side stays inside its memory. */
+/* A taking side that peers have taken over writes what it likes: the putting side stays inside its
+ * memory. */
 static void test_nothing_that_the_other_writes_is_believed(void **state)
 {
     struct stream_ring *pair = *state;

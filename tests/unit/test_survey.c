@@ -1,5 +1,5 @@
-/* test_survey.c - what a set holds in a few numbers: equal for equal sets, and different by name; files that change
- * while they are mapped; what a worker says of its program. */
+/* test_survey.c - what a set holds in a few numbers: equal for equal sets, and different by name;
+ * files that change while they are mapped; what a worker says of its program. */
 #include "tests/lib/data_files.h"
 
 #include <fcntl.h>
@@ -271,7 +271,8 @@ static void other_programs_are_refused(void **state)
     assert_non_null(strstr(machine_build(), "-march="));
 }
 
-/* A sixteenth of the scale, 0.0625, is enough; bytes of 0 and 1 alone are a mask that was not scaled. */
+/* A sixteenth of the scale, 0.0625, is enough; bytes of 0 and 1 alone are a mask that was not
+ * scaled. */
 static void small_ranges_are_told(void **state)
 {
     static const struct {

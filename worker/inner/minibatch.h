@@ -17,13 +17,13 @@ struct minibatch {
     struct batch taken; /* what minibatch_take returned last */
 };
 
-/* Takes room for minibatches of `size` of n samples of that shape. A size of 0 or of n and more stands
- * for the whole support, and takes nothing. */
+/* Takes room for minibatches of `size` of n samples of that shape. A size of 0 or of n and more
+ * stands for the whole support, and takes nothing. */
 void minibatch_init(struct minibatch *m, int size, int n, struct shape in, int n_out,
                     struct arena *arena);
 
-/* Inner step k's samples: positions k size .. (k + 1) size - 1 of the support's orders, one pass after the
- * other, a pure function of seed, round, slot and k. Good until the next call. */
+/* Inner step k's samples: positions k size .. (k + 1) size - 1 of the support's orders, one pass
+ * after the other, a pure function of seed, round, slot and k. Good until the next call. */
 const struct batch *minibatch_take(struct minibatch *m, const struct episode *ep, int k);
 
 #endif

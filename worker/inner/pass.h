@@ -1,4 +1,5 @@
-/* pass.h - who looks at a pass after it is done: worker/inner/trace.h, when a task is computed again. */
+/* pass.h - who looks at a pass after it is done: worker/inner/trace.h, when a task is computed
+ * again. */
 #ifndef WORKER_INNER_PASS_H
 #define WORKER_INNER_PASS_H
 
@@ -6,7 +7,8 @@
 
 enum pass_kind {
     PASS_FORWARD, /* tape: the values it left; loss: of its outputs */
-    PASS_BACKWARD, /* tape: gradients of activations; vector: of the parameters, which was zero before */
+    /* tape: gradients of activations; vector: of the parameters, which was zero before */
+    PASS_BACKWARD,
     PASS_STEP,    /* vector: theta after the step */
     PASS_HVP,     /* tangents: what it left; vector: H v, which was zero before */
     PASS_ADJOINT, /* vector: the adjoint after a step back */

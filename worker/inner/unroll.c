@@ -60,7 +60,8 @@ static void take_tapes(struct unroll *u, real *scratch, struct arena *arena)
                   arena);
 }
 
-/* For layers below the moved ones: their pass over the support, and gradients on the way down to them. */
+/* For layers below the moved ones: their pass over the support, and gradients on the way down to
+ * them. */
 static void take_below(struct unroll *u, real *scratch, struct arena *arena)
 {
     size_t inputs = (size_t)u->spec.n_support * shape_size(u->moved.in);
@@ -101,7 +102,8 @@ static void fill_rates(struct unroll *u)
                 l->segments[i].role == ROLE_STAT ? 0 : (real)u->spec.rate;
 }
 
-/* The query's pass is over when the products begin: what they need overlays it, and nothing else does. */
+/* The query's pass is over when the products begin: what they need overlays it, and nothing else
+ * does. */
 static void take_second(struct unroll *u, size_t mark, struct arena *arena)
 {
     size_t end = arena_mark(arena);
@@ -196,7 +198,8 @@ static const struct batch *step_batch(struct unroll *u, int k, const struct epis
     return u->minibatch.size ? minibatch_take(&u->minibatch, ep, k) : &u->inputs;
 }
 
-/* The support gradient at theta_k into u->gradient, on step k's tape; returns the loss. accuracy may be NULL. */
+/* The support gradient at theta_k into u->gradient, on step k's tape; returns the loss. accuracy
+ * may be NULL. */
 static double step_gradient(struct unroll *u, int k, const struct episode *ep, double *accuracy)
 {
     const struct net *net = &u->moved;
@@ -297,7 +300,8 @@ int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics
 
 /* ---- the adjoint ---- */
 
-/* hv (P, overwritten) = H(theta_k) v on step k's tape; the tangent of its inputs' gradient, if wanted. */
+/* hv (P, overwritten) = H(theta_k) v on step k's tape; the tangent of its inputs' gradient, if
+ * wanted. */
 static void product(struct unroll *u, int k, const struct batch *b, const real *v, real *hv)
 {
     const struct net *net = &u->moved;
@@ -315,8 +319,8 @@ static void add_rate_gradient(struct unroll *u, int k)
     vec_sub(u->net->layout.n, u->direction, u->g_rate);
 }
 
-/* What the moved layers' inputs want of the layers below, added to the adjoint; the support is seen by
- * them once, so its statistics are not observed here. */
+/* What the moved layers' inputs want of the layers below, added to the adjoint; the support is seen
+ * by them once, so its statistics are not observed here. */
 static void go_below(struct unroll *u)
 {
     const struct layout *l = &u->net->layout;

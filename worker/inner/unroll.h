@@ -31,8 +31,8 @@ struct unroll_spec {
     bool adam; /* steps by Adam without momentum, fresh for each task; else plain gradient steps */
     int minibatch;      /* samples of the support a step takes, in turn; 0: all of it */
     bool rate_gradient; /* unroll_adjoint leaves d loss / d rate, too */
-    /* Fills rate (P) when a task begins; it holds `rate` for all learnable parameters before the first
-     * task, and 0 for statistics. NULL: it stays so. */
+    /* Fills rate (P) when a task begins; it holds `rate` for all learnable parameters before the
+     * first task, and 0 for statistics. NULL: it stays so. */
     void (*rates)(const void *context, const real *theta, real *rate);
     const void *context; /* borrowed: of rates */
     /* What the place of use says. */
@@ -77,8 +77,8 @@ const real *unroll_theta(const struct unroll *u, int k);
 /* A task begins: theta_0 = theta, its rates, and its support below the moved layers. */
 void unroll_begin(struct unroll *u, const real *theta, const struct episode *ep);
 
-/* One step from theta_k to theta_{k+1}; returns the support loss before it. accuracy gets the support
- * accuracy before it, 0 for regression; NULL: not wanted. */
+/* One step from theta_k to theta_{k+1}; returns the support loss before it. accuracy gets the
+ * support accuracy before it, 0 for regression; NULL: not wanted. */
 double unroll_step(struct unroll *u, int k, const struct episode *ep, double *accuracy);
 
 /* unroll_begin and all K steps. Support loss before the first, and before each into the curve, with
@@ -89,8 +89,8 @@ int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep
 /* The network's outputs for the query at theta_k (n_query x n_out), which live on its tape. */
 const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep);
 
-/* Adds query loss and accuracy at theta_K to metrics; its gradient into u->adjoint (overwritten), where
- * statistics hold stat - observed. ERR_NONFINITE. */
+/* Adds query loss and accuracy at theta_K to metrics; its gradient into u->adjoint (overwritten),
+ * where statistics hold stat - observed. ERR_NONFINITE. */
 int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics *metrics);
 
 /* u->adjoint: from d loss / d theta_K to d loss / d theta_0. SECOND_THROUGH. */

@@ -16,13 +16,15 @@ struct passes {
     struct tape source, target; /* the network over both batches */
     struct tape anchor, aux;    /* the anchor's over the source; the network beside the main one */
     struct taps taps;
-    int anchor_act; /* the adversary's: the same activation in the anchor's network, which may have dropout */
+    /* the adversary's: the same activation in the anchor's network, which may have dropout */
+    int anchor_act;
     real *g_outputs, *g_features, *g_aux; /* gradients on the way */
     real *spare;                          /* (P) that nobody reads */
     double *scratch;
 };
 
-/* Tapes over n_source and n_target samples; the target's only where it is drawn. m->state is a struct passes. */
+/* Tapes over n_source and n_target samples; the target's only where it is drawn. m->state is a
+ * struct passes. */
 void batch_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 
 /* m->passes = m->state, without any tape. */
@@ -40,8 +42,8 @@ const real *batch_forward(struct method *m, const struct episode *ep, const stru
 /* Forward over a batch by the anchor; returns its outputs. */
 const real *batch_anchor(struct method *m, const struct batch *b);
 
-/* Outputs y (b->n x n_out) of the main network against the labels: METRIC_LOSS, METRIC_ACCURACY, and the
- * loss's gradient into g_outputs. Returns the loss. */
+/* Outputs y (b->n x n_out) of the main network against the labels: METRIC_LOSS, METRIC_ACCURACY,
+ * and the loss's gradient into g_outputs. Returns the loss. */
 double batch_supervise(struct method *m, const struct batch *b, const real *y,
                        struct task_metrics *metrics);
 

@@ -1,4 +1,5 @@
-/* watch.c - an adaptation looked at without labels: predictions, features, the discriminator's balance. */
+/* watch.c - an adaptation looked at without labels: predictions, features, the discriminator's
+ * balance. */
 #include <math.h>
 
 #include "core/base/err.h"
@@ -22,7 +23,8 @@ static size_t mmd_bytes(const struct method *m, int n)
     return discrepancy_find("mmd")->scratch(&spread, n, n, (int)features_size(m)) * sizeof(double);
 }
 
-/* The discrepancy's doubles, then of each sample the anchor's class, or -1 - class where it is not sure. */
+/* The discrepancy's doubles, then of each sample the anchor's class, or -1 - class where it is not
+ * sure. */
 size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec)
 {
     int n = smaller(spec->n_source, spec->n_target);

@@ -2,7 +2,7 @@
  * covariances, C = sum over i of (x_i - mean)(x_i - mean)^T / (n - 1):              math.md (3.6)
  *
  *     value = |D|_F^2 / (4 d^2)
- *     gs_i  =   (x_i - mean_s) D / (d^2 (ns - 1)),   gt_i = - (x_i - mean_t) D / (d^2 (nt - 1))    */
+ *     gs_i  =   (x_i - mean_s) D / (d^2 (ns - 1)),   gt_i = - (x_i - mean_t) D / (d^2 (nt - 1)) */
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
  *
  *     biased    mean k(s_i, s_j) + mean k(t_i, t_j) - 2 mean k(s_i, t_j)         over all i, j
  *     unbiased  the same, i != j in the first two
- *     linear    mean over i of k(s_2i, s_2i+1) + k(t_2i, t_2i+1) - k(s_2i, t_2i+1) - k(s_2i+1, t_2i)
+ *     linear   mean over i of k(s_2i, s_2i+1) + k(t_2i, t_2i+1) - k(s_2i, t_2i+1) - k(s_2i+1, t_2i)
  *
  * Dense estimators: with a = d value / d |z_i - z_j|^2 the gradient is g_i = sum over j of
  * 2 a_ij (z_i - z_j), one product with the matrix that has -2 a_ij off its diagonal and rows of sum

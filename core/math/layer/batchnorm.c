@@ -221,7 +221,8 @@ static void batchnorm_observe(const struct layer *l, const struct io *io)
     }
 }
 
-/* gx = a gy + b x + d with per-channel a, b, d: gamma r (gy - gbeta/m - xhat ggamma/m), unfolded. */
+/* gx = a gy + b x + d with per-channel a, b, d: gamma r (gy - gbeta/m - xhat ggamma/m),
+ * unfolded. */
 static inline void backward_rows(size_t rows, size_t c, const real *restrict a,
                                  const real *restrict b, const real *restrict d, const real *x,
                                  const real *y, const real *gy, real *restrict gx, bool relu)

@@ -218,7 +218,8 @@ static void conv_forward_tangent(const struct layer *l, const struct io *io)
     plan_add_bias(l, io->n, io->w.t, io->y.t);
 }
 
-/* gw.t += gy.t^T col(x) + gy^T col(x.t), as one product of twice the depth: [gy.t; gy]^T [col; col.t] */
+/* gw.t += gy.t^T col(x) + gy^T col(x.t), as one product of twice the depth: [gy.t; gy]^T [col;
+ * col.t] */
 static void conv_gw_tangent(const struct layer *l, const struct io *io, const struct piece *p)
 {
     size_t o = (size_t)l->out.c, k = conv_depth(l), at = p->first * o, rows = p->rows;

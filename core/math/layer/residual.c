@@ -4,14 +4,14 @@
  *     body      conv 3x3, batchnorm, act; conv 3x3, batchnorm, act; conv 3x3, batchnorm
  *     shortcut  conv 1x1, batchnorm
  *
- * act = leaky relu, slope 0.1; no convolution has a bias. The parts are layers of the table, wired by
- * `parts` below. A block is a function of its spec and input alone, so each pass plans it anew (a few
- * microseconds) instead of keeping it somewhere.
+ * act = leaky relu, slope 0.1; no convolution has a bias. The parts are layers of the table, wired
+ * by `parts` below. A block is a function of its spec and input alone, so each pass plans it anew
+ * (a few microseconds) instead of keeping it somewhere.
  *
  * save holds what the parts save, then the six maps that they read again. The activations work in
  * place: no batchnorm reads its own y, no leaky relu its x. The gradients between parts live in
- * scratch; backward_tangent computes them again (both inner convolutions' backward), so that the tape of a
- * first-order method carries nothing for it. */
+ * scratch; backward_tangent computes them again (both inner convolutions' backward), so that the
+ * tape of a first-order method carries nothing for it. */
 #include <assert.h>
 #include <stdio.h>
 

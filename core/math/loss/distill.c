@@ -1,8 +1,9 @@
 /* distill.c - the softened cross-entropy of Hinton et al. (2015)                     math.md (3.3)
  * and the hint regression of FitNets, eq. (3) (Romero et al. 2015).                 math.md (3.4)
  *
- * Li and Hoiem (2016, section 3, the loss of the old outputs) write the softened outputs as y_k^(1/T) / sum y_j^(1/T) with
- * y = softmax(logits): exp(logit_k / T) over their sum, the same numbers. */
+ * Li and Hoiem (2016, section 3, the loss of the old outputs) write the softened outputs as
+ * y_k^(1/T) / sum y_j^(1/T) with y = softmax(logits): exp(logit_k / T) over their sum, the same
+ * numbers. */
 #include "core/math/loss/distill.h"
 
 #include "core/math/loss/softmax.h"

@@ -9,8 +9,9 @@
  * With p = softmax(teacher / temperature), q = softmax(student / temperature):
  *     value = - mean over samples of sum over k of p_k log q_k
  *     grad:  g OVERWRITTEN with its gradient for the student, (q - p) / (temperature n)
- * This gradient falls as 1 / temperature^2 where logits are small beside the temperature. Hinton et al.
- * (2015) multiply the loss by temperature^2 for that: the caller does, here is no such factor. */
+ * This gradient falls as 1 / temperature^2 where logits are small beside the temperature. Hinton
+ * et al. (2015) multiply the loss by temperature^2 for that: the caller does, here is no such
+ * factor. */
 double distill_value(int n, int c, double temperature, const real *student, const real *teacher);
 void distill_grad(int n, int c, double temperature, const real *student, const real *teacher,
                   real *g);
