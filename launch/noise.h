@@ -26,6 +26,7 @@ struct noise_filter {
     int escape;   /* bytes of "\033[K" that were just seen */
 };
 
+/* Takes n bytes of text, and passes on what is known not to be noise. */
 void noise_feed(struct noise_filter *z, const char *text, size_t n);
 
 /* True if text waits for what follows it. */

@@ -7,6 +7,8 @@
 #include "coordinator/run/evaluate.h"
 
 void print_json(json_t *o); /* one line; takes o */
+
+/* The loss and accuracy of an evaluation after each inner step; data: whose it is. */
 void print_curve(const char *data, const struct evaluation *e);
 
 #endif

@@ -25,8 +25,12 @@ struct transaction { /* a round at work */
 
 /* ---- crew.c ---- */
 
+/* Sends a message of this kind to rank `to`: the header is a copy of *like, the body may be
+ * NULL. */
 int crew_say(struct crew *c, int to, enum message_kind kind, const struct header *like,
              const struct buffer *body);
+/* Calls c->notify, if there is one, with what happened to a rank in a round, written as by
+ * printf. */
 void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 int crew_hello(struct crew *c, const struct message *m); /* a worker reports, in time or late */
@@ -59,17 +63,17 @@ int round_send_params(struct transaction *p);
 
 /* ---- give.c ---- */
 
-uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
-int give_on_request(struct transaction *p, int rank);
-int give_orphans(struct transaction *p);       /* to those who have finished */
-int give_end(struct transaction *p, int rank); /* tells a rank that there is no more */
+uint32_t tasks_left(const struct transaction *p);     /* that nobody has now */
+int give_on_request(struct transaction *p, int rank); /* a rank asks for tasks */
+int give_orphans(struct transaction *p);              /* to those who have finished */
+int give_end(struct transaction *p, int rank);        /* tells a rank that there is no more */
 
 /* ---- round_blocks.c ---- */
 
-void domains_begin(struct transaction *p);
+void domains_begin(struct transaction *p);                        /* no model has come back yet */
 int domains_send(struct transaction *p, int rank, uint32_t slot); /* a task's model, ahead of it */
 int domains_take(struct transaction *p, const struct message *m); /* what it has become */
-bool domains_awaited(const struct transaction *p);
+bool domains_awaited(const struct transaction *p); /* a model has not come back yet */
 
 /* ---- mend.c ---- */
 

@@ -16,6 +16,7 @@ struct deadline {
  * the environment. ERR_USAGE where that is no number. */
 int deadline_open(struct deadline *d, double limit);
 
+/* A round has taken so many seconds. */
 void deadline_note_round(struct deadline *d, double seconds);
 
 /* save: seconds that a checkpoint may take. */

@@ -37,6 +37,7 @@ int run_lock_sign(const struct run_lock *l, const char *directory, const char *r
 /* Whether the file that is held is still that of the directory. */
 bool run_lock_stands(const struct run_lock *l, const char *directory);
 
+/* Gives the directory up; another run may take it. */
 void run_lock_release(struct run_lock *l);
 
 #endif

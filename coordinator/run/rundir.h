@@ -58,9 +58,12 @@ int rundir_begin(struct rundir *d, const char *configuration, const struct crew 
  * false: neither is there. */
 bool rundir_identity(const char *directory, struct run_identity *run);
 
-/* On resuming: calls `differs` for each data section that does not hold what the manifest says that
- * it held, with both digests, until it returns an error, which is returned. */
+/* What rundir_compare_data calls for a data section, with both digests. An error ends the
+ * comparison. */
 typedef int rundir_differs(void *context, const char *section, const char *before, const char *now);
+
+/* On resuming: calls `differs` for each data section that does not hold what the manifest says that
+ * it held, until it returns an error, which is returned. */
 int rundir_compare_data(const char *directory, const struct sections *now, rundir_differs *differs,
                         void *context);
 
@@ -89,6 +92,7 @@ int rundir_remake(struct rundir *d, const char *configuration, const struct crew
  * begin to be lost and when that is over; not in between. */
 bool rundir_news(struct rundir *d, char *sentence, size_t n);
 
+/* Closes the metrics and the directory, and gives up the lock. */
 void rundir_close(struct rundir *d);
 
 #endif

@@ -23,7 +23,7 @@ struct arena {
     size_t peak;       /* the largest most + kept: what an arena must hold */
 };
 
-struct arena arena_measuring(void);
+struct arena arena_measuring(void);           /* no memory: takes only count */
 int arena_init(struct arena *a, size_t size); /* zeroed, 64-byte aligned; ERR_MEMORY */
 void arena_release(struct arena *a);          /* frees base; an arena of zeros may be released */
 

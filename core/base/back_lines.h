@@ -30,6 +30,7 @@ int back_lines_open(struct back_lines *b, int fd);
 /* 1: *line is the line before those told already; 0: there is none. ERR_IO. */
 int back_lines_next(struct back_lines *b, struct back_line *line);
 
+/* Frees what it holds; the descriptor stays open. */
 void back_lines_close(struct back_lines *b);
 
 #endif

@@ -5,9 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Puts the host's name into name (n bytes). */
 void machine_host(char *name, size_t n);
-void machine_cpu(char *name,
-                 size_t n); /* "AMD EPYC 9654"; "unknown" where the system does not say */
+
+/* Puts the processor's name into name (n bytes): "AMD EPYC 9654"; "unknown" if the system does not
+ * say. */
+void machine_cpu(char *name, size_t n);
 
 /* Compute ranks on this host that share its cores, as the MPI launcher tells; at least 1. */
 int machine_ranks_beside(void);

@@ -2,12 +2,13 @@
 #ifndef CORE_BASE_PLURAL_H
 #define CORE_BASE_PLURAL_H
 
-/* The ending of a noun that is counted. */
+/* The ending of a noun that is counted: "round", "rounds". */
 static inline const char *plural(double n)
 {
     return n == 1 ? "" : "s";
 }
 
+/* Likewise: "pass", "passes". */
 static inline const char *plural_es(double n)
 {
     return n == 1 ? "" : "es";

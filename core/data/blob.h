@@ -33,7 +33,7 @@ int blob_gunzip(struct blob *b, const char *path);
 int blob_whole(const struct blob *b);
 
 int blob_alloc(struct blob *b, size_t n); /* ERR_MEMORY */
-void blob_release(struct blob *b);
+void blob_release(struct blob *b);        /* frees or unmaps the bytes */
 
 /* The most that n compressed bytes may unpack to. */
 size_t blob_limit(size_t n);

@@ -11,6 +11,7 @@ struct texture {
     double grid[TEXTURE_CELLS + 1][TEXTURE_CELLS + 1]; /* -1 .. 1 */
 };
 
+/* Draws the grid. */
 void texture_init(struct texture *t, struct rng *r);
 
 /* At pixel i, j of h x w. */
@@ -22,6 +23,7 @@ static inline double noise_of(uint32_t word, int k)
     return (word >> 10 * k & 0x3ff) * 0x1p-9 - 1;
 }
 
+/* v, but at least 0 and at most 1. */
 static inline real clamp(double v)
 {
     return (real)(v < 0 ? 0 : v > 1 ? 1 : v);

@@ -40,11 +40,13 @@ struct survey;
 /* Fills pixels, sampled, time, low and high of the survey. */
 int view_pixels(const struct store_view *v, const struct store *s, struct survey *out);
 
+/* The image of the store that is the view's image `index`. */
 static inline uint32_t view_image(const struct store_view *v, uint32_t index)
 {
     return v->member ? v->member[index] : index;
 }
 
+/* The view's class of a label of the store. */
 static inline uint32_t view_class(const struct store_view *v, uint32_t label)
 {
     return v->class_of ? v->class_of[label] : label;

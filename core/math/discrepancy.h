@@ -43,7 +43,7 @@ struct discrepancy_ops {
                         const real *xt, double *scratch);
 };
 
-extern const struct discrepancy_ops *const discrepancy_table[]; /* ended by NULL */
-const struct discrepancy_ops *discrepancy_find(const char *name);
+extern const struct discrepancy_ops *const discrepancy_table[];   /* ended by NULL */
+const struct discrepancy_ops *discrepancy_find(const char *name); /* NULL: no such name */
 
 #endif

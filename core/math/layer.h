@@ -16,6 +16,7 @@ struct shape { /* of one sample */
     int h, w, c;
 };
 
+/* Numbers of one sample. */
 static inline size_t shape_size(struct shape s)
 {
     return (size_t)s.h * (size_t)s.w * (size_t)s.c;

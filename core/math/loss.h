@@ -26,7 +26,7 @@ struct loss_ops {
     double (*accuracy)(const struct batch *b, int c, const real *y);
 };
 
-extern const struct loss_ops *const loss_table[]; /* ended by NULL */
-const struct loss_ops *loss_find(const char *name);
+extern const struct loss_ops *const loss_table[];   /* ended by NULL */
+const struct loss_ops *loss_find(const char *name); /* NULL: no such name */
 
 #endif

@@ -37,8 +37,8 @@ struct optim_ops {
                  real *w, real *state, size_t stride);
 };
 
-extern const struct optim_ops *const optim_table[]; /* ended by NULL */
-const struct optim_ops *optim_find(const char *name);
+extern const struct optim_ops *const optim_table[];   /* ended by NULL */
+const struct optim_ops *optim_find(const char *name); /* NULL: no such name */
 
 /* The scheduled rate of round t, 1 .. rounds. */
 double optim_rate(const struct optim_spec *o, uint64_t t);

@@ -39,14 +39,16 @@ struct rng {
     uint32_t block[4]; /* the four words of block index / 4 */
 };
 
+/* Begins at index 0. The words are a pure function of (seed, stream, round, slot, index). */
 void rng_init(struct rng *r, uint64_t seed, uint32_t stream, uint32_t round, uint32_t slot);
-uint32_t rng_u32(struct rng *r);
+uint32_t rng_u32(struct rng *r); /* the next word */
+
 /* The words at index 4 first .. 4 (first + n) - 1, many at a time; the cursor stays. words (4 n) */
 void rng_words(const struct rng *r, uint32_t first, size_t n, uint32_t *words);
+
 uint32_t rng_below(struct rng *r, uint32_t n); /* uniform on 0 .. n-1, n > 0, unbiased */
-double rng_uniform(struct rng *r, double low,
-                   double high);  /* [low, high), 53 bits                 */
-double rng_normal(struct rng *r); /* mean 0, variance 1                   */
+double rng_uniform(struct rng *r, double low, double high); /* [low, high), 53 bits */
+double rng_normal(struct rng *r);                           /* mean 0, variance 1 */
 
 /* k distinct numbers of 0 .. n-1 in random order, k <= n. No memory, O(k^2). */
 void rng_choose(struct rng *r, uint32_t n, uint32_t k, uint32_t *chosen);

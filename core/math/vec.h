@@ -6,7 +6,7 @@
 
 #include "core/base/real.h"
 
-void vec_zero(size_t n, real *x);
+void vec_zero(size_t n, real *x);                              /* x = 0                       */
 void vec_copy(size_t n, const real *x, real *y);               /* y = x                       */
 void vec_add(size_t n, const real *x, real *y);                /* y += x                      */
 void vec_mul(size_t n, const real *a, const real *x, real *y); /* y = a x, element by element */

@@ -15,6 +15,7 @@ struct failed_set {
     uint32_t slot[FAILED_SET_MAX]; /* (n) ascending, without doubles */
 };
 
+/* Makes it empty. */
 void failed_set_clear(struct failed_set *s);
 
 /* Keeps slot if it is new and among the FAILED_SET_MAX lowest; count is the caller's. */
