@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "coordinator/crew/sampler.h"
 #include "core/base/err.h"
 #include "core/math/rng.h"
+#include "core/plan/sampler.h"
 #include "worker/engine.h"
 
 enum { DIRECTIONS = 3 };
@@ -40,7 +40,7 @@ static void lay_out(struct gradient_check *p, struct arena *a)
 static int outer(struct gradient_check *p, const real *theta, double *loss, real *grad)
 {
     engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
-    TRY(engine_run(&p->engine, &p->task, theta, PURPOSE_TRAIN));
+    TRY(engine_run(&p->engine, &p->task, theta, NULL));
     if (round_sum_read(&p->engine.total, METRIC_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
     *loss = round_sum_read(&p->engine.total,
@@ -127,18 +127,18 @@ static int check_loss(struct gradient_check *p, const char *what)
                p->solo->stage->config->method);
 }
 
-static int check_task(struct gradient_check *p, uint32_t slot, bool batch)
+static int check_task(struct gradient_check *p, const struct task_kind *kind)
 {
     const struct stage *s = p->solo->stage;
     uint32_t round =
         1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
     struct sampler sampler = {&p->solo->setup, s, s->data, PURPOSE_TRAIN, round};
 
-    sampler_draw(&sampler, slot, &p->task);
+    sampler_draw(&sampler, task_kind_first(s, kind), &p->task);
     p->discriminator = false;
     TRY(check_loss(p, ""));
     p->discriminator = true;
-    return batch && stage_aux(s, "discriminator") ? check_loss(p, "discriminator, ") : 0;
+    return !kind->few_shot && stage_aux(s, "discriminator") ? check_loss(p, "discriminator, ") : 0;
 }
 
 /* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank part of an image sits on
@@ -161,22 +161,23 @@ static void start(struct gradient_check *p)
         layout_init(&p->solo->setup.stages[s->anchor].layout, seed, s->anchor, p->anchor);
 }
 
-/* A few-shot task where there are such, and a batch where there are. */
+/* A task of every kind that the stage trains on. */
 static int check_stage(struct gradient_check *p)
 {
     const struct stage *s = p->solo->stage;
 
     start(p);
-    if (s->n_episodes > 0)
-        TRY(check_task(p, 0, false));
-    return s->n_episodes < s->n_tasks ? check_task(p, s->n_episodes, true) : 0;
+    for (int i = 0; task_kinds[i]; i++)
+        if (task_kinds[i]->purpose == PURPOSE_TRAIN && task_kinds[i]->count(s, 0) > 0)
+            TRY(check_task(p, task_kinds[i]));
+    return 0;
 }
 
 static int check_provable(const struct stage *s)
 {
     const struct method_ops *ops = method_find(s->config->method);
 
-    if (s->steps)
+    if (task_state_size(s) > 0)
         return err(
             ERR_USAGE,
             "stage '%s' adapts to several targets: choose one with --set stage.%s.target=NAME",

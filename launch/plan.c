@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/plan/hand_over.h"
+#include "core/plan/task_kind.h"
 #include "worker/engine.h"
 
 /* How the classes of section i were found to be those of another, whose head it shares. */
@@ -80,26 +81,24 @@ static void print_targets(const struct setup *s, const struct stage *stage)
         printf("%s'%s'", i ? ", " : " to ", s->data[stage->target[i]].name);
 }
 
+static void print_kind(const struct setup *s, const struct stage *stage,
+                       const struct task_kind *kind)
+{
+    char text[160];
+
+    kind->describe(s, stage, text, sizeof text);
+    fputs(text, stdout);
+}
+
 static void print_draws(const struct setup *s, const struct stage *stage)
 {
     const struct stage_config *c = stage->config;
 
     printf("stage '%s': %s on '%s'", c->name, c->method, s->data[stage->data].name);
     print_targets(s, stage);
-    if (stage->n_episodes)
-        printf(", %u-way %u-shot, %u query a class, %u task%s", stage->train.way, stage->train.shot,
-               stage->train.query, stage->n_episodes, plural(stage->n_episodes));
-    if (stage->steps)
-        printf(", %d model%s that take%s %u step%s each", stage->n_models, plural(stage->n_models),
-               stage->n_models == 1 ? "s" : "", stage->steps, plural(stage->steps));
-    else if (stage->n_episodes < stage->n_tasks)
-        printf(", %u batch%s", stage->n_tasks - stage->n_episodes,
-               plural_es(stage->n_tasks - stage->n_episodes));
-    if (stage->batch)
-        printf(" of %u", stage->batch);
-    if (stage->target_batch)
-        printf(" + %u sample%s (the target's without labels)", stage->target_batch,
-               plural(stage->target_batch));
+    for (int i = 0; task_kinds[i]; i++)
+        if (task_kinds[i]->purpose == PURPOSE_TRAIN && task_kinds[i]->count(stage, 0) > 0)
+            print_kind(s, stage, task_kinds[i]);
     printf(" x %ld round%s\n", (long)c->rounds, plural((double)c->rounds));
 }
 
@@ -129,7 +128,7 @@ static void print_steps(const struct stage *stage)
 {
     const struct stage_config *c = stage->config;
 
-    if (stage->few_shot)
+    if (stage->measured->few_shot)
         printf("  %ld inner step%s at %g\n", (long)stage->shape->inner_steps,
                plural((double)stage->shape->inner_steps), stage->shape->inner_rate);
     printf("  %s at %g, %s", c->optimizer, c->rate, c->schedule);
@@ -212,16 +211,8 @@ static void print_evaluated(const struct setup *s, const struct stage *stage)
                : stage_measures_old(stage, data) ? " (old head)"
                                                  : "");
     }
-    if (stage->few_shot)
-        printf(", %d inner step%s%s\n", stage->evaluate_steps, plural(stage->evaluate_steps),
-               stage_is_transductive(stage)
-                   ? ", transductive: a query's prediction depends on the other queries of its task"
-                   : "");
-    else if (stage_is_transductive(stage))
-        printf(", every sample, by the statistics of batches of at most %u drawn at random\n",
-               stage->evaluate.source);
-    else
-        printf(", every sample\n");
+    print_kind(s, stage, stage->measured);
+    putchar('\n');
 }
 
 static void print_networks(const struct stage *stage)

@@ -26,9 +26,9 @@ static void print_interval(double ci95, int digits, const char *unit)
 
 void print_curve(const char *data, const struct evaluation *e)
 {
-    printf("data '%s': %" PRIu64 " %s%s%s%s\n", data, e->episodes,
-           e->few_shot ? "episode" : "sample", plural((double)e->episodes),
-           e->transductive ? ", transductive" : "", e->failed ? ", some were not finite:" : "");
+    printf("data '%s': %" PRIu64 " %s%s%s%s\n", data, e->episodes, e->kind->unit,
+           plural((double)e->episodes), e->transductive ? ", transductive" : "",
+           e->failed ? ", some were not finite:" : "");
     if (e->failed)
         printf("  %" PRIu64 " set aside\n", e->failed);
     printf("  inner steps   loss              %s\n", e->has_accuracy ? "accuracy" : "");

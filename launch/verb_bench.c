@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "coordinator/crew/sampler.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 #include "core/math/rng.h"
+#include "core/plan/sampler.h"
 #include "launch/print.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
@@ -22,7 +22,9 @@ struct bench {
     struct engine engine;
     struct arena arena;
     struct task task;
-    real *theta, *anchor, *a, *b, *c; /* parameters; SIDE x SIDE */
+    real *theta, *anchor; /* parameters */
+    real *state;          /* of a task, if it has one; theta is its first part */
+    real *a, *b, *c;      /* SIDE x SIDE */
     double task_seconds[REPEATS], gemm_seconds[REPEATS];
 };
 
@@ -33,7 +35,8 @@ static void lay_out(struct bench *b, struct arena *a)
     task_init(&b->task, s->train, a);
     if (s->anchor >= 0)
         b->anchor = arena_reals(a, b->solo.setup.stages[s->anchor].layout.n);
-    b->theta = arena_reals(a, s->model.n);
+    b->theta = arena_reals(a, task_state_size(s) ? task_state_size(s) : s->model.n);
+    b->state = task_state_size(s) ? b->theta : NULL;
     b->a = arena_reals(a, SIDE * SIDE);
     b->b = arena_reals(a, SIDE * SIDE);
     b->c = arena_reals(a, SIDE * SIDE);
@@ -50,14 +53,16 @@ static double time_gemm(struct bench *b)
 /* Draws, reads, adapts, adds: all a worker does for a task. Seconds per task over one slice. */
 static int time_tasks(struct bench *b, double *seconds)
 {
-    struct sampler s = {&b->solo.setup, b->solo.stage, b->solo.stage->data, PURPOSE_TRAIN, 1};
+    const struct stage *stage = b->solo.stage;
+    struct sampler s = {&b->solo.setup, stage, stage->data, PURPOSE_TRAIN};
     double start = clock_seconds();
     uint32_t n = 0;
 
-    engine_begin(&b->engine, b->solo.stage, PURPOSE_TRAIN, b->anchor);
+    engine_begin(&b->engine, stage, PURPOSE_TRAIN, b->anchor);
     do {
-        sampler_draw(&s, n++, &b->task);
-        TRY(engine_run(&b->engine, &b->task, b->theta, PURPOSE_TRAIN));
+        s.round = 1 + n / stage->n_tasks;
+        sampler_draw(&s, n++ % stage->n_tasks, &b->task);
+        TRY(engine_run(&b->engine, &b->task, b->theta, b->state));
     } while (clock_seconds() - start < SLICE);
     *seconds = (clock_seconds() - start) / n;
     return 0;
@@ -101,7 +106,8 @@ static int measure(struct bench *b)
 static void report(struct bench *b, bool json)
 {
     double task = median(b->task_seconds), product = median(b->gemm_seconds);
-    double flops = method_flops(b->engine.setup, b->engine.stage);
+    double flops =
+        method_flops(b->engine.setup, b->engine.stage) * (b->state ? b->solo.stage->steps : 1);
     double peak = 2.0 * SIDE * SIDE * SIDE / product / 1e9, reached = flops / task / 1e9;
     double peak_mb = machine_peak_mib() * 1.048576;
 

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "coordinator/crew/sampler.h"
 #include "core/base/err.h"
 #include "core/base/outfile.h"
+#include "core/plan/sampler.h"
 #include "launch/gradient_check.h"
 #include "launch/notes.h"
 #include "launch/plan.h"

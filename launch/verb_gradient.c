@@ -7,6 +7,7 @@
 #include "core/file/checkpoint.h"
 #include "core/file/safetensors.h"
 #include "core/math/vec.h"
+#include "core/plan/task_kind.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "worker/method.h"
@@ -16,7 +17,7 @@ struct gradient_run {
     struct arena arena;
     struct method method, measuring; /* measuring: before and after adaptation */
     struct episode episode;          /* batches in the arena */
-    bool few_shot;                   /* the file has a few-shot task; else batches */
+    const struct task_kind *kind;    /* of the file's task */
     real *theta, *grad, *bulk, *outputs, *anchor;
     struct task_metrics metrics, curve;
 };
@@ -108,10 +109,12 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
     const struct stage *s = g->solo.stage;
     struct episode *ep = &g->episode;
 
-    g->few_shot = (s->form->draws & DRAW_EPISODES) &&
-                  (!(s->form->draws & DRAW_SOURCE) || safetensors_find(f, "support.x"));
-    ep->slot = g->few_shot ? 0 : s->n_episodes;
-    if (g->few_shot) {
+    bool few_shot = (s->form->draws & DRAW_EPISODES) &&
+                    (!(s->form->draws & DRAW_SOURCE) || safetensors_find(f, "support.x"));
+
+    g->kind = few_shot ? &kind_episode : &kind_batch;
+    ep->slot = task_kind_first(s, g->kind);
+    if (few_shot) {
         TRY(read_part(f, path, &s->net, "support", a, &ep->support));
         return read_part(f, path, &s->net, "query", a, &ep->query);
     }
@@ -158,7 +161,7 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
         g->anchor = arena_reals(a, g->solo.setup.stages[s->anchor].layout.n);
     method_init(&g->method, &g->solo.setup, s, &spec, a);
     spec.evaluate = true;
-    if (g->few_shot && s->few_shot)
+    if (g->kind->few_shot && s->measured->few_shot)
         method_init(&g->measuring, &g->solo.setup, s, &spec, a);
     return 0;
 }
@@ -199,7 +202,7 @@ static int compute(struct gradient_run *g)
 {
     struct method *m = &g->method;
 
-    if (g->few_shot && m->stage->few_shot)
+    if (g->kind->few_shot && m->stage->measured->few_shot)
         TRY(method_evaluate(&g->measuring, &g->episode, g->theta, &g->curve, g->outputs));
     vec_zero(m->n, g->grad);
     return m->ops->outer(m, &g->episode, g->theta, g->grad, &g->metrics);
@@ -256,7 +259,7 @@ static int result_tensors(struct gradient_run *g, struct tensor *tensors)
 
     tensors[n++] = double_tensor("loss", &g->metrics.v[METRIC_LOSS]);
     tensors[n++] = double_tensor("accuracy", &g->metrics.v[METRIC_ACCURACY]);
-    if (g->few_shot)
+    if (g->kind->few_shot)
         n += curve_tensors(g, tensors + n);
     else
         tensors[n++] = double_tensor("discrepancy", &g->metrics.v[METRIC_DISCREPANCY]);
@@ -286,10 +289,10 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     TRY(read_anchor(g, o));
     TRY(compute(g));
     TRY(write_result(g, o->out));
-    if (g->few_shot)
+    if (g->kind->few_shot)
         printf("loss %.9g before, ", g->curve.v[metric_curve(0, CURVE_LOSS)]);
     printf("loss %.9g%s  gradient '%s'\n", g->metrics.v[METRIC_LOSS],
-           g->few_shot ? " after adaptation" : "", o->out);
+           g->kind->few_shot ? " after adaptation" : "", o->out);
     return 0;
 }
 

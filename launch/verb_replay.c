@@ -18,24 +18,25 @@ struct replay {
     struct solo solo;
     struct engine engine;
     real *theta, *anchor, *state; /* owned */
-    bool evaluate;                /* an episode of an evaluation */
+    const struct task_kind *kind; /* of the task */
     struct trace trace;           /* of a task that is set aside */
 };
 
-/* A task knows its stage; round 0 is an episode of an evaluation. */
+/* A task knows its stage and its slot; round 0 is an evaluation's. */
 static int choose_stage(struct replay *r, const struct task *t)
 {
     if (t->stage >= (uint32_t)r->solo.setup.n_stages)
         return err(ERR_DATA, "the task belongs to stage %u, but the configuration has %d", t->stage,
                    r->solo.setup.n_stages);
     r->solo.stage = &r->solo.setup.stages[t->stage];
-    r->evaluate = t->round == 0;
-    return 0;
+    r->kind =
+        task_kind_at(r->solo.stage, t->round == 0 ? PURPOSE_EVALUATE : PURPOSE_TRAIN, t->slot);
+    return task_check(&r->solo.setup, r->solo.stage, r->kind, t);
 }
 
-static bool is_stepping(const struct replay *r)
+static bool measures(const struct replay *r)
 {
-    return r->solo.stage->steps && !r->evaluate;
+    return r->kind->gives == GIVES_METRICS;
 }
 
 static int load_anchor(struct replay *r)
@@ -44,7 +45,7 @@ static int load_anchor(struct replay *r)
     const struct layout *l = s->anchor >= 0 ? &r->solo.setup.stages[s->anchor].layout : NULL;
     char name[KEPT_NAME];
 
-    if (!l || r->evaluate)
+    if (!l || !r->kind->anchor)
         return 0;
     snprintf(name, sizeof name, "%02d", s->anchor);
     r->anchor = malloc(l->n * sizeof *r->anchor);
@@ -57,8 +58,8 @@ static int load_anchor(struct replay *r)
 static int load_theta(struct replay *r)
 {
     const struct stage *s = r->solo.stage;
-    const struct layout *l = s->n_models > 1 && r->evaluate ? &s->model : &s->layout;
-    const struct optim_ops *ops = is_stepping(r) ? optim_find(s->optim.name) : NULL;
+    const struct layout *l = measures(r) ? &s->model : &s->layout;
+    const struct optim_ops *ops = r->kind->gives == GIVES_STATE ? optim_find(s->optim.name) : NULL;
     struct checkpoint_info info;
 
     r->theta = malloc(l->n * (size_t)(1 + (ops ? ops->n_state : 0)) * sizeof *r->theta);
@@ -73,10 +74,8 @@ static int load_theta(struct replay *r)
 static int take_state(struct replay *r, const struct task *t)
 {
     const struct stage *s = r->solo.stage;
-    size_t n = s->model.n, vectors = engine_state_size(s) / n;
+    size_t n = s->model.n, vectors = task_state_size(s) / n;
 
-    if (t->slot >= (uint32_t)s->n_models)
-        return err(ERR_DATA, "the task belongs to model %u of %d", t->slot, s->n_models);
     r->state = malloc(vectors * n * sizeof *r->state);
     if (!r->state)
         return err(ERR_MEMORY, "no memory for %zu parameters", vectors * n);
@@ -93,12 +92,12 @@ static double norm_of(const struct engine *e, real *grad)
 
 static void add_numbers(json_t *o, struct replay *r, const struct round_sum *total)
 {
-    if (!r->evaluate)
+    if (!measures(r))
         json_object_set_new(o, "support_loss",
                             json_real(round_sum_read(total, METRIC_SUPPORT_LOSS)));
     json_object_set_new(o, "loss", json_real(round_sum_read(total, METRIC_LOSS)));
     json_object_set_new(o, "accuracy", json_real(round_sum_read(total, METRIC_ACCURACY)));
-    if (!r->evaluate && !is_stepping(r))
+    if (r->kind->gives == GIVES_GRADIENT)
         json_object_set_new(o, "gradient_norm", json_real(norm_of(&r->engine, r->theta)));
 }
 
@@ -157,10 +156,9 @@ static const struct data *data_of(const struct replay *r, const struct task *t)
 static int print_replay(struct replay *r, const struct task *t)
 {
     const struct round_sum *total = &r->engine.total;
-    json_t *o =
-        json_pack("{s:s, s:s, s:I, s:I, s:b}", "stage", r->solo.stage->config->name, "purpose",
-                  r->evaluate ? "evaluate" : "train", "round", (json_int_t)t->round, "slot",
-                  (json_int_t)t->slot, "finite", !r->engine.failed);
+    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:b}", "stage", r->solo.stage->config->name,
+                          "purpose", purpose_name(r->kind->purpose), "round", (json_int_t)t->round,
+                          "slot", (json_int_t)t->slot, "finite", !r->engine.failed);
 
     if (r->engine.failed)
         json_object_set_new(o, "trace", trace_json(&r->trace, data_of(r, t)));
@@ -176,40 +174,25 @@ static int print_replay(struct replay *r, const struct task *t)
     return 0;
 }
 
-static bool is_batch(const struct replay *r, const struct task *t)
+static int run_task(struct replay *r, const struct task *t)
 {
-    return t->way == 0 && r->solo.stage->train.source + r->solo.stage->evaluate.source > 0;
-}
-
-static int run_task(struct replay *r, const struct task *t, enum purpose purpose)
-{
-    if (!is_stepping(r))
-        return engine_run(&r->engine, t, r->theta, purpose);
-    TRY(take_state(r, t));
-    return engine_run_steps(&r->engine, t, r->state);
-}
-
-static int trace_it(struct replay *r, const struct task *t, enum purpose purpose)
-{
-    if (!is_batch(r, t))
-        return trace_task(&r->engine, t, r->theta, r->evaluate, &r->trace);
-    trace_batch(&r->engine, t, r->state ? r->state : r->theta, purpose, &r->trace);
+    if (r->kind->gives == GIVES_STATE)
+        TRY(take_state(r, t));
+    TRY(engine_run(&r->engine, t, r->theta, r->state));
+    if (r->engine.failed)
+        TRY(engine_trace(&r->engine, t, r->state ? r->state : r->theta, &r->trace));
     return 0;
 }
 
 static int replay_task(void *context, const struct task *t)
 {
     struct replay *r = context;
-    enum purpose purpose;
 
     TRY(choose_stage(r, t));
-    purpose = r->evaluate ? PURPOSE_EVALUATE : PURPOSE_TRAIN;
     TRY(load_theta(r));
     TRY(engine_open(&r->engine, &r->solo.setup));
-    engine_begin(&r->engine, r->solo.stage, purpose, r->anchor);
-    TRY(run_task(r, t, purpose));
-    if (r->engine.failed)
-        TRY(trace_it(r, t, purpose));
+    engine_begin(&r->engine, r->solo.stage, r->kind->purpose, r->anchor);
+    TRY(run_task(r, t));
     return print_replay(r, t);
 }
 

@@ -34,8 +34,8 @@ static json_t *evaluation_json(const struct stage *stage, const char *data,
 {
     json_t *steps = json_array(),
            *o = json_pack("{s:s, s:s, s:I, s:I, s:b}", "data", data, "stage", stage->config->name,
-                          e->few_shot ? "episodes" : "samples", (json_int_t)e->episodes, "failed",
-                          (json_int_t)e->failed, "transductive", e->transductive);
+                          e->kind->units, (json_int_t)e->episodes, "failed", (json_int_t)e->failed,
+                          "transductive", e->transductive);
 
     add_figures(o, e, e->steps);
     for (int k = 0; k <= e->steps; k++) {

@@ -8,6 +8,8 @@
 #include "core/plan/setup.h"
 #include "worker/method.h"
 
+struct trace; /* worker/trace.h */
+
 struct engine {
     const struct setup *setup; /* borrowed */
     const struct stage *stage; /* the one it is laid out for; NULL before engine_begin */
@@ -17,14 +19,12 @@ struct engine {
     struct method method;
     struct round_sum total;
     struct task_metrics metrics;
+    enum purpose purpose;         /* of the round */
     bool failed;                  /* the last task was set aside */
     const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */
     int64_t *words;               /* of total */
     real *gradient;               /* (P of a model) */
 };
-
-/* The work space of a method for tasks of that stage, in training or in evaluation. */
-struct method_spec engine_spec(const struct setup *s, const struct stage *stage, bool evaluates);
 
 /* Bytes of work space that any stage of the configuration needs, per thread. */
 size_t engine_size(const struct setup *s);
@@ -38,17 +38,17 @@ void engine_close(struct engine *e);
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor);
 
-/* Checks that the task fits the stage and the data, reads its samples, and adds its contribution at
- * theta (training) or what it measures (theta is one model) to e->total. A task that is not finite or beyond the
- * sum's grid counts as failed, is told by e->failed, and is no error. ERR_DATA for a task that cannot be read. */
-int engine_run(struct engine *e, const struct task *t, const real *theta, enum purpose purpose);
+/* Checks that t is a task of this round, reads its samples, and adds what its kind gives to e->total.
+ *   theta  (P of a model) the round's parameters, read only
+ *   state  (task_state_size) of a kind that gives a state: the model (P), then its optimizer's vectors,
+ *          stepped in place, undefined if the task fails; NULL for other kinds
+ * A task that is not finite or beyond the sum's grid counts as failed: e->failed says so, and it is no error.
+ * ERR_DATA for a task that does not fit or cannot be read; ERR_STOPPED if *abandoned was set. Not collective. */
+int engine_run(struct engine *e, const struct task *t, const real *theta, real *state);
 
-/* The same for a task that takes its model's own steps: state is the model (P) and its optimizer's vectors (n_state P),
- * which are stepped in place; of a task that fails they are undefined. ERR_STOPPED where it was abandoned. The metrics are the mean over its steps. */
-int engine_run_steps(struct engine *e, const struct task *t, real *state);
-
-/* Reals of such a state; 0 where the coordinator steps. */
-size_t engine_state_size(const struct stage *stage);
+/* Finds where the task that engine_run has just failed left the finite numbers; theta: the parameters that it
+ * failed at, of a state its model. ERR_MEMORY, ERR_DATA. */
+int engine_trace(struct engine *e, const struct task *t, const real *theta, struct trace *out);
 
 /* The size of the largest task of a stage. */
 struct task_size engine_task_size(const struct stage *stage);

@@ -8,6 +8,7 @@
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/math/vec.h"
+#include "core/plan/task_kind.h"
 
 /* ---- work space ---- */
 
@@ -68,6 +69,22 @@ static void init_own(struct method *m, const struct method_spec *spec, struct ar
         m->state = m->passes = NULL;
 }
 
+struct method_spec method_spec_of(const struct setup *s, const struct stage *stage, bool evaluates)
+{
+    struct task_size size = evaluates ? stage->evaluate : stage->train;
+
+    return (struct method_spec){
+        .evaluate = evaluates,
+        .steps = evaluates ? stage->evaluate_steps : (int)stage->shape->inner_steps,
+        .n_support = (int)(size.way * size.shot),
+        .n_query = (int)(size.way * size.query),
+        .n_source = (int)stage->batch,
+        .n_target = (int)stage->target_batch,
+        .n_measure = (int)stage->evaluate.source,
+        .memory = (size_t)s->config->cluster.memory << 20,
+    };
+}
+
 void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
                  const struct method_spec *spec, struct arena *arena)
 {
@@ -82,7 +99,7 @@ void method_init(struct method *m, const struct setup *setup, const struct stage
         .anchor_net = stage->anchor >= 0 ? &setup->stages[stage->anchor].net : NULL,
         .n = stage->model.n,
     };
-    if (spec->evaluate && !stage->few_shot) {
+    if (spec->evaluate && !stage->measured->few_shot) {
         init_measure(m, spec, arena);
         return;
     }

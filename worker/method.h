@@ -68,6 +68,9 @@ extern const struct method_ops *const method_table[]; /* ended by NULL */
 const struct method_ops *method_find(const char *name);
 const struct form *method_form(const char *name); /* a form_find */
 
+/* The work space of a method for tasks of that stage, in training or in evaluation. */
+struct method_spec method_spec_of(const struct setup *s, const struct stage *stage, bool evaluates);
+
 /* Takes all work space from the arena (which may be measuring). */
 void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
                  const struct method_spec *spec, struct arena *arena);

@@ -33,14 +33,9 @@ static void note_failed(struct pool *p, const struct seat *seat)
     p->failed.count++;
 }
 
-static bool is_stepping(const struct pool *p)
-{
-    return p->stage->steps && p->purpose == PURPOSE_TRAIN;
-}
-
 static struct carry *carry_of(struct pool *p, uint32_t slot)
 {
-    for (int i = 0; is_stepping(p) && i < p->n_carries; i++)
+    for (int i = 0; i < p->n_carries; i++)
         if (p->carries[i].use == CARRY_HELD && p->carries[i].slot == slot)
             return &p->carries[i];
     return NULL;
@@ -48,14 +43,8 @@ static struct carry *carry_of(struct pool *p, uint32_t slot)
 
 static int run_task(struct pool *p, const struct seat *seat, struct carry *carry)
 {
-    int code;
+    int code = engine_run(seat->engine, seat->task, p->theta, carry ? carry->state : NULL);
 
-    if (!is_stepping(p))
-        return engine_run(seat->engine, seat->task, p->theta, p->purpose);
-    if (!carry)
-        return err(ERR_DATA, "task %u of round %u came without its state", seat->task->slot,
-                   seat->task->round);
-    code = engine_run_steps(seat->engine, seat->task, carry->state);
     return code == ERR_STOPPED ? 0 : code;
 }
 
@@ -67,7 +56,7 @@ static void settle_carry(struct pool *p, const struct seat *seat, struct carry *
     if (!carry)
         return;
     carry->use = seat->engine->failed ? CARRY_FREE : CARRY_READY;
-    n = engine_state_size(p->stage) * sizeof(real);
+    n = task_state_size(p->stage) * sizeof(real);
     if (carry->use == CARRY_READY)
         p->carried += XXH64(carry->state, n, carry->slot);
 }
@@ -76,7 +65,7 @@ static void note_work(struct pool *p, const struct seat *seat, double took)
 {
     p->worked.tasks++;
     p->worked.seconds += took;
-    if (p->purpose == PURPOSE_TRAIN)
+    if (p->kind->gives != GIVES_METRICS)
         p->worked.operations += method_flops(seat->engine->setup, seat->engine->stage);
 }
 
@@ -169,7 +158,7 @@ static int carries_open(struct pool *p)
     size_t most = 0;
 
     for (int i = 0; i < p->setup->n_stages; i++) {
-        size_t size = engine_state_size(&p->setup->stages[i]);
+        size_t size = task_state_size(&p->setup->stages[i]);
 
         most = size > most ? size : most;
     }
@@ -278,7 +267,7 @@ void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose,
     p->first = p->done = 0;
     failed_set_clear(&p->failed);
     p->stage = stage;
-    p->purpose = purpose;
+    p->kind = task_kind_of_round(stage, purpose);
     p->theta = theta;
     p->anchor = anchor;
     p->carried = 0;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/plan/task_kind.h"
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
@@ -42,7 +43,7 @@ struct pool {
     int n_carries;
     atomic_bool abandoned; /* the round: tasks of several steps end early */
     uint64_t carried;      /* of this round's states: a checksum, linear as round_sum_checksum */
-    enum purpose purpose;
+    const struct task_kind *kind; /* of the round at hand */
     bool ending;
     const struct stage *stage;
     const real *theta, *anchor;
@@ -59,7 +60,7 @@ void pool_close(struct pool *p);
 void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
                 const real *anchor);
 
-/* Room for the state of the task in `slot` (engine_state_size), to be filled before the task is pushed. NULL: this rank
+/* Room for the state of the task in `slot` (task_state_size), to be filled before the task is pushed. NULL: this rank
  * holds as many as it can. */
 real *pool_carry(struct pool *p, uint32_t slot);
 

@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
+#include "core/plan/task_kind.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
 #include "worker/pool.h"
@@ -183,8 +184,9 @@ static int tree_enter(struct worker *w, const struct message *m, const struct tr
 
 /* The parameters of a round, and the anchor's where they come along. */
 static int take_params(struct worker *w, const struct message *m, const struct stage *stage,
-                       size_t n, size_t head)
+                       const struct task_kind *kind, size_t head)
 {
+    size_t n = kind->gives == GIVES_STATE ? 0 : stage->model.n;
     const struct stage *anchor = stage->anchor >= 0 ? &w->setup.stages[stage->anchor] : NULL;
     size_t n_anchor = anchor ? anchor->net.layout.n : 0;
     const char *body = m->body;
@@ -194,8 +196,7 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
         return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
                    head + (n + m->h.anchor) * sizeof(real));
-    if (anchor && m->h.purpose != PURPOSE_EVALUATE && m->h.anchor == 0 &&
-        w->anchored != stage->index)
+    if (anchor && kind->anchor && m->h.anchor == 0 && w->anchored != stage->index)
         return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
     memcpy(w->theta, body + head, n * sizeof(real));
     if (m->h.anchor != 0) {
@@ -208,25 +209,26 @@ static int take_params(struct worker *w, const struct message *m, const struct s
 /* PARAMS: the tree, padding to 8 bytes, theta, the anchor's. Opens a round. */
 static int on_params(struct worker *w, const struct message *m)
 {
-    bool train = m->h.purpose == PURPOSE_TRAIN;
+    const struct task_kind *kind;
     struct tree tree = {0};
     struct stage *stage;
-    size_t head = 0, n;
+    size_t head = 0;
 
     if (w->open && m->h.epoch <= w->round.epoch)
         return 0; /* an older round's, held up on its way */
-    if (m->h.purpose > PURPOSE_WATCH)
-        return err(ERR_DATA, "parameters for purpose %u", m->h.purpose);
     if (m->h.stage >= (uint32_t)w->setup.n_stages)
         return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
+    kind = task_kind_of_round(&w->setup.stages[m->h.stage], (enum purpose)m->h.purpose);
+    if (!kind)
+        return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",
+                   m->h.purpose, m->h.stage);
     TRY(tree_view(w, m, &tree, &head));
     stage = &w->setup.stages[m->h.stage];
-    n = stage->steps && train ? 0 : stage->model.n;
     head = (head + 7) / 8 * 8;
     TRY(tree_enter(w, m, &tree));
     pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
-    TRY(take_params(w, m, stage, n, head));
-    w->total = round_sum_begin(w->words, train ? n : 0);
+    TRY(take_params(w, m, stage, kind, head));
+    w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0);
     w->open = true;
     w->wanted = w->last = false;
     w->n_tasks = 0;
@@ -258,7 +260,7 @@ static int on_state(struct worker *w, const struct message *m)
 
     if (!is_current(w, m))
         return 0;
-    n = engine_state_size(&w->setup.stages[w->round.stage]);
+    n = w->pool.kind->gives == GIVES_STATE ? task_state_size(w->pool.stage) : 0;
     if (n == 0 || m->h.size != n * sizeof(real))
         return err(ERR_DATA, "a state of %zu bytes, expected %zu", (size_t)m->h.size,
                    n * sizeof(real));
@@ -378,7 +380,7 @@ static int report_done(struct worker *w)
 /* States that are stepped go straight to the coordinator, before anything that tells of their tasks. */
 static int send_states(struct worker *w)
 {
-    size_t n = engine_state_size(&w->setup.stages[w->round.stage]) * sizeof(real);
+    size_t n = task_state_size(&w->setup.stages[w->round.stage]) * sizeof(real);
     const struct carry *c;
 
     while ((c = pool_stepped(&w->pool))) {

@@ -26,7 +26,7 @@ struct tracer {
 static void tracer_layout(struct tracer *r, struct arena *arena)
 {
     const struct engine *e = r->engine;
-    struct method_spec spec = engine_spec(e->setup, e->stage, r->evaluate);
+    struct method_spec spec = method_spec_of(e->setup, e->stage, r->evaluate);
 
     spec.traced = true;
     spec.memory = 0;

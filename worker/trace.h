@@ -49,9 +49,13 @@ void trace_describe(const struct trace *f, const struct data *d, char *text, siz
 
 /* ---- trace_batch.c ---- */
 
-/* The same of a task on batches, from what engine_run or engine_run_steps has left behind; theta: the model (P) that it ran
- * at, of several steps the one that failed. */
+/* The same of a training task or a look on batches, from what engine_run has left behind; theta: the model (P)
+ * that it ran at, of several steps the one that failed. */
 void trace_batch(const struct engine *e, const struct task *t, const real *theta,
-                 enum purpose purpose, struct trace *out);
+                 struct trace *out);
+
+/* The same of a batch of a whole set's evaluation. */
+void trace_measure(const struct engine *e, const struct task *t, const real *theta,
+                   struct trace *out);
 
 #endif

@@ -118,18 +118,29 @@ static bool gradient_bad(struct walk *l)
     return false;
 }
 
-void trace_batch(const struct engine *e, const struct task *t, const real *theta,
-                 enum purpose purpose, struct trace *out)
+/* Whether the passes are to be looked through: parameters and samples have been. */
+static bool begin(struct walk *l)
+{
+    *l->out = (struct trace){.step = -1, .layer = -1};
+    if (parameters_bad(l))
+        return false;
+    find_samples(l);
+    return true;
+}
+
+void trace_batch(const struct engine *e, const struct task *t, const real *theta, struct trace *out)
 {
     struct walk l = {e, t, theta, out};
-    const struct method *m = &e->method;
 
-    *out = (struct trace){.step = -1, .layer = -1};
-    if (parameters_bad(&l))
-        return;
-    find_samples(&l);
-    if (purpose == PURPOSE_EVALUATE)
-        forward_bad(&l, m->net, &m->measure, e->episode.source.n, "source");
-    else if (!passes_bad(&l))
+    if (begin(&l) && !passes_bad(&l))
         gradient_bad(&l);
+}
+
+void trace_measure(const struct engine *e, const struct task *t, const real *theta,
+                   struct trace *out)
+{
+    struct walk l = {e, t, theta, out};
+
+    if (begin(&l))
+        forward_bad(&l, e->method.net, &e->method.measure, e->episode.source.n, "source");
 }

@@ -7,8 +7,8 @@
 #define COORDINATOR_CREW_CREW_H
 
 #include "coordinator/crew/failed_report.h"
-#include "coordinator/crew/sampler.h"
 #include "core/plan/round_sum.h"
+#include "core/plan/sampler.h"
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
 
@@ -83,8 +83,9 @@ struct crew {
     int code;                    /* of the last worker that left, with its sentence */
     char reason[640];
     const char *version; /* of the program, borrowed; NULL: not compared */
-    void (*notify)(void *context, const struct notice *n);  /* NULL: nobody */
-    bool (*interrupt)(void *context, enum purpose purpose); /* asked during a round; NULL: never */
+    void (*notify)(void *context, const struct notice *n); /* NULL: nobody */
+    /* Whether the round at hand is to end; asked now and then, with its kind. NULL: never. */
+    bool (*interrupt)(void *context, const struct task_kind *kind);
     void *context;
 };
 
@@ -123,8 +124,14 @@ struct round {
     const real *theta;  /* (P of a model) of evaluation, and of training where tasks do not step */
     const real *anchor; /* parameters of the stage's anchor; NULL where it has none */
     const struct domain_models *domains; /* of training where they do; else NULL */
-    uint32_t samples;                    /* of evaluation on a whole set */
+    uint32_t amount;                     /* of evaluation: what its kind's `amount` gave */
 };
+
+/* The kind that answers for all tasks of the round. */
+const struct task_kind *round_kind(const struct round *r);
+
+/* What draws them. */
+struct sampler round_sampler(const struct setup *setup, const struct round *r);
 
 /* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
  * finite are in its METRIC_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left

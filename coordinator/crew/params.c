@@ -30,9 +30,23 @@ static size_t anchor_size(const struct crew *c, const struct stage *s)
     return s->anchor >= 0 ? c->setup->stages[s->anchor].net.layout.n : 0;
 }
 
+const struct task_kind *round_kind(const struct round *r)
+{
+    return task_kind_of_round(r->stage, r->purpose);
+}
+
+struct sampler round_sampler(const struct setup *setup, const struct round *r)
+{
+    bool measures = round_kind(r)->gives == GIVES_METRICS;
+
+    return (struct sampler){
+        setup, r->stage, r->data, r->purpose, measures ? 0 : (uint32_t)r->round, r->amount,
+    };
+}
+
 void round_begin(struct crew *c, const struct round *r, struct transaction *p)
 {
-    bool train = r->purpose == PURPOSE_TRAIN;
+    const struct task_kind *kind = round_kind(r);
 
     c->epoch++;
     failed_report_begin(&c->failed);
@@ -41,8 +55,7 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                            .round = r->round,
                            .purpose = r->purpose,
                            .data = (uint32_t)r->data};
-    p->sampler = (struct sampler){
-        c->setup, r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0, r->samples};
+    p->sampler = round_sampler(c->setup, r);
     p->begun = p->moved = clock_seconds();
     memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
     for (int i = 1; i < c->comm->size; i++)
@@ -56,7 +69,7 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
         p->n_threads += (int)worker->hello.threads;
     }
     domains_begin(p);
-    *p->total = round_sum_begin(c->words, train && !r->domains ? r->stage->model.n : 0);
+    *p->total = round_sum_begin(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0);
 }
 
 /* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */

@@ -120,7 +120,7 @@ static int collect(struct transaction *p)
         if (p->crew->checked == mended)
             continue;
         mended = p->crew->checked;
-        if (p->crew->interrupt && p->crew->interrupt(p->crew->context, p->r->purpose))
+        if (p->crew->interrupt && p->crew->interrupt(p->crew->context, round_kind(p->r)))
             return err(ERR_STOPPED, "round %" PRIu64 " was interrupted", p->r->round);
         int again = round_mend(p);
         if (again != 0)

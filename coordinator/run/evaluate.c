@@ -25,6 +25,7 @@ void estimate_text(const struct estimate *e, double scale, int digits, char *tex
 bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
                     uint64_t round, const real *theta, const real *anchor, struct round *r)
 {
+    uint32_t amount = stage->measured->amount(s, stage, data, episodes);
     int model = stage_model(s, stage, data);
 
     *r = (struct round){
@@ -32,8 +33,8 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
         .purpose = PURPOSE_EVALUATE,
         .data = data,
         .round = round,
-        .n_tasks = stage_evaluate_tasks(s, stage, data, episodes),
-        .samples = stage_evaluate_samples(s, stage, data, episodes),
+        .n_tasks = stage->measured->count(stage, amount),
+        .amount = amount,
         .theta = theta + (size_t)(model > 0 ? model : 0) * stage->model.n,
         .anchor = anchor,
     };
@@ -43,16 +44,16 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
 int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e)
 {
     const struct stage *stage = r->stage;
-    double n = round_sum_read(total, stage->few_shot ? METRIC_DONE : METRIC_SAMPLES);
+    double n = round_sum_read(total, stage->measured->counted);
     *e = (struct evaluation){.steps = stage->evaluate_steps,
-                             .few_shot = stage->few_shot,
+                             .kind = stage->measured,
                              .episodes = (uint64_t)n,
                              .failed = (uint64_t)round_sum_read(total, METRIC_FAILED),
                              .has_accuracy = stage->net.loss->accuracy != NULL,
                              .transductive = stage_is_transductive(stage)};
     if (n == 0)
         return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
-                   stage->few_shot ? "episodes" : "batches", stage->config->name);
+                   stage->measured->tasks, stage->config->name);
     for (int k = 0; k <= e->steps; k++) {
         e->loss[k] = estimate_of(total, metric_curve(k, CURVE_LOSS), n);
         e->accuracy[k] = estimate_of(total, metric_curve(k, CURVE_ACCURACY), n);

@@ -11,9 +11,9 @@ struct estimate {
 };
 
 struct evaluation {
-    int steps;                 /* the curve has steps + 1 entries */
-    bool few_shot;             /* episodes; else samples */
-    uint64_t episodes, failed; /* measured; tasks set aside as not finite */
+    int steps;                    /* the curve has steps + 1 entries */
+    const struct task_kind *kind; /* what was measured; its unit is counted */
+    uint64_t episodes, failed;    /* of that unit; tasks set aside as not finite */
     struct estimate loss[STEPS_MAX + 1];
     struct estimate accuracy[STEPS_MAX + 1]; /* of classification */
     bool has_accuracy;

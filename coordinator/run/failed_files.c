@@ -18,17 +18,19 @@ enum { MESSAGES = 3 };
 
 uint64_t theta_round(const struct round *r)
 {
-    return r->purpose == PURPOSE_TRAIN ? r->round - 1 : r->round;
+    return round_kind(r)->gives == GIVES_METRICS ? r->round : r->round - 1;
 }
 
 void task_path(const char *directory, const struct round *r, uint32_t slot, char *path, size_t n)
 {
-    if (r->purpose == PURPOSE_TRAIN)
-        snprintf(path, n, "%s/task-%02d-%09" PRIu64 "-%06u.bin", directory, r->stage->index,
-                 r->round, slot);
+    const struct task_kind *kind = round_kind(r);
+
+    if (kind->gives == GIVES_METRICS)
+        snprintf(path, n, "%s/%s-%02d-%02d-%06u.bin", directory, kind->file, r->stage->index,
+                 r->data, slot);
     else
-        snprintf(path, n, "%s/episode-%02d-%02d-%06u.bin", directory, r->stage->index, r->data,
-                 slot);
+        snprintf(path, n, "%s/%s-%02d-%09" PRIu64 "-%06u.bin", directory, kind->file,
+                 r->stage->index, r->round, slot);
 }
 
 void parameters_path(const char *directory, const struct round *r, char *path, size_t n)
@@ -86,18 +88,16 @@ static int write_parameters(const struct failed_files *a, const struct crew *c,
     snprintf(info.version, sizeof info.version, "%s", a->version);
     snprintf(info.blas, sizeof info.blas, "%s", blas_kernel());
     machine_cpu(info.cpu, sizeof info.cpu);
-    return checkpoint_write(a->parameters,
-                            r->purpose == PURPOSE_EVALUATE ? &r->stage->model : &r->stage->layout,
-                            r->theta, r->domains ? optim_find(r->stage->optim.name) : NULL,
-                            r->domains ? r->domains->state : NULL, &info);
+    return checkpoint_write(
+        a->parameters, round_kind(r)->gives == GIVES_METRICS ? &r->stage->model : &r->stage->layout,
+        r->theta, r->domains ? optim_find(r->stage->optim.name) : NULL,
+        r->domains ? r->domains->state : NULL, &info);
 }
 
 static int write_task(struct failed_files *a, struct crew *c, const struct round *r, uint32_t slot,
                       const char *path)
 {
-    bool train = r->purpose == PURPOSE_TRAIN;
-    struct sampler s = {c->setup,  r->stage, r->data, r->purpose, train ? (uint32_t)r->round : 0,
-                        r->samples};
+    struct sampler s = round_sampler(c->setup, r);
 
     sampler_draw(&s, slot, &c->tasks[0]);
     TRY(wire_pack_task(&c->tasks[0], r->stage->config->method, &a->out));
@@ -141,7 +141,7 @@ static void find_file(struct failed_files *a, const struct crew *c, const struct
 static void say(struct failed_files *a, const struct crew *c, const struct round *r,
                 uint64_t failed)
 {
-    bool train = r->purpose == PURPOSE_TRAIN;
+    const struct task_kind *kind = round_kind(r);
 
     if (a->n_said++ >= MESSAGES)
         return;
@@ -149,7 +149,7 @@ static void say(struct failed_files *a, const struct crew *c, const struct round
                   "warning: %" PRIu64 " of %u %s %s round %" PRIu64 " of stage '%s' set aside, not "
                   "finite or too large; the first is number %u, and this shows where it begins:\n"
                   "    metaloop replay '%s' --checkpoint '%s' --data-root '%s'",
-                  failed, r->n_tasks, train ? "tasks" : "episodes", train ? "of" : "after",
+                  failed, r->n_tasks, kind->tasks, kind->gives == GIVES_METRICS ? "after" : "of",
                   r->round, r->stage->config->name, c->failed.slots.slot[0], a->file, a->parameters,
                   c->setup->root);
 }
@@ -173,7 +173,7 @@ static void emit(struct failed_files *a, const struct crew *c, const struct roun
         TEXT("stage", r->stage->config->name),
         INTEGER("stage_index", r->stage->index),
         INTEGER("round", r->round),
-        TEXT("purpose", r->purpose == PURPOSE_TRAIN ? "train" : "evaluate"),
+        TEXT("purpose", purpose_name(r->purpose)),
         TEXT("data", c->setup->data[r->data].name),
         INTEGER("tasks", r->n_tasks),
         INTEGER("failed", failed),

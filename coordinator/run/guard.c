@@ -7,6 +7,7 @@
 
 #include "core/base/err.h"
 #include "core/plan/metric.h"
+#include "core/plan/task_kind.h"
 
 #define COLLAPSED 0.5   /* of the source's spread of classes */
 #define SWAP_SHARE 0.02 /* of the sure samples, for a class to be judged by */
@@ -75,7 +76,7 @@ void guard_judge(const struct stage *stage, const double *sums, double batches, 
         .right_target = sums[WATCH_DISCRIMINATOR_TARGET] / n,
     };
     w->score = -w->discrepancy;
-    if (!stage->few_shot && stage->net.n_out <= WATCH_CLASSES_MAX)
+    if (!stage->measured->few_shot && stage->net.n_out <= WATCH_CLASSES_MAX)
         watch_classes(sums, stage->net.n_out, w);
     if ((w->right_source > WINS && w->right_target > WINS) ||
         w->right_source + w->right_target < 2 * (1 - WINS))

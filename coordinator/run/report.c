@@ -163,7 +163,7 @@ static void emit_evaluation(struct report *r, const struct stage_run *s, const s
             INTEGER("round", s->round),
             TEXT("data", r->setup->data[data].name),
             INTEGER("step", k),
-            INTEGER(e->few_shot ? "episodes" : "samples", e->episodes),
+            INTEGER(e->kind->units, e->episodes),
             INTEGER("failed", e->failed),
             NUMBER("loss", e->loss[k].mean),
             NUMBER("loss_ci95", e->loss[k].ci95),
@@ -182,12 +182,13 @@ static void say_evaluation(struct report *r, const struct stage_run *s, const st
 {
     char loss[64], accuracy[64], figure[96] = "", how[64];
 
+    int at = snprintf(how, sizeof how, "%s", e->episodes == 1 ? e->kind->unit : e->kind->units);
+
     estimate_text(&e->loss[e->steps], 1, 4, loss, sizeof loss);
     estimate_text(&e->accuracy[e->steps], 100, 2, accuracy, sizeof accuracy);
-    snprintf(how, sizeof how, "sample%s", plural((double)e->episodes));
-    if (e->few_shot)
-        snprintf(how, sizeof how, "episode%s, %d inner step%s", plural((double)e->episodes),
-                 e->steps, plural(e->steps));
+    if (e->kind->few_shot)
+        snprintf(how + at, sizeof how - (size_t)at, ", %d inner step%s", e->steps,
+                 plural(e->steps));
     if (e->has_accuracy)
         snprintf(figure, sizeof figure, "accuracy %s %%  ", accuracy);
     progress_say(r->progress, "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",

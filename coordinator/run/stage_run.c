@@ -78,7 +78,7 @@ static void take_vectors(struct stage_run *s, const struct stage *stage, struct 
     s->scratch = arena_reals(arena, n);
     s->state = arena_reals(arena, n * vectors);
     s->domains = (struct domain_models){0};
-    if (!stage->steps)
+    if (task_state_size(stage) == 0)
         return;
     s->domains.theta = s->theta;
     s->domains.state = s->state;
@@ -205,7 +205,7 @@ struct round stage_run_round(const struct stage_run *s)
         .n_tasks = s->stage->n_tasks,
         .theta = s->theta,
         .anchor = stage_run_anchor(s),
-        .domains = s->stage->steps ? &s->domains : NULL,
+        .domains = task_state_size(s->stage) > 0 ? &s->domains : NULL,
     };
 }
 
@@ -232,7 +232,7 @@ double stage_run_step(struct stage_run *s, const struct round_sum *total)
     const struct stage *stage = s->stage;
     double done = round_sum_read(total, METRIC_DONE), norm = NAN;
 
-    if (stage->steps) {
+    if (task_state_size(stage) > 0) {
         take_models(s);
     } else {
         round_sum_mean_gradient(total, s->grad);

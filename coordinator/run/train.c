@@ -17,12 +17,12 @@
 /* ---- what may end a run ---- */
 
 /* A round of training is finished after a signal; an evaluation is not, and neither may outlast the time limit. */
-static bool is_interrupted(void *context, enum purpose purpose)
+static bool is_interrupted(void *context, const struct task_kind *kind)
 {
     struct train *t = context;
 
     report_workers(&t->report);
-    return (purpose != PURPOSE_TRAIN && *t->start.stop) ||
+    return (kind->gives == GIVES_METRICS && *t->start.stop) ||
            deadline_before_save(&t->deadline, saver_cost(&t->keeper.saver));
 }
 

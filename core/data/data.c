@@ -118,17 +118,19 @@ static void turn_quarter(real *x, int n, int c)
             }
 }
 
-static int ids_check(const struct data *d, uint32_t class_id, uint32_t sample)
+int data_check(const struct data *d, uint32_t class_id, uint32_t sample, int turns)
 {
     uint32_t size;
 
     if (class_id >= d->n_classes)
         return err(ERR_DATA, "data '%s': class %u of %u", d->name, class_id, d->n_classes);
     size = data_class_size(d, class_id);
-    if (sample < size || (sample >= DATA_GRID && sample - DATA_GRID < d->n_grid))
-        return 0;
-    return err(ERR_DATA, "data '%s': sample %u of class %u, which has %u", d->name, sample,
-               class_id, size);
+    if (sample >= size && (sample < DATA_GRID || sample - DATA_GRID >= d->n_grid))
+        return err(ERR_DATA, "data '%s': sample %u of class %u, which has %u", d->name, sample,
+                   class_id, size);
+    if (turns % 4 != 0 && d->n_turns == 1)
+        return err(ERR_DATA, "data '%s': a rotation of a set without rotations", d->name);
+    return 0;
 }
 
 static void turn(const struct data *d, int turns, real *x)
@@ -140,16 +142,14 @@ static void turn(const struct data *d, int turns, real *x)
 int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
               real *target)
 {
-    TRY(ids_check(d, class_id, sample));
-    if (turns % 4 != 0 && d->n_turns == 1)
-        return err(ERR_DATA, "data '%s': a rotation of a set without rotations", d->name);
+    TRY(data_check(d, class_id, sample, turns));
     TRY(d->ops->read(d, class_base(d, class_id), sample, x, target));
     turns = (turns % 4 + 4 + (d->turned_classes ? (int)(class_id % 4) : 0)) % 4;
     turn(d, turns, x);
     return 0;
 }
 
-static int index_check(const struct data *d, uint32_t index)
+int data_check_flat(const struct data *d, uint32_t index)
 {
     if (!d->ops->read_flat)
         return err(ERR_CONFIG, "data '%s': format '%s' has no flat samples", d->name, d->ops->name);
@@ -160,7 +160,7 @@ static int index_check(const struct data *d, uint32_t index)
 
 int data_read_flat(const struct data *d, uint32_t index, real *x)
 {
-    TRY(index_check(d, index));
+    TRY(data_check_flat(d, index));
     TRY(d->ops->read_flat(d, d->turned_classes ? index / 4 : index, x));
     turn(d, d->turned_classes ? (int)(index % 4) : 0, x);
     return 0;
@@ -168,7 +168,7 @@ int data_read_flat(const struct data *d, uint32_t index, real *x)
 
 int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id)
 {
-    TRY(index_check(d, index));
+    TRY(data_check_flat(d, index));
     *class_id = d->turned_classes ? 4 * d->ops->label_flat(d, index / 4) + index % 4
                                   : d->ops->label_flat(d, index);
     return 0;

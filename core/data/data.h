@@ -75,6 +75,10 @@ void data_close(struct data *d);
 uint32_t data_class_size(const struct data *d, uint32_t class_id);
 void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);
 
+/* Whether data_read, or data_read_flat and data_label_flat, can read that sample: ERR_DATA, ERR_CONFIG. */
+int data_check(const struct data *d, uint32_t class_id, uint32_t sample, int turns);
+int data_check_flat(const struct data *d, uint32_t index);
+
 /* One sample, turned by `turns` quarter turns counter-clockwise (as numpy.rot90) on top of what its
  * class says. x: shape_size(d->shape) reals; target: d->n_target reals or NULL.
  * ERR_DATA for an id beyond the set. Thread-safe. */

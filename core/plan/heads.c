@@ -6,6 +6,7 @@
 
 #include "core/base/err.h"
 #include "core/plan/setup.h"
+#include "core/plan/task_kind.h"
 
 enum { NAME = 4096 };
 
@@ -200,7 +201,7 @@ static int head_of(const struct setup *s, const struct stage *stage)
 {
     int before = keeps_head(s, stage) ? head_of(s, &s->stages[stage->start]) : -1;
 
-    if (stage->few_shot)
+    if (stage->measured->few_shot)
         return -1;
     return before >= 0 ? before : stage->data;
 }

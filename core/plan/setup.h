@@ -13,6 +13,8 @@
 #include "core/plan/method_traits.h"
 #include "core/plan/task.h"
 
+struct task_kind; /* core/plan/task_kind.h */
+
 struct aux {          /* a network beside the main one */
     const char *name; /* borrowed: static */
     struct net net;   /* owned */
@@ -30,13 +32,12 @@ struct stage {
     int n_targets, target[CONFIG_DATA_MAX];
     int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the network "old" */
     int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
-    bool few_shot;                    /* it is measured on episodes; else on whole data sets */
-    struct task_size train, evaluate; /* the largest */
-    uint32_t batch, target_batch;     /* samples of a step */
+    const struct task_kind *measured;               /* what it is measured with */
+    struct task_size train, evaluate;               /* the largest */
+    uint32_t batch, target_batch;                   /* samples of a step */
     int evaluate_steps;
-    uint32_t n_tasks,
-        n_episodes; /* of a round; those below n_episodes are few-shot tasks, the rest batches */
-    struct net net; /* owned */
+    uint32_t n_tasks; /* of a round, of all its kinds (core/plan/task_kind.h) */
+    struct net net;   /* owned */
     int n_aux;
     struct aux *aux;             /* owned, (n_aux) */
     struct layout model, layout; /* owned */
@@ -97,10 +98,13 @@ void stage_close(struct stage *stage); /* one of zeros may be closed */
  * statistics stay statistics. `name` is static. What stage_aux returned before may have moved. ERR_CONFIG, ERR_MEMORY. */
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss);
-const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
 
 /* For forms: no gradient enters the main network above activation `act`; the layers behind it stay as they are. */
 void stage_idle_behind(struct stage *stage, int act);
+
+/* ---- stage_facts.c ---- */
+
+const struct aux *stage_aux(const struct stage *stage, const char *name); /* NULL: it has none */
 
 /* Whether data section `data` is of the old task, measured with its head (lwf). */
 bool stage_measures_old(const struct stage *stage, int data);
@@ -111,14 +115,8 @@ bool stage_is_transductive(const struct stage *stage);
 /* The query size per class with which data section `data` is evaluated in this stage. */
 uint32_t stage_query(const struct setup *s, const struct stage *stage, int data);
 
-/* Samples of an evaluation of data section `data` as a whole: all of it; of a set without end the first ones, as many
- * as `episodes` batches of training have. 0: it is measured on episodes. */
-uint32_t stage_evaluate_samples(const struct setup *s, const struct stage *stage, int data,
-                                int64_t episodes);
-
-/* Tasks of an evaluation: `episodes`, or the batches that hold those samples. */
-uint32_t stage_evaluate_tasks(const struct setup *s, const struct stage *stage, int data,
-                              int64_t episodes);
+/* ERR_CONFIG if data section d has no samples to take batches of. */
+int stage_has_samples(const struct stage *stage, const struct data *d);
 
 /* The model that data section `data` is measured with; -1: none, there are several and it belongs to none. */
 int stage_model(const struct setup *s, const struct stage *stage, int data);

@@ -7,10 +7,10 @@
 
 #include "core/base/arena.h"
 
-enum purpose {
-    PURPOSE_TRAIN,
-    PURPOSE_EVALUATE,
-    PURPOSE_WATCH, /* adaptation without the target's labels is looked after: core/plan/metric.h */
+enum purpose { /* of a round; numbers of the wire: core/plan/task_kind.h says what follows from them */
+               PURPOSE_TRAIN,
+               PURPOSE_EVALUATE,
+               PURPOSE_WATCH, /* adaptation without the target's labels is looked after: core/plan/metric.h */
 };
 
 /* A few-shot task has classes with support and query samples. A batch task has way 0 and samples of two data

@@ -51,7 +51,7 @@ static struct place *place_open(void)
     if (setup_open(&p->setup, &p->config, "", method_form) < 0)
         fail_msg("%s", err_text());
     p->stage = &p->setup.stages[2];
-    n = engine_state_size(p->stage);
+    n = task_state_size(p->stage);
     p->state = calloc(n, sizeof(real));
     p->anchor = calloc(p->stage->net.layout.n, sizeof(real));
     assert_true(p->state && p->anchor);
@@ -84,8 +84,7 @@ static void draw(struct place *p, enum purpose purpose, int data)
 
 static int run(struct place *p, enum purpose purpose)
 {
-    return purpose == PURPOSE_TRAIN ? engine_run_steps(&p->engine, &p->task, p->state)
-                                    : engine_run(&p->engine, &p->task, p->state, purpose);
+    return engine_run(&p->engine, &p->task, p->state, purpose == PURPOSE_TRAIN ? p->state : NULL);
 }
 
 /* With one field changed the task is refused by name, and computed again when it is back. */
@@ -153,7 +152,7 @@ static void test_nothing_to_watch(void **state)
     p->stage = &p->setup.stages[0];
     engine_begin(&p->engine, p->stage, PURPOSE_WATCH, NULL);
     p->task.stage = 0;
-    assert_int_equal(engine_run(&p->engine, &p->task, p->state, PURPOSE_WATCH), ERR_DATA);
+    assert_int_equal(engine_run(&p->engine, &p->task, p->state, NULL), ERR_DATA);
     place_close(p);
 }
 
@@ -175,7 +174,7 @@ static void test_target_has_no_labels(void **state)
 static void test_blocks_taken(void **state)
 {
     struct place *p = place_open();
-    size_t n = engine_state_size(p->stage) * sizeof(real);
+    size_t n = task_state_size(p->stage) * sizeof(real);
     uint32_t owner[2] = {1, 2};
     bool arrived[2] = {false};
     real *next = calloc(2, n);
@@ -261,7 +260,7 @@ static void expect_bye(const struct header *open, const struct header *then, con
 static void test_worker_refuses(void **state)
 {
     struct place *p = place_open();
-    size_t n = engine_state_size(p->stage) * sizeof(real);
+    size_t n = task_state_size(p->stage) * sizeof(real);
     uint32_t anchor = (uint32_t)p->stage->net.layout.n;
     struct header good = {.stage = 2, .anchor = anchor, .size = anchor * sizeof(real)}, none = {0};
     struct header bad = good, block = {.kind = MESSAGE_STATE, .stage = 2, .size = n};

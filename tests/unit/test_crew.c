@@ -95,11 +95,11 @@ static bool is_silent(const struct faulty *f)
 }
 
 /* Asked every few milliseconds of a round. */
-static bool let_time_pass(void *context, enum purpose purpose)
+static bool let_time_pass(void *context, const struct task_kind *kind)
 {
     struct scene *s = context;
 
-    (void)purpose;
+    (void)kind;
     for (int i = 1; i < s->n; i++)
         if (is_silent(&s->workers[i]))
             s->crew.workers[i].heard -= 2 * s->config.cluster.lease;

@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-#include "coordinator/crew/sampler.h"
 #include "core/math/rng.h"
+#include "core/plan/sampler.h"
 #include "worker/episode.h"
 #include "worker/method.h"
 
@@ -210,11 +210,13 @@ static void steps_of_a_domain(void **state)
 
 static void expect_whole_set(struct scene *s)
 {
-    uint32_t seen[21] = {0}, n = stage_evaluate_tasks(&s->setup, s->stage, 0, 600), all = 0;
+    uint32_t seen[21] = {0}, all = 0;
+    uint32_t samples = kind_whole_set.amount(&s->setup, s->stage, 0, 600);
+    uint32_t n = kind_whole_set.count(s->stage, samples);
 
     s->sampler.purpose = PURPOSE_EVALUATE;
     s->sampler.round = 0;
-    s->sampler.samples = stage_evaluate_samples(&s->setup, s->stage, 0, 600);
+    s->sampler.amount = samples;
     for (uint32_t slot = 0; slot < n; slot++) {
         sampler_draw(&s->sampler, slot, &s->task);
         assert_true(s->task.n_source > 0);

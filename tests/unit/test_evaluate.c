@@ -22,8 +22,9 @@ static struct round_sum begin(bool few_shot)
 {
     static const struct stage_config config = {.name = "s"};
 
-    stage = (struct stage){
-        .config = &config, .few_shot = few_shot, .evaluate_steps = few_shot ? STEPS : 0};
+    stage = (struct stage){.config = &config,
+                           .measured = few_shot ? &kind_evaluation_episode : &kind_whole_set,
+                           .evaluate_steps = few_shot ? STEPS : 0};
     stage.net.loss = loss_find("cross_entropy");
     assert_true(round_sum_words(0) <= sizeof words / sizeof *words);
     return round_sum_begin(words, 0);
@@ -73,7 +74,7 @@ static void episodes(void **state)
     e = evaluated(&t);
     assert_int_equal(e.episodes, 4);
     assert_int_equal(e.failed, 1);
-    assert_true(e.few_shot && e.has_accuracy && e.steps == STEPS);
+    assert_true(e.kind == &kind_evaluation_episode && e.has_accuracy && e.steps == STEPS);
     for (int k = 0; k <= STEPS; k++) {
         near(e.loss[k].mean, 3 + k);
         near(e.loss[k].ci95, 1.96 * sqrt(14.0 / 3 / 4));
@@ -102,7 +103,7 @@ static void samples(void **state)
     }
     e = evaluated(&t);
     assert_int_equal(e.episodes, 10);
-    assert_false(e.few_shot);
+    assert_ptr_equal(e.kind, &kind_whole_set);
     near(e.accuracy[0].mean, 0.7);
     near(e.accuracy[0].ci95, 0.2993949454038);
     near(e.loss[0].mean, 0.8);

@@ -10,10 +10,11 @@
 
 #include "coordinator/run/guard.h"
 #include "core/plan/metric.h"
+#include "core/plan/task_kind.h"
 
 enum { C = 4, SAMPLES = 1000 };
 
-static struct stage stage = {.net = {.n_out = C}};
+static struct stage stage = {.measured = &kind_whole_set, .net = {.n_out = C}};
 
 /* Sums of a target whose classes are told apart as surely and in the same shares as the source's. */
 static void healthy(double *w)
@@ -140,9 +141,9 @@ static void few_shot(void **state)
 
     (void)state;
     healthy(w);
-    stage.few_shot = true;
+    stage.measured = &kind_evaluation_episode;
     assert_true(judge(w).score == -0.05);
-    stage.few_shot = false;
+    stage.measured = &kind_whole_set;
 }
 
 /* ---- what is kept of a row of measurements ---- */

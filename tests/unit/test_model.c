@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "coordinator/crew/sampler.h"
 #include "core/base/err.h"
 #include "core/math/blas.h"
 #include "core/math/vec.h"
 #include "core/plan/model.h"
+#include "core/plan/sampler.h"
 #include "worker/engine.h"
 #include "worker/method.h"
 
@@ -207,7 +207,7 @@ static void outer(struct place *p, uint32_t round, uint32_t slot)
 {
     p->task.round = round, p->task.slot = slot;
     engine_begin(&p->engine, &p->setup.stages[0], false, NULL);
-    if (engine_run(&p->engine, &p->task, p->theta, false) || p->engine.failed)
+    if (engine_run(&p->engine, &p->task, p->theta, NULL) || p->engine.failed)
         fail_msg("the task fails: %s", err_text());
     memcpy(p->gradient, p->engine.gradient, p->n * sizeof *p->gradient);
 }
@@ -337,7 +337,7 @@ static void test_recomputed(void **state)
 static double outer_loss(struct place *p, const real *theta)
 {
     engine_begin(&p->engine, &p->setup.stages[0], false, NULL);
-    assert_int_equal(engine_run(&p->engine, &p->task, theta, false), 0);
+    assert_int_equal(engine_run(&p->engine, &p->task, theta, NULL), 0);
     return p->engine.metrics.v[METRIC_LOSS];
 }
 

@@ -279,7 +279,8 @@ static void test_inputs(void **state)
 static void test_evaluation(void **state)
 {
     struct stand *p = *state;
-    struct evaluation e = {.steps = 0, .episodes = 21, .failed = 22, .has_accuracy = true};
+    struct evaluation e = {
+        .kind = &kind_whole_set, .episodes = 21, .failed = 22, .has_accuracy = true};
 
     e.loss[0] = (struct estimate){1, 2};
     e.accuracy[0] = (struct estimate){3, 4};
@@ -289,7 +290,7 @@ static void test_evaluation(void **state)
          "stage=last stage_index=1 round=4 data=chalk step=0 samples=21 failed=22 loss=1 "
          "loss_ci95=2 "
          "accuracy=3 accuracy_ci95=4");
-    e.few_shot = true;
+    e.kind = &kind_evaluation_episode;
     e.has_accuracy = false;
     e.steps = 1;
     e.loss[1] = (struct estimate){5, 6};

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "coordinator/crew/sampler.h"
+#include "core/plan/sampler.h"
 #include "launch/plan.h"
 #include "worker/engine.h"
 
@@ -136,7 +136,8 @@ static void sizes_of_batches(void **state)
     assert_int_equal(s->stage->batch, 6);
     assert_int_equal(s->stage->target_batch, 10);
     assert_int_equal(s->stage->n_tasks, 3);
-    assert_int_equal(s->stage->n_episodes, 0);
+    assert_int_equal(kind_episode.count(s->stage, 0), 0);
+    assert_int_equal(kind_batch.count(s->stage, 0), 3);
     close_solo(s);
     s = open_solo(DATA "stage s { method = \"dan\" data = \"a\" target = {\"b\"} batch = 6 }\n");
     assert_int_equal(s->stage->target_batch, 6);
@@ -150,14 +151,14 @@ static void sizes_of_episodes(void **state)
                        "= 7 inner_steps = 4 }\nevaluate { steps = 2 query = 3 episodes = 9 }\n");
 
     (void)state;
-    assert_int_equal(s->stage->n_episodes, 7);
+    assert_int_equal(kind_episode.count(s->stage, 0), 7);
     assert_int_equal(s->stage->train.way, 3);
     assert_int_equal(s->stage->train.shot, 2);
     assert_int_equal(s->stage->train.query, 5);
     assert_int_equal(s->stage->evaluate.query, 3);
     assert_int_equal(s->stage->evaluate_steps, 2);
     assert_int_equal(stage_query(&s->setup, s->stage, 0), 3);
-    assert_int_equal(stage_evaluate_tasks(&s->setup, s->stage, 0, 9), 9);
+    assert_int_equal(s->stage->measured->amount(&s->setup, s->stage, 0, 9), 9);
     close_solo(s);
     s = open_solo(DATA "stage s { method = \"maml\" data = \"a\" way = 3 query = 5 inner_steps = 4 "
                        "}\n");
@@ -350,9 +351,10 @@ static void memory_is_what_is_taken(void **state)
     assert_int_equal(engine_open(&e, &s->setup), 0);
     for (int purpose = PURPOSE_TRAIN; purpose <= PURPOSE_EVALUATE; purpose++) {
         sampler.purpose = (enum purpose)purpose;
+        sampler.round = purpose == PURPOSE_TRAIN;
         sampler_draw(&sampler, 0, &t);
         engine_begin(&e, s->stage, (enum purpose)purpose, NULL);
-        assert_int_equal(engine_run(&e, &t, theta, (enum purpose)purpose), 0);
+        assert_int_equal(engine_run(&e, &t, theta, NULL), 0);
         most = e.arena.peak > most ? e.arena.peak : most;
     }
     assert_int_equal(most, planned);

@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "coordinator/crew/sampler.h"
 #include "core/base/err.h"
 #include "core/math/exact.h"
 #include "core/math/net_trace.h"
 #include "core/math/vec.h"
+#include "core/plan/sampler.h"
 #include "worker/method.h"
 #include "worker/trace.h"
 
@@ -257,9 +257,9 @@ static void test_names(void **state)
 
 /* ---- whole tasks ---- */
 
-static void computed(struct place *p, bool evaluate, bool fails)
+static void computed(struct place *p, bool fails)
 {
-    assert_int_equal(engine_run(&p->engine, &p->task, p->theta, evaluate), 0);
+    assert_int_equal(engine_run(&p->engine, &p->task, p->theta, NULL), 0);
     assert_int_equal(p->engine.failed, fails);
     assert_true(round_sum_read(&p->engine.total, METRIC_FAILED) == fails);
     assert_true(round_sum_read(&p->engine.total, METRIC_DONE) == !fails);
@@ -270,8 +270,8 @@ static struct trace traced(struct place *p, bool evaluate, bool fails)
     struct trace f;
 
     engine_begin(&p->engine, p->stage, evaluate, NULL);
-    computed(p, evaluate, fails);
-    assert_int_equal(trace_task(&p->engine, &p->task, p->theta, evaluate, &f), 0);
+    computed(p, fails);
+    assert_int_equal(engine_trace(&p->engine, &p->task, p->theta, &f), 0);
     return f;
 }
 
@@ -472,7 +472,7 @@ static void test_loss_beyond_on_the_way(void **state)
     vec_zero(p->n, u->rate);
     u->rate[layout_find(&p->net->layout, "head.bias")->offset] =
         5000; /* of -10^4 times the error */
-    computed(p, false, true);
+    computed(p, true);
     assert_true(v[metric_curve(0, CURVE_LOSS)] == v[METRIC_SUPPORT_LOSS] &&
                 v[METRIC_SUPPORT_LOSS] > 0);
     assert_true(v[metric_curve(1, CURVE_LOSS)] == CURVE_LOSS_MAX);
@@ -539,6 +539,7 @@ static void test_sample(void **state)
     assert_string_equal(f.set, "query");
     assert_string_equal(f.name, "conv1");
     assert_int_equal(f.step, 3);
+    draw(p, true);
     bad_class = p->task.classes[2], bad_sample = p->task.support[2];
     f = traced(p, true, true);
     assert_true(f.sample.support);

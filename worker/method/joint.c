@@ -6,6 +6,7 @@
 
 #include "core/base/err.h"
 #include "core/math/vec.h"
+#include "core/plan/task_kind.h"
 #include "worker/transfer/adversary.h"
 
 static void joint_inner(const struct method *m, struct unroll_spec *s)
@@ -28,7 +29,7 @@ static void share_curve(struct task_metrics *metrics, int steps, double share)
 static int joint_episode(struct method *m, const struct episode *ep, const real *theta, real *grad,
                          struct task_metrics *metrics)
 {
-    double share = (double)m->stage->n_tasks / m->stage->n_episodes;
+    double share = (double)m->stage->n_tasks / kind_episode.count(m->stage, 0);
     struct unroll *u = m->inner;
 
     TRY(unroll_forward(u, theta, ep, metrics));
@@ -46,7 +47,7 @@ static int joint_episode(struct method *m, const struct episode *ep, const real 
 static int joint_batch(struct method *m, const struct episode *ep, const real *theta, real *grad,
                        struct task_metrics *metrics)
 {
-    double share = (double)m->stage->n_tasks / (m->stage->n_tasks - m->stage->n_episodes);
+    double share = (double)m->stage->n_tasks / kind_batch.count(m->stage, 0);
     double weight = stage_weight(m->stage, ep->round);
     double loss = adversary_grad(m, ep, theta, share * weight, share, grad, metrics);
 
@@ -63,8 +64,9 @@ static int joint_batch(struct method *m, const struct episode *ep, const real *t
 static int joint_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
                        struct task_metrics *metrics)
 {
-    return ep->slot < m->stage->n_episodes ? joint_episode(m, ep, theta, grad, metrics)
-                                           : joint_batch(m, ep, theta, grad, metrics);
+    bool episode = task_kind_at(m->stage, PURPOSE_TRAIN, ep->slot) == &kind_episode;
+
+    return (episode ? joint_episode : joint_batch)(m, ep, theta, grad, metrics);
 }
 
 const struct method_ops method_joint = {

@@ -1,0 +1,259 @@
+/* episode.c - few-shot tasks: classes, each with support and query samples. For training they are drawn anew
+ * in every round; for evaluation they are the same every time, with evaluate.query queries, or the fixed
+ * points of a regression set. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "core/math/rng.h"
+#include "core/plan/kind/kinds.h"
+#include "core/plan/metric.h"
+
+/* ---- planning ---- */
+
+static uint32_t episode_count(const struct stage *s, uint32_t amount)
+{
+    (void)amount;
+    return s->form->draws & DRAW_EPISODES ? (uint32_t)s->config->tasks : 0;
+}
+
+static uint32_t evaluation_count(const struct stage *s, uint32_t amount)
+{
+    return s->measured == &kind_evaluation_episode ? amount : 0;
+}
+
+static uint32_t evaluation_amount(const struct setup *setup, const struct stage *s, int data,
+                                  int64_t episodes)
+{
+    (void)setup, (void)s, (void)data;
+    return (uint32_t)episodes;
+}
+
+static uint32_t way_of(const struct stage *s, const struct data *d)
+{
+    return d->n_target ? 1 : (uint32_t)s->shape->way;
+}
+
+static int check_class(const struct stage *s, const struct data *d, uint32_t i, uint32_t need)
+{
+    char name[128];
+
+    if (data_class_size(d, i) >= need)
+        return 0;
+    data_class_name(d, i, name, sizeof name);
+    return err(ERR_CONFIG,
+               "stage '%s': class '%s' of data '%s' has %u samples, shot + query needs %u",
+               s->config->name, name, d->name, data_class_size(d, i), need);
+}
+
+/* Every class must have shot + query samples; regression data have them without end. */
+static int check_classes(const struct stage *s, const struct data *d, uint32_t query)
+{
+    uint32_t way = way_of(s, d), n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes;
+
+    if (way > d->n_classes)
+        return err(ERR_CONFIG, "stage '%s': way is %u, but data '%s' has %u classes",
+                   s->config->name, way, d->name, d->n_classes);
+    for (uint32_t i = 0; i < n; i++)
+        TRY(check_class(s, d, i, (uint32_t)s->shape->shot + query));
+    return 0;
+}
+
+static int episode_plan(const struct setup *setup, struct stage *s)
+{
+    const struct stage_config *c = s->config;
+    const struct data *d = &setup->data[s->data];
+
+    if (!d->n_target && c->way < 2)
+        return err(ERR_CONFIG,
+                   "stage '%s': way is %jd: one class leaves nothing to distinguish, way must be 2 "
+                   "or more",
+                   c->name, (intmax_t)c->way);
+    s->train.way = way_of(s, d);
+    s->train.shot = (uint32_t)c->shot;
+    s->train.query = (uint32_t)c->query;
+    return 0;
+}
+
+static int episode_fits(const struct setup *setup, struct stage *s, int data)
+{
+    return check_classes(s, &setup->data[data], s->train.query);
+}
+
+static int evaluation_plan(const struct setup *setup, struct stage *s)
+{
+    s->evaluate = (struct task_size){.way = way_of(s, &setup->data[s->data]),
+                                     .shot = (uint32_t)s->shape->shot};
+    return 0;
+}
+
+static int evaluation_fits(const struct setup *setup, struct stage *s, int data)
+{
+    uint32_t query = stage_query(setup, s, data);
+
+    TRY(check_classes(s, &setup->data[data], query));
+    s->evaluate.query = query > s->evaluate.query ? query : s->evaluate.query;
+    return 0;
+}
+
+/* ---- drawing ---- */
+
+static struct task_size few_shot_part(struct task_size size)
+{
+    return (struct task_size){.way = size.way, .shot = size.shot, .query = size.query};
+}
+
+static struct task_size episode_size(const struct sampler *s)
+{
+    return few_shot_part(s->stage->train);
+}
+
+static struct task_size evaluation_size(const struct sampler *s)
+{
+    struct task_size size = few_shot_part(s->stage->evaluate);
+
+    size.query = stage_query(s->setup, s->stage, s->data);
+    return size;
+}
+
+/* Support and query ids of the task's k-th class. */
+static void draw_samples(const struct data *d, bool grid, uint32_t k, struct rng *r, struct task *t)
+{
+    uint32_t n = data_class_size(d, t->classes[k]), drawn = grid ? t->shot : t->shot + t->query;
+    uint32_t ids[drawn];
+
+    rng_choose(r, n, drawn, ids);
+    for (uint32_t i = 0; i < t->shot; i++)
+        t->support[k * t->shot + i] = ids[i];
+    for (uint32_t i = 0; i < t->query; i++)
+        t->queries[k * t->query + i] = grid ? DATA_GRID + i : ids[t->shot + i];
+}
+
+/* way distinct classes, for each shot + query distinct samples, and quarter turns if the set draws them. */
+static void draw(const struct sampler *s, enum rng_stream stream, bool grid, struct task_size size,
+                 struct task *t)
+{
+    const struct data *d = &s->setup->data[s->data];
+    struct rng r;
+
+    rng_init(&r, t->seed, stream, s->round, t->slot);
+    t->way = size.way, t->shot = size.shot, t->query = size.query;
+    rng_choose(&r, d->n_classes, t->way, t->classes);
+    for (uint32_t k = 0; k < t->way; k++) {
+        t->turns[k] = d->n_turns > 1 && !d->turned_classes ? rng_below(&r, 4) : 0;
+        draw_samples(d, grid, k, &r, t);
+    }
+}
+
+static void episode_draw(const struct sampler *s, uint32_t nth, struct task *t)
+{
+    (void)nth; /* the slot tells them apart */
+    draw(s, RNG_TASK, false, episode_size(s), t);
+}
+
+static void evaluation_draw(const struct sampler *s, uint32_t nth, struct task *t)
+{
+    (void)nth;
+    draw(s, RNG_EVALUATE, s->setup->data[s->data].n_grid > 0, evaluation_size(s), t);
+}
+
+/* ---- checking ---- */
+
+static int check_samples(const struct data *d, const struct task *t, uint32_t k)
+{
+    for (uint32_t i = 0; i < t->shot; i++)
+        TRY(data_check(d, t->classes[k], t->support[k * t->shot + i], (int)t->turns[k]));
+    for (uint32_t i = 0; i < t->query; i++)
+        TRY(data_check(d, t->classes[k], t->queries[k * t->query + i], (int)t->turns[k]));
+    return 0;
+}
+
+static int check(const struct data *d, const struct stage *s, const struct task *t,
+                 struct task_size size)
+{
+    if (t->way != size.way || t->shot != size.shot || t->query != size.query)
+        return err(ERR_DATA,
+                   "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
+                   t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way,
+                   size.shot, size.query);
+    for (uint32_t k = 0; k < t->way; k++)
+        TRY(check_samples(d, t, k));
+    return 0;
+}
+
+static int episode_check(const struct setup *setup, const struct stage *s, const struct task *t)
+{
+    if (!kind_among(t->data, &s->data, 1))
+        return kind_err_section(t);
+    return check(&setup->data[t->data], s, t, s->train);
+}
+
+static int evaluation_check(const struct setup *setup, const struct stage *s, const struct task *t)
+{
+    struct task_size size = s->evaluate;
+
+    if (!kind_among(t->data, s->evaluate_data, s->n_evaluate))
+        return kind_err_section(t);
+    size.query = stage_query(setup, s, (int)t->data);
+    return check(&setup->data[t->data], s, t, size);
+}
+
+/* ---- words ---- */
+
+static void episode_describe(const struct setup *setup, const struct stage *s, char *text, size_t n)
+{
+    uint32_t tasks = episode_count(s, 0);
+
+    (void)setup;
+    snprintf(text, n, ", %u-way %u-shot, %u query a class, %u task%s", s->train.way, s->train.shot,
+             s->train.query, tasks, plural(tasks));
+}
+
+static void evaluation_describe(const struct setup *setup, const struct stage *s, char *text,
+                                size_t n)
+{
+    (void)setup;
+    snprintf(text, n, ", %d inner step%s%s", s->evaluate_steps, plural(s->evaluate_steps),
+             stage_is_transductive(s)
+                 ? ", transductive: a query's prediction depends on the other queries of its task"
+                 : "");
+}
+
+const struct task_kind kind_episode = {
+    .name = "episode",
+    .purpose = PURPOSE_TRAIN,
+    .gives = GIVES_GRADIENT,
+    .anchor = true,
+    .few_shot = true,
+    .tasks = "tasks",
+    .file = "task",
+    .count = episode_count,
+    .plan = episode_plan,
+    .fits = episode_fits,
+    .size = episode_size,
+    .draw = episode_draw,
+    .check = episode_check,
+    .describe = episode_describe,
+};
+
+const struct task_kind kind_evaluation_episode = {
+    .name = "evaluation episode",
+    .purpose = PURPOSE_EVALUATE,
+    .gives = GIVES_METRICS,
+    .evaluates = true,
+    .few_shot = true,
+    .tasks = "episodes",
+    .file = "episode",
+    .unit = "episode",
+    .units = "episodes",
+    .counted = METRIC_DONE,
+    .count = evaluation_count,
+    .amount = evaluation_amount,
+    .plan = evaluation_plan,
+    .fits = evaluation_fits,
+    .size = evaluation_size,
+    .draw = evaluation_draw,
+    .check = evaluation_check,
+    .describe = evaluation_describe,
+};

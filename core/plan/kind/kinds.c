@@ -1,0 +1,103 @@
+/* kinds.c - batches: choosing, checking, words. */
+#include "core/plan/kind/kinds.h"
+
+#include <stdio.h>
+
+#include "core/base/err.h"
+#include "core/base/plural.h"
+#include "core/math/rng.h"
+
+void kind_choose(const struct sampler *s, const struct data *d, uint32_t which, uint64_t at,
+                 uint32_t n, const struct task *t, uint32_t *ids)
+{
+    uint32_t size = d->n_samples;
+    struct rng r;
+
+    rng_init(&r, t->seed, RNG_BATCH, s->round, t->slot << 7 | which);
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = size == DATA_ENDLESS
+                     ? rng_below(&r, DATA_ENDLESS)
+                     : rng_permute(t->seed, RNG_BATCH, (uint32_t)((at + i) / size) << 7 | which,
+                                   size, (uint32_t)((at + i) % size));
+}
+
+void kind_choose_pair(const struct sampler *s, uint64_t nth, uint32_t target, struct task_size size,
+                      struct task *t)
+{
+    const struct data *data = s->setup->data;
+    uint32_t which = (uint32_t)s->stage->index << 1;
+
+    t->n_source = size.source;
+    kind_choose(s, &data[t->data], which, nth * size.source, size.source, t, t->source);
+    if (size.targets == 0)
+        return;
+    t->target = target;
+    t->n_targets = size.targets;
+    kind_choose(s, &data[target], which | 1, nth * size.targets, size.targets, t, t->targets);
+}
+
+int kind_plan_batches(const struct setup *setup, struct stage *s)
+{
+    const struct stage_config *c = s->config;
+
+    (void)setup;
+    s->train.source = s->batch = (uint32_t)c->batch;
+    if (s->n_targets > 0)
+        s->train.targets = s->target_batch =
+            (uint32_t)(c->target_batch ? c->target_batch : c->batch);
+    return 0;
+}
+
+int kind_fits_batches(const struct setup *setup, struct stage *s, int data)
+{
+    const struct data *d = &setup->data[data];
+
+    if (!s->form->inherits && !d->n_target && d->n_classes == 1)
+        return err(ERR_DATA,
+                   "stage '%s': data '%s' has one class, so there is nothing to distinguish",
+                   s->config->name, d->name);
+    return stage_has_samples(s, d);
+}
+
+bool kind_among(uint32_t data, const int *list, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (list[i] >= 0 && data == (uint32_t)list[i])
+            return true;
+    return false;
+}
+
+int kind_err_section(const struct task *t)
+{
+    return err(ERR_DATA, "task %u of round %u names data %u and target %u, which are not here",
+               t->slot, t->round, t->data, t->target);
+}
+
+static int check_ids(const struct data *d, const uint32_t *ids, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        TRY(data_check_flat(d, ids[i]));
+    return 0;
+}
+
+int kind_check_batch(const struct setup *setup, const struct stage *s, const struct task *t,
+                     struct task_size size)
+{
+    if (size.targets && !kind_among(t->target, s->target, s->n_targets))
+        return kind_err_section(t);
+    if (t->n_source != size.source || t->n_targets != size.targets || t->way != 0)
+        return err(ERR_DATA, "task %u of round %u has %u and %u samples; stage '%s' has %u and %u",
+                   t->slot, t->round, t->n_source, t->n_targets, s->config->name, size.source,
+                   size.targets);
+    TRY(check_ids(&setup->data[t->data], t->source, t->n_source));
+    return size.targets ? check_ids(&setup->data[t->target], t->targets, t->n_targets) : 0;
+}
+
+void kind_describe_step(const struct stage *s, char *text, size_t n)
+{
+    if (s->target_batch)
+        snprintf(text, n, " of %u + %u sample%s (the target's without labels)", s->batch,
+                 s->target_batch, plural(s->target_batch));
+    else
+        snprintf(text, n, " of %u", s->batch);
+}

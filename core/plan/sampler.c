@@ -1,0 +1,12 @@
+/* sampler.c - a task's place and seed, and the samples that its kind draws. */
+#include "core/plan/sampler.h"
+
+void sampler_draw(const struct sampler *s, uint32_t slot, struct task *t)
+{
+    const struct task_kind *kind = task_kind_at(s->stage, s->purpose, slot);
+
+    t->stage = (uint32_t)s->stage->index, t->data = (uint32_t)s->data;
+    t->round = s->round, t->slot = slot, t->seed = (uint64_t)s->setup->config->run.seed;
+    t->way = t->shot = t->query = t->target = t->n_source = t->n_targets = 0;
+    kind->draw(s, slot - task_kind_first(s->stage, kind), t);
+}

@@ -1,0 +1,32 @@
+/* batch.c - a batch: the method's outer gradient; what several kinds share. */
+#include "core/math/vec.h"
+#include "worker/engine.h"
+#include "worker/task_work.h"
+#include "worker/trace.h"
+
+int work_read_batch(struct engine *e, const struct task *t)
+{
+    return episode_read_batch(&e->episode, e->setup->data, t, 0, t->n_source, t->n_targets);
+}
+
+int work_outer(struct engine *e, const struct task *t, const real *theta, real *state)
+{
+    struct method *m = &e->method;
+
+    (void)t, (void)state;
+    vec_zero(m->n, e->gradient);
+    return m->ops->outer(m, &e->episode, theta, e->gradient, &e->metrics);
+}
+
+int work_trace_batch(struct engine *e, const struct task *t, const real *theta, struct trace *out)
+{
+    trace_batch(e, t, theta, out);
+    return 0;
+}
+
+const struct task_work work_batch = {
+    .kind = &kind_batch,
+    .read = work_read_batch,
+    .run = work_outer,
+    .trace = work_trace_batch,
+};

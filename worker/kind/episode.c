@@ -1,0 +1,40 @@
+/* episode.c - few-shot tasks: the method's outer gradient, or its evaluation. */
+#include "worker/engine.h"
+#include "worker/task_work.h"
+#include "worker/trace.h"
+
+static int read(struct engine *e, const struct task *t)
+{
+    return episode_read(&e->episode, &e->setup->data[t->data], t);
+}
+
+static int train_trace(struct engine *e, const struct task *t, const real *theta, struct trace *out)
+{
+    return trace_task(e, t, theta, false, out);
+}
+
+static int evaluate(struct engine *e, const struct task *t, const real *theta, real *state)
+{
+    (void)t, (void)state;
+    return method_evaluate(&e->method, &e->episode, theta, &e->metrics, NULL);
+}
+
+static int evaluate_trace(struct engine *e, const struct task *t, const real *theta,
+                          struct trace *out)
+{
+    return trace_task(e, t, theta, true, out);
+}
+
+const struct task_work work_episode = {
+    .kind = &kind_episode,
+    .read = read,
+    .run = work_outer,
+    .trace = train_trace,
+};
+
+const struct task_work work_evaluation_episode = {
+    .kind = &kind_evaluation_episode,
+    .read = read,
+    .run = evaluate,
+    .trace = evaluate_trace,
+};
