@@ -25,8 +25,8 @@ struct transaction { /* a round at work */
 
 /* ---- crew.c ---- */
 
-/* Sends a message of this kind to rank `to`: the header is a copy of *like, the body may be
- * NULL. */
+/* Sends a message of this kind to rank `to`: its header is that of *like but for kind and epoch
+ * (NULL: zeros), and body may be NULL. Errors are those of comm_send. */
 int crew_say(struct crew *c, int to, enum message_kind kind, const struct header *like,
              const struct buffer *body);
 /* Calls c->notify, if there is one, with what happened to a rank in a round, written as by

@@ -19,14 +19,15 @@ struct changes { /* zero: there is none */
     uint64_t round;      /* of that stage, done */
 };
 
-/* Compares every key with the configuration that checkpoint `path` carries; info is what checkpoint_peek said of it. c
- * becomes the list of changes that the run may go on with. ERR_CONFIG names all others, with both values; ERR_DATA,
- * ERR_MEMORY. */
+/* Compares every key with the configuration that checkpoint `path` carries; info is what
+ * checkpoint_peek said of it. c becomes the list of changes that the run may go on with. ERR_CONFIG
+ * names all others, with both values; ERR_DATA, ERR_MEMORY. */
 int changes_find(struct changes *c, const char *path, const struct checkpoint_info *info,
                  const struct config *now, const char *directory);
 
-/* Compares the data with those that the run in the directory began with. ERR_DATA names the first section that is not
- * the same; if `allowed`, each such section is added to c instead. ERR_MEMORY. */
+/* Compares the data with those that the run in the directory began with. ERR_DATA names the
+ * first section that is not the same; if `allowed`, each such section is added to c instead.
+ * ERR_MEMORY. */
 int changes_find_data(struct changes *c, const char *directory, const struct sections *now,
                       bool allowed);
 

@@ -34,15 +34,16 @@ struct train {
     struct report report; /* who is told */
 };
 
-/* Takes the run's directory, decides whether to go on with the run that is there, and opens the stream if the configuration
- * has one. Errors of keeper_take and report_open: ERR_CONFIG also for values that a resumed run cannot change;
- * ERR_CANTCREAT also if another process has the directory; ERR_IO, ERR_NOINPUT, ERR_STOPPED. train_release also after an
- * error. */
+/* Takes the run's directory, decides whether to go on with the run that is there, and opens the
+ * stream if the configuration has one. Errors of keeper_take and report_open: ERR_CONFIG also for
+ * values that a resumed run cannot change; ERR_CANTCREAT also if another process has the directory;
+ * ERR_IO, ERR_NOINPUT, ERR_STOPPED. train_release also after an error. */
 int train_open(struct train *t, const struct train_start *start);
 
-/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, saved; errors of crew_round, saved unless ranks
- * computed different results; ERR_NONFINITE if more of a round failed than cluster.max_failed allows, the state before it
- * saved; ERR_IO if the last checkpoint could not be written. */
+/* Runs all stages. 0; ERR_STOPPED after a signal or before the time limit, saved; errors of
+ * crew_round, saved unless ranks computed different results; ERR_NONFINITE if more of a round
+ * failed than cluster.max_failed allows, the state before it saved; ERR_IO if the last checkpoint
+ * could not be written. */
 int train_run(struct train *t);
 
 void train_release(struct train *t);

@@ -22,7 +22,8 @@ struct seen { /* of a run */
 };
 
 struct lines {
-    /* owned: writes into text until standard output takes it; a slow reader holds up nothing else */
+    /* owned: writes into text until standard output takes it; a slow reader holds up nothing
+     * else */
     FILE *out;
     char *text;
     size_t n, at;

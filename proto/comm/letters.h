@@ -23,6 +23,7 @@ static inline size_t letter_size(const struct header *h)
     return sizeof *h + h->size;
 }
 
+/* An empty queue. */
 void letter_queue_init(struct letter_queue *q);
 
 /* Frees all letters. */

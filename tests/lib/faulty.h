@@ -48,8 +48,8 @@ static void pass(struct faulty *f)
         nap(1e-3);
 }
 
-/* A worker that takes tasks, never finishes them, and sends its sum again and again while those of others are
- * gathered: to rank 0 and to what was its parent. */
+/* A worker that takes tasks, never finishes them, and sends its sum again and again while those of
+ * others are gathered: to rank 0 and to what was its parent. */
 static void babble(struct faulty *f)
 {
     static const int64_t words[2 * (25 + METRIC_N)] = {1};

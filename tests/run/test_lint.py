@@ -9,8 +9,8 @@ import pytest
 LINT = os.path.join(cli.ROOT, "tests", "lint.py")
 
 
-def lint(root, files):
-    """What it says about these files {path: text}: (the path, the message) of each violation."""
+def lint_lines(root, files):
+    """What it says about these files {path: text}: (path, line, message) of each violation."""
     for path, text in files.items():
         path = os.path.join(root, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -18,7 +18,13 @@ def lint(root, files):
             f.write(text)
     run = cli.execute([sys.executable, LINT, str(root)])
     assert run.rc in (0, 1) and not run.err, run
-    return re.findall(r"^([\w/.]+):\d+: (?!note: )(.*)", run.out, re.M)
+    found = re.findall(r"^([\w/.]+):(\d+): (?!note: )(.*)", run.out, re.M)
+    return [(path, int(line), message) for path, line, message in found]
+
+
+def lint(root, files):
+    """Likewise: (path, message) of each."""
+    return [(path, message) for path, _, message in lint_lines(root, files)]
 
 
 def include(*headers):
@@ -111,3 +117,29 @@ def test_a_tag_means_one_thing(tmp_path):
                            "tests/unit/c.c": "struct part {\n    int x;\n};\n", "launch/d.c": "struct part *p;\n"})
     assert [m for m in told if "another name" in m[1]] == [
         ("launch/b.h", "'enum part' is also in core/file/a.c:1: one of them needs another name")]
+
+
+@pytest.mark.parametrize("text, unsaid", [
+    ("int a(void);\n", [1]),
+    ("/* Does a. */\nint a(void);\n", []),
+    ("int a(void); /* Does a. */\n", []),
+    ("int a(int x,\n      int y); /* Does a. */\n", []),
+    ("/* Both do it. */\nint a(void);\nint b(int x,\n      int y);\n", []),
+    ("/* Does a. */\nint a(void);\n\nint b(void);\n", [4]),
+    ("int a(void); /* Does a. */\nint b(void);\n", [2]),
+    ("struct s {\n    int (*call)(int x); /* a slot */\n};\nint a(void);\n", [4]),
+    ("static inline int a(void)\n{\n    return 1;\n}\n", [1]),
+    ("typedef int call(int x);\n#define A(x) f(x)\nextern const int a[]; /* Numbers. */\n", [])])
+def test_a_prototype_has_a_comment(tmp_path, text, unsaid):
+    assert lines_told(tmp_path, {"core/file/a.h": text}, "a prototype without a comment") == unsaid
+    assert lines_told(tmp_path, {"core/file/a.h": "", "core/file/a.c": text}, "a prototype without a comment") == []
+
+
+def lines_told(root, files, message):
+    return [line for _, line, m in lint_lines(root, files) if message in m]
+
+
+def test_a_comment_fits_in_100_columns(tmp_path):
+    fits, wide = "/* " + 94 * "x" + " */", "/* " + 95 * "x" + " */"
+    text = f"{fits}\n{wide}\n/* x\n *{98 * 'y'}\n *{99 * 'y'}\n */\n" + f'const char *a = "{100 * "z"}";\n'
+    assert lines_told(tmp_path, {"core/file/a.c": text}, "a comment that ends in column 101, beyond 100") == [2, 5]
