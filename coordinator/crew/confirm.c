@@ -14,8 +14,8 @@ static void compare(struct crew *c, int rank, uint64_t checksum, uint64_t round)
         return;
     }
     snprintf(c->differs, sizeof c->differs,
-             "rank %d on host '%s' and others have different results for the same %u tasks", rank,
-             worker->hello.host, worker->owed_tasks);
+             "rank %d on host '%s' and other ranks have different results for the same %u tasks",
+             rank, worker->hello.host, worker->owed_tasks);
     crew_notify(c, "differs", rank, round, "%s (found in round %" PRIu64 ")", c->differs, round);
 }
 

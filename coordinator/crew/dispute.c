@@ -103,11 +103,12 @@ static int judge(struct crew *c, const struct round *r)
             wrong = (int)c->members[i];
     if (n > 0 && most == n)
         return err(ERR_FAILED,
-                   "%s, and equal ones when all did the tasks of round %" PRIu64
-                   " again: a fault that has passed; go on from a checkpoint of before it",
+                   "%s, but all ranks agree when they compute round %" PRIu64
+                   " again: a transient fault; resume from an older checkpoint",
                    c->differs, r->round);
     if (2 * most <= n)
-        return err(ERR_FAILED, "%s: one of them computes wrongly, and no majority says which",
+        return err(ERR_FAILED,
+                   "%s: one of them computes wrongly, and there is no majority to tell which",
                    c->differs);
     return err(ERR_FAILED,
                "rank %d on host '%s' computes wrongly: its result for tasks of round %" PRIu64

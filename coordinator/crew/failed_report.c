@@ -21,7 +21,7 @@ int failed_report_take(struct failed_report *f, const struct message *m, uint32_
     if (code < 0)
         return err_within(code, "rank %d", m->from);
     if (s.count > n_tasks || (s.n > 0 && s.slot[s.n - 1] >= n_tasks))
-        return err(ERR_DATA, "rank %d tells of %zu failed tasks up to slot %u, the round has %u",
+        return err(ERR_DATA, "rank %d reports %zu failed tasks up to slot %u, the round has %u",
                    m->from, (size_t)s.count, s.n ? s.slot[s.n - 1] : 0, n_tasks);
     failed_set_merge(&f->slots, &s);
     return 0;

@@ -22,11 +22,12 @@ static int check_program(const struct crew *c, int rank)
         return err(ERR_CONFIG, "rank %d on host '%s' computes in %s, rank 0 in " REAL_NAME, rank,
                    h->host, h->precision);
     if (strcmp(h->build, machine_build()) != 0)
-        return err(ERR_CONFIG,
-                   "rank %d on host '%s' runs a program compiled with '%s', rank 0 with '%s': "
-                   "results would depend on who computes what; build once, with an ARCH that all "
-                   "hosts have (make ARCH=x86-64-v3), and copy that",
-                   rank, h->host, h->build, machine_build());
+        return err(
+            ERR_CONFIG,
+            "rank %d on host '%s' runs a program compiled with '%s', rank 0 with '%s': "
+            "results would depend on which rank computes what; build once, with an ARCH that all "
+            "hosts have (make ARCH=x86-64-v3), and copy that",
+            rank, h->host, h->build, machine_build());
     if (h->layout != setup_digest(c->setup))
         return err(ERR_CONFIG,
                    "rank %d on host '%s' plans another network (digest %016" PRIx64
@@ -35,7 +36,7 @@ static int check_program(const struct crew *c, int rank)
     if (strcmp(h->blas, blas_kernel()) != 0)
         return err(ERR_CONFIG,
                    "rank %d on host '%s' uses OpenBLAS kernel '%s', rank 0 '%s': results would "
-                   "depend on who computes what; set OPENBLAS_CORETYPE to one that all have",
+                   "depend on which rank computes what; set OPENBLAS_CORETYPE to one that all have",
                    rank, h->host, h->blas, blas_kernel());
     return 0;
 }
@@ -55,11 +56,12 @@ static int check_data(const struct crew *c, int rank, const struct sections *s)
         const char *what = survey_difference(&s->each[i], &c->sections.each[i]);
 
         if (what)
-            return err(ERR_DATA,
-                       "data '%s' of rank %d on host '%s' is not that of rank 0 on host '%s': %s; "
-                       "copy the same files to every host, or keep them on a file system "
-                       "that all share",
-                       c->sections.each[i].name, rank, h->host, own, what);
+            return err(
+                ERR_DATA,
+                "data '%s' of rank %d on host '%s' differs from that of rank 0 on host '%s': %s; "
+                "copy the same files to every host, or keep them on a file system "
+                "that all share",
+                c->sections.each[i].name, rank, h->host, own, what);
     }
     return 0;
 }

@@ -94,7 +94,7 @@ static void tell_late(struct transaction *p, int rank)
     if ((n & (n - 1)) == 0)
         crew_notify(p->crew, "slow", rank, p->r->round,
                     "rank %d on host '%s' holds up round %" PRIu64
-                    ": its %u task%s %s given to others as well%s",
+                    ": its %u task%s %s also given to other ranks%s",
                     rank, worker->hello.host, p->r->round, worker->given, plural(worker->given),
                     worker->given == 1 ? "is" : "are", times);
 }

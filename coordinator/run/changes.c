@@ -86,10 +86,11 @@ int changes_find(struct changes *c, const char *path, const struct checkpoint_in
     TRY(code);
     if (!*c->refused)
         return 0;
-    return err(ERR_CONFIG,
-               "'%s' cannot go on with other values: %s; --overwrite starts the run again, "
-               "--run DIR puts another one elsewhere, '%s/configuration.conf' holds the run's own",
-               path, c->refused, directory);
+    return err(
+        ERR_CONFIG,
+        "'%s' cannot continue with other values: %s; --overwrite starts the run again, --run DIR "
+        "starts another run elsewhere, '%s/configuration.conf' has the values of this run",
+        path, c->refused, directory);
 }
 
 struct data_changes { /* while the data are compared */
@@ -106,8 +107,8 @@ static int data_differ(void *context, const char *section, const char *before, c
     if (!d->allowed)
         return err(ERR_DATA,
                    "data '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
-                   "--other-data goes on with what is there now, --overwrite starts the run again, "
-                   "--run DIR puts another one elsewhere",
+                   "--other-data continues with the present data, --overwrite starts the run "
+                   "again, --run DIR starts another run elsewhere",
                    section, d->directory, before, now);
     snprintf(key, sizeof key, "data.%s", section);
     keep(d->changes, &(struct config_change){.key = key, .before = before, .now = now});

@@ -255,7 +255,7 @@ static void warn_of_inputs(struct report *r, const struct stage_run *s, const ch
 {
     progress_warn(r->progress,
                   "warning: stage '%s': inputs of '%s' are %.2f .. %.2f, %.2f on average, those "
-                  "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled otherwise?",
+                  "of '%s' %.2f .. %.2f, %.2f: is one inverted, or scaled differently?",
                   s->stage->config->name, source, a->low, a->high, a->mean, target, b->low, b->high,
                   b->mean);
 }
@@ -320,7 +320,7 @@ void report_alarms(struct report *r, const struct stage_run *s, int model, unsig
 {
     static const char *const texts[ALARMS] = {
         "predictions of the target have collapsed onto few classes",
-        "a class that the source encoder was sure of has become another",
+        "samples of a class that the source encoder was sure of now go to another class",
         "the discriminator is never wrong, or always: the encoder learns nothing from it",
     };
 

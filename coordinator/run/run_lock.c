@@ -151,7 +151,7 @@ int run_lock_take(struct run_lock *l, const char *directory, struct lock_holder 
             return 0;
         run_lock_release(l);
     }
-    return err(ERR_CANTCREAT, "'%s' does not stay: something removes it", path);
+    return err(ERR_CANTCREAT, "'%s' disappears again: something removes it", path);
 }
 
 bool run_lock_stands(const struct run_lock *l, const char *directory)

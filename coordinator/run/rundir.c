@@ -149,8 +149,8 @@ bool rundir_news(struct rundir *d, char *sentence, size_t n)
 
     if (d->set_aside) {
         snprintf(sentence, n,
-                 "warning: '%s/metrics.jsonl' is not this run's: it is set aside as "
-                 "metrics.jsonl.other, and a new one is begun",
+                 "warning: '%s/metrics.jsonl' does not belong to this run: it is set aside as "
+                 "metrics.jsonl.other, and a new file is begun",
                  d->path);
         d->set_aside = false;
         return true;

@@ -64,7 +64,8 @@ static int set_aside(struct rundir *d, const char *path)
 
     snprintf(other, sizeof other, "%s.other", path);
     if (rename(path, other) != 0)
-        return err(outfile_code(errno), "'%s' is not this run's, and cannot be set aside: %s", path,
+        return err(outfile_code(errno),
+                   "'%s' does not belong to this run, and cannot be set aside: %s", path,
                    strerror(errno));
     d->set_aside = true;
     return 0;

@@ -95,7 +95,7 @@ static int refuse_run(const char *path)
     if (n == 0 && (stat(metrics, &st) != 0 || st.st_size == 0))
         return 0;
     return err(ERR_CANTCREAT,
-               "'%s' holds a run already: --resume goes on with it, --overwrite starts it "
+               "'%s' already holds a run: --resume continues it, --overwrite starts it "
                "again, --run DIR puts this one elsewhere",
                path);
 }

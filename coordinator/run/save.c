@@ -138,6 +138,6 @@ int keeper_give_up(struct keeper *k, const struct stage_run *s, int code)
         return code;
     if (keeper_save_last(k, s) < 0)
         return err_within(code == ERR_STOPPED ? ERR_IO : code, "%s, but not saved", why);
-    return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume goes on", why,
-               s->round, s->stage->config->name, k->checkpoint);
+    return err(code, "%s; round %" PRIu64 " of stage '%s' is saved as '%s', --resume continues",
+               why, s->round, s->stage->config->name, k->checkpoint);
 }

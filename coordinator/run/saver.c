@@ -319,7 +319,7 @@ bool saver_poll(struct saver *s)
     } else if (busy_for > SAVER_STALLED && !s->stalled) {
         s->stalled = true;
         snprintf(s->say, sizeof s->say,
-                 "warning: '%s' has been being written for %.0f s; training goes on meanwhile",
+                 "warning: writing '%s' has taken %.0f s so far; training goes on meanwhile",
                  w->attempt.path, busy_for);
     }
     return ended;
@@ -335,8 +335,8 @@ int saver_wait(struct saver *s, double seconds)
     pthread_mutex_unlock(&w->mutex);
     if (idle)
         return 0;
-    return err(ERR_IO, "cannot write '%s': the disk has not taken it within %.0f s",
-               w->attempt.path, clock_seconds() - w->started);
+    return err(ERR_IO, "cannot write '%s': the disk did not finish within %.0f s", w->attempt.path,
+               clock_seconds() - w->started);
 }
 
 void saver_move(struct saver *s, const char *directory)

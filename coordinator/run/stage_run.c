@@ -144,8 +144,8 @@ int stage_run_read(struct stage_run *s, const char *path, struct checkpoint_info
     const struct stage *stage;
 
     if (info->stage < 0 || info->stage >= s->setup->n_stages)
-        return err(ERR_DATA, "'%s' is of stage %d, which this configuration does not have", path,
-                   info->stage);
+        return err(ERR_DATA, "'%s' belongs to stage %d, which this configuration does not have",
+                   path, info->stage);
     stage = &s->setup->stages[info->stage];
     TRY(stage_run_begin(s, stage));
     TRY(checkpoint_read(path, &stage->layout, s->theta, optim_find(stage->optim.name), s->state,

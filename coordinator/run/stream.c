@@ -224,7 +224,8 @@ int report_open(struct report *r, bool resumed)
                      "metrics.endpoint '%s' is in use: nobody can watch this run until it is free",
                      c->endpoint);
     if (c->insecure && !*c->server_key)
-        progress_warn(r->progress, "warning: metrics.insecure: whoever reaches '%s' sees this run",
+        progress_warn(r->progress,
+                      "warning: metrics.insecure: anybody who can reach '%s' sees this run",
                       c->endpoint);
     report_run(r);
     return 0;

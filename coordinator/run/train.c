@@ -53,8 +53,9 @@ static int data_failed(const struct keeper *k)
     snprintf(why, sizeof why, "%s", err_text());
     if (!k->checkpoint[0])
         return err(ERR_DATA, "%s; no checkpoint was saved before", why);
-    return err(ERR_DATA, "%s; the last checkpoint, '%s', is from before: --resume goes on from it",
-               why, k->checkpoint);
+    return err(ERR_DATA,
+               "%s; the last checkpoint, '%s', is from before: --resume continues from it", why,
+               k->checkpoint);
 }
 
 /* Keeps the tasks that failed; if they are too many the run ends before the step. */

@@ -22,7 +22,7 @@ read_host_list() {
         [ "${BASH_REMATCH[3]:-1}" -gt 0 ] || misuse "'$entry' of '--host' has no slot: leave it out"
         add_host "${BASH_REMATCH[1]}" "$((10#${BASH_REMATCH[3]:-1}))" ''
     done
-    [ ${#hosts[@]} -gt 0 ] || misuse "'--host' names no host"
+    [ ${#hosts[@]} -gt 0 ] || misuse "'--host' lists no host"
 }
 
 wrong_hostfile() { # FILE LINE TEXT
@@ -46,7 +46,7 @@ read_hostfile() {
         fi
         add_host "$word" "$count" "$line"
     done <"$1"
-    [ ${#hosts[@]} -gt 0 ] || { say "the hostfile '$1' names no host" && exit 66; }
+    [ ${#hosts[@]} -gt 0 ] || { say "the hostfile '$1' lists no host" && exit 66; }
 }
 
 # What the agent is called: OMPI_MCA_plm_rsh_agent may be a list, of which the first that is there counts.
@@ -67,7 +67,7 @@ make_agent() {
     if [ -z "$agent" ] && ! are_hosts_elsewhere; then
         agent='sh' # mpirun wants to find one even if it reaches nobody
     elif [ -z "$agent" ]; then
-        say "no '${OMPI_MCA_plm_rsh_agent:-ssh}' is there, by which hosts are reached (openssh-client, or OMPI_MCA_plm_rsh_agent)"
+        say "no '${OMPI_MCA_plm_rsh_agent:-ssh}' is there to reach hosts with (openssh-client, or OMPI_MCA_plm_rsh_agent)"
         exit 1
     fi
     cat >"$own/agent" <<END

@@ -41,7 +41,7 @@ static void refuse(struct source *s, const char *why)
 
     text_clean(text, sizeof text, why);
     if (++s->refused <= TOLD)
-        model_note(&s->run, NOTE_FAULT, 0, "from '%s': %s; left out", s->run.source, text);
+        model_note(&s->run, NOTE_FAULT, 0, "from '%s': %s; ignored", s->run.source, text);
 }
 
 /* ---- handing on ---- */

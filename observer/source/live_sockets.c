@@ -26,7 +26,8 @@ enum {
 
 static int fail_endpoint(const char *endpoint, const char *why)
 {
-    return err(ERR_USAGE, "'%s' is no endpoint: %s; expected tcp://HOST:PORT[,SNAPSHOT-ENDPOINT]",
+    return err(ERR_USAGE,
+               "'%s' is not an endpoint: %s; expected tcp://HOST:PORT[,SNAPSHOT-ENDPOINT]",
                endpoint, why);
 }
 
@@ -40,8 +41,8 @@ static int endpoint_complete(const char *text, char *full, size_t n)
         return 0;
     }
     if (stat(text, &st) == 0)
-        return err(ERR_USAGE, "'%s' is no endpoint; a run directory is shown by --replay %s", text,
-                   text);
+        return err(ERR_USAGE, "'%s' is not an endpoint; a run directory is shown by --replay %s",
+                   text, text);
     snprintf(full, n, "tcp://%s", text);
     return strchr(text, ':') ? 0 : fail_endpoint(text, "no port");
 }

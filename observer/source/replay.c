@@ -33,10 +33,10 @@ static int fail_open(const char *directory, int error)
         return err(ERR_NOINPUT, "no run directory '%s': %s", directory, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return err(ERR_NOINPUT,
-                   "'%s' is no directory; --replay takes the run directory, here '%.*s'", directory,
-                   slash ? (int)(slash - directory) : 1, slash ? directory : ".");
+                   "'%s' is not a directory; --replay takes the run directory, here '%.*s'",
+                   directory, slash ? (int)(slash - directory) : 1, slash ? directory : ".");
     if (error == ENOENT)
-        return err(ERR_NOINPUT, "'%s' is no run directory: it has no metrics.jsonl", directory);
+        return err(ERR_NOINPUT, "'%s' is not a run directory: it has no metrics.jsonl", directory);
     return err(ERR_NOINPUT, "cannot open '%s/metrics.jsonl': %s", directory, strerror(error));
 }
 
@@ -137,10 +137,10 @@ static void refuse(struct source *s)
     if (++s->refused > TOLD)
         return;
     if (s->silent)
-        model_note(&s->run, NOTE_FAULT, 0, "line %llu: %s; left out", (unsigned long long)p->number,
+        model_note(&s->run, NOTE_FAULT, 0, "line %llu: %s; ignored", (unsigned long long)p->number,
                    why);
     else
-        fprintf(stderr, "metaloop-observe: '%s' line %llu: %s; left out\n", p->path,
+        fprintf(stderr, "metaloop-observe: '%s' line %llu: %s; ignored\n", p->path,
                 (unsigned long long)p->number, why);
 }
 
@@ -183,7 +183,7 @@ static int replay_end(struct source *s)
     if (s->run.state != RUN_ENDED)
         s->run.state = RUN_WHOLE;
     if (s->refused > TOLD && !s->silent)
-        fprintf(stderr, "metaloop-observe: '%s': %llu more lines left out\n", p->path,
+        fprintf(stderr, "metaloop-observe: '%s': %llu more lines ignored\n", p->path,
                 (unsigned long long)(s->refused - TOLD));
     if (ferror(p->file))
         return err(ERR_NOINPUT, "cannot read '%s'", p->path);

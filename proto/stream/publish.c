@@ -377,7 +377,7 @@ static void publisher_close(struct publisher *p)
 
 static int refuse_person(void)
 {
-    fprintf(stderr, "metaloop: '%s' is no verb for people: 'train' starts it, to serve observers\n",
+    fprintf(stderr, "metaloop: '%s' is not for direct use: 'train' starts it to serve observers\n",
             PROCESS_VERB);
     return err_exit_status(ERR_USAGE);
 }

@@ -317,7 +317,7 @@ int recall_open(struct recall *r, const char *path, int64_t limit)
 bool recall_trouble(const struct recall *r, char *text, size_t n)
 {
     if (r->refused > 0)
-        snprintf(text, n, "observers are not told all of '%s': %" PRIu64 " times %s", r->path,
+        snprintf(text, n, "observers do not get all of '%s': %" PRIu64 " times %s", r->path,
                  r->refused, r->why);
     return r->refused > 0;
 }

@@ -170,7 +170,7 @@ def test_hostile_lines_are_refused_by_number(tmp_path):
         (tmp_path / "metrics.jsonl").write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
         result = cli.run("--replay", tmp_path, program=OBSERVE)
         assert result.rc == 65, result
-        assert "metrics.jsonl' line 2: " in result.err and why in result.err and "left out" in result.err, result
+        assert "metrics.jsonl' line 2: " in result.err and why in result.err and "ignored" in result.err, result
         assert result.out.count("stage 'a'") == 2
         assert "\x1b" not in result.err
 

@@ -180,8 +180,8 @@ def test_no_colour_and_dumb_terminals(run, screens):
     (["--replay", "{x}", "--csv", "{t}/hard"], "--csv would overwrite"),
     (["--replay", "{x}", "--png", "{t}/soft"], "--png would overwrite"),
     (["{x}"], "a run directory is shown by --replay"),
-    (["localhost"], "'localhost' is no endpoint"),
-    (["localhost:port"], "is no endpoint"),
+    (["localhost"], "'localhost' is not an endpoint"),
+    (["localhost:port"], "is not an endpoint"),
     (["tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555"], "given twice"),
     (["--vesion"], "did you mean '--version'?"),
 ])

@@ -222,7 +222,7 @@ def test_garbage_is_refused(stream, observer):
     stream.round(2, support_losses=[1.0] * 256)
     observer.until(lambda: observer.rounds() == [2])
     assert observer.end() == 65
-    assert "more than 256 numbers in 'support_losses'; left out" in observer.text() and "\x1b" not in observer.text()
+    assert "more than 256 numbers in 'support_losses'; ignored" in observer.text() and "\x1b" not in observer.text()
 
 
 def test_curve(tmp_path, port):

@@ -161,7 +161,7 @@ def test_its_keys_are_gone_for_a_while(tmp_path, observers):
 def test_the_verb_is_not_for_people():
     for more in ([], ["tcp://127.0.0.1:5555", "", "", "", "x", "y", "1", "0"]):
         result = cli.run("publish", *more)
-        assert result.rc == 64 and "no verb for people" in result.err, result
+        assert result.rc == 64 and "not for direct use" in result.err, result
     assert "publish" not in cli.done("--help").out
 
 

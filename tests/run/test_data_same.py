@@ -98,7 +98,7 @@ def test_file_that_changes_under_a_run(change, says, ranks, tmp_path):
         result = running.result()
     said = result.err
     assert result.rc == 65, result
-    assert "x.npy'" in said and says in said and "--resume goes on from it" in said, said
+    assert "x.npy'" in said and says in said and "--resume continues from it" in said, said
     assert "restart 1" not in said, said
     if change is not rewrite:
         return

@@ -259,43 +259,24 @@ def put_task(folder):
 
 sys.path.insert(0, os.path.join(cli.ROOT, "docs"))
 import draw_architecture
-
-
-FOLDED = ("worker", "observer")  # includes between their own rooms are not compared
-
-
-def room_of(path):
-    """The room of the picture that holds a file; a folder of one entry per file (core/math/layer) is part of its parent."""
-    folder = os.path.dirname(path)
-    while folder and folder not in draw_architecture.ROOMS:
-        folder = os.path.dirname(folder)
-    return folder
-
-
-def folded(room):
-    return room.split("/")[0] if room.split("/")[0] in FOLDED else room
-
-
-def sources():
-    listed = (glob.glob(os.path.join(cli.ROOT, top, "**", "*.[ch]"), recursive=True)
-              for top in ("core", "proto", "worker", "coordinator", "observer", "launch"))
-    return [os.path.relpath(p, cli.ROOT) for paths in listed for p in paths]
+import lint_rooms
 
 
 def included_rooms():
-    """{(room, room that it includes)}"""
+    """{(room, room that one of its files includes)}"""
     found = set()
-    for path in sources():
-        for header in re.findall(r'^#include "([^"]+)"', text_of(path), re.M):
-            pair = folded(room_of(path)), folded(room_of(header))
-            if os.path.exists(os.path.join(cli.ROOT, header)) and pair[0] != pair[1]:
-                found.add(pair)
-    return found
+    for room in {r.split("/")[0] for r in lint_rooms.ROOMS}:
+        for path in glob.glob(os.path.join(cli.ROOT, room, "**", "*.[ch]"), recursive=True):
+            path = os.path.relpath(path, cli.ROOT)
+            for header in re.findall(r'^#include "([^"]+)"', text_of(path), re.M):
+                if os.path.exists(os.path.join(cli.ROOT, header)):
+                    found.add((lint_rooms.room_of(path), lint_rooms.room_of(header)))
+    return {(a, b) for a, b in found if a != b}
 
 
 def reached():
     """{(room, room that arrows lead to)}"""
-    pairs = {(folded(a), folded(b)) for a, b in draw_architecture.ARROWS if folded(a) != folded(b)}
+    pairs = set(draw_architecture.ARROWS)
     while True:
         more = {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs
         if not more:
@@ -309,21 +290,19 @@ def test_picture_is_drawn():
     assert "(architecture.svg)" in text_of("docs/architecture.md")
 
 
-def test_rooms_of_the_picture_are_there():
+def test_rooms_of_the_picture():
+    """They are those whose directions `make lint` holds, and folders of the tree."""
+    assert set(draw_architecture.ROOMS) == set(lint_rooms.ROOMS)
     for room in draw_architecture.ROOMS:
         assert os.path.isdir(os.path.join(cli.ROOT, room)), room
-        assert any(room_of(p) == room for p in sources()), f"{room} holds no source"
-    assert {room_of(p) for p in sources()} == set(draw_architecture.ROOMS)
 
 
 def test_arrows_of_the_picture():
-    """An arrow stands for includes that there are, none points back, and every include of one room by another follows an arrow."""
-    there, arrows = included_rooms(), reached()
+    """Each arrow is a direction that `make lint` allows, and every include of one room by another follows arrows."""
     for a, b in draw_architecture.ARROWS:
-        if folded(a) != folded(b):
-            assert (folded(a), folded(b)) in there, f"{a} does not include {b}"
-            assert (folded(b), folded(a)) not in arrows, f"{a} and {b} include each other"
-    assert there - arrows <= {("core/base", "core/math")}, sorted(there - arrows)
+        assert b in lint_rooms.ROOMS[a], f"{a} may not include {b}"
+    missing = included_rooms() - reached() - lint_rooms.KNOWN_ARROWS
+    assert not missing, sorted(missing)
 
 
 @EACH

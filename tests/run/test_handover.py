@@ -270,7 +270,7 @@ def test_without_guard_it_does_not(tmp_path):
 
 
 def test_inverted_target_is_told(tmp_path):
-    told = "is one inverted, or scaled otherwise?"
+    told = "is one inverted, or scaled differently?"
     assert told not in train(tmp_path / "a", GUARD).err
     found = train(tmp_path / "b", GUARD, "--set", "data.outline.style=inverted").err
     assert told in found and "'ink'" in found and "'outline'" in found

@@ -78,7 +78,7 @@ static void test_open(void **unused)
     touch("checkpoint-00-000000001.safetensors", "of a run without metrics");
     assert_int_equal(open_run(&d, RUNDIR_FRESH), ERR_CANTCREAT);
     rundir_close(&d);
-    assert_non_null(strstr(err_text(), "holds a run already"));
+    assert_non_null(strstr(err_text(), "already holds a run"));
     touch("manifest.json.tmp-4-0", "");
     touch("checkpoint-00-000000001.safetensors.tmp-77-3", "");
     touch("thesis.tex.tmp-77-3", "");

@@ -45,7 +45,7 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
     TRY(act);
     TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
-        return err(ERR_CONFIG, "stage '%s': one layer is guided", s->config->name);
+        return err(ERR_CONFIG, "stage '%s': exactly one layer must be guided", s->config->name);
     stage_idle_behind(s, t.act[0]);
     from = s->net.layers[t.act[0] - 1].out, to = teacher->layers[act - 1].out;
     if (from.h < to.h || from.w < to.w || from.h - to.h != from.w - to.w)

@@ -64,7 +64,7 @@ int adversary_plan(struct stage *s, const struct setup *setup)
 
     TRY(taps_find(s, &s->net, &t));
     if (t.n > 1)
-        return err(ERR_CONFIG, "stage '%s': the discriminator sees one layer", c->name);
+        return err(ERR_CONFIG, "stage '%s': the discriminator must see exactly one layer", c->name);
     if (layout_digest(&anchor->layout) != layout_digest(&s->net.layout))
         return err(ERR_CONFIG, "stage '%s': its model is not that of stage '%s', its anchor",
                    c->name, setup->stages[s->anchor].config->name);
