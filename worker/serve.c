@@ -217,7 +217,8 @@ static int on_params(struct worker *w, const struct message *m)
     if (w->open && m->h.epoch <= w->round.epoch)
         return 0; /* an older round's, held up on its way */
     if (m->h.stage >= (uint32_t)w->setup.n_stages)
-        return err(ERR_DATA, "parameters of stage %u, which is not here", m->h.stage);
+        return err(ERR_DATA, "parameters of stage %u, which this configuration does not have",
+                   m->h.stage);
     kind = task_kind_of_round(&w->setup.stages[m->h.stage], (enum purpose)m->h.purpose);
     if (!kind)
         return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",

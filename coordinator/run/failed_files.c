@@ -145,13 +145,13 @@ static void say(struct failed_files *a, const struct crew *c, const struct round
 
     if (a->n_said++ >= MESSAGES)
         return;
-    progress_warn(a->progress,
-                  "warning: %" PRIu64 " of %u %s %s round %" PRIu64 " of stage '%s' set aside, not "
-                  "finite or too large; the first is number %u, and this shows where it begins:\n"
-                  "    metaloop replay '%s' --checkpoint '%s' --data-root '%s'",
-                  failed, r->n_tasks, kind->tasks, kind->gives == GIVES_METRICS ? "after" : "of",
-                  r->round, r->stage->config->name, c->failed.slots.slot[0], a->file, a->parameters,
-                  c->setup->root);
+    progress_warn(
+        a->progress,
+        "warning: %" PRIu64 " of %u %s %s round %" PRIu64 " of stage '%s' set aside, not "
+        "finite or too large; the first is number %u, and this command finds where it begins:\n"
+        "    metaloop replay '%s' --checkpoint '%s' --data-root '%s'",
+        failed, r->n_tasks, kind->tasks, kind->gives == GIVES_METRICS ? "after" : "of", r->round,
+        r->stage->config->name, c->failed.slots.slot[0], a->file, a->parameters, c->setup->root);
 }
 
 static void say_full(struct failed_files *a)
@@ -160,7 +160,7 @@ static void say_full(struct failed_files *a)
         return;
     a->full = true;
     progress_warn(a->progress,
-                  "warning: '%s' holds %d task%s that failed; further ones are counted only",
+                  "warning: '%s' holds %d task%s that failed; further ones are only counted",
                   a->directory, a->n_files, plural(a->n_files));
 }
 

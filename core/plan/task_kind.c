@@ -56,7 +56,9 @@ int task_check(const struct setup *setup, const struct stage *s, const struct ta
         return err(ERR_DATA, "task %u of round %u is not of stage '%s', whose rounds have %u",
                    t->slot, t->round, s->config->name, s->n_tasks);
     if (t->stage != (uint32_t)s->index)
-        return err(ERR_DATA, "task %u of round %u names stage %u and data %u, which are not here",
+        return err(ERR_DATA,
+                   "task %u of round %u names stage %u and data %u, which this configuration does "
+                   "not have",
                    t->slot, t->round, t->stage, t->data);
     if ((t->round == 0) != (kind->gives == GIVES_METRICS))
         return err(ERR_DATA, "task %u of round %u cannot be of kind '%s'", t->slot, t->round,
