@@ -159,13 +159,14 @@ void progress_begin(struct progress *p, const struct glance *g)
         show(p, g, "");
 }
 
-static void say(struct progress *p, bool shown, const char *level, const char *fmt, va_list args)
+static void say(struct progress *p, bool shown, const char *level, const char *about,
+                const char *fmt, va_list args)
 {
     char line[LINE];
 
     vsnprintf(line, sizeof line, fmt, args);
     if (p->tell)
-        p->tell(p->context, level, line);
+        p->tell(p->context, level, about, line);
     if (!shown || !reader_ready())
         return;
     progress_clear(p);
@@ -178,7 +179,16 @@ void progress_say(struct progress *p, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    say(p, !p->quiet, "info", fmt, args);
+    say(p, !p->quiet, "info", "", fmt, args);
+    va_end(args);
+}
+
+void progress_say_about(struct progress *p, const char *about, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say(p, !p->quiet, "info", about, fmt, args);
     va_end(args);
 }
 
@@ -187,7 +197,7 @@ void progress_warn(struct progress *p, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    say(p, true, "warning", fmt, args);
+    say(p, true, "warning", "", fmt, args);
     va_end(args);
 }
 

@@ -15,20 +15,24 @@
 
 struct progress {
     bool terminal, quiet;
-    double every;        /* seconds between lines */
-    double start, shown; /* clocks: the stage's beginning, the last line */
-    uint64_t first;      /* round at start: rates and time left count from it */
-    bool drawn;          /* the terminal's line is not empty */
-    const char *size; /* the file with the terminal's size; NULL: standard error is the terminal */
-    int width;        /* its columns, as seen last, */
-    double measured;  /* then */
+    double every;     /* seconds between lines */
+    double start;     /* clock: the stage's beginning */
+    double shown;     /* clock: the last line */
+    uint64_t first;   /* round at start: rates and time left count from it */
+    bool drawn;       /* the terminal's line is not empty */
+    const char *size; /* borrowed: the file with the terminal's size; NULL: standard error is the
+                         terminal */
+    int width;        /* its columns, as last seen */
+    double measured;  /* clock: when that was */
 
-    void (*tell)(void *context, const char *level,
-                 const char *line); /* NULL: nobody else hears the lines */
+    /* Hears every line of progress_say and progress_warn; NULL: nobody does.
+     *   level  "info" or "warning"
+     *   about  the kind of the event that tells the same ("evaluation"); "": no event does */
+    void (*tell)(void *context, const char *level, const char *about, const char *line);
     void *context;
 };
 
-struct glance {
+struct glance { /* what a bar or a line shows */
     const char *stage;
     uint64_t round, rounds;
     uint64_t tasks;        /* per round */
@@ -36,17 +40,26 @@ struct glance {
     double failed;         /* tasks set aside so far */
 };
 
-/* every 0: quiet. */
+/* Makes *p ready. every: seconds between lines; 0: quiet. */
 void progress_open(struct progress *p, double every);
+
+/* A stage begins, or goes on, after so many rounds: rates and time left count from here. */
 void progress_stage(struct progress *p, uint64_t first_round);
+
+/* Shows the glance if it is time to, and if standard error takes it without waiting. */
 void progress_show(struct progress *p, const struct glance *g);
 
 /* Shows at once that a stage begins; of the glance only stage, round and rounds count. */
 void progress_begin(struct progress *p, const struct glance *g);
 
-/* Print a line of its own, above the bar where there is one; a warning when quiet, too. tell hears
- * both, "info" and "warning". */
+/* Prints a line of its own, above the bar if there is one. If quiet, nothing is printed, but p->tell hears it. */
 void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same of a line that an event of kind `about` tells, too. */
+void progress_say_about(struct progress *p, const char *about, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same of a warning: it is printed even if quiet. */
 void progress_warn(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Seconds until so many rounds are done; not a number: not known. */

@@ -191,9 +191,10 @@ static void say_evaluation(struct report *r, const struct stage_run *s, const st
                  plural(e->steps));
     if (e->has_accuracy)
         snprintf(figure, sizeof figure, "accuracy %s %%  ", accuracy);
-    progress_say(r->progress, "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",
-                 s->stage->config->name, s->round, r->setup->data[data].name, figure, loss,
-                 e->episodes, how);
+    progress_say_about(r->progress, "evaluation",
+                       "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",
+                       s->stage->config->name, s->round, r->setup->data[data].name, figure, loss,
+                       e->episodes, how);
 }
 
 void report_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,

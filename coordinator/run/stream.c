@@ -107,10 +107,10 @@ void report_run(struct report *r)
 
 /* ---- lines ---- */
 
-static void tell_line(void *context, const char *level, const char *line)
+static void tell_line(void *context, const char *level, const char *about, const char *line)
 {
     struct report *r = context;
-    struct field fields[] = {TEXT("level", level), TEXT("text", line), {0}};
+    struct field fields[] = {TEXT("level", level), TEXT("text", line), TEXT("about", about), {0}};
 
     sink_emit(&r->stream, "log", fields);
 }

@@ -248,10 +248,8 @@ static int take_lost(struct run *r, const struct event *e)
 static int take_log(struct run *r, const struct event *e)
 {
     bool bad = strcmp(event_text(e, "level"), "info") != 0;
-    const char *text = event_text(e, "text");
 
-    if (!bad && strstr(text, "  data '") &&
-        strstr(text, " +- ")) /* evaluations are told by events of their own */
+    if (!bad && *event_text(e, "about")) /* an event of its own tells it */
         return 0;
     model_note(r, bad ? NOTE_FAULT : NOTE_LOG, e->time, "%s", event_text(e, "text"));
     return 0;

@@ -69,6 +69,18 @@ static void test_speed_of_a_worker(void **unused)
     near(run.workers[0].tasks_per_second, 0); /* no time has passed: as before */
 }
 
+/* Whatever the words: a line is left out if an event tells the same, unless it is a warning. */
+static void test_lines_that_events_tell(void **unused)
+{
+    (void)unused;
+    tell(1, "{\"kind\":\"log\",\"level\":\"info\",\"text\":\"m  data 'a'  loss 1 +- 2\"}");
+    assert_int_equal(run.n_notes, 1);
+    tell(2, "{\"kind\":\"log\",\"level\":\"info\",\"text\":\"any\",\"about\":\"evaluation\"}");
+    assert_int_equal(run.n_notes, 1);
+    tell(3, "{\"kind\":\"log\",\"level\":\"warning\",\"text\":\"any\",\"about\":\"evaluation\"}");
+    assert_int_equal(run.n_notes, 2);
+}
+
 static void test_events_missing_add_up(void **unused)
 {
     (void)unused;
@@ -173,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_speed_of_a_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lines_that_events_tell, setup, teardown),
         cmocka_unit_test_setup_teardown(test_events_missing_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),

@@ -41,6 +41,7 @@ struct stand { /* a run in which nothing happens by itself */
     int64_t words[2 * METRIC_N];
     struct round_sum total;
     char kind[32], event[8192]; /* the last one: " key=value key=value " */
+    char line[64];              /* the last one: "level:about" */
     int n_events;
 };
 
@@ -300,6 +301,29 @@ static void test_evaluation(void **state)
          "data=ink step=1 episodes=21 loss=5 loss_ci95=6 accuracy=nan accuracy_ci95=nan");
 }
 
+static void hear(void *context, const char *level, const char *about, const char *line)
+{
+    struct stand *p = context;
+
+    (void)line;
+    snprintf(p->line, sizeof p->line, "%s:%s", level, about);
+}
+
+/* What observers need not show twice is marked where it is said. */
+static void test_lines(void **state)
+{
+    struct stand *p = *state;
+    struct evaluation e = {.episodes = 1};
+    const struct notice n = {"slow", 2, "near", 41, "it-is-slow"};
+
+    p->progress.tell = hear;
+    p->progress.context = p;
+    report_evaluation(&p->report, &p->stage, &e, 1);
+    assert_string_equal(p->line, "info:evaluation");
+    report_notice(&p->report, &n);
+    assert_string_equal(p->line, "warning:");
+}
+
 static void test_rank(void **state)
 {
     struct stand *p = *state;
@@ -391,11 +415,17 @@ int main(void)
 {
 #define ONE(test) cmocka_unit_test_setup_teardown(test, stand_open, stand_close)
     const struct CMUnitTest tests[] = {
-        ONE(test_stage),      ONE(test_round),
-        ONE(test_adaptation), ONE(test_watch),
-        ONE(test_inputs),     ONE(test_evaluation),
-        ONE(test_rank),       ONE(test_end),
-        ONE(test_workers),    ONE(test_states_of_workers),
+        ONE(test_stage),
+        ONE(test_round),
+        ONE(test_adaptation),
+        ONE(test_watch),
+        ONE(test_inputs),
+        ONE(test_evaluation),
+        ONE(test_lines),
+        ONE(test_rank),
+        ONE(test_end),
+        ONE(test_workers),
+        ONE(test_states_of_workers),
         ONE(test_run),
     };
 
