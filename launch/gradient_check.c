@@ -182,14 +182,9 @@ static int check_provable(const struct stage *s)
             ERR_USAGE,
             "stage '%s' adapts to several targets: choose one with --set stage.%s.target=NAME",
             s->config->name, s->config->name);
-    if ((ops->form.draws & DRAW_EPISODES) && !ops->exact)
-        printf("method '%s' is not the gradient of its query loss by definition: it is expected to "
-               "fail this\n",
-               s->config->method);
-    if (strcmp(s->config->method, "dan") == 0 && s->config->sigma == 0)
-        printf("method 'dan' treats the bandwidth of a batch as a constant: with stage.%s.sigma = "
-               "0 this check is expected to fail\n",
-               s->config->name);
+    if (ops->unproved && ops->unproved(s))
+        printf("method '%s' %s: it is expected to fail this\n", s->config->method,
+               ops->unproved(s));
     return 0;
 }
 

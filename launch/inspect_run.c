@@ -17,6 +17,7 @@
 #include "core/file/checkpoint.h"
 #include "core/file/checkpoint_files.h"
 #include "launch/inspect.h"
+#include "worker/method.h"
 
 enum { PATH_ROOM = 4352, LAST_BYTES = 1 << 18, MEASURED = 64 };
 
@@ -245,7 +246,7 @@ static void configuration_read(struct run_state *s)
     char path[PATH_ROOM];
 
     path_in(s->directory, "configuration.conf", path);
-    s->configured = config_read(&s->config, path, NULL, 0) >= 0;
+    s->configured = config_recall_file(&s->config, path, method_config) >= 0;
 }
 
 static int print_run(struct run_state *s)

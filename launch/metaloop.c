@@ -16,6 +16,7 @@
 #include "launch/verbs.h"
 #include "proto/stream/process.h"
 #include "proto/stream/publish.h"
+#include "worker/method.h"
 
 enum {
     START_LIMIT = 300, /* seconds for MPI to start all ranks */
@@ -92,7 +93,7 @@ static unsigned start_limit(const struct options *o)
     struct config c;
     double limit;
 
-    if (!is_first_rank() || config_read(&c, o->places[0], o->sets, o->n_sets) < 0)
+    if (!is_first_rank() || config_read(&c, o->places[0], o->sets, o->n_sets, method_config) < 0)
         return START_LIMIT;
     limit = c.cluster.start_limit;
     config_release(&c);

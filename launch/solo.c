@@ -72,14 +72,14 @@ static int solo_finish(struct solo *s, const struct options *o)
 int solo_open(struct solo *s, const struct options *o)
 {
     *s = (struct solo){0};
-    TRY(config_read(&s->config, o->places[0], o->sets, o->n_sets));
+    TRY(config_read(&s->config, o->places[0], o->sets, o->n_sets, method_config));
     return solo_finish(s, o);
 }
 
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name)
 {
     *s = (struct solo){0};
-    TRY(config_parse(&s->config, text, name, o->sets, o->n_sets));
+    TRY(config_recall(&s->config, text, name, o->sets, o->n_sets, method_config));
     return solo_finish(s, o);
 }
 

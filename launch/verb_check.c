@@ -14,6 +14,7 @@
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
+#include "worker/method.h"
 
 static int write_task(const struct task *t, const char *method, const char *directory)
 {
@@ -98,7 +99,7 @@ static int print_config(const struct options *o)
     struct config c;
     int code;
 
-    TRY(config_read(&c, o->places[0], o->sets, o->n_sets));
+    TRY(config_read(&c, o->places[0], o->sets, o->n_sets, method_config));
     code = check_methods(&c);
     if (code >= 0)
         config_print(&c, stdout);

@@ -31,7 +31,7 @@ static int pack(const struct options *o)
              o->places[0]);
     if (strchr(o->places[0], '\'') || strlen(o->places[0]) > 3000)
         return err(ERR_USAGE, "'%s' cannot be a data path", o->places[0]);
-    TRY(config_parse(&config, section, "pack", o->sets, o->n_sets));
+    TRY(config_parse(&config, section, "pack", o->sets, o->n_sets, NULL));
     code = data_open(&d, &config.data[0], options_data_root(o));
     if (code >= 0) {
         struct survey known;

@@ -36,8 +36,14 @@ struct method_ops {
     const char *name;
     const char *summary;
     struct form form;
-    /* The contribution of a few-shot task is the exact gradient of its query loss. */
-    bool exact;
+    /* Keys of section `stage` that it takes and some others do not: names, ended by NULL. */
+    const char *const *takes;
+    /* Rows of its own, ended by {0}, offsets in a struct of keys_size bytes: stage->own. NULL: none. */
+    const struct config_key *keys;
+    size_t keys_size;
+    /* Why the contribution is not the gradient of the loss that it tells, as "method 'x' ..." goes on. NULL, as
+     * the slot or as the answer: it is, to all orders. */
+    const char *(*unproved)(const struct stage *s);
     /* Bytes of the method's own state. The core takes them from the arena; they are zero before init. */
     size_t size;
     /* What the method changes in the inner loop of its few-shot tasks, in training and in evaluation alike: s
@@ -67,6 +73,12 @@ struct method_ops {
 extern const struct method_ops *const method_table[]; /* ended by NULL */
 const struct method_ops *method_find(const char *name);
 const struct form *method_form(const char *name); /* a form_find */
+struct config_method method_config(int i);        /* a config_methods */
+
+/* What methods take, for their `takes`: with the inner loop, on two domains, with a term of their own. */
+#define TAKES_INNER_LOOP "inner_steps", "inner_rate"
+#define TAKES_TARGET "target", "target_batch"
+#define TAKES_WEIGHT "weight", "weight_end", "weight_schedule"
 
 /* The work space of a method for tasks of that stage, in training or in evaluation. */
 struct method_spec method_spec_of(const struct setup *s, const struct stage *stage, bool evaluates);

@@ -16,6 +16,7 @@ struct load {
     struct config *c;
     const char *name; /* of the file, for errors */
     struct config_origins origins;
+    bool printed; /* by config_print: keys of other methods are no mistake */
 };
 
 /* Puts FILE:LINE in front of what err() holds. */
@@ -77,15 +78,16 @@ static int set_apply(struct load *l, char *place, const char *value, const char 
     *dot = *last = '\0';
     const struct config_section *s = config_section_find(place);
     if (!s)
-        return config_unknown_section(place);
+        return config_unknown_section(l->c->table, place);
     if (!s->max && dot != last)
         return err(ERR_CONFIG, "section '%s' has no name, write %s.%s=%.60s", place, place,
                    last + 1, value);
     TRY(i = dot != last ? instance_find(s, l->c, dot + 1)
                         : instance_untitled(s, l->c, last + 1, value));
-    const struct config_key *k = config_key_find(place, last + 1);
+    const struct config_key *k = config_key_find(l->c->table, place, last + 1);
     if (!k)
-        return config_unknown_key(place, last + 1);
+        return config_unknown_key(l->c->table, place, last + 1);
+    TRY(config_origins_note(&l->origins, l->c, k, config_section_at(s, l->c, i), set));
     TRY(config_key_set(k, config_section_at(s, l->c, i), value));
     /* A key called as a section is names one of those. */
     if (config_section_find(k->name) || is_reference(k->name) || strstr(k->name, "_min") ||
@@ -150,8 +152,9 @@ static int uses_check(const struct config *c, const char *user, const struct str
     return 0;
 }
 
-static int stage_check(const struct config *c, int i)
+static int stage_check(const struct load *l, int i)
 {
+    const struct config *c = l->c;
     const struct stage_config *s = &c->stages[i];
     char user[CONFIG_TITLE_MAX + 16];
 
@@ -175,8 +178,9 @@ static int bounds_check(const char *name, const char *key, double min, double ma
                max);
 }
 
-static int ranges_check(const struct config *c, int i)
+static int ranges_check(const struct load *l, int i)
 {
+    const struct config *c = l->c;
     const struct data_config *d = &c->data[i];
     char user[CONFIG_TITLE_MAX + 16];
 
@@ -188,8 +192,10 @@ static int ranges_check(const struct config *c, int i)
     return bounds_check(d->name, "x", d->x_min, d->x_max);
 }
 
-static int evaluate_check(const struct config *c, int i)
+static int evaluate_check(const struct load *l, int i)
 {
+    const struct config *c = l->c;
+
     (void)i;
     for (int j = 0; j < c->evaluate.data.n; j++)
         TRY(use_check(c, "section 'evaluate'", "data", c->evaluate.data.items[j]));
@@ -208,9 +214,9 @@ static bool has_control(const char *text)
 }
 
 /* The name is that of a folder: here (runs/NAME), and wherever observers write. */
-static int name_check(const struct config *c, int i)
+static int name_check(const struct load *l, int i)
 {
-    const char *name = c->run.name;
+    const char *name = l->c->run.name;
 
     (void)i;
     if (*name == '.')
@@ -225,17 +231,22 @@ static int name_check(const struct config *c, int i)
     return 0;
 }
 
+static int metrics_check(const struct load *l, int i)
+{
+    return config_metrics_check(l->c, i);
+}
+
 /* What holds between sections, once the last --set is in. */
 static int load_check(struct load *l)
 {
     static const struct {
         const char *section;
-        int (*check)(const struct config *c, int i);
+        int (*check)(const struct load *l, int i);
     } checks[] = {{"run", name_check},
                   {"data", ranges_check},
                   {"stage", stage_check},
                   {"evaluate", evaluate_check},
-                  {"metrics", config_metrics_check}};
+                  {"metrics", metrics_check}};
 
     if (l->c->n_stages == 0)
         return load_fail(l, l->origins.last_line,
@@ -244,12 +255,38 @@ static int load_check(struct load *l)
         const struct config_section *s = config_section_find(checks[j].section);
         for (int i = 0; i < config_section_count(s, l->c); i++) {
             const struct config_origin *o = &l->origins.of[s - config_sections][i];
-            int code = checks[j].check(l->c, i);
+            int code = checks[j].check(l, i);
             if (code < 0 && o->set)
                 return err_within(code, "--set '%.200s'", o->set);
             if (code < 0)
                 return load_fail(l, o->line, code);
         }
+    }
+    return 0;
+}
+
+/* A key that a stage gives and its method does not take. */
+static int key_refuse(const struct load *l, int i, const struct config_key *k, const char *set)
+{
+    const struct stage_config *s = &l->c->stages[i];
+    int code = err_within(config_key_refuse(l->c->table, k, s->method), "stage '%s'", s->name);
+
+    if (*set)
+        return err_within(code, "--set '%.200s'", set);
+    return load_fail(l, l->origins.of[config_section_find("stage") - config_sections][i].line,
+                     code);
+}
+
+static int methods_check(const struct load *l)
+{
+    const struct config_table *t = l->c->table;
+
+    for (int i = 0; i < l->c->n_stages && !l->printed; i++) {
+        const char *const *given = (const char *const *)l->origins.given[i];
+
+        for (int k = 0; given && k < t->n; k++)
+            if (given[k] && !config_key_is_taken(t, &t->rows[k], l->c->stages[i].method))
+                return key_refuse(l, i, &t->rows[k], given[k]);
     }
     return 0;
 }
@@ -272,7 +309,7 @@ static int load_run(struct load *l, const char *text, const char *const *sets, i
 {
     for (int i = 0; i < CONFIG_SECTIONS; i++)
         if (!config_sections[i].max)
-            TRY(config_section_init(&config_sections[i],
+            TRY(config_section_init(l->c->table, &config_sections[i],
                                     config_section_at(&config_sections[i], l->c, 0)));
     if (strlen(text) > FILE_MAX)
         return err(ERR_CONFIG, "%.200s:1: longer than %d bytes", l->name, FILE_MAX);
@@ -282,32 +319,79 @@ static int load_run(struct load *l, const char *text, const char *const *sets, i
     for (int i = 0; i < n_sets; i++)
         TRY(load_set(l, sets[i]));
     TRY(load_check(l));
+    TRY(methods_check(l));
     return directory_fill(&l->c->run);
 }
 
+static int table_new(struct config *c, config_methods *methods)
+{
+    memset(c, 0, sizeof *c);
+    c->methods = methods;
+    c->table = calloc(1, sizeof *c->table);
+    return c->table ? config_table_init(c->table, methods) : err(ERR_MEMORY, "out of memory");
+}
+
+static int load(struct load *l, const char *text, const char *const *sets, int n_sets,
+                config_methods *methods)
+{
+    int code = table_new(l->c, methods);
+
+    if (code == 0)
+        code = load_run(l, text, sets, n_sets);
+    for (int i = 0; i < CONFIG_STAGE_MAX; i++)
+        free(l->origins.given[i]);
+    if (code < 0)
+        config_release(l->c);
+    return code;
+}
+
 int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
-                 int n_sets)
+                 int n_sets, config_methods *methods)
 {
     struct load l = {.c = c, .name = name};
 
-    memset(c, 0, sizeof *c);
-    int code = load_run(&l, text, sets, n_sets);
-    if (code < 0)
-        config_release(c);
-    return code;
+    return load(&l, text, sets, n_sets, methods);
+}
+
+int config_recall(struct config *c, const char *text, const char *name, const char *const *sets,
+                  int n_sets, config_methods *methods)
+{
+    struct load l = {.c = c, .name = name, .printed = true};
+
+    return load(&l, text, sets, n_sets, methods);
+}
+
+const void *config_own(const struct config *c, const struct stage_config *s)
+{
+    return (const char *)s->own + config_table_own(c->table, s->method);
+}
+
+int config_origins_note(struct config_origins *o, const struct config *c,
+                        const struct config_key *k, const void *base, const char *set)
+{
+    ptrdiff_t i = (const struct stage_config *)base - c->stages;
+
+    if (strcmp(k->section, "stage") != 0)
+        return 0;
+    if (!o->given[i])
+        o->given[i] = calloc((size_t)c->table->n, sizeof *o->given[i]);
+    if (!o->given[i])
+        return err(ERR_MEMORY, "out of memory");
+    o->given[i][k - c->table->rows] = set;
+    return 0;
 }
 
 int config_set_directory(struct config *c, const char *directory)
 {
     if (!*directory)
         return err(ERR_CONFIG, "the run's directory is ''");
-    return config_key_set(config_key_find("run", "directory"), &c->run, directory);
+    return config_key_set(config_key_find(c->table, "run", "directory"), &c->run, directory);
 }
 
 int config_set_domain(struct config *c, const char *domain)
 {
     TRY(use_check(c, "--domain", "data", domain));
-    return config_key_set(config_key_find("evaluate", "data"), &c->evaluate, domain);
+    return config_key_set(config_key_find(c->table, "evaluate", "data"), &c->evaluate, domain);
 }
 
 /* The line of the first zero byte, 0 where there is none. */
@@ -336,26 +420,45 @@ static int text_read(const char *path, char *text)
     return line ? err(ERR_CONFIG, "%.200s:%d: zero byte", path, line) : 0;
 }
 
-int config_read(struct config *c, const char *path, const char *const *sets, int n_sets)
+static int file_load(struct load *l, const char *const *sets, int n_sets, config_methods *methods)
 {
     char *text = malloc(FILE_MAX + 2);
 
-    memset(c, 0, sizeof *c);
+    memset(l->c, 0, sizeof *l->c);
     if (!text)
         return err(ERR_MEMORY, "out of memory");
-    int code = text_read(path, text);
+    int code = text_read(l->name, text);
     if (code == 0)
-        code = config_parse(c, text, path, sets, n_sets);
+        code = load(l, text, sets, n_sets, methods);
     free(text);
     return code;
 }
 
+int config_read(struct config *c, const char *path, const char *const *sets, int n_sets,
+                config_methods *methods)
+{
+    struct load l = {.c = c, .name = path};
+
+    return file_load(&l, sets, n_sets, methods);
+}
+
+int config_recall_file(struct config *c, const char *path, config_methods *methods)
+{
+    struct load l = {.c = c, .name = path, .printed = true};
+
+    return file_load(&l, NULL, 0, methods);
+}
+
 void config_release(struct config *c)
 {
+    if (!c->table)
+        return;
     for (int i = 0; i < CONFIG_SECTIONS; i++)
         for (int j = 0; j < config_section_count(&config_sections[i], c); j++)
-            config_section_release(&config_sections[i],
+            config_section_release(c->table, &config_sections[i],
                                    config_section_at(&config_sections[i], c, j));
+    config_table_release(c->table);
+    free(c->table);
     memset(c, 0, sizeof *c);
 }
 

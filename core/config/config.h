@@ -9,7 +9,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/config/config_key.h"
+
 enum { CONFIG_DATA_MAX = 32, CONFIG_MODEL_MAX = 8, CONFIG_STAGE_MAX = 32, CONFIG_ITEMS_MAX = 4096 };
+
+struct config_table; /* every key: core/config/config_internal.h */
 
 struct strings { /* a list value, of at most CONFIG_ITEMS_MAX */
     int n;
@@ -85,18 +89,15 @@ struct stage_config {
     double weight, weight_end; /* of the method's own term */
     char *weight_schedule;     /* constant | rise | linear */
     struct strings layers;     /* names of layers whose features are compared */
-    char *estimator, *bandwidth, *kernels;
-    double sigma;
-    double temperature, label_weight;
-    bool squared;
+    double temperature;
     double body_rate; /* share of the rate */
     int64_t warm_up;
     struct strings discriminator; /* hidden widths */
     double discriminator_rate;
     char *guard;             /* best | last | off */
-    char *hint;              /* the teacher's layer */
     struct strings old;      /* data sections of the old task */
     struct strings evaluate; /* data sections measured on; empty: evaluate.data */
+    void *own;               /* owned: the methods' own keys (config_own) */
 };
 
 struct evaluate_config {
@@ -123,6 +124,8 @@ struct metrics_config {
 };
 
 struct config {
+    struct config_table *table; /* owned: every key */
+    config_methods *methods;    /* borrowed: as it was read with */
     struct run_config run;
     struct cluster_config cluster;
     int n_data;
@@ -144,11 +147,21 @@ struct config {
  * model, evaluate.data) is defined and that there is a stage. Strings are UTF-8; "${...}" in double quotes is refused, not expanded.
  * Thread-safe. Errors: ERR_NOINPUT; ERR_CONFIG with "FILE:LINE: ..." or "--set '...': ...";
  * ERR_MEMORY. On error *c is empty. */
-int config_read(struct config *c, const char *path, const char *const *sets, int n_sets);
+int config_read(struct config *c, const char *path, const char *const *sets, int n_sets,
+                config_methods *methods);
 
 /* The same from text already in memory; `name` stands for the file in errors. */
 int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
-                 int n_sets);
+                 int n_sets, config_methods *methods);
+
+/* The same from what config_print wrote, in this version or an earlier one, which wrote every key of every
+ * method: a stage may have keys that its method does not take. */
+int config_recall(struct config *c, const char *text, const char *name, const char *const *sets,
+                  int n_sets, config_methods *methods);
+int config_recall_file(struct config *c, const char *path, config_methods *methods);
+
+/* The struct that the own keys of the stage's method fill; borrowed from c. */
+const void *config_own(const struct config *c, const struct stage_config *s);
 
 /* Puts the run elsewhere than its configuration says. ERR_CONFIG, ERR_MEMORY. */
 int config_set_directory(struct config *c, const char *directory);
@@ -158,13 +171,14 @@ int config_set_domain(struct config *c, const char *domain);
 
 void config_release(struct config *c);
 
-/* The whole effective configuration, every key, in a form that config_parse reads back to the same. */
+/* The whole effective configuration, every key that its stages take, in a form that config_parse reads back
+ * to the same. */
 void config_print(const struct config *c, FILE *out);
 char *config_text(
     const struct config *c); /* the same as a string, owned by the caller; NULL: no memory */
 
 /* Every key: section, type, default, range, meaning. `markdown` gives the table of docs/configuration.md. */
-void config_document(FILE *out, bool markdown);
+int config_document(FILE *out, bool markdown, config_methods *methods); /* ERR_MEMORY */
 
 struct config_change {        /* of a value between two configurations */
     const char *key;          /* "stage.meta.rate"; "stages": the list of their names */

@@ -61,7 +61,7 @@ static int section_compare(const struct comparison *c, const struct config_secti
     int stage = is_stage ? (int)((const struct stage_config *)now - c->now->stages) : -1;
 
     section_name(s, now, name, sizeof name);
-    for (const struct config_key *k = config_keys; k->name; k++)
+    for (const struct config_key *k = c->now->table->rows; k->name; k++)
         if (strcmp(k->section, s->name) == 0)
             TRY(key_compare(c, k, name, stage, before, now));
     return 0;

@@ -6,26 +6,7 @@
 #include <stddef.h>
 
 #include "core/config/config.h"
-
-enum config_type {
-    CONFIG_INT,    /* int64_t                                  */
-    CONFIG_REAL,   /* double, finite                           */
-    CONFIG_BOOL,   /* true | false                             */
-    CONFIG_STRING, /* char *, owned                            */
-    CONFIG_LIST,   /* struct strings                           */
-    CONFIG_WHOLES, /* struct strings, each item a whole number */
-};
-
-struct config_key {
-    const char *section, *name;
-    enum config_type type;
-    const char *preset;  /* the default as --set takes it; NULL: required                    */
-    double min, max;     /* of the number; of the string's length; of each item of a list    */
-    const char *choices; /* "a|b|c"; NULL: any                                               */
-    size_t offset;       /* in the section's struct                                          */
-    const char *doc;     /* with its unit                                                    */
-    bool may_change;     /* on resuming; else another value would make it another run        */
-};
+#include "core/config/config_key.h"
 
 struct config_section {
     const char *name;
@@ -35,23 +16,55 @@ struct config_section {
     const char *doc;
 };
 
-enum { CONFIG_SECTIONS = 9, CONFIG_KEYS_MAX = 160, CONFIG_TITLE_MAX = 63 };
+enum { CONFIG_SECTIONS = 9, CONFIG_TITLE_MAX = 63 };
 
 extern const struct config_section config_sections[]; /* CONFIG_SECTIONS, in printing order     */
 extern const struct config_key config_keys[];         /* by section, in that order; ended by {0} */
 
+/* Core's rows and those of every method. A method's own have offsets in the block of bytes that a stage
+ * holds for all methods. */
+struct config_table {
+    struct config_key *rows; /* owned; ended by {0} */
+    int n;
+    size_t own;              /* bytes of that block */
+    config_methods *methods; /* borrowed; NULL: none */
+};
+
+/* ERR_MEMORY. */
+int config_table_init(struct config_table *t, config_methods *methods);
+void config_table_release(struct config_table *t);
+
+/* Where the block of a method begins; of a name that no method has, its end. */
+size_t config_table_own(const struct config_table *t, const char *method);
+
+/* True if a stage of that method takes the key; so does one of a method that is not known. */
+bool config_key_is_taken(const struct config_table *t, const struct config_key *k,
+                         const char *method);
+
+/* "is a key of method 'dan', not of 'maml'": ERR_CONFIG. */
+int config_key_refuse(const struct config_table *t, const struct config_key *k, const char *method);
+
+/* The methods that take a key which is not everybody's, as "dan, coral"; "": it is. */
+void config_key_methods(const struct config_table *t, const struct config_key *k, char *text,
+                        size_t n);
+
+/* The key's field in a section's struct. */
+void *config_key_field(const struct config_key *k, const void *base);
+
 const struct config_section *config_section_find(const char *name); /* or NULL */
-const struct config_key *config_key_find(const char *section, const char *name);
+const struct config_key *config_key_find(const struct config_table *t, const char *section,
+                                         const char *name); /* or NULL */
 
 int config_section_count(const struct config_section *s, const struct config *c);
 void *config_section_at(const struct config_section *s, const struct config *c, int i);
 
 /* Fills every key of a zeroed section with its default. ERR_MEMORY. */
-int config_section_init(const struct config_section *s, void *base);
+int config_section_init(const struct config_table *t, const struct config_section *s, void *base);
 
 /* One more of a section with titles, filled with defaults. ERR_CONFIG: more than s->max; ERR_MEMORY. */
 int config_section_add(const struct config_section *s, struct config *c, const char *title);
-void config_section_release(const struct config_section *s, void *base);
+void config_section_release(const struct config_table *t, const struct config_section *s,
+                            void *base);
 
 /* Puts a value into the key's field; a list takes items separated by commas. Errors say
  * "'way' is 5000, must be ..." without a place: ERR_CONFIG, ERR_MEMORY. */
@@ -66,8 +79,8 @@ int config_strings_add(struct strings *s, const char *item); /* ERR_MEMORY */
 void config_strings_release(struct strings *s);
 
 /* "unknown key 'inner_stepz' in section 'stage', did you mean 'inner_steps'?": ERR_CONFIG. */
-int config_unknown_key(const char *section, const char *name);
-int config_unknown_section(const char *name);
+int config_unknown_key(const struct config_table *t, const char *section, const char *name);
+int config_unknown_section(const struct config_table *t, const char *name);
 
 /* What libconfuse's lexer gets wrong is settled before it sees the text. Copies text to plain
  * (2 * strlen(text) + 1 bytes) with comments blanked and untitled sections given their titles, and refuses bytes outside strings that the lexer
@@ -92,7 +105,14 @@ struct config_origin {
 struct config_origins {
     struct config_origin of[CONFIG_SECTIONS][CONFIG_INSTANCES];
     int last_line;
+    /* Owned, (rows of the table): the --set that gives a stage its key, "" for its section; NULL: it is
+     * not given. */
+    const char **given[CONFIG_STAGE_MAX];
 };
+
+/* Notes that the --set, or "" for its section, gives a stage the key; of other sections nothing. ERR_MEMORY. */
+int config_origins_note(struct config_origins *o, const struct config *c,
+                        const struct config_key *k, const void *base, const char *set);
 
 /* Reads text into *c, which holds the defaults. Errors begin with "NAME:LINE: ". */
 int config_syntax(struct config *c, const char *text, const char *name,

@@ -1,4 +1,5 @@
 /* config_nearest.c - the key or section that was meant. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -21,20 +22,24 @@ static int unknown(const char *what, const char *name, const char *const *words)
     return err(ERR_CONFIG, "%s", what);
 }
 
-int config_unknown_key(const char *section, const char *name)
+int config_unknown_key(const struct config_table *t, const char *section, const char *name)
 {
-    const char *words[CONFIG_KEYS_MAX] = {0};
+    const char **words = calloc((size_t)t->n + 1, sizeof *words);
     char what[256];
     int n = 0;
 
-    for (const struct config_key *k = config_keys; k->name; k++)
+    if (!words)
+        return err(ERR_MEMORY, "out of memory");
+    for (const struct config_key *k = t->rows; k->name; k++)
         if (strcmp(k->section, section) == 0)
             words[n++] = k->name;
     snprintf(what, sizeof what, "unknown key '%.*s' in section '%s'", SHOWN, name, section);
-    return unknown(what, name, words);
+    n = unknown(what, name, words);
+    free(words);
+    return n;
 }
 
-int config_unknown_section(const char *name)
+int config_unknown_section(const struct config_table *t, const char *name)
 {
     const char *words[CONFIG_SECTIONS + 1] = {0};
     char what[256];
@@ -42,7 +47,7 @@ int config_unknown_section(const char *name)
     for (int i = 0; i < CONFIG_SECTIONS; i++)
         words[i] = config_sections[i].name;
     snprintf(what, sizeof what, "unknown section '%.*s'", SHOWN, name);
-    for (const struct config_key *k = config_keys; k->name; k++)
+    for (const struct config_key *k = t->rows; k->name; k++)
         if (strcmp(k->name, name) == 0)
             return err(ERR_CONFIG, "%s; '%s' is a key of section '%s'", what, name, k->section);
     return unknown(what, name, words);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
 #include "core/config/config_internal.h"
 
 static void string_print(const char *s, FILE *out)
@@ -44,7 +45,7 @@ static void list_print(const struct strings *s, FILE *out)
 
 void config_key_print(const struct config_key *k, const void *base, FILE *out)
 {
-    const void *field = (const char *)base + k->offset;
+    const void *field = config_key_field(k, base);
 
     switch (k->type) {
     case CONFIG_INT:
@@ -73,16 +74,19 @@ static void key_print(const struct config_key *k, const void *base, FILE *out)
     fputc('\n', out);
 }
 
-static void section_print(const struct config_section *s, const void *base, FILE *out)
+static void section_print(const struct config *c, const struct config_section *s, const void *base,
+                          FILE *out)
 {
+    bool is_stage = strcmp(s->name, "stage") == 0;
+    const char *method = is_stage ? ((const struct stage_config *)base)->method : "";
     const char *title = s->max ? *(char *const *)base : NULL;
 
     if (title && !(s->untitled && strcmp(title, s->untitled) == 0))
         fprintf(out, "%s %s {\n", s->name, title);
     else
         fprintf(out, "%s {\n", s->name);
-    for (const struct config_key *k = config_keys; k->name; k++)
-        if (strcmp(k->section, s->name) == 0)
+    for (const struct config_key *k = c->table->rows; k->name; k++)
+        if (strcmp(k->section, s->name) == 0 && config_key_is_taken(c->table, k, method))
             key_print(k, base, out);
     fputs("}\n", out);
 }
@@ -91,7 +95,8 @@ void config_print(const struct config *c, FILE *out)
 {
     for (int i = 0; i < CONFIG_SECTIONS; i++)
         for (int j = 0; j < config_section_count(&config_sections[i], c); j++)
-            section_print(&config_sections[i], config_section_at(&config_sections[i], c, j), out);
+            section_print(c, &config_sections[i], config_section_at(&config_sections[i], c, j),
+                          out);
 }
 
 char *config_text(const struct config *c)
@@ -153,34 +158,49 @@ static void default_text(const struct config_key *k, char *text, size_t n)
         snprintf(text, n, "%s", k->preset);
 }
 
-static void key_document(const struct config_key *k, FILE *out, bool markdown)
+static void key_document(const struct config_table *t, const struct config_key *k, FILE *out,
+                         bool markdown)
 {
-    char range[128], preset[128];
+    char range[128], preset[128], methods[256];
 
     range_text(k, range, sizeof range);
     default_text(k, preset, sizeof preset);
+    config_key_methods(t, k, methods, sizeof methods);
+    if (*methods)
+        snprintf(methods + strlen(methods), sizeof methods - strlen(methods), ": ");
     if (markdown)
-        fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s |\n", k->name, type_name(k->type),
+        fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s%s |\n", k->name, type_name(k->type),
                 k->preset ? "`" : "", preset, k->preset ? "`" : "", range,
-                k->may_change ? "yes" : "no", k->doc);
+                k->may_change ? "yes" : "no", methods, k->doc);
     else
-        fprintf(out, "    %-14s %-14s %-18s %-26s %s\n", k->name, type_name(k->type), preset, range,
-                k->doc);
+        fprintf(out, "    %-14s %-14s %-18s %-26s %s%s\n", k->name, type_name(k->type), preset,
+                range, methods, k->doc);
 }
 
-void config_document(FILE *out, bool markdown)
+static void section_document(const struct config_table *t, const struct config_section *s,
+                             FILE *out, bool markdown)
 {
-    for (int i = 0; i < CONFIG_SECTIONS; i++) {
-        const struct config_section *s = &config_sections[i];
-        const char *title = s->untitled ? " [NAME]" : s->max ? " NAME" : "";
-        if (markdown)
-            fprintf(out, "%s### `%s%s`\n\n%s.\n\n%s", i ? "\n" : "", s->name, title, s->doc,
-                    "| key | type | default | values | may change on `--resume` | meaning |\n"
-                    "| --- | --- | --- | --- | --- | --- |\n");
-        else
-            fprintf(out, "%s%s%s: %s\n", i ? "\n" : "", s->name, title, s->doc);
-        for (const struct config_key *k = config_keys; k->name; k++)
-            if (strcmp(k->section, s->name) == 0)
-                key_document(k, out, markdown);
-    }
+    const char *title = s->untitled ? " [NAME]" : s->max ? " NAME" : "";
+    bool first = s == config_sections;
+
+    if (markdown)
+        fprintf(out, "%s### `%s%s`\n\n%s.\n\n%s", first ? "" : "\n", s->name, title, s->doc,
+                "| key | type | default | values | may change on `--resume` | meaning |\n"
+                "| --- | --- | --- | --- | --- | --- |\n");
+    else
+        fprintf(out, "%s%s%s: %s\n", first ? "" : "\n", s->name, title, s->doc);
+    for (const struct config_key *k = t->rows; k->name; k++)
+        if (strcmp(k->section, s->name) == 0)
+            key_document(t, k, out, markdown);
+}
+
+int config_document(FILE *out, bool markdown, config_methods *methods)
+{
+    struct config_table t;
+
+    TRY(config_table_init(&t, methods));
+    for (int i = 0; i < CONFIG_SECTIONS; i++)
+        section_document(&t, &config_sections[i], out, markdown);
+    config_table_release(&t);
+    return 0;
 }

@@ -17,7 +17,7 @@ struct syntax_reader {
     int n_opened;                         /* sections so far */
     const struct config_section *section; /* open now, or NULL */
     void *base;                           /* its struct */
-    bool seen[CONFIG_KEYS_MAX];           /* its keys so far */
+    bool *seen;                           /* owned (rows): its keys so far */
     struct config_origins *origins;
 };
 
@@ -62,7 +62,7 @@ static int section_open(struct syntax_reader *r, const char *name, const char *t
 
     r->section = s;
     r->n_opened++;
-    memset(r->seen, 0, sizeof r->seen);
+    memset(r->seen, 0, (size_t)r->c->table->n * sizeof *r->seen);
     r->base = config_section_at(s, r->c, 0);
     int code = s->max ? section_add(r, s, title) : 0;
     if (code < 0)
@@ -81,23 +81,25 @@ static int key_read(struct syntax_reader *r, const struct config_key *k, const c
 {
     if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
         return config_key_check_item(k, value, (int)n);
-    if (r->seen[k - config_keys])
+    if (r->seen[k - r->c->table->rows])
         return err(ERR_CONFIG, "'%s' is given twice", k->name);
-    r->seen[k - config_keys] = true;
+    r->seen[k - r->c->table->rows] = true;
     return config_key_set(k, r->base, value);
 }
 
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
-    const struct config_key *k = config_key_find(cfg->name, opt->name);
     struct syntax_reader *r = reader;
+    const struct config_key *k = config_key_find(r->c->table, cfg->name, opt->name);
 
     *(const char **)result = value;
     if (!k) /* "section|key", libconfuse's own notation */
         return reader_fail(r, cfg->line, err(ERR_CONFIG, "'%s' outside a section", opt->name));
     if (!r->section && section_open(r, cfg->name, cfg->title) < 0)
         return -1;
-    int code = key_read(r, k, value, opt->nvalues - 1);
+    int code = config_origins_note(r->origins, r->c, k, r->base, "");
+    if (code == 0)
+        code = key_read(r, k, value, opt->nvalues - 1);
     return code < 0 ? reader_fail(r, cfg->line, code) : 0;
 }
 
@@ -118,10 +120,12 @@ static int on_section(cfg_t *root, cfg_opt_t *opt)
     if (!r->section && section_open(r, section->name, section->title) < 0)
         return -1;
     for (cfg_opt_t *o = section->opts; o->name; o++) {
-        const struct config_key *k = config_key_find(section->name, o->name);
+        const struct config_key *k = config_key_find(r->c->table, section->name, o->name);
         if (!(o->flags & CFGF_LIST) || !(o->flags & CFGF_MODIFIED))
             continue;
-        int code = list_take((struct strings *)((char *)r->base + k->offset), o);
+        int code = config_origins_note(r->origins, r->c, k, r->base, "");
+        if (code == 0)
+            code = list_take(config_key_field(k, r->base), o);
         if (code < 0)
             return reader_fail(r, root->line, code);
     }
@@ -132,10 +136,10 @@ static int on_section(cfg_t *root, cfg_opt_t *opt)
 static int unknown_name(const char *section, const char *name)
 {
     if (strcmp(section, "root") != 0)
-        return config_unknown_key(section, name);
+        return config_unknown_key(reader->c->table, section, name);
     if (config_section_find(name))
         return err(ERR_CONFIG, "a name may not hold '|'");
-    return config_unknown_section(name);
+    return config_unknown_section(reader->c->table, name);
 }
 
 /* Of a name in quotes: whether a section of that name may do without a title. */
@@ -183,14 +187,17 @@ static int furthest_line(cfg_t *cfg)
 static int confuse_run(const char *plain)
 {
     cfg_opt_t root[CONFIG_SECTIONS + 1] = {CFG_END()};
-    cfg_opt_t options[CONFIG_KEYS_MAX + CONFIG_SECTIONS], *o = options;
+    const struct config_table *t = reader->c->table;
+    cfg_opt_t *options = calloc((size_t)t->n + CONFIG_SECTIONS, sizeof *options), *o = options;
 
+    if (!options)
+        return err(ERR_MEMORY, "out of memory");
     for (int i = 0; i < CONFIG_SECTIONS; i++) {
         const struct config_section *s = &config_sections[i];
         int titled = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
         root[i] = (cfg_opt_t)CFG_SEC(s->name, o, CFGF_NODEFAULT | (s->max ? titled : 0));
         root[i].validcb = on_section;
-        for (const struct config_key *k = config_keys; k->name; k++) {
+        for (const struct config_key *k = t->rows; k->name; k++) {
             bool list = k->type == CONFIG_LIST || k->type == CONFIG_WHOLES;
             int flags = CFGF_NODEFAULT | (list ? CFGF_LIST : 0);
             if (strcmp(k->section, s->name) == 0)
@@ -201,13 +208,16 @@ static int confuse_run(const char *plain)
     root[CONFIG_SECTIONS] = (cfg_opt_t)CFG_END();
 
     cfg_t *cfg = cfg_init(root, CFGF_NONE);
-    if (!cfg)
+    if (!cfg) {
+        free(options);
         return err(ERR_MEMORY, "out of memory");
+    }
     cfg_set_error_function(cfg, on_error);
     int code = cfg_parse_buf(cfg, plain) == CFG_SUCCESS ? 0 : ERR_CONFIG;
     if (code < 0 && reader->code == 0) /* the one refusal libconfuse has no sentence for */
         reader_fail(reader, furthest_line(cfg), err(ERR_CONFIG, "an empty string as a name"));
     cfg_free(cfg);
+    free(options);
     return code;
 }
 
@@ -216,10 +226,13 @@ int config_syntax(struct config *c, const char *text, const char *name,
 {
     struct syntax_reader r = {.c = c, .name = name, .origins = origins};
     char *plain = malloc(2 * strlen(text) + 1);
+    int code = plain ? 0 : err(ERR_MEMORY, "out of memory");
 
-    if (!plain)
-        return err(ERR_MEMORY, "out of memory");
-    int code = config_scan(text, name, plain, &r.lines);
+    r.seen = calloc((size_t)c->table->n, sizeof *r.seen);
+    if (code == 0 && !r.seen)
+        code = err(ERR_MEMORY, "out of memory");
+    if (code == 0)
+        code = config_scan(text, name, plain, &r.lines);
     if (code == 0) {
         origins->last_line = r.lines.last;
         pthread_mutex_lock(&lock);
@@ -229,5 +242,6 @@ int config_syntax(struct config *c, const char *text, const char *name,
         pthread_mutex_unlock(&lock);
     }
     free(plain);
+    free(r.seen);
     return code < 0 && r.code < 0 ? r.code : code;
 }

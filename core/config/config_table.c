@@ -39,7 +39,7 @@ _Static_assert(sizeof config_sections / sizeof *config_sections == CONFIG_SECTIO
 #define PROGRESS(f) offsetof(struct progress_config, f)
 #define METRICS(f) offsetof(struct metrics_config, f)
 
-#define LENGTH 4096                 /* most bytes of a string */
+#define LENGTH CONFIG_LENGTH
 #define SEED_MAX 9007199254740992.0 /* 2^53 */
 #define MAY_CHANGE true             /* on --resume */
 
@@ -171,7 +171,7 @@ const struct config_key config_keys[] = {
 {"stage", "momentum", CONFIG_REAL, "0.9", 0, 0.9999999, NULL, STAGE(momentum),
  "sgd: share of the last step that is kept"},
 {"stage", "beta1", CONFIG_REAL, "-1", -1, 0.9999999, NULL, STAGE(beta1),
- "adam: decay of the mean of gradients; -1: 0.5 for adda and joint, otherwise 0.9"},
+ "adam: decay of the mean of gradients; -1: 0.5 beside a discriminator, else 0.9"},
 {"stage", "beta2", CONFIG_REAL, "0.999", 0, 0.9999999, NULL, STAGE(beta2),
  "adam: decay of the mean of squared gradients"},
 {"stage", "epsilon", CONFIG_REAL, "1e-8", 1e-30, 1, NULL, STAGE(epsilon),
@@ -193,53 +193,39 @@ const struct config_key config_keys[] = {
 {"stage", "anchor", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(anchor),
  "stage whose frozen result this one uses: teacher, old model or source encoder; empty: the stage before"},
 {"stage", "target", CONFIG_LIST, "", 0, 0, NULL, STAGE(target),
- "dan, coral, adda, joint: the data section adapted to, its labels unread; several: adda adapts to each by itself"},
+ "the data section adapted to, its labels unread; of several, each gets a model of its own where the method can do that"},
 {"stage", "batch", CONFIG_INT, "128", 1, 65536, NULL, STAGE(batch),
  "samples of a batch; methods without few-shot tasks take `tasks` batches a round"},
 {"stage", "target_batch", CONFIG_INT, "0", 0, 65536, NULL, STAGE(target_batch),
  "samples of the target's batch; 0: the same as batch"},
 {"stage", "batches", CONFIG_INT, "1", 1, 65536, NULL, STAGE(batches),
- "joint: batches of a round, beside its few-shot tasks"},
+ "batches of a round, beside its few-shot tasks"},
 {"stage", "steps", CONFIG_INT, "100", 1, 32767, NULL, STAGE(steps),
- "adda with several targets: a domain's steps in a round"},
+ "with several targets, a target's steps in a round"},
 {"stage", "weight", CONFIG_REAL, "1", 0, 1e6, NULL, STAGE(weight),
- "dan, coral: of the discrepancy; joint: of adaptation; lwf: of the old outputs; kd: of the teacher's"},
+ "weight of the method's own term beside the labels' loss"},
 {"stage", "weight_end", CONFIG_REAL, "1", 0, 1e6, NULL, STAGE(weight_end),
  "weight_schedule linear: the weight of the last round"},
 {"stage", "weight_schedule", CONFIG_STRING, "constant", 0, LENGTH, "constant|rise|linear", STAGE(weight_schedule),
  "rise: times 2 / (1 + exp(-10 p)) - 1 after a share p of the rounds; linear: to weight_end"},
 {"stage", "layers", CONFIG_LIST, "", 0, 0, NULL, STAGE(layers),
- "layers whose outputs are compared: dan, coral, adda (empty: the head's input), fitnet (the guided layer)"},
-{"stage", "hint", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(hint),
- "fitnet: the teacher's layer; empty: its head's input"},
-{"stage", "estimator", CONFIG_STRING, "biased", 0, LENGTH, "biased|unbiased|linear", STAGE(estimator),
- "dan: of the squared maximum mean discrepancy"},
-{"stage", "bandwidth", CONFIG_STRING, "mean", 0, LENGTH, "mean|median", STAGE(bandwidth),
- "dan: of the squared distances in a batch, the middle kernel's width"},
-{"stage", "sigma", CONFIG_REAL, "0", 0, 1e12, NULL, STAGE(sigma),
- "dan: the middle kernel's width itself; 0: as bandwidth says"},
-{"stage", "kernels", CONFIG_STRING, "five", 0, LENGTH, "five|paper", STAGE(kernels),
- "dan: five Gaussians a factor 2 apart, or the 33 of the paper"},
+ "layers whose outputs are compared or guided; empty: the head's input"},
 {"stage", "temperature", CONFIG_REAL, "2", 0.01, 1000, NULL, STAGE(temperature),
- "lwf, kd: outputs are divided by it before the softmax"},
-{"stage", "label_weight", CONFIG_REAL, "1", 0, 1e6, NULL, STAGE(label_weight),
- "kd: of the labels' cross-entropy"},
-{"stage", "squared", CONFIG_BOOL, "true", 0, 0, NULL, STAGE(squared),
- "kd: the teacher's term is multiplied by the square of the temperature"},
+ "outputs are divided by it before the softmax"},
 {"stage", "body_rate", CONFIG_REAL, "1", 0, 1000, NULL, STAGE(body_rate),
  "factor of the rate for the body; 0: the body is frozen"},
 {"stage", "warm_up", CONFIG_INT, "0", 0, 1000000000, NULL, STAGE(warm_up),
- "finetune, lwf: first rounds in which only the new head learns"},
+ "first rounds in which only the new head learns"},
 {"stage", "discriminator", CONFIG_WHOLES, "500,500", 1, 65536, NULL, STAGE(discriminator),
- "adda, joint: features of its hidden layers"},
+ "features of the discriminator's hidden layers"},
 {"stage", "discriminator_rate", CONFIG_REAL, "0", 0, 100, NULL, STAGE(discriminator_rate),
- "adda, joint: its step size; 0: as rate", MAY_CHANGE},
+ "step size of the discriminator; 0: as rate", MAY_CHANGE},
 {"stage", "guard", CONFIG_STRING, "best", 0, LENGTH, "best|last|off", STAGE(guard),
- "adda: ends with the encoder that scores best without labels, or with the last unless it is unsafe or scores below source-only"},
+ "the stage ends with the encoder that scores best without labels, or with the last unless it is unsafe or scores below source-only"},
 {"stage", "evaluate", CONFIG_LIST, "", 0, 0, NULL, STAGE(evaluate),
  "data sections on which this stage is measured; empty: evaluate.data, or else its targets, or else its data", MAY_CHANGE},
 {"stage", "old", CONFIG_LIST, "", 0, 0, NULL, STAGE(old),
- "lwf: data sections of the old task, measured with the old head"},
+ "data sections of the old task, measured with the old head"},
 
 {"evaluate", "data", CONFIG_LIST, "", 0, 0, NULL, EVALUATE(data),
  "data sections to evaluate on; empty: those of the stage", MAY_CHANGE},
@@ -275,21 +261,11 @@ const struct config_key config_keys[] = {
 {0}};
 /* clang-format on */
 
-_Static_assert(sizeof config_keys / sizeof *config_keys <= CONFIG_KEYS_MAX, "raise it");
-
 const struct config_section *config_section_find(const char *name)
 {
     for (int i = 0; i < CONFIG_SECTIONS; i++)
         if (strcmp(config_sections[i].name, name) == 0)
             return &config_sections[i];
-    return NULL;
-}
-
-const struct config_key *config_key_find(const char *section, const char *name)
-{
-    for (const struct config_key *k = config_keys; k->name; k++)
-        if (strcmp(k->section, section) == 0 && strcmp(k->name, name) == 0)
-            return k;
     return NULL;
 }
 

@@ -177,7 +177,7 @@ static int list_set(const struct config_key *k, struct strings *field, const cha
 
 int config_key_set(const struct config_key *k, void *base, const char *value)
 {
-    void *field = (char *)base + k->offset;
+    void *field = config_key_field(k, base);
 
     switch (k->type) {
     case CONFIG_INT:
@@ -195,9 +195,23 @@ int config_key_set(const struct config_key *k, void *base, const char *value)
     return err(ERR_FAILED, "'%s' has no type", k->name);
 }
 
-int config_section_init(const struct config_section *s, void *base)
+/* Room for the methods' own keys. */
+static int own_init(const struct config_table *t, struct stage_config *stage)
 {
-    for (const struct config_key *k = config_keys; k->name; k++)
+    stage->own = calloc(1, t->own + 1);
+    return stage->own ? 0 : err(ERR_MEMORY, "out of memory");
+}
+
+static bool has_own(const struct config_section *s)
+{
+    return strcmp(s->name, "stage") == 0;
+}
+
+int config_section_init(const struct config_table *t, const struct config_section *s, void *base)
+{
+    if (has_own(s))
+        TRY(own_init(t, base));
+    for (const struct config_key *k = t->rows; k->name; k++)
         if (strcmp(k->section, s->name) == 0 && k->preset)
             TRY(config_key_set(k, base, k->preset));
     return 0;
@@ -210,22 +224,29 @@ int config_section_add(const struct config_section *s, struct config *c, const c
     if (*n == s->max)
         return err(ERR_CONFIG, "more than %d '%s' sections", s->max, s->name);
     void *base = config_section_at(s, c, (*n)++);
-    TRY(config_section_init(s, base));
+    TRY(config_section_init(c->table, s, base));
     *(char **)base = strdup(title);
     return *(char **)base ? 0 : err(ERR_MEMORY, "out of memory");
 }
 
-void config_section_release(const struct config_section *s, void *base)
+static void key_release(const struct config_key *k, void *field)
 {
-    for (const struct config_key *k = config_keys; k->name; k++) {
-        void *field = (char *)base + k->offset;
-        if (strcmp(k->section, s->name) != 0)
-            continue;
-        if (k->type == CONFIG_STRING)
-            free(*(char **)field);
-        else if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
-            config_strings_release(field);
-    }
+    if (k->type == CONFIG_STRING)
+        free(*(char **)field);
+    else if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
+        config_strings_release(field);
+}
+
+void config_section_release(const struct config_table *t, const struct config_section *s,
+                            void *base)
+{
+    bool complete = !has_own(s) || ((struct stage_config *)base)->own;
+
+    for (const struct config_key *k = t->rows; k->name && complete; k++)
+        if (strcmp(k->section, s->name) == 0)
+            key_release(k, config_key_field(k, base));
+    if (has_own(s))
+        free(((struct stage_config *)base)->own);
     if (s->max)
         free(*(char **)base); /* the title */
 }

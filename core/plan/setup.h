@@ -27,6 +27,7 @@ struct stage {
     const struct stage_config *config; /* borrowed */
     const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
     const struct form *form;           /* borrowed */
+    const void *own;                   /* borrowed: what the method's own keys hold */
     int index, data;                   /* of the stage; of its data section */
     int start, anchor;                 /* stages before it; -1: none */
     int n_targets, target[CONFIG_DATA_MAX];

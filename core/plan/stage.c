@@ -289,6 +289,7 @@ static int stage_form(const struct setup *s, struct stage *stage)
     const struct stage *before;
 
     stage->form = s->forms(c->method);
+    stage->own = config_own(s->config, c);
     if (!stage->form)
         return err(ERR_CONFIG, "no method is called '%s'", c->method);
     TRY(stage_before(s, stage));

@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     char *text = text_of(bytes, n), *first, *second;
     struct config c;
-    int code = config_parse(&c, text, "fuzz.conf", NULL, 0);
+    int code = config_parse(&c, text, "fuzz.conf", NULL, 0, NULL);
 
     free(text);
     if (code < 0) {
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     }
     EXPECT((first = config_text(&c)));
     config_release(&c);
-    EXPECT(config_parse(&c, first, "printed", NULL, 0) == 0);
+    EXPECT(config_parse(&c, first, "printed", NULL, 0, NULL) == 0);
     EXPECT((second = config_text(&c)));
     EXPECT(strcmp(first, second) == 0);
     config_release(&c);

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     char *text = text_of(bytes, n), *first, *second;
     const char *sets[TRIED];
     struct config c;
-    int code = config_parse(&c, base, "base", sets, lines_of(text, sets));
+    int code = config_parse(&c, base, "base", sets, lines_of(text, sets), NULL);
 
     if (code < 0) {
         EXPECT_REFUSAL(code, ERR_CONFIG);
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     free(text);
     EXPECT((first = config_text(&c)));
     config_release(&c);
-    EXPECT(config_parse(&c, first, "printed", NULL, 0) == 0);
+    EXPECT(config_parse(&c, first, "printed", NULL, 0, NULL) == 0);
     EXPECT((second = config_text(&c)));
     EXPECT(strcmp(first, second) == 0);
     config_release(&c);

@@ -100,8 +100,6 @@ NEAREST = [  # status, arguments behind the verb, what is wrong, what is meant
     (CONFIG, ["--set", "model.type=layers", "--set", "model.layers=dense filtres=3,head"], "unknown key 'filtres'",
      "filters"),
     (CONFIG, ["--set", "stage.meta.optimizer=adma"], "'optimizer' is 'adma'", "adam"),
-    (CONFIG, ["--set", "stage.meta.method=coral", "--set", "stage.meta.target=glyphs", "--set", "stage.meta.layers=conv9"],
-     "the model has no layer 'conv9'", "conv1"),
     (CONFIG, ["--set", "stage.mta.way=3"], "no stage 'mta'", "meta"),
     (CONFIG, ["--set", "data.glyps.size=14"], "no data 'glyps'", "glyphs"),
     (CONFIG, ["--set", "stge.meta.way=3"], "unknown section 'stge'", "stage"),

@@ -175,14 +175,14 @@ stage last {{ method = "joint"  data = "source"  target = {{"one"}}  way = 3  sh
              batches = 2  batch = 8  discriminator = {{"8"}}  rate = 0.01  rounds = 4 }}
 """
 ADAPT = """
-stage last {{ method = "METHOD"  data = "source"  target = TARGET  batch = 8  tasks = 2  steps = 3  rate = 0.01
-             discriminator = {{"8"}}  rounds = 4 }}
+stage last {{ method = "METHOD"  data = "source"  target = TARGET  batch = 8  tasks = 2  rate = 0.01  rounds = 4 MORE }}
 """
+ADVERSARY = """ steps = 3  discriminator = {{"8"}}"""
 LABELS = {
-    "dan": FILES + ADAPT.replace("METHOD", "dan").replace("TARGET", '{{"one"}}'),
-    "coral": FILES + ADAPT.replace("METHOD", "coral").replace("TARGET", '{{"one"}}'),
-    "adda": FILES + ADAPT.replace("METHOD", "adda").replace("TARGET", '{{"one"}}'),
-    "domains": FILES + ADAPT.replace("METHOD", "adda").replace("TARGET", '{{"one", "two"}}'),
+    "dan": FILES + ADAPT.replace("METHOD", "dan").replace("TARGET", '{{"one"}}').replace("MORE", ""),
+    "coral": FILES + ADAPT.replace("METHOD", "coral").replace("TARGET", '{{"one"}}').replace("MORE", ""),
+    "adda": FILES + ADAPT.replace("METHOD", "adda").replace("TARGET", '{{"one"}}').replace("MORE", ADVERSARY),
+    "domains": FILES + ADAPT.replace("METHOD", "adda").replace("TARGET", '{{"one", "two"}}').replace("MORE", ADVERSARY),
     "joint": FILES.replace('"pretrain"', '"maml"  way = 3  shot = 1  query = 2') + JOINED,
 }
 

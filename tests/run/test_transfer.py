@@ -72,7 +72,7 @@ def test_stages_run_and_go_on(conf, tmp_path):
 
 @pytest.mark.parametrize("change,says", [
     (("target = {chalk}", ""), ["stage 'adapt'", "needs a target"]),
-    (('stage student { method = "kd"', 'stage student { method = "kd"  target = {chalk}'), ["does not use a target"]),
+    (('stage student { method = "kd"', 'stage student { method = "kd"  target = {chalk}'), ["'target' is a key of methods", "not of 'kd'"]),
     (('anchor = "teacher"', 'anchor = "teacherr"'), ["teacherr", "did you mean 'teacher'"]),
     (('anchor = "teacher"', 'anchor = "many"'), ["a model for each target"]),
     (('start = "source"  anchor = "source"  data = "ink"  target = {chalk}', 'start = "source"  anchor = "teacher"  data = "ink"  target = {chalk}'),
@@ -86,7 +86,7 @@ def test_stages_run_and_go_on(conf, tmp_path):
     (('method = "pretrain"  data = "ink"', 'method = "lwf"  data = "ink"'), ["needs a stage before it"]),
     (('method = "pretrain"  data = "ink"', 'method = "fitnet"  data = "ink"'), ["needs a stage before it"]),
     (("discriminator = {6}  rate = 0.001  disc", 'layers = {fc9}  discriminator = {6}  rate = 0.001  disc'),
-     ["no layer 'fc9'"]),
+     ["no layer 'fc9'", "did you mean 'fc1'"]),
 ])
 def test_refused(change, says, tmp_path):
     path = cli.small(tmp_path, STAGES)

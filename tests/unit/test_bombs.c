@@ -388,7 +388,7 @@ static void safetensors_tensors(void **state)
 static int config_try(const void *name)
 {
     struct config c;
-    int code = config_read(&c, in_root(name), NULL, 0);
+    int code = config_read(&c, in_root(name), NULL, 0, NULL);
 
     if (code == 0)
         config_release(&c);

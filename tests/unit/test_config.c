@@ -17,7 +17,7 @@ static void refused(const char *text, const char *sentence)
 {
     struct config c, empty = {0};
 
-    assert_int_equal(config_parse(&c, text, "f.conf", NULL, 0), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f.conf", NULL, 0, NULL), ERR_CONFIG);
     assert_string_equal(err_text(), sentence);
     assert_memory_equal(&c, &empty, sizeof c);
 }
@@ -31,7 +31,7 @@ static void set_refused(const char *text, const char *set, const char *sentence)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
-    assert_int_equal(config_read(&c, path, &set, 1), ERR_CONFIG);
+    assert_int_equal(config_read(&c, path, &set, 1, NULL), ERR_CONFIG);
     assert_string_equal(err_text(), sentence);
     unlink(path);
 }
@@ -46,14 +46,14 @@ static int read_bytes(struct config *c, const char *text, size_t n, const char *
     assert_non_null(f);
     assert_int_equal(fwrite(text, 1, n, f), n);
     fclose(f);
-    int code = config_read(c, path, sets, n_sets);
+    int code = config_read(c, path, sets, n_sets, NULL);
     unlink(path);
     return code;
 }
 
 static void accepted(struct config *c, const char *text)
 {
-    int code = config_parse(c, text, "f.conf", NULL, 0);
+    int code = config_parse(c, text, "f.conf", NULL, 0, NULL);
 
     if (code < 0)
         print_error("%s\n", err_text());
@@ -359,15 +359,15 @@ static void test_sets_of_models(void **state)
     const char *only[] = {"model.filters=5"};
     struct config c;
 
-    assert_int_equal(config_parse(&c, SMALL "model teacher {} model {}", "f", named, 3), 0);
+    assert_int_equal(config_parse(&c, SMALL "model teacher {} model {}", "f", named, 3, NULL), 0);
     assert_int_equal(config_find_model(&c, "model")->filters, 5);
     assert_int_equal(config_find_model(&c, c.stages[0].model)->filters, 6);
     config_release(&c);
-    assert_int_equal(config_parse(&c, SMALL "model teacher {}", "f", only, 1), 0);
+    assert_int_equal(config_parse(&c, SMALL "model teacher {}", "f", only, 1, NULL), 0);
     assert_int_equal(c.n_models, 1);
     assert_int_equal(config_find_model(&c, "teacher")->filters, 5);
     config_release(&c);
-    assert_int_equal(config_parse(&c, SMALL, "f", only, 1), 0);
+    assert_int_equal(config_parse(&c, SMALL, "f", only, 1, NULL), 0);
     assert_int_equal(config_find_model(&c, "")->filters, 5);
     config_release(&c);
     set_refused(SMALL "model a {} model b {}", only[0],
@@ -422,16 +422,16 @@ static void test_files(void **state)
     size_t n = (1 << 20) + 1;
     char *text = malloc(n + 1);
 
-    assert_int_equal(config_read(&c, "/nowhere/x.conf", NULL, 0), ERR_NOINPUT);
+    assert_int_equal(config_read(&c, "/nowhere/x.conf", NULL, 0, NULL), ERR_NOINPUT);
     assert_string_equal(err_text(), "cannot open '/nowhere/x.conf': No such file or directory");
-    assert_int_equal(config_read(&c, "/tmp", NULL, 0), ERR_NOINPUT);
+    assert_int_equal(config_read(&c, "/tmp", NULL, 0, NULL), ERR_NOINPUT);
     assert_string_equal(err_text(), "cannot read '/tmp': Is a directory");
     memset(text, '\n', n);
     memcpy(text, SMALL, strlen(SMALL));
     text[n] = '\0';
     assert_int_equal(read_bytes(&c, text, n, NULL, 0), ERR_CONFIG);
     assert_string_equal(strchr(err_text(), ':'), ":1: longer than 1048576 bytes");
-    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0, NULL), ERR_CONFIG);
     assert_int_equal(read_bytes(&c, text, n - 1, NULL, 0), 0);
     config_release(&c);
     free(text);
@@ -500,11 +500,11 @@ static void test_long_lists(void **state)
     refused(text, "f.conf:4: 'widths' has more than 4096 items");
     free(text);
     snprintf(set, sizeof set, "model.widths=%s", most);
-    assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1), 0);
+    assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1, NULL), 0);
     assert_int_equal(c.models[0].widths.n, CONFIG_ITEMS_MAX);
     config_release(&c);
     strcat(set, ",7");
-    assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, SMALL, "f.conf", sets, 1, NULL), ERR_CONFIG);
     assert_non_null(strstr(err_text(), "'widths' has more than 4096 items"));
 }
 
@@ -518,10 +518,10 @@ static void test_long_values(void **state)
     memset(text, 'x', n + 64);
     memcpy(text, "run { name = '", 14);
     strcpy(text + n, "' }");
-    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0, NULL), ERR_CONFIG);
     assert_string_equal(err_text(), "f:1: the string that starts here has more than 16384 bytes");
     strcpy(text + 14 + 16000, "' }");
-    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0, NULL), ERR_CONFIG);
     assert_string_equal(err_text(), "f:1: 'name' has 16000 bytes, must have 1 to 200");
     strcpy(text, "data d { path = \"");
     for (int i = 0; i < 4096; i++) /* the longest of all, each byte an escape */
@@ -533,7 +533,7 @@ static void test_long_values(void **state)
     memset(text, 'x', n);
     memcpy(text, "run { ", 6);
     strcpy(text + n, " = 1 }");
-    assert_int_equal(config_parse(&c, text, "f", NULL, 0), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f", NULL, 0, NULL), ERR_CONFIG);
     free(text);
 }
 

@@ -69,7 +69,7 @@ static void try_key(const char *key, const char *address, const char *says, cons
     int code;
 
     snprintf(text, sizeof text, SMALL "metrics { %s = \"%s\" %s }\n", key, address, more);
-    code = config_parse(&c, text, "f.conf", NULL, 0);
+    code = config_parse(&c, text, "f.conf", NULL, 0, NULL);
     snprintf(where, sizeof where, "metrics.%s", key);
     if (code != (says ? ERR_CONFIG : 0) ||
         (says && (!strstr(err_text(), says) || !strstr(err_text(), where))))

@@ -11,9 +11,11 @@
 #include "core/base/err.h"
 #include "core/config/config_internal.h"
 
+static struct config_table table; /* of core's rows */
+
 static void accepted(struct config *c, const char *text)
 {
-    int code = config_parse(c, text, "f.conf", NULL, 0);
+    int code = config_parse(c, text, "f.conf", NULL, 0, NULL);
 
     if (code < 0)
         print_error("%s\n", err_text());
@@ -194,7 +196,7 @@ static void test_truncation(void **state)
 
     for (size_t n = strlen(text); n > 0; n--) {
         text[n - 1] = '\0';
-        int code = config_parse(&c, text, "f.conf", NULL, 0);
+        int code = config_parse(&c, text, "f.conf", NULL, 0, NULL);
         assert_true(code == 0 || code == ERR_CONFIG);
         if (code < 0)
             assert_memory_equal(err_text(), "f.conf:", 7);
@@ -219,7 +221,7 @@ static void test_mutations(void **state)
         char kept = text[at];
         text[at] = "{}=+,\"'\\#/*$|\n\x80\x01"
                    "0a "[(x >> 20) % 19];
-        int code = config_parse(&c, text, "f.conf", NULL, 0);
+        int code = config_parse(&c, text, "f.conf", NULL, 0, NULL);
         assert_true(code == 0 || code == ERR_CONFIG);
         if (code < 0)
             assert_memory_equal(err_text(), "f.conf:", 7);
@@ -236,14 +238,16 @@ static void test_mutations(void **state)
 static void test_table(void **state)
 {
     (void)state;
-    struct config c = {0};
+    struct config c = {.table = calloc(1, sizeof *c.table)};
 
-    for (const struct config_key *k = config_keys; k->name; k++) {
+    assert_non_null(c.table);
+    assert_int_equal(config_table_init(c.table, NULL), 0);
+    for (const struct config_key *k = table.rows; k->name; k++) {
         const struct config_section *s = config_section_find(k->section);
         assert_non_null(s);
         assert_true(k->offset < s->size);
         assert_true(k->min <= k->max && k->doc && strlen(k->doc) > 5);
-        assert_ptr_equal(config_key_find(k->section, k->name), k); /* no two of one name */
+        assert_ptr_equal(config_key_find(&table, k->section, k->name), k); /* no two of one name */
         void *base = config_section_at(s, &c, 0);
         if (k->preset && config_key_set(k, base, k->preset) < 0)
             fail_msg("the default of '%s.%s': %s", k->section, k->name, err_text());
@@ -260,10 +264,10 @@ static void test_document(void **state)
         char *text = NULL, row[128];
         size_t n;
         FILE *out = open_memstream(&text, &n);
-        config_document(out, markdown);
+        config_document(out, markdown, NULL);
         fclose(out);
         char *at = text;
-        for (const struct config_key *k = config_keys; k->name; k++) {
+        for (const struct config_key *k = table.rows; k->name; k++) {
             snprintf(row, sizeof row, markdown ? "\n| `%s` |" : "\n    %s ", k->name);
             at = strstr(at, row); /* in the table's order */
             if (!at)
@@ -291,7 +295,7 @@ static void refused(const char *text, const char *const *sets, int n_sets, const
 {
     struct config c;
 
-    assert_int_equal(config_parse(&c, text, "f.conf", sets, n_sets), ERR_CONFIG);
+    assert_int_equal(config_parse(&c, text, "f.conf", sets, n_sets, NULL), ERR_CONFIG);
     if (!strstr(err_text(), part))
         fail_msg("'%s' is not in '%s'", part, err_text());
 }
@@ -319,7 +323,7 @@ static void test_unknown_keys(void **state)
         const struct config_section *s = &config_sections[i];
 
         unknown_key(s, "zzzzzzzzzzzz", NULL);
-        for (const struct config_key *k = config_keys; k->name; k++) {
+        for (const struct config_key *k = table.rows; k->name; k++) {
             char wrong[64];
 
             snprintf(wrong, sizeof wrong, "%sq", k->name);
@@ -334,12 +338,12 @@ static void test_keys_of_other_sections(void **state)
 {
     (void)state;
     for (int i = 0; i < CONFIG_SECTIONS; i++)
-        for (const struct config_key *k = config_keys; k->name; k++) {
+        for (const struct config_key *k = table.rows; k->name; k++) {
             const struct config_section *s = &config_sections[i];
             char text[512], line[128], set[128], part[256];
             const char *sets[] = {set};
 
-            if (config_key_find(s->name, k->name))
+            if (config_key_find(&table, s->name, k->name))
                 continue;
             snprintf(line, sizeof line, "%s = 1", k->name);
             snprintf(part, sizeof part, "unknown key '%s' in section '%s'", k->name, s->name);
@@ -376,10 +380,10 @@ static int key_code(const struct config_key *k, const char *value)
     int code;
 
     assert_non_null(base);
-    assert_int_equal(config_section_init(s, base), 0);
+    assert_int_equal(config_section_init(&table, s, base), 0);
     *(char **)base = s->max ? strdup("e") : *(char **)base;
     code = config_key_set(k, base, value);
-    config_section_release(s, base);
+    config_section_release(&table, s, base);
     free(base);
     return code;
 }
@@ -409,7 +413,7 @@ static void test_bounds(void **state)
     char text[400];
 
     (void)state;
-    for (const struct config_key *k = config_keys; k->name; k++) {
+    for (const struct config_key *k = table.rows; k->name; k++) {
         if (k->type != CONFIG_INT && k->type != CONFIG_REAL && k->type != CONFIG_WHOLES)
             continue;
         for (int high = 0; high < 2; high++) {
@@ -430,7 +434,7 @@ static void test_bounds(void **state)
 static void test_words(void **state)
 {
     (void)state;
-    for (const struct config_key *k = config_keys; k->name; k++) {
+    for (const struct config_key *k = table.rows; k->name; k++) {
         char copy[128], *rest = copy;
 
         if (k->type == CONFIG_BOOL) {
@@ -468,5 +472,9 @@ int main(void)
         cmocka_unit_test(test_words),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (config_table_init(&table, NULL) < 0)
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    config_table_release(&table);
+    return failed;
 }

@@ -30,7 +30,7 @@ static struct net *net_of(const char *model, struct shape in, int n_out)
 
     assert_non_null(net);
     snprintf(text, sizeof text, "model { %s }\n%s", model, rest);
-    if (config_parse(&c, text, "text", NULL, 0))
+    if (config_parse(&c, text, "text", NULL, 0, method_config))
         fail_msg("%s", err_text());
     if (model_plan(&c.models[0], true, net, in, n_out, loss_find("cross_entropy")))
         fail_msg("%s", err_text());
@@ -179,7 +179,7 @@ static struct place *place_open(const char *model, const char *memory)
              "model { %s }\nstage s { data = \"d\" way = 3 shot = 2 query = 2 inner_steps = 3 "
              "inner_rate = 0.1 }\n",
              memory, model);
-    if (config_parse(&p->config, text, "text", NULL, 0) ||
+    if (config_parse(&p->config, text, "text", NULL, 0, method_config) ||
         setup_open(&p->setup, &p->config, ".", method_form) || engine_open(&p->engine, &p->setup) ||
         arena_init(&p->arena, 64 << 20))
         fail_msg("%s", err_text());

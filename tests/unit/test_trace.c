@@ -58,7 +58,7 @@ static struct place *place_open(const char *text)
     struct task_size size;
 
     assert_non_null(p);
-    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0), 0);
+    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, method_config), 0);
     assert_int_equal(setup_open(&p->setup, &p->config, ".", method_form), 0);
     p->stage = &p->setup.stages[0];
     p->net = &p->stage->net;

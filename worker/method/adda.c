@@ -29,6 +29,10 @@ static int adda_outer(struct method *m, const struct episode *ep, const real *th
     return 0;
 }
 
+static const char *const adda_takes[] = {
+    TAKES_TARGET,         "anchor", "layers", "steps", "discriminator",
+    "discriminator_rate", "guard",  NULL};
+
 const struct method_ops method_adda = {
     .name = "adda",
     .summary = "an encoder for the target that a discriminator takes for the source's (Tzeng 2017)",
@@ -38,6 +42,7 @@ const struct method_ops method_adda = {
              .adapts = true,
              .keeps_best = true,
              .plan = adda_plan},
+    .takes = adda_takes,
     .size = sizeof(struct passes),
     .init = adversary_init,
     .outer = adda_outer,

@@ -30,10 +30,13 @@ static int coral_outer(struct method *m, const struct episode *ep, const real *t
     return align_grad(&a, m, ep, theta, grad, metrics);
 }
 
+static const char *const coral_takes[] = {TAKES_TARGET, TAKES_WEIGHT, "layers", NULL};
+
 const struct method_ops method_coral = {
     .name = "coral",
     .summary = "source labels, and alike covariances of both domains' features (Sun 2016)",
     .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = coral_plan},
+    .takes = coral_takes,
     .size = sizeof(struct passes),
     .init = coral_init,
     .outer = coral_outer,

@@ -1,8 +1,28 @@
 /* dan.c - deep adaptation network (Long et al. 2015): the source's labels, and alike embeddings of both
  * domains' features by multi-kernel mean discrepancies at several layers, eq. (4).     math.md (7.2) */
+#include <stddef.h>
 #include <string.h>
 
 #include "worker/transfer/align.h"
+
+struct dan_keys {
+    char *estimator, *bandwidth, *kernels;
+    double sigma;
+};
+
+/* clang-format off */
+#define KEY(f) offsetof(struct dan_keys, f)
+static const struct config_key dan_keys[] = {
+{"stage", "estimator", CONFIG_STRING, "biased", 0, CONFIG_LENGTH, "biased|unbiased|linear", KEY(estimator),
+ "of the squared maximum mean discrepancy"},
+{"stage", "bandwidth", CONFIG_STRING, "mean", 0, CONFIG_LENGTH, "mean|median", KEY(bandwidth),
+ "of the squared distances in a batch, the middle kernel's width"},
+{"stage", "sigma", CONFIG_REAL, "0", 0, 1e12, NULL, KEY(sigma),
+ "the middle kernel's width itself; 0: as bandwidth says"},
+{"stage", "kernels", CONFIG_STRING, "five", 0, CONFIG_LENGTH, "five|paper", KEY(kernels),
+ "five Gaussians a factor 2 apart, or the 33 of the paper"},
+{0}};
+/* clang-format on */
 
 static int name_index(const char *const *names, const char *name)
 {
@@ -15,7 +35,7 @@ static int name_index(const char *const *names, const char *name)
 
 static struct align dan(const struct stage *s)
 {
-    const struct stage_config *c = s->config;
+    const struct dan_keys *c = s->own;
 
     return (struct align){
         .ops = discrepancy_find("mmd"),
@@ -50,10 +70,24 @@ static int dan_outer(struct method *m, const struct episode *ep, const real *the
     return align_grad(&a, m, ep, theta, grad, metrics);
 }
 
+static const char *dan_unproved(const struct stage *s)
+{
+    const struct dan_keys *c = s->own;
+
+    return c->sigma == 0 ? "holds the bandwidth fixed that it finds in a batch, if sigma is 0"
+                         : NULL;
+}
+
+static const char *const dan_takes[] = {TAKES_TARGET, TAKES_WEIGHT, "layers", NULL};
+
 const struct method_ops method_dan = {
     .name = "dan",
     .summary = "source labels, and alike kernel embeddings of both domains' features (Long 2015)",
     .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan},
+    .takes = dan_takes,
+    .keys = dan_keys,
+    .keys_size = sizeof(struct dan_keys),
+    .unproved = dan_unproved,
     .size = sizeof(struct passes),
     .init = dan_init,
     .outer = dan_outer,

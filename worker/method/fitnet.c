@@ -2,6 +2,7 @@
  * to predict a teacher's hint layer; `kd` is the second.
  *     loss = mean |hint(x) - regressor(guided(x))|^2 / 2                               math.md (7.8) */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,9 +10,18 @@
 #include "core/math/loss/distill.h"
 #include "worker/transfer/align.h"
 
+struct fitnet_keys {
+    char *hint;
+};
+
+static const struct config_key fitnet_keys[] = {
+    {"stage", "hint", CONFIG_STRING, "", 0, CONFIG_LENGTH, NULL, offsetof(struct fitnet_keys, hint),
+     "the teacher's layer; empty: its head's input"},
+    {0}};
+
 static int hint_act(const struct stage *s, const struct net *teacher)
 {
-    const char *hint = s->config->hint;
+    const char *hint = ((const struct fitnet_keys *)s->own)->hint;
     int act = *hint ? net_tap(teacher, hint) : net_features(teacher);
 
     return act ? act : tap_unknown(s, "teacher", teacher, hint);
@@ -102,10 +112,15 @@ static int fitnet_outer(struct method *m, const struct episode *ep, const real *
     return 0;
 }
 
+static const char *const fitnet_takes[] = {"anchor", "layers", NULL};
+
 const struct method_ops method_fitnet = {
     .name = "fitnet",
     .summary = "a student's guided layer predicts a teacher's hint (Romero 2015); then kd",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan},
+    .takes = fitnet_takes,
+    .keys = fitnet_keys,
+    .keys_size = sizeof(struct fitnet_keys),
     .size = sizeof(struct passes),
     .init = fitnet_init,
     .outer = fitnet_outer,

@@ -21,10 +21,20 @@ static int fomaml_outer(struct method *m, const struct episode *ep, const real *
     return 0;
 }
 
+static const char *fomaml_unproved(const struct stage *s)
+{
+    (void)s;
+    return "is first order by definition";
+}
+
+static const char *const fomaml_takes[] = {TAKES_INNER_LOOP, NULL};
+
 const struct method_ops method_fomaml = {
     .name = "fomaml",
     .summary = "first-order MAML (Finn et al. 2017)",
     .form = {.draws = DRAW_EPISODES},
+    .takes = fomaml_takes,
+    .unproved = fomaml_unproved,
     .inner = fomaml_inner,
     .outer = fomaml_outer,
 };

@@ -69,14 +69,18 @@ static int joint_outer(struct method *m, const struct episode *ep, const real *t
     return (episode ? joint_episode : joint_batch)(m, ep, theta, grad, metrics);
 }
 
+static const char *const joint_takes[] = {
+    TAKES_INNER_LOOP, TAKES_TARGET,    TAKES_WEIGHT,         "batches", "anchor",
+    "layers",         "discriminator", "discriminator_rate", "guard",   NULL};
+
 const struct method_ops method_joint = {
     .name = "joint",
     .summary = "MAML on the source and ADDA to the target, in one outer step",
-    .exact = true,
     .form = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
              .anchor = true,
              .adapts = true,
              .plan = adversary_plan},
+    .takes = joint_takes,
     .size = sizeof(struct passes),
     .init = adversary_init,
     .inner = joint_inner,

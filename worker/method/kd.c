@@ -2,10 +2,26 @@
  * With stage.squared = false and a weight that falls, it is the second stage of FitNets (Romero et al. 2015, eq. (2)).
  *     loss = label_weight * L_labels + weight * T^2 * H(softmax(teacher / T), softmax(student / T))    math.md (7.7) */
 #include <math.h>
+#include <stddef.h>
 
 #include "core/base/err.h"
 #include "core/math/loss/distill.h"
 #include "worker/transfer/batch.h"
+
+struct kd_keys {
+    double label_weight;
+    bool squared;
+};
+
+/* clang-format off */
+#define KEY(f) offsetof(struct kd_keys, f)
+static const struct config_key kd_keys[] = {
+{"stage", "label_weight", CONFIG_REAL, "1", 0, 1e6, NULL, KEY(label_weight),
+ "of the labels' cross-entropy"},
+{"stage", "squared", CONFIG_BOOL, "true", 0, 0, NULL, KEY(squared),
+ "the teacher's term is multiplied by the square of the temperature"},
+{0}};
+/* clang-format on */
 
 static int kd_plan(struct stage *s, const struct setup *setup)
 {
@@ -28,12 +44,13 @@ static void kd_init(struct method *m, const struct method_spec *spec, struct are
 static double add_teacher(struct method *m, int n, const real *y, const real *taught, double weight)
 {
     const struct stage_config *c = m->stage->config;
+    const struct kd_keys *own = m->stage->own;
     int n_out = m->net->n_out;
 
     distill_grad(n, n_out, c->temperature, y, taught, m->passes->g_aux);
     for (int i = 0; i < n * n_out; i++)
         m->passes->g_outputs[i] =
-            (real)(c->label_weight * m->passes->g_outputs[i] + weight * m->passes->g_aux[i]);
+            (real)(own->label_weight * m->passes->g_outputs[i] + weight * m->passes->g_aux[i]);
     return distill_value(n, n_out, c->temperature, y, taught);
 }
 
@@ -41,7 +58,8 @@ static int kd_outer(struct method *m, const struct episode *ep, const real *thet
                     struct task_metrics *metrics)
 {
     const struct stage_config *c = m->stage->config;
-    double square = c->squared ? c->temperature * c->temperature : 1;
+    const struct kd_keys *own = m->stage->own;
+    double square = own->squared ? c->temperature * c->temperature : 1;
     double weight = square * stage_weight(m->stage, ep->round), labels, taught;
     const real *teacher = batch_anchor(m, &ep->source);
     const real *y = batch_forward(m, ep, &ep->source, theta, &m->passes->source);
@@ -50,16 +68,21 @@ static int kd_outer(struct method *m, const struct episode *ep, const real *thet
     taught = add_teacher(m, ep->source.n, y, teacher, weight);
     if (!isfinite(labels) || !isfinite(taught))
         return err(ERR_NONFINITE, "the loss is not finite");
-    metrics->v[METRIC_LOSS] += (c->label_weight - 1) * labels + weight * taught;
+    metrics->v[METRIC_LOSS] += (own->label_weight - 1) * labels + weight * taught;
     metrics->v[METRIC_DISCREPANCY] += taught;
     batch_backward(m, &ep->source, &m->passes->source, theta, grad);
     return 0;
 }
 
+static const char *const kd_takes[] = {TAKES_WEIGHT, "anchor", "temperature", NULL};
+
 const struct method_ops method_kd = {
     .name = "kd",
     .summary = "labels and a teacher's softened outputs (Hinton 2015)",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .same_outputs = true, .plan = kd_plan},
+    .takes = kd_takes,
+    .keys = kd_keys,
+    .keys_size = sizeof(struct kd_keys),
     .size = sizeof(struct passes),
     .init = kd_init,
     .outer = kd_outer,

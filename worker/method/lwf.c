@@ -70,10 +70,14 @@ static int lwf_outer(struct method *m, const struct episode *ep, const real *the
     return 0;
 }
 
+static const char *const lwf_takes[] = {TAKES_WEIGHT, "anchor", "temperature",
+                                        "warm_up",    "old",    NULL};
+
 const struct method_ops method_lwf = {
     .name = "lwf",
     .summary = "a new task, the old one's outputs kept (Li and Hoiem 2016)",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .new_head = true, .plan = lwf_plan},
+    .takes = lwf_takes,
     .size = sizeof(struct passes),
     .init = lwf_init,
     .outer = lwf_outer,

@@ -22,11 +22,13 @@ static int maml_outer(struct method *m, const struct episode *ep, const real *th
     return 0;
 }
 
+static const char *const maml_takes[] = {TAKES_INNER_LOOP, NULL};
+
 const struct method_ops method_maml = {
     .name = "maml",
     .summary = "MAML, exact second order (Finn et al. 2017)",
     .form = {.draws = DRAW_EPISODES},
-    .exact = true,
+    .takes = maml_takes,
     .inner = maml_inner,
     .outer = maml_outer,
 };

@@ -26,10 +26,13 @@ const struct method_ops method_pretrain = {
 
 /* finetune: a network trained elsewhere, its head drawn anew, learns another task; the body at its own rate
  * (stage.body_rate) or frozen, and after a warm-up of the head alone where asked. */
+static const char *const finetune_takes[] = {"warm_up", NULL};
+
 const struct method_ops method_finetune = {
     .name = "finetune",
     .summary = "a new head on a trained body, which goes on at its own rate or is frozen",
     .form = {.draws = DRAW_SOURCE, .new_head = true},
+    .takes = finetune_takes,
     .size = sizeof(struct passes),
     .init = batch_init,
     .outer = pretrain_outer,

@@ -18,6 +18,15 @@ const struct method_ops *method_find(const char *name)
     return NULL;
 }
 
+struct config_method method_config(int i)
+{
+    const struct method_ops *ops = method_table[i];
+
+    if (!ops)
+        return (struct config_method){0};
+    return (struct config_method){ops->name, ops->takes, ops->keys, ops->keys_size};
+}
+
 const struct form *method_form(const char *name)
 {
     const struct method_ops *ops = method_find(name);
