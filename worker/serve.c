@@ -122,7 +122,8 @@ static int worker_prepare(struct worker *w, const struct message *m)
     int code = wire_unpack_welcome(m->body, m->h.size, &welcome);
 
     if (code >= 0)
-        code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0, method_config);
+        code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0,
+                            method_config);
     if (code >= 0)
         code = setup_open(&w->setup, &w->config, welcome.data_root, method_form);
     welcome_release(&welcome);

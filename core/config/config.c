@@ -366,21 +366,6 @@ const void *config_own(const struct config *c, const struct stage_config *s)
     return (const char *)s->own + config_table_own(c->table, s->method);
 }
 
-int config_origins_note(struct config_origins *o, const struct config *c,
-                        const struct config_key *k, const void *base, const char *set)
-{
-    ptrdiff_t i = (const struct stage_config *)base - c->stages;
-
-    if (strcmp(k->section, "stage") != 0)
-        return 0;
-    if (!o->given[i])
-        o->given[i] = calloc((size_t)c->table->n, sizeof *o->given[i]);
-    if (!o->given[i])
-        return err(ERR_MEMORY, "out of memory");
-    o->given[i][k - c->table->rows] = set;
-    return 0;
-}
-
 int config_set_directory(struct config *c, const char *directory)
 {
     if (!*directory)

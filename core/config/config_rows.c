@@ -164,3 +164,20 @@ int config_key_refuse(const struct config_table *t, const struct config_key *k, 
     return err(ERR_CONFIG, "'%s' is a key of method%s %s, not of '%s'", k->name,
                strchr(methods, ',') ? "s" : "", methods, method);
 }
+
+/* ---- who gives it ---- */
+
+int config_origins_note(struct config_origins *o, const struct config *c,
+                        const struct config_key *k, const void *base, const char *set)
+{
+    ptrdiff_t i = (const struct stage_config *)base - c->stages;
+
+    if (strcmp(k->section, "stage") != 0)
+        return 0;
+    if (!o->given[i])
+        o->given[i] = calloc((size_t)c->table->n, sizeof *o->given[i]);
+    if (!o->given[i])
+        return err(ERR_MEMORY, "out of memory");
+    o->given[i][k - c->table->rows] = set;
+    return 0;
+}
