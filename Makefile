@@ -154,7 +154,7 @@ quickstart:
 # The double build proves the derivatives; the float build runs everything.
 test:
 	@echo 'make test: installs what is missing (launch/install-deps test; as root or with sudo), compiles twice, then runs every'
-	@echo 'test: about ten minutes on two cores. It writes build/ and build64/. One file: $(PYTHON) tests/suite tests/run/test_cli.py'
+	@echo 'test: about eight minutes on two cores. It writes build/ and build64/. One file: $(PYTHON) tests/suite tests/run/test_cli.py'
 	@launch/install-deps test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \

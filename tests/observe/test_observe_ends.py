@@ -31,7 +31,12 @@ class Screen:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         env = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}
-        claim = (lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if session else None
+
+        def claim():
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit it ignored
+            if session:
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
         self.process = subprocess.Popen([OBSERVE, *args], stdin=slave, stdout=slave, stderr=slave, start_new_session=session,
                                         preexec_fn=claim, env=env)
         os.close(slave)
