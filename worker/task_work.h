@@ -1,5 +1,5 @@
-/* task_work.h - what a worker does with a task of each kind: worker/kind/, one file for each file of
- * core/plan/kind/. core/plan/task_kind.h has the rest of a kind; core knows no engine. */
+/* task_work.h - what a worker does with a task of each kind: worker/kind/, one file for each file
+ * of core/plan/kind/. core/plan/task_kind.h has the rest of a kind; core knows no engine. */
 #ifndef WORKER_TASK_WORK_H
 #define WORKER_TASK_WORK_H
 
@@ -14,13 +14,15 @@ struct task_work {
 
     /* Reads the samples of t, which passed kind->check, into e->episode. ERR_DATA, ERR_IO. */
     int (*read)(struct engine *e, const struct task *t);
-    /* Computes what `read` has read: adds to e->metrics and overwrites e->gradient if the kind gives one.
+    /* Computes what `read` has read: adds to e->metrics and overwrites e->gradient if the kind
+     * gives one.
      *   theta  (P of a model) read only; not read by kinds that give a state
      *   state  (task_state_size) stepped in place, for kinds that give a state; NULL for others
-     * Nothing else outlives the call. ERR_NONFINITE: the task has failed. ERR_STOPPED: it was abandoned. */
+     * Nothing else outlives the call. ERR_NONFINITE: the task has failed. ERR_STOPPED: it was
+     * abandoned. */
     int (*run)(struct engine *e, const struct task *t, const real *theta, real *state);
-    /* Finds where the last task, which failed at theta (P of a model: of a state what it had become), left
-     * the finite numbers. ERR_MEMORY, ERR_DATA. */
+    /* Finds where the last task, which failed at theta (P of a model: of a state what it had
+     * become), left the finite numbers. ERR_MEMORY, ERR_DATA. */
     int (*trace)(struct engine *e, const struct task *t, const real *theta, struct trace *out);
 };
 

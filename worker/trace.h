@@ -1,8 +1,10 @@
 /* trace.h - where a task that was set aside leaves the finite numbers.
  *
- * The task is computed once more, by the same passes to the same bits, with a look at everything after each:
- * parameters, samples, then per inner step forward, loss, backward and step, the query, the adjoint's tangents. The
- * first place wins. Work space of its own, so training pays nothing for it. */
+ * The task is computed once more, by the same passes to the same bits, with a look at everything
+ * after each:
+ * parameters, samples, then per inner step forward, loss, backward and step, the query, the
+ * adjoint's tangents. The first place wins. Work space of its own, so training pays nothing for
+ * it. */
 #ifndef WORKER_TRACE_H
 #define WORKER_TRACE_H
 
@@ -12,7 +14,8 @@ enum trace_kind {
     TRACE_NONE,       /* everything that was looked at is finite and fits                        */
     TRACE_PARAMETERS, /* theta itself: segment                                                    */
     TRACE_SAMPLE,     /* a sample's input or target: sample; and the pass where it is first felt */
-    TRACE_COMPUTATION, /* a pass: step, pass, set, layer                                           */
+    /* a pass: step, pass, set, layer */
+    TRACE_COMPUTATION,
     TRACE_SUM, /* finite, but beyond the sum's grid: quantity or segment, value            */
 };
 
@@ -40,7 +43,8 @@ struct trace {
     double value;         /* TRACE_SUM */
 };
 
-/* Traces task t at theta (P) in the stage that e is laid out for; reads its samples again. ERR_MEMORY, ERR_DATA. */
+/* Traces task t at theta (P) in the stage that e is laid out for; reads its samples again.
+ * ERR_MEMORY, ERR_DATA. */
 int trace_task(struct engine *e, const struct task *t, const real *theta, bool evaluate,
                struct trace *out);
 
@@ -49,8 +53,8 @@ void trace_describe(const struct trace *f, const struct data *d, char *text, siz
 
 /* ---- trace_batch.c ---- */
 
-/* The same of a training task or a look on batches, from what engine_run has left behind; theta: the model (P)
- * that it ran at, of several steps the one that failed. */
+/* The same of a training task or a look on batches, from what engine_run has left behind; theta:
+ * the model (P) that it ran at, of several steps the one that failed. */
 void trace_batch(const struct engine *e, const struct task *t, const real *theta,
                  struct trace *out);
 

@@ -1,4 +1,5 @@
-/* trace_batch.c - a task on batches that was set aside: what its passes have left behind, looked through in their order. */
+/* trace_batch.c - a task on batches that was set aside: what its passes have left behind, looked
+ * through in their order. */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* confirm.c - tasks that two ranks have done: their checksums (core/plan/round_sum.h) are equal, or somebody computes
- * wrongly. */
+/* confirm.c - tasks that two ranks have done: their checksums (core/plan/round_sum.h) are equal, or
+ * somebody computes wrongly. */
 #include <inttypes.h>
 #include <stdio.h>
 

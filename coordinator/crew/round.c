@@ -1,4 +1,5 @@
-/* round.c - a round from its parameters to its sum: what each message means, and when the sum is whole. */
+/* round.c - a round from its parameters to its sum: what each message means, and when the sum is
+ * whole. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -166,8 +167,9 @@ static int await_members(struct crew *c, uint64_t round)
     return 0;
 }
 
-/* How long a task takes, for the next round's chunks and patience: from a round that nobody held up. What no rank's work
- * explains of the round's time are parameters on their way down the tree and sums up. */
+/* How long a task takes, for the next round's chunks and patience: from a round that nobody held
+ * up. What no rank's work explains of the round's time are parameters on their way down the tree
+ * and sums up. */
 static void learn(struct transaction *p)
 {
     struct crew *c = p->crew;

@@ -31,6 +31,7 @@ int changes_find(struct changes *c, const char *path, const struct checkpoint_in
 int changes_find_data(struct changes *c, const char *directory, const struct sections *now,
                       bool allowed);
 
+/* Frees what it holds; of zeros too. */
 void changes_release(struct changes *c);
 
 #endif

@@ -104,8 +104,8 @@ static int write_task(struct failed_files *a, struct crew *c, const struct round
     return outfile_whole(path, a->out.bytes, a->out.n);
 }
 
-/* Files for the slots that have none yet, the parameters first: a task's file is never without them. Returns how
- * many were written. */
+/* Files for the slots that have none yet, the parameters first: a task's file is never without
+ * them. Returns how many were written. */
 static int write_all(struct failed_files *a, struct crew *c, const struct round *r, uint64_t hash)
 {
     const struct failed_set *s = &c->failed.slots;

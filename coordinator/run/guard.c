@@ -33,8 +33,8 @@ static double divergence(int c, const double *p, const double *q)
     return sum;
 }
 
-/* True if, for some class, more of the samples that the source encoder was sure of now go to one other class than
- * stay. */
+/* True if, for some class, more of the samples that the source encoder was sure of now go to one
+ * other class than stay. */
 static bool is_swapped(int c, const double *moved, double sure)
 {
     for (int a = 0; a < c; a++) {

@@ -47,7 +47,8 @@ static int erase_names(DIR *d, const char *path, const char *pattern)
     return 0;
 }
 
-/* The manifest is the new run's already: what is left of the old one, should this be cut short, is nobody's. */
+/* The manifest is the new run's already: what is left of the old one, should this be cut short, is
+ * nobody's. */
 static int erase(const char *path)
 {
     static const char *const patterns[] = {FAILED_FILES_PARAMETERS, FAILED_FILES_TASKS,

@@ -11,7 +11,8 @@
 #include "core/base/err.h"
 #include "core/base/outfile.h"
 
-/* The first line, or as much as there is room for; of a file only, since others may keep the reader waiting. */
+/* The first line, or as much as there is room for; of a file only, since others may keep the reader
+ * waiting. */
 static size_t first_line(const char *path, char *line, size_t n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -122,7 +122,8 @@ static int identity_of_checkpoint(const char *directory, struct run_identity *ru
     return 1;
 }
 
-/* Whose run this start is: that of the directory, or one of its own. `wanted`: its id, "" to draw one. */
+/* Whose run this start is: that of the directory, or one of its own. `wanted`: its id, "" to draw
+ * one. */
 static int decide(struct rundir *d, const char *wanted)
 {
     struct run_identity there;

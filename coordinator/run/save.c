@@ -119,7 +119,8 @@ int keeper_save_last(struct keeper *k, const struct stage_run *s)
     return 0;
 }
 
-/* A stage's result, while the next one begins: a disk that is stuck holds it up for a moment at most. */
+/* A stage's result, while the next one begins: a disk that is stuck holds it up for a moment at
+ * most. */
 int keeper_save_between(struct keeper *k, const struct stage_run *s)
 {
     if (wait_disk(k, STUCK) < 0)

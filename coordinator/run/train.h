@@ -46,6 +46,7 @@ int train_open(struct train *t, const struct train_start *start);
  * could not be written. */
 int train_run(struct train *t);
 
+/* Closes the stream and the run's directory, and frees what the stages leave. */
 void train_release(struct train *t);
 
 #endif

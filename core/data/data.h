@@ -46,7 +46,8 @@ struct data_ops {
     void (*class_name)(const struct data *d, uint32_t class_id, char *name, size_t n);
     /* Fills x (shape) and, for regression, target (n_target). class_id and sample are valid. */
     int (*read)(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
-    /* Sample `index` of n_samples (before quarter turns), and its class (likewise); index is valid. NULL:
+    /* Sample `index` of n_samples (before quarter turns), and its class (likewise); index is valid.
+     * NULL:
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
@@ -54,7 +55,8 @@ struct data_ops {
     const char *(*note)(const struct data *d);
     /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */
     void (*where)(const struct data *d, uint32_t index, char *text, size_t n);
-    /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot. ERR_MEMORY. */
+    /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot.
+     * ERR_MEMORY. */
     int (*reorder)(struct data *d, const uint32_t *order);
     /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */
     int (*survey)(const struct data *d, struct survey *s);
@@ -63,19 +65,22 @@ struct data_ops {
     void (*close)(struct data *d);
 };
 
-extern const struct data_ops *const data_table[]; /* ended by NULL */
-const struct data_ops *data_find(const char *name);
+extern const struct data_ops *const data_table[];   /* ended by NULL */
+const struct data_ops *data_find(const char *name); /* NULL: no such format */
 
 /* Opens what section c names, relative to root. Every error names the path and, inside a file, the
- * offset or member: ERR_NOINPUT, ERR_DATA, ERR_CONFIG, ERR_MEMORY. Not collective. Data sets opened from the same
- * files share one copy of the pixels within the process. */
+ * offset or member: ERR_NOINPUT, ERR_DATA, ERR_CONFIG, ERR_MEMORY. Not collective. Data sets opened
+ * from the same files share one copy of the pixels within the process. */
 int data_open(struct data *d, const struct data_config *c, const char *root);
 void data_close(struct data *d);
 
+/* Samples of a class; 0 if there is no such class. */
 uint32_t data_class_size(const struct data *d, uint32_t class_id);
+/* Puts the name of a class into name (n bytes), cut if it is longer; "" if there is no such class. */
 void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);
 
-/* Whether data_read, or data_read_flat and data_label_flat, can read that sample: ERR_DATA, ERR_CONFIG. */
+/* Whether data_read, or data_read_flat and data_label_flat, can read that sample: ERR_DATA,
+ * ERR_CONFIG. */
 int data_check(const struct data *d, uint32_t class_id, uint32_t sample, int turns);
 int data_check_flat(const struct data *d, uint32_t index);
 
@@ -85,11 +90,13 @@ int data_check_flat(const struct data *d, uint32_t index);
 int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turns, real *x,
               real *target);
 
-/* Flat access: sample `index` of d->n_samples in the order of the file, whatever its label is. Image sets:
- * the images (of the selected classes) as the file has them, folders' by path; glyphs: 16 samples of class
- * 0, then of class 1 ...; with `first` classes sample by sample, index = sample * first + class. With
- * rotations = "classes" each comes four times in a row, turned by 0, 1, 2 and 3 quarter turns.
- * ERR_DATA for an index beyond the set; ERR_CONFIG for sets without flat samples. Thread-safe. */
+/* Flat access: sample `index` of d->n_samples in the order of the file, whatever its label is.
+ * Image sets:
+ * the images (of the selected classes) as the file has them, folders' by path; glyphs: 16 samples
+ * of class 0, then of class 1 ...; with `first` classes sample by sample, index = sample * first +
+ * class. With rotations = "classes" each comes four times in a row, turned by 0, 1, 2 and 3 quarter
+ * turns. ERR_DATA for an index beyond the set; ERR_CONFIG for sets without flat samples.
+ * Thread-safe. */
 int data_read_flat(const struct data *d, uint32_t index, real *x);
 int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id);
 

@@ -1,5 +1,6 @@
-/* heads.c - which data sections share the outputs of a network, and that their classes are the same ones: by name, in
- * the order of the section that the head was trained on; by number where one side has no names. */
+/* heads.c - which data sections share the outputs of a network, and that their classes are the same
+ * ones: by name, in the order of the section that the head was trained on; by number where one side
+ * has no names. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -37,7 +38,8 @@ static void labels_free(struct label *v, uint32_t n)
     free(v);
 }
 
-/* The classes (before quarter turns) in the order of their names; owned by the caller. NULL: no memory. */
+/* The classes (before quarter turns) in the order of their names; owned by the caller. NULL: no
+ * memory. */
 static struct label *labels_of(const struct data *d)
 {
     uint32_t n = base_classes(d);
@@ -58,8 +60,8 @@ static struct label *labels_of(const struct data *d)
     return v;
 }
 
-/* order[class of a] = class of b of the same name. False: *lost is the first class of b that a does not have, or of a
- * that b does not have (then *of_b is false). */
+/* order[class of a] = class of b of the same name. False: *lost is the first class of b that a does
+ * not have, or of a that b does not have (then *of_b is false). */
 static bool order_find(const struct label *a, uint32_t n_a, const struct label *b, uint32_t n_b,
                        uint32_t *order, const struct label **lost, bool *of_b)
 {
@@ -155,7 +157,8 @@ static bool is_counted(const struct data *d)
     return d->ops && d->n_target == 0 && d->n_classes != DATA_ENDLESS;
 }
 
-/* Section b meets the outputs that section a has named. all: its labels are compared with them; else it may lack some. */
+/* Section b meets the outputs that section a has named. all: its labels are compared with them;
+ * else it may lack some. */
 static int meet(struct heads *h, const struct stage *stage, int a, int b, bool all)
 {
     struct data *of_a = &h->s->data[a], *of_b = &h->s->data[b];
@@ -231,7 +234,8 @@ static bool is_measured(const struct stage *stage, int data)
     return false;
 }
 
-/* What it is measured on; and targets, whose labels nobody looks at: those of one class may have any name. */
+/* What it is measured on; and targets, whose labels nobody looks at: those of one class may have
+ * any name. */
 static int meet_in_evaluation(struct heads *h, const struct stage *stage)
 {
     int head = head_of(h->s, stage), old = -1;

@@ -14,8 +14,8 @@ struct sampler {
     uint32_t amount; /* evaluation: what its kind's `amount` gave */
 };
 
-/* Fills t with the task in this slot, of the kind that task_kind_at gives for it; t has room for that
- * kind's size. What each kind draws is said in core/plan/kind/. */
+/* Fills t with the task in this slot, of the kind that task_kind_at gives for it; t has room for
+ * that kind's size. What each kind draws is said in core/plan/kind/. */
 void sampler_draw(const struct sampler *s, uint32_t slot, struct task *t);
 
 #endif

@@ -7,14 +7,16 @@
 
 #include "core/base/arena.h"
 
-enum purpose { /* of a round; numbers of the wire: core/plan/task_kind.h says what follows from them */
-               PURPOSE_TRAIN,
-               PURPOSE_EVALUATE,
-               PURPOSE_WATCH, /* adaptation without the target's labels is looked after: core/plan/metric.h */
+/* of a round; numbers of the wire: core/plan/task_kind.h says what follows from them */
+enum purpose {
+    PURPOSE_TRAIN,
+    PURPOSE_EVALUATE,
+    /* adaptation without the target's labels is looked after: core/plan/metric.h */
+    PURPOSE_WATCH,
 };
 
-/* A few-shot task has classes with support and query samples. A batch task has way 0 and samples of two data
- * sections by their place in file order, which tells nothing of their classes. */
+/* A few-shot task has classes with support and query samples. A batch task has way 0 and samples of
+ * two data sections by their place in file order, which tells nothing of their classes. */
 struct task {
     uint32_t stage, data; /* indices into the configuration's stages and data sections        */
     uint32_t round, slot; /* its place in the run; evaluation: round 0, slot = episode         */
@@ -37,6 +39,7 @@ struct task_size {
     uint32_t source, targets;
 };
 
+/* The room that tasks of both sizes need. */
 static inline struct task_size task_size_most(struct task_size a, struct task_size b)
 {
     return (struct task_size){
@@ -48,6 +51,7 @@ static inline struct task_size task_size_most(struct task_size a, struct task_si
     };
 }
 
+/* Takes arrays for tasks of up to this size from the arena; what they hold is undefined. */
 static inline void task_init(struct task *t, struct task_size s, struct arena *a)
 {
     *t = (struct task){.way = s.way, .shot = s.shot, .query = s.query};
@@ -59,12 +63,14 @@ static inline void task_init(struct task *t, struct task_size s, struct arena *a
     t->targets = arena_take(a, s.targets * sizeof(uint32_t));
 }
 
+/* Copies n ids, which may be none; returns `to`. */
 static inline void *task_copy_ids(uint32_t *to, const uint32_t *from, size_t n)
 {
     return n ? memcpy(to, from, n * sizeof *to) : to;
 }
 
-/* Copies a task into buffers made for at least its sizes; returns 0, or -1 when it is larger than `most`. */
+/* Copies a task into buffers made for at least its sizes; returns 0, or -1 when it is larger than
+ * `most`. */
 static inline int task_copy(struct task *to, const struct task *from, struct task_size most)
 {
     struct task room = *to;

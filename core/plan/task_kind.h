@@ -1,7 +1,9 @@
-/* task_kind.h - what a task can be: one const struct for each kind, one file each in core/plan/kind/.
+/* task_kind.h - what a task can be: one const struct for each kind, one file each in
+ * core/plan/kind/.
  *
- * The sampler, the engine, the files of failed tasks, `inspect`, `replay` and `check` ask the kind and
- * never compare purposes. What a worker does with a task is in worker/task_work.h, by the same kinds:
+ * The sampler, the engine, the files of failed tasks, `inspect`, `replay` and `check` ask the kind
+ * and never compare purposes. What a worker does with a task is in worker/task_work.h, by the same
+ * kinds:
  * core knows no engine. tests/conform/conform_task.c runs over the table. */
 #ifndef CORE_PLAN_TASK_KIND_H
 #define CORE_PLAN_TASK_KIND_H
@@ -18,7 +20,8 @@ struct stage;
 
 enum gives {                 /* what a task leaves behind beside its metrics */
              GIVES_GRADIENT, /* a contribution to the round's sum */
-             GIVES_STATE, /* parameters of its own, which travel with it and are stepped on the worker */
+             /* parameters of its own, which travel with it and are stepped on the worker */
+             GIVES_STATE,
              GIVES_METRICS, /* nothing: it measures */
 };
 
@@ -36,39 +39,45 @@ struct task_kind {
     const char *units; /* ... in the plural, ... */
     int counted;       /* ... and the metric that counts them: enum metric_slot */
 
-    /* Tasks of this kind in a round of the stage. amount: what `amount` gave, or the batches to watch.
-     * 0: the stage has none of this kind. Training: answers as soon as the stage's targets are known. */
+    /* Tasks of this kind in a round of the stage. amount: what `amount` gave, or the batches to
+     * watch. 0: the stage has none of this kind. Training: answers as soon as the stage's targets
+     * are known. */
     uint32_t (*count)(const struct stage *s, uint32_t amount);
-    /* Evaluation: how much there is to measure on section `data` if `episodes` are asked for: episodes,
-     * or samples of the set. NULL for other purposes. */
+    /* Evaluation: how much there is to measure on section `data` if `episodes` are asked for:
+     * episodes, or samples of the set. NULL for other purposes. */
     uint32_t (*amount)(const struct setup *setup, const struct stage *s, int data,
                        int64_t episodes);
-    /* Sets the stage's sizes of such tasks. Called once, if count says that there are some. ERR_CONFIG. */
+    /* Sets the stage's sizes of such tasks. Called once, if count says that there are some.
+     * ERR_CONFIG. */
     int (*plan)(const struct setup *setup, struct stage *s);
-    /* Whether tasks can be drawn from section `data`, which has the right shape; raises the stage's sizes
-     * where a section needs more. ERR_CONFIG, ERR_DATA. NULL: any section will do. */
+    /* Whether tasks can be drawn from section `data`, which has the right shape; raises the stage's
+     * sizes where a section needs more. ERR_CONFIG, ERR_DATA. NULL: any section will do. */
     int (*fits)(const struct setup *setup, struct stage *s, int data);
 
     /* Size of the largest task that `draw` makes of the sampler's section. */
     struct task_size (*size)(const struct sampler *s);
-    /* Fills the lists of t, which has room for `size` and whose place and seed are set: a pure function of
-     * seed, stage, section, round and slot. nth: its number among the tasks of its kind in the round. */
+    /* Fills the lists of t, which has room for `size` and whose place and seed are set: a pure
+     * function of seed, stage, section, round and slot. nth: its number among the tasks of its kind
+     * in the round. */
     void (*draw)(const struct sampler *s, uint32_t nth, struct task *t);
-    /* Whether t is a task that this kind could have drawn: sections, sizes, ids. ERR_DATA, naming slot and
-     * round, or section and id. The lists of t are as long as its sizes say. */
+    /* Whether t is a task that this kind could have drawn: sections, sizes, ids. ERR_DATA, naming
+     * slot and round, or section and id. The lists of t are as long as its sizes say. */
     int (*check)(const struct setup *setup, const struct stage *s, const struct task *t);
 
-    /* Of a stage, in words, for `check`: ", 5-way 1-shot, ...". Writes at most n bytes, always ends. */
+    /* Of a stage, in words, for `check`: ", 5-way 1-shot, ...". Writes at most n bytes, always
+     * ends. */
     void (*describe)(const struct setup *setup, const struct stage *s, char *text, size_t n);
 };
 
 extern const struct task_kind kind_episode, kind_batch, kind_domain, kind_watch,
     kind_evaluation_episode, kind_whole_set;
 
-/* Ended by NULL. Training kinds share a round in this order: slots of the first, then of the next. */
+/* Ended by NULL. Training kinds share a round in this order: slots of the first, then of the
+ * next. */
 extern const struct task_kind *const task_kinds[];
 
-/* The kind of the task in this slot of a round of the stage; NULL if no kind has it. Slot 0 always has one:
+/* The kind of the task in this slot of a round of the stage; NULL if no kind has it. Slot 0 always
+ * has one:
  * it answers for the whole round. */
 const struct task_kind *task_kind_at(const struct stage *s, enum purpose purpose, uint32_t slot);
 
@@ -81,8 +90,8 @@ uint32_t task_kind_first(const struct stage *s, const struct task_kind *kind);
 /* "train", "evaluate", "watch": in events and in what `replay` prints. */
 const char *purpose_name(enum purpose purpose);
 
-/* Reals of the state that travels with a training task of the stage: its model (P), then each of its
- * optimizer's vectors (P); 0 if its tasks have none. */
+/* Reals of the state that travels with a training task of the stage: its model (P), then each of
+ * its optimizer's vectors (P); 0 if its tasks have none. */
 size_t task_state_size(const struct stage *s);
 
 /* kind->check, that t names this stage, and that it has a round exactly if its kind trains. */

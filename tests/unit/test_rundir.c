@@ -1,4 +1,5 @@
-/* test_rundir.c - whole lines and whole files on a disk that fills up; what a run's directory may hold. */
+/* test_rundir.c - whole lines and whole files on a disk that fills up; what a run's directory may
+ * hold. */
 #include "tests/lib/run_files.h"
 
 static struct rlimit unlimited;

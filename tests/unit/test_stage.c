@@ -1,4 +1,5 @@
-/* test_stage.c - what a stage makes of its keys, key by key; what the plan of it says; the memory that is planned. */
+/* test_stage.c - what a stage makes of its keys, key by key; what the plan of it says; the memory
+ * that is planned. */
 #include "tests/lib/data_files.h"
 
 #include <math.h>
@@ -83,7 +84,8 @@ static void every_key_of_the_optimizer_arrives(void **state)
     close_solo(s);
 }
 
-/* Adam's beta1 is 0.9, of adda 0.5; its discriminator has a rate of its own, or that of the rest. */
+/* Adam's beta1 is 0.9, of adda 0.5; its discriminator has a rate of its own, or that of the
+ * rest. */
 static void beta1_and_the_discriminator(void **state)
 {
     struct solo *s =
@@ -270,7 +272,8 @@ static void where_it_starts(void **state)
 
 /* ---- what the plan says ---- */
 
-/* fc1 144 x 4 + 4, head 4 x 3 + 3: 595 each, of two models 1,190; discriminator 4 x 4 + 4, 4 x 2 + 2: 30. */
+/* fc1 144 x 4 + 4, head 4 x 3 + 3: 595 each, of two models 1,190; discriminator 4 x 4 + 4, 4 x 2 +
+ * 2: 30. */
 static void the_plan_is_told(void **state)
 {
     struct solo *s = open_solo(
@@ -329,7 +332,8 @@ static void another_shape_is_told(void **state)
     close_solo(s);
 }
 
-/* What is planned is taken, to the byte, by training and evaluation; and that is what the plan prints. */
+/* What is planned is taken, to the byte, by training and evaluation; and that is what the plan
+ * prints. */
 static void memory_is_what_is_taken(void **state)
 {
     struct solo *s = open_solo(

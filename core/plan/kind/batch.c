@@ -1,5 +1,5 @@
-/* batch.c - labelled samples of the stage's section, and of one target samples without labels. Training goes
- * through each set in an order of its own per epoch, every sample once. */
+/* batch.c - labelled samples of the stage's section, and of one target samples without labels.
+ * Training goes through each set in an order of its own per epoch, every sample once. */
 #include <stdio.h>
 
 #include "core/base/plural.h"

@@ -1,5 +1,5 @@
-/* domain.c - a target with a model of its own: a task takes several steps on it, each on a batch of the
- * stage's section and one of this target. The model travels with the task. */
+/* domain.c - a target with a model of its own: a task takes several steps on it, each on a batch of
+ * the stage's section and one of this target. The model travels with the task. */
 #include <stdio.h>
 
 #include "core/base/err.h"
