@@ -2,17 +2,20 @@
  * rejected.
  *
  *     conform_comm              transports of one process, and the wrong ones; ranks are threads
- *     conform_comm NAME         under a launcher: this process is one rank of transport NAME
+ *     conform_comm NAME FILE    under a launcher: this process is one rank of transport NAME; FILE,
+ *                               which is made, is where the ranks meet
  *     conform_comm NAME death   the same with a rank that is killed */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <mpi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "tests/lib/comm_broken.h"
@@ -54,7 +57,7 @@ static void rank_fail(int out)
 static void *rank_thread(void *context)
 {
     struct rank *r = context;
-    struct scene s = {&r->comm, meet_threads, r->limit};
+    struct scene s = {&r->comm, meet_threads, meet_threads, r->limit};
 
     if (r->script->play(&s) < 0)
         rank_fail(r->out);
@@ -188,6 +191,32 @@ static void meet_processes(void)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
+static pthread_barrier_t *shared; /* in memory of all ranks */
+
+/* Without MPI, which would move messages while it waits. */
+static void meet_still(void)
+{
+    pthread_barrier_wait(shared);
+}
+
+/* All ranks are processes of one host. */
+static void shared_open(const char *path)
+{
+    pthread_barrierattr_t across;
+    int rank, file = open(path, O_RDWR | O_CREAT, 0600);
+
+    if (file < 0 || ftruncate(file, sizeof *shared) != 0)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0) {
+        pthread_barrierattr_init(&across);
+        pthread_barrierattr_setpshared(&across, PTHREAD_PROCESS_SHARED);
+        pthread_barrier_init(shared, &across, RANKS);
+    }
+    meet_processes();
+}
+
 /* What was sent to a rank that had closed is no part of the next script. */
 static void drain(void)
 {
@@ -245,7 +274,7 @@ static void play_processes(const char *transport)
     if (comm_open(transport, &other, 2) != ERR_USAGE)
         err(ERR_FAILED, "two ranks in one process are not refused"), report(&other, "open", -1);
     for (int i = 0; i < SCRIPTS; i++) {
-        struct scene s = {&c, meet_processes, LIMIT};
+        struct scene s = {&c, meet_processes, meet_still, LIMIT};
         int code = comm_open(transport, &c, 1);
 
         code = code < 0 ? code : scripts[i].play(&s);
@@ -259,7 +288,7 @@ static void play_processes(const char *transport)
 static void play_death_here(const char *transport)
 {
     struct comm c;
-    struct scene s = {&c, nobody, LIMIT};
+    struct scene s = {&c, nobody, nobody, LIMIT};
 
     if (comm_open(transport, &c, 1) < 0)
         MPI_Abort(MPI_COMM_WORLD, 1);
@@ -274,8 +303,11 @@ static int rank_main(int argc, char **argv)
 
     alarm(3 * LIMIT);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    if (argc > 2)
+    if (argc != 3)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    if (strcmp(argv[2], "death") == 0)
         play_death_here(argv[1]);
+    shared_open(argv[2]);
     play_processes(argv[1]);
     MPI_Finalize();
     return 0;

@@ -25,8 +25,8 @@ def scripts():
 
 
 @pytest.mark.parametrize("transport", ["mpi"])
-def test_scripts(transport):
-    result, played = play(transport)
+def test_scripts(transport, tmp_path):
+    result, played = play(transport, str(tmp_path / "meet"))
     assert result.rc == 0, result
     assert len(scripts()) >= 10
     assert played == {name: RANKS for name in scripts()}, result

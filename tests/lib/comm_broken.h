@@ -188,12 +188,12 @@ POLL(poll_touches)
     return code;
 }
 
-POLL(poll_renames)
+POLL(poll_mistakes)
 {
     int code = right->poll(c, m);
 
     if (code == 1)
-        m->from = (m->from + 1) % RANKS;
+        m->from = c->rank;
     return code;
 }
 
@@ -283,7 +283,7 @@ static const struct flaw { /* slots that replace those of `local`; NULL: none */
     {"refuses a closed rank", "is closed", 30, 30, {.send = send_refuses, .close = close_marks}},
     {"waits in poll", "does not end", 30, 1, {.poll = poll_waits}},
     {"changes *m", "changes *m", 30, 30, {.poll = poll_touches}},
-    {"names another sender", "rank", 30, 30, {.poll = poll_renames}},
+    {"names the receiver as the sender", "a message of rank", 30, 30, {.poll = poll_mistakes}},
     {"sticks to what is foreign", "none of ours", 30, 30, {.poll = poll_sticks}},
     {"does not align", "not aligned", 30, 30, {.poll = poll_odd}},
     {"reuses a body", "the body of", 30, 30, {.send = send_overwrites, .poll = poll_copies}},

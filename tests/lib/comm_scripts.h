@@ -16,8 +16,9 @@ enum { RANKS = 3, LARGE = (1 << 20) + 7 };
 
 struct scene {
     struct comm *c;
-    void (*meet)(void); /* returns when all ranks have called it; not by the transport itself */
-    double limit;       /* seconds that a message may take */
+    void (*meet)(void);  /* returns when all ranks have called it; not by the transport itself */
+    void (*still)(void); /* the same, and what is under way must not need this rank meanwhile */
+    double limit;        /* seconds that a message may take */
 };
 
 /* ---- messages that tell where they belong ---- */
@@ -166,6 +167,7 @@ static int play_sizes(const struct scene *s)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         TRY(tell_all(s, i, sizes[i]));
         TRY(hear_all(s, i, 1, sizes[i]));
+        s->meet(); /* nobody is a size ahead */
     }
     return hear_nothing(s);
 }
@@ -314,6 +316,7 @@ static int play_close(const struct scene *s)
         TRY(hear(s, &m));
         TRY(check(&m, i, i < n ? size_of(i) : LARGE));
     }
+    s->still();
     return 0;
 }
 
