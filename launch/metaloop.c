@@ -1,6 +1,7 @@
 /* metaloop.c - arguments, MPI's start and end, one verb, one exit status. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,10 +175,18 @@ static int start(int argc, char **argv)
 
 /* Every rank of an mpirun sees the same mistake: the first one speaks and exits with its status, the others with 0, because
  * a rank that leaves with another status has mpirun end the first before it has spoken. */
+/* Large blocks are mapped, and go back to the system when they are freed: how much a process holds then depends on what it
+ * holds, not on what it has freed. (glibc would raise the limit with every block that is freed.) */
+static void map_large_blocks(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+}
+
 int main(int argc, char **argv)
 {
     int code;
 
+    map_large_blocks();
     if (argc > 1 && strcmp(argv[1], PROCESS_VERB) == 0)
         return stream_publish(argc, argv); /* no rank, and no exit report */
     code = start(argc, argv);

@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/machine.h"
 #include "core/base/plural.h"
 #include "core/plan/hand_over.h"
 #include "core/plan/task_kind.h"
+#include "launch/memory.h"
 #include "worker/engine.h"
+#include "worker/pool.h"
 
 /* How the classes of section i were found to be those of another, whose head it shares. */
 static void print_matched(const struct setup *s, int i)
@@ -251,15 +254,28 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     return 0;
 }
 
+static struct memory plan_memory(const struct solo *s)
+{
+    return memory_plan(&s->setup, pool_threads(&s->config.cluster, machine_ranks_beside()));
+}
+
+int plan_json(const struct solo *s)
+{
+    struct memory memory = plan_memory(s);
+
+    memory_print_json(&memory);
+    return 0;
+}
+
 int plan_print(const struct solo *s)
 {
     const struct config *c = &s->config;
+    struct memory memory = plan_memory(s);
 
     print_data(&s->setup);
     for (int i = 0; i < s->setup.n_stages; i++)
         TRY(print_stage(&s->setup, &s->setup.stages[i]));
-    printf("memory: %.1f MiB of work space per compute thread\n",
-           (double)engine_size(&s->setup) / 1048576);
+    memory_print(&memory);
     printf("ranks: 1 (coordinator and worker in one process) or 1 coordinator + workers; up to %u "
            "workers have a task each\n",
            s->stage->n_tasks);

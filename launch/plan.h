@@ -5,5 +5,7 @@
 #include "launch/solo.h"
 
 int plan_print(const struct solo *s); /* to standard output. ERR_MEMORY */
+int plan_json(
+    const struct solo *s); /* the memory alone, as one JSON object on standard output; 0 */
 
 #endif

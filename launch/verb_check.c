@@ -128,7 +128,10 @@ static int check(const struct options *o)
     TRY(solo_open(&s, o));
     code = notes(&s.setup);
     if (code >= 0)
-        code = o->tasks ? tasks(&s, o) : o->print_config ? 0 : plan_print(&s);
+        code = o->tasks          ? tasks(&s, o)
+               : o->print_config ? 0
+               : o->json         ? plan_json(&s)
+                                 : plan_print(&s);
     if (code >= 0 && o->gradients)
         code = gradient_check(&s);
     solo_close(&s);
@@ -140,7 +143,7 @@ const struct verb verb_check = {
     .places = "CONFIGURATION",
     .min_places = 1,
     .max_places = 1,
-    .options = "set data-root stage tasks out gradients print-config",
+    .options = "set data-root stage tasks out gradients print-config json",
     .summary = "validate a configuration and print the plan: data, stages, layers, memory, ranks",
     .run = check,
 };

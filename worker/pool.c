@@ -130,17 +130,25 @@ static void queue_layout(struct pool *p, struct arena *arena)
     }
 }
 
-static int queue_open(struct pool *p)
+/* Sets the queue's sizes; returns the bytes of its tasks. */
+static size_t queue_plan(struct pool *p)
 {
     struct arena measure = arena_measuring();
 
     p->most = largest_task(p->setup);
     p->room = WIRE_TASKS_MAX + p->n_threads;
+    queue_layout(p, &measure);
+    return measure.peak;
+}
+
+static int queue_open(struct pool *p)
+{
+    size_t size = queue_plan(p);
+
     p->queue = calloc((size_t)(p->room + p->n_threads), sizeof *p->queue);
     if (!p->queue)
         return err(ERR_MEMORY, "no memory for the task queue");
-    queue_layout(p, &measure);
-    TRY(arena_init(&p->arena, measure.peak));
+    TRY(arena_init(&p->arena, size));
     queue_layout(p, &p->arena);
     return 0;
 }
@@ -151,20 +159,41 @@ static void carries_layout(struct pool *p, size_t size, struct arena *arena)
         p->carries[i].state = arena_reals(arena, size);
 }
 
-/* One in work and one waiting per thread, and one more that was stepped. */
-static int carries_open(struct pool *p)
+/* Reals of the largest state that a task of the configuration carries; 0: none does. */
+static size_t largest_state(const struct setup *s)
 {
-    struct arena measure = arena_measuring();
     size_t most = 0;
 
-    for (int i = 0; i < p->setup->n_stages; i++) {
-        size_t size = task_state_size(&p->setup->stages[i]);
+    for (int i = 0; i < s->n_stages; i++) {
+        size_t size = task_state_size(&s->stages[i]);
 
         most = size > most ? size : most;
     }
+    return most;
+}
+
+/* One in work and one waiting per thread, and one more that was stepped. */
+static int carries_of(int n_threads)
+{
+    return 2 * n_threads + 2;
+}
+
+size_t pool_size(const struct setup *s, int n_threads)
+{
+    struct pool p = {.setup = s, .n_threads = n_threads};
+    size_t queue = queue_plan(&p) + (size_t)(p.room + n_threads) * sizeof *p.queue;
+
+    return queue + (size_t)carries_of(n_threads) * largest_state(s) * sizeof(real);
+}
+
+static int carries_open(struct pool *p)
+{
+    struct arena measure = arena_measuring();
+    size_t most = largest_state(p->setup);
+
     if (most == 0)
         return 0;
-    p->n_carries = 2 * p->n_threads + 2;
+    p->n_carries = carries_of(p->n_threads);
     p->carries = calloc((size_t)p->n_carries, sizeof *p->carries);
     if (!p->carries)
         return err(ERR_MEMORY, "no memory for the models in work");

@@ -52,6 +52,9 @@ struct pool {
     char error[512];      /* its sentence */
 };
 
+/* Bytes of the queue and of the models that its tasks carry; each thread's engine (engine_size) comes on top. */
+size_t pool_size(const struct setup *s, int n_threads);
+
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
 void pool_close(struct pool *p);
 

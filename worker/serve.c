@@ -96,17 +96,31 @@ static real *take_reals(size_t n)
     return aligned_alloc(64, (n * sizeof(real) + 63) / 64 * 64);
 }
 
+/* Parameters of the largest model and of the largest anchor, at least one. */
+static void largest_vectors(const struct setup *s, size_t *n, size_t *n_anchor)
+{
+    *n = 0, *n_anchor = 1;
+    for (int i = 0; i < s->n_stages; i++) {
+        *n = larger(*n, s->stages[i].model.n);
+        if (s->stages[i].anchor >= 0)
+            *n_anchor = larger(*n_anchor, s->stages[s->stages[i].anchor].net.layout.n);
+    }
+}
+
+size_t worker_size(const struct setup *s)
+{
+    size_t n, n_anchor;
+
+    largest_vectors(s, &n, &n_anchor);
+    return (n + n_anchor) * sizeof(real) + round_sum_words(n) * sizeof(int64_t);
+}
+
 /* Room for any stage's parameters, its anchor's and its total. */
 static int take_vectors(struct worker *w)
 {
-    const struct setup *s = &w->setup;
-    size_t n = 0, n_anchor = 1;
+    size_t n, n_anchor;
 
-    for (int i = 0; i < s->n_stages; i++) {
-        n = larger(n, s->stages[i].model.n);
-        if (s->stages[i].anchor >= 0)
-            n_anchor = larger(n_anchor, s->stages[s->stages[i].anchor].net.layout.n);
-    }
+    largest_vectors(&w->setup, &n, &n_anchor);
     w->anchored = -1;
     w->theta = take_reals(n);
     w->anchor = take_reals(n_anchor);

@@ -96,6 +96,9 @@ struct crew {
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root);
 int crew_gather(struct crew *c, const struct setup *setup);
 
+/* Bytes that crew_gather takes: tasks to give, their owners, and the round's sum. */
+size_t crew_size(const struct setup *setup);
+
 /* Between rounds, where the coordinator waits for something else (a disk): tells the workers now and then that it is
  * there. To be called several times per cluster.lease. Whom it does not reach, the next round finds lost. */
 void crew_reassure(struct crew *c);

@@ -86,6 +86,33 @@ static void take_vectors(struct stage_run *s, const struct stage *stage, struct 
     s->domains.arrived = arena_take(arena, (size_t)stage->n_models * sizeof(bool));
 }
 
+static size_t stage_size(const struct setup *setup, const struct stage *stage)
+{
+    struct arena measure = arena_measuring();
+    struct stage_run stand_in;
+    size_t n = 0;
+
+    take_vectors(&stand_in, stage, &measure);
+    for (int j = 0; j < stage->index; j++)
+        if (is_needed(setup, j, stage->index))
+            n += setup->stages[j].layout.n;
+    if (guard_wanted(stage))
+        n += stage->layout.n + stage->model.n;
+    return measure.peak + n * sizeof(real);
+}
+
+size_t stage_run_size(const struct setup *setup)
+{
+    size_t most = 0;
+
+    for (int i = 0; i < setup->n_stages; i++) {
+        size_t size = stage_size(setup, &setup->stages[i]);
+
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 /* What the stage that it starts from hands over goes on in every model; the rest stays as it was drawn. */
 static void take_over(struct stage_run *s, const struct stage *stage, const real *old)
 {

@@ -62,6 +62,9 @@ void stage_run_rehash(struct stage_run *s); /* after theta was changed */
 /* The reals that a checkpoint of the largest stage holds: theta, optimizer state, what it keeps. */
 size_t stage_run_room(const struct setup *setup);
 
+/* Bytes that the stage which takes most holds: its vectors, its guard's, results of earlier stages. */
+size_t stage_run_size(const struct setup *setup);
+
 void stage_run_release(struct stage_run *s);
 
 #endif

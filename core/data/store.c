@@ -164,3 +164,14 @@ void store_give(struct store *s)
     }
     pthread_mutex_unlock(&lock);
 }
+
+void store_sizes(size_t *held, size_t *mapped)
+{
+    *held = *mapped = 0;
+    pthread_mutex_lock(&lock);
+    for (const struct store *s = stores; s; s = s->next) {
+        *(s->pixels.map ? mapped : held) += s->pixels.n;
+        *held += s->n * sizeof *s->labels + (s->at ? s->n * sizeof *s->at : 0);
+    }
+    pthread_mutex_unlock(&lock);
+}

@@ -48,6 +48,10 @@ typedef int store_load(struct store *s, const struct store_source *src);
 int store_take(struct store **s, const struct store_source *src, store_load *load);
 void store_give(struct store *s);
 
+/* Bytes of all open stores: held in memory by this process, and mapped from files, whose pages the processes of a host
+ * share. */
+void store_sizes(size_t *held, size_t *mapped);
+
 /* For loaders: checks the array and takes its numbers; pixels (moved from b) may stay mapped. */
 int store_set_images(struct store *s, const struct array *a, struct blob *b, const char *what);
 int store_set_labels(struct store *s, const struct array *a, const char *what);

@@ -6,6 +6,11 @@
 
 #include "core/base/err.h"
 
+enum {
+    LARGE = 1 << 16, /* bytes of memory above which it matters what it is lent to: ... */
+    WASTE = 8,       /* ... to a message that needs at least a share of 1 / WASTE of it */
+};
+
 void letter_queue_init(struct letter_queue *q)
 {
     *q = (struct letter_queue){NULL, &q->first};
@@ -54,15 +59,25 @@ static int letter_reserve(struct letter *l, size_t room)
     return 0;
 }
 
-/* The smallest spare with `room` bytes; if there is none, any; NULL if there are no spares. */
+/* Large memory is not lent to small messages: the next large one would miss it and take more. */
+static bool suits(const struct letter *l, size_t room)
+{
+    return l->room >= room && (l->room <= LARGE || l->room / WASTE <= room);
+}
+
+/* The smallest spare that suits; if none does, the largest that is smaller, to be made larger;
+ * else NULL. Small messages and large ones then keep to memory of their own. */
 static struct letter **spare_find(struct letter_queue *spares, size_t room)
 {
-    struct letter **best = NULL;
+    struct letter **best = NULL, **most = NULL;
 
-    for (struct letter **p = &spares->first; *p; p = &(*p)->next)
-        if (!best || ((*p)->room >= room && ((*best)->room < room || (*p)->room < (*best)->room)))
+    for (struct letter **p = &spares->first; *p; p = &(*p)->next) {
+        if (suits(*p, room) && (!best || (*p)->room < (*best)->room))
             best = p;
-    return best;
+        if ((*p)->room < room && (!most || (*p)->room > (*most)->room))
+            most = p;
+    }
+    return best ? best : most;
 }
 
 struct letter *letter_get(struct letter_queue *spares, size_t each, size_t room)

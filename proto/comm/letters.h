@@ -36,10 +36,10 @@ void letter_queue_put(struct letter_queue *q, struct letter *l);
  * owns it. */
 struct letter *letter_queue_take(struct letter_queue *q, struct letter **place);
 
-/* A letter with `room` bytes, owned by the caller: the spare that fits best, or another spare made
- * larger, or a new one. NULL with ERR_MEMORY in err_text(). `each` is the size of a letter's
- * struct, which begins with a struct letter, the same for all letters of a queue; what it adds is
- * zero in a new letter. */
+/* A letter with `room` bytes, owned by the caller: the spare that fits best, or a smaller spare
+ * made larger, or a new one. A large spare is not lent to a small message. NULL with ERR_MEMORY in
+ * err_text(). `each` is the size of a letter's struct, which begins with a struct letter, the same
+ * for all letters of a queue; what it adds is zero in a new letter. */
 struct letter *letter_get(struct letter_queue *spares, size_t each, size_t room);
 
 /* Copies a header and the parts of its body, h->size bytes together, into a letter with room for

@@ -362,8 +362,8 @@ static void memory_is_what_is_taken(void **state)
         most = e.arena.peak > most ? e.arena.peak : most;
     }
     assert_int_equal(most, planned);
-    snprintf(line, sizeof line, "memory: %.1f MiB of work space per compute thread\n",
-             (double)most / 1024 / 1024);
+    snprintf(line, sizeof line, "  %-18s %12.2f", "work space",
+             (double)(most + sizeof e) / 1024 / 1024);
     has(plan_of(s), line);
     assert_true(planned > 3 * 80 * 28 * 28 * sizeof(real)); /* more than the inputs of the steps */
     engine_close(&e);
