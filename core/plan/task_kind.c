@@ -60,6 +60,9 @@ int task_check(const struct setup *setup, const struct stage *s, const struct ta
                    "task %u of round %u names stage %u and data %u, which this configuration does "
                    "not have",
                    t->slot, t->round, t->stage, t->data);
+    if (kind->count(s, UINT32_MAX) == 0)
+        return err(ERR_DATA, "task %u of round %u: stage '%s' has no tasks of kind '%s'", t->slot,
+                   t->round, s->config->name, kind->name);
     if ((t->round == 0) != (kind->gives == GIVES_METRICS))
         return err(ERR_DATA, "task %u of round %u cannot be of kind '%s'", t->slot, t->round,
                    kind->name);

@@ -177,6 +177,8 @@ static int check(const struct data *d, const struct stage *s, const struct task 
                    "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
                    t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way,
                    size.shot, size.query);
+    if (t->n_source > 0 || t->n_targets > 0)
+        return err(ERR_DATA, "task %u of round %u has both classes and batches", t->slot, t->round);
     for (uint32_t k = 0; k < t->way; k++)
         TRY(check_samples(d, t, k));
     return 0;
