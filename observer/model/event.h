@@ -9,7 +9,7 @@
 
 #include "proto/stream/sink.h"
 
-enum { EVENT_FIELDS = 96, EVENT_NUMBERS = 256 };
+enum { EVENT_FIELDS = 96, EVENT_NUMBERS = 4096 };
 
 struct event {
     const char *kind; /* borrowed from the source until its next event, as keys and texts are */

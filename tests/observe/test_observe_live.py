@@ -215,14 +215,14 @@ def test_a_run_that_failed_is_waited_for(stream, observer):
 def test_garbage_is_refused(stream, observer):
     stream.begin()
     observer.until(lambda: "stage 'meta'" in observer.text())
-    stream.round(1, support_losses=[1.0] * 257)
+    stream.round(1, support_losses=[1.0] * 4097)
     with stream.lock:
         for frames in ([b"round"], [b"round", b"\xff" * 50], [b"", b""], [b"round", os.urandom(1000)], [b"a", b"b", b"c"]):
             stream.pub.send_multipart(frames)
-    stream.round(2, support_losses=[1.0] * 256)
+    stream.round(2, support_losses=[1.0] * 501)
     observer.until(lambda: observer.rounds() == [2])
     assert observer.end() == 65
-    assert "more than 256 numbers in 'support_losses'; ignored" in observer.text() and "\x1b" not in observer.text()
+    assert "more than 4096 numbers in 'support_losses'; ignored" in observer.text() and "\x1b" not in observer.text()
 
 
 def test_curve(tmp_path, port):

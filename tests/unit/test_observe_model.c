@@ -47,6 +47,21 @@ static void near(double value, double expected)
         fail_msg("%.15g, not %.15g", value, expected);
 }
 
+/* 500 inner steps are 501 curves. */
+static void test_many_inner_steps(void **unused)
+{
+    char line[8192] = "{\"kind\":\"round\",\"stage_index\":0,\"round\":1,\"support_losses\":[0";
+    size_t n = strlen(line);
+
+    (void)unused;
+    for (int k = 1; k <= 500; k++)
+        n += (size_t)snprintf(line + n, sizeof line - n, ",%d.5", k);
+    snprintf(line + n, sizeof line - n, "]}");
+    tell(1, line);
+    assert_int_equal(run.refused, 0);
+    near(series_last(model_series(&run, 0, "round", "", 500, "support_losses")), 500.5);
+}
+
 /* The first says 100 tasks in all, the second 130 four seconds later: 7.5 a second, whatever went
  * before. It computed 3 s more and waited 1 s more: busy three quarters of the time. */
 static void test_speed_of_a_worker(void **unused)
@@ -189,6 +204,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_events_missing_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_inner_steps, setup, teardown),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_texts_are_cleaned),
     };
