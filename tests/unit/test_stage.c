@@ -334,6 +334,13 @@ static void another_shape_is_told(void **state)
 
 /* What is planned is taken, to the byte, by training and evaluation; and that is what the plan
  * prints. */
+/* Lists are as long as what is in them, and none of them lies in these. */
+_Static_assert(sizeof(struct layout) <= 64, "segments are a list of their own");
+_Static_assert(sizeof(struct net) <= 128, "layers are a list of their own");
+_Static_assert(sizeof(struct stage) <= 1024,
+               "networks beside the main one are a list of their own");
+_Static_assert(sizeof(struct tape) <= 128, "activations are a list of their own");
+
 static void memory_is_what_is_taken(void **state)
 {
     struct solo *s = open_solo(
