@@ -44,7 +44,8 @@ static int outer(struct gradient_check *p, const real *theta, double *loss, real
     if (round_sum_read(&p->engine.total, METRIC_DONE) != 1)
         return err(ERR_NONFINITE, "the task's loss or gradient is not finite");
     *loss = round_sum_read(&p->engine.total,
-                           p->discriminator ? METRIC_DISCRIMINATOR_LOSS : METRIC_LOSS);
+                           p->discriminator ? stage_metric(p->solo->stage, "discriminator_loss")
+                                            : METRIC_LOSS);
     if (grad)
         round_sum_mean_gradient(&p->engine.total, grad);
     return 0;

@@ -62,7 +62,8 @@ static struct messages messages_of(const struct setup *s)
 
         m.params = larger(m.params, (stage->model.n + n_anchor) * sizeof(real));
         m.params = larger(m.params, state * sizeof(real));
-        m.sum = larger(m.sum, round_sum_words(state ? 0 : stage->model.n) * sizeof(int64_t));
+        m.sum = larger(m.sum, round_sum_words(state ? 0 : stage->model.n, stage->n_metrics) *
+                                  sizeof(int64_t));
     }
     return m;
 }

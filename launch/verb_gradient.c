@@ -152,6 +152,8 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
     spec.n_query = g->episode.query.n;
     spec.n_source = spec.n_measure = g->episode.source.n;
     spec.n_target = g->episode.target.n;
+    g->metrics = stage_metrics(s, a);
+    g->curve = stage_metrics(s, a);
     g->theta = arena_reals(a, s->model.n);
     g->grad = arena_reals(a, s->model.n);
     g->bulk = arena_reals(a, s->model.n);
@@ -224,6 +226,15 @@ static struct tensor double_tensor(const char *name, const double *data)
     return (struct tensor){.name = name, .dtype = DTYPE_F64, .n = 1, .data = data};
 }
 
+/* The method's own number of that name; 0 if it has none. */
+static struct tensor own_tensor(const struct gradient_run *g, const char *name)
+{
+    static const double none = 0;
+    int slot = stage_metric(g->solo.stage, name);
+
+    return double_tensor(name, slot < 0 ? &none : &g->metrics.v[slot]);
+}
+
 static int gradient_tensors(struct gradient_run *g, struct tensor *tensors)
 {
     const struct layout *l = &g->solo.stage->model;
@@ -262,10 +273,9 @@ static int result_tensors(struct gradient_run *g, struct tensor *tensors)
     if (g->kind->few_shot)
         n += curve_tensors(g, tensors + n);
     else
-        tensors[n++] = double_tensor("discrepancy", &g->metrics.v[METRIC_DISCREPANCY]);
+        tensors[n++] = own_tensor(g, "discrepancy");
     if (stage_aux(g->solo.stage, "discriminator"))
-        tensors[n++] =
-            double_tensor("discriminator_loss", &g->metrics.v[METRIC_DISCRIMINATOR_LOSS]);
+        tensors[n++] = own_tensor(g, "discriminator_loss");
     return n;
 }
 

@@ -186,6 +186,7 @@ static int evaluate_all(struct team *t, const struct stage *stage, const real *t
             continue;
         TRY(evaluate(&t->crew, &r, &e));
         print_evaluation(t, stage, &e, data);
+        evaluation_release(&e);
         fflush(stdout);
         any = true;
     }

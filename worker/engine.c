@@ -34,7 +34,10 @@ static void engine_layout(struct engine *e, const struct stage *stage, bool eval
     struct method_spec spec = method_spec_of(e->setup, stage, evaluates);
     size_t n = stage->model.n;
 
-    e->words = arena_take(arena, round_sum_words(summed_size(stage)) * sizeof(int64_t));
+    e->words =
+        arena_take(arena, round_sum_words(summed_size(stage), stage->n_metrics) * sizeof(int64_t));
+    e->metrics = stage_metrics(stage, arena);
+    e->step = stage_metrics(stage, arena);
     e->gradient = arena_reals(arena, n);
     episode_init(&e->episode, &e->setup->data[stage->data], buffer_size(stage), arena);
     method_init(&e->method, e->setup, stage, &spec, arena);
@@ -80,8 +83,8 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
     }
     e->purpose = purpose;
     e->method.anchor = anchor;
-    e->total =
-        round_sum_begin(e->words, kind && kind->gives == GIVES_GRADIENT ? stage->model.n : 0);
+    e->total = round_sum_begin(e->words, kind && kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
+                               stage->n_metrics);
 }
 
 /* What a task that was computed adds, or that it adds nothing. */
@@ -101,7 +104,7 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, real *
     const struct task_work *work;
 
     e->failed = false;
-    e->metrics = (struct task_metrics){0};
+    task_metrics_clear(&e->metrics);
     TRY(task_check(e->setup, e->stage, kind, t));
     work = task_work_of(kind);
     TRY(work->read(e, t));

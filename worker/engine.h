@@ -18,7 +18,8 @@ struct engine {
     struct episode episode;
     struct method method;
     struct round_sum total;
-    struct task_metrics metrics;
+    struct task_metrics metrics;  /* of the task at hand */
+    struct task_metrics step;     /* of one step of a task that takes several */
     enum purpose purpose;         /* of the round */
     bool failed;                  /* the last task was set aside */
     const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */

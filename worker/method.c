@@ -132,7 +132,7 @@ int method_curve(const struct loss_ops *loss, const struct batch *query, int n_o
     if (k == steps)
         metrics->v[METRIC_LOSS] += value, metrics->v[METRIC_ACCURACY] += accuracy;
     if (outputs)
-        vec_copy((size_t)(query->n * n_out), y, outputs + k * query->n * n_out);
+        vec_copy((size_t)(query->n * n_out), y, outputs + (size_t)k * (size_t)(query->n * n_out));
     return 0;
 }
 

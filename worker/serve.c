@@ -112,7 +112,7 @@ size_t worker_size(const struct setup *s)
     size_t n, n_anchor;
 
     largest_vectors(s, &n, &n_anchor);
-    return (n + n_anchor) * sizeof(real) + round_sum_words(n) * sizeof(int64_t);
+    return (n + n_anchor) * sizeof(real) + setup_sum_words(s) * sizeof(int64_t);
 }
 
 /* Room for any stage's parameters, its anchor's and its total. */
@@ -124,7 +124,7 @@ static int take_vectors(struct worker *w)
     w->anchored = -1;
     w->theta = take_reals(n);
     w->anchor = take_reals(n_anchor);
-    w->words = malloc(round_sum_words(n) * sizeof(int64_t));
+    w->words = malloc(setup_sum_words(&w->setup) * sizeof(int64_t));
     if (!w->theta || !w->words || !w->anchor)
         return err(ERR_MEMORY, "no memory for %zu parameters", n);
     return 0;
@@ -244,7 +244,8 @@ static int on_params(struct worker *w, const struct message *m)
     TRY(tree_enter(w, m, &tree));
     pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
     TRY(take_params(w, m, stage, kind, head));
-    w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0);
+    w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
+                               stage->n_metrics);
     w->open = true;
     w->wanted = w->last = false;
     w->n_tasks = 0;
@@ -306,7 +307,7 @@ static int on_gather(struct worker *w, const struct message *m)
         return 0;
     TRY(tree_view(w, m, &tree, &head));
     TRY(tree_enter(w, m, &tree));
-    w->total = round_sum_begin(w->words, w->total.n);
+    w->total = round_sum_begin(w->words, w->total.n, w->total.n_metrics);
     return 0;
 }
 

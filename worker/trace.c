@@ -31,6 +31,7 @@ static void tracer_layout(struct tracer *r, struct arena *arena)
     spec.traced = true;
     spec.memory = 0;
     r->gradient = arena_reals(arena, e->stage->model.n);
+    r->metrics = stage_metrics(e->stage, arena);
     method_init(&r->method, e->setup, e->stage, &spec, arena);
     method_hook(&r->method, &r->hook);
     r->method.anchor = e->method.anchor;

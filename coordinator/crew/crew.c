@@ -98,22 +98,19 @@ static int roll_call(struct crew *c)
     return 0;
 }
 
-/* Room for one message of tasks of the largest size; returns the parameters of the largest model. */
-static size_t crew_plan(const struct setup *setup, struct task tasks[WIRE_TASKS_MAX],
-                        struct arena *arena)
+/* Room for one message of tasks of the largest size. */
+static void crew_plan(const struct setup *setup, struct task tasks[WIRE_TASKS_MAX],
+                      struct arena *arena)
 {
     struct task_size most = {0};
-    size_t n = 0;
 
     for (int i = 0; i < setup->n_stages; i++) {
         const struct stage *s = &setup->stages[i];
 
-        n = s->model.n > n ? s->model.n : n;
         most = task_size_most(most, task_size_most(s->train, s->evaluate));
     }
     for (int i = 0; i < WIRE_TASKS_MAX; i++)
         task_init(&tasks[i], most, arena);
-    return n;
 }
 
 int crew_reserve(struct crew *c, uint32_t n_tasks)
@@ -144,16 +141,15 @@ size_t crew_size(const struct setup *setup)
 {
     struct arena measure = arena_measuring();
     struct task tasks[WIRE_TASKS_MAX];
-    size_t n = crew_plan(setup, tasks, &measure);
 
+    crew_plan(setup, tasks, &measure);
     return measure.peak + sizeof tasks + most_tasks(setup) * sizeof(uint32_t) +
-           round_sum_words(n) * sizeof(int64_t);
+           setup_sum_words(setup) * sizeof(int64_t);
 }
 
 int crew_gather(struct crew *c, const struct setup *setup)
 {
     struct arena measure = arena_measuring();
-    size_t n;
 
     c->setup = setup;
     TRY(setup_survey(setup, c->sections.each, &c->sections.n));
@@ -162,12 +158,13 @@ int crew_gather(struct crew *c, const struct setup *setup)
     c->tasks = calloc(WIRE_TASKS_MAX, sizeof *c->tasks);
     if (!c->tasks)
         return err(ERR_MEMORY, "no memory for tasks");
-    n = crew_plan(setup, c->tasks, &measure);
+    crew_plan(setup, c->tasks, &measure);
     TRY(arena_init(&c->arena, measure.peak));
     crew_plan(setup, c->tasks, &c->arena);
     TRY(crew_reserve(c, most_tasks(setup)));
-    c->words = malloc(round_sum_words(n) * sizeof *c->words);
-    return c->words ? 0 : err(ERR_MEMORY, "no memory for %zu parameters", n);
+    c->words = malloc(setup_sum_words(setup) * sizeof *c->words);
+    return c->words ? 0
+                    : err(ERR_MEMORY, "no memory for a sum of %zu words", setup_sum_words(setup));
 }
 
 /* Takes what has come; whether there was anything. */

@@ -178,7 +178,7 @@ static int gather(struct transaction *p)
     p->n_sums = 0;
     p->worked = 0;
     p->n_children = tree_children(&tree, 0, child);
-    *p->total = round_sum_begin(c->words, p->total->n);
+    *p->total = round_sum_begin(c->words, p->total->n, p->total->n_metrics);
     for (int i = 0; i < p->n_children; i++) {
         struct part parts[] = {{&n, sizeof n}, {c->gatherers, n * sizeof n}};
 

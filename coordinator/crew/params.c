@@ -69,7 +69,8 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
         p->n_threads += (int)worker->hello.threads;
     }
     domains_begin(p);
-    *p->total = round_sum_begin(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0);
+    *p->total = round_sum_begin(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0,
+                                r->stage->n_metrics);
 }
 
 /* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/base/err.h"
 
@@ -41,6 +42,17 @@ bool evaluate_round(const struct setup *s, const struct stage *stage, int data, 
     return model >= 0;
 }
 
+static int take_curve(struct evaluation *e)
+{
+    size_t n = (size_t)e->steps + 1;
+
+    e->loss = malloc(2 * n * sizeof *e->loss);
+    if (!e->loss)
+        return err(ERR_MEMORY, "no memory for a curve of %d inner steps", e->steps);
+    e->accuracy = e->loss + n;
+    return 0;
+}
+
 int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e)
 {
     const struct stage *stage = r->stage;
@@ -54,6 +66,7 @@ int evaluation_of(const struct round *r, const struct round_sum *total, struct e
     if (n == 0)
         return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
                    stage->measured->tasks, stage->config->name);
+    TRY(take_curve(e));
     for (int k = 0; k <= e->steps; k++) {
         e->loss[k] = estimate_of(total, metric_curve(k, CURVE_LOSS), n);
         e->accuracy[k] = estimate_of(total, metric_curve(k, CURVE_ACCURACY), n);
@@ -67,4 +80,10 @@ int evaluate(struct crew *c, const struct round *r, struct evaluation *e)
 
     TRY(crew_round(c, r, &total));
     return evaluation_of(r, &total, e);
+}
+
+void evaluation_release(struct evaluation *e)
+{
+    free(e->loss);
+    *e = (struct evaluation){0};
 }

@@ -14,8 +14,8 @@ struct evaluation {
     int steps;                    /* the curve has steps + 1 entries */
     const struct task_kind *kind; /* what was measured; its unit is counted */
     uint64_t episodes, failed;    /* of that unit; tasks set aside as not finite */
-    struct estimate loss[STEPS_MAX + 1];
-    struct estimate accuracy[STEPS_MAX + 1]; /* of classification */
+    struct estimate *loss;        /* (steps + 1) owned: evaluation_release */
+    struct estimate *accuracy;    /* (steps + 1) of classification; behind loss */
     bool has_accuracy;
     bool transductive; /* a prediction depends on the other samples of its query set, or batch */
 };
@@ -28,10 +28,14 @@ void estimate_text(const struct estimate *e, double scale, int digits, char *tex
 bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
                     uint64_t round, const real *theta, const real *anchor, struct round *r);
 
-/* What a round's sums say of the stage. ERR_NONFINITE when nothing was finite. */
+/* What a round's sums say of the stage, for evaluation_release. ERR_NONFINITE when nothing was finite, ERR_MEMORY: then
+ * e holds nothing to release. */
 int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e);
 
-/* Runs it over the workers. Errors of crew_round; ERR_NONFINITE when nothing was finite. */
+/* Runs it over the workers. Errors of crew_round and evaluation_of. */
 int evaluate(struct crew *c, const struct round *r, struct evaluation *e);
+
+/* Also of one that is zero. */
+void evaluation_release(struct evaluation *e);
 
 #endif

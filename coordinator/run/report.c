@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/base/plural.h"
 
@@ -48,24 +50,29 @@ void report_start(struct report *r, const struct stage_run *s)
     sinks_emit(&r->sinks, "stage", fields);
 }
 
+/* The mean of the method's own metric of that name; not a number: it has none. */
+static struct field own_mean(const struct stage *s, const struct round_sum *total, const char *name)
+{
+    int slot = stage_metric(s, name);
+
+    return (struct field)NUMBER(
+        name, slot < 0 ? NAN : round_sum_read(total, slot) / round_sum_read(total, METRIC_DONE));
+}
+
 /* What methods on batches of two domains add to a round. */
 static void report_adaptation(struct report *r, const struct stage_run *s,
-                              const struct round_sum *total, double done)
+                              const struct round_sum *total)
 {
     const struct stage *stage = s->stage;
-    bool adversary = stage_aux(stage, "discriminator") != NULL;
     struct field fields[] = {
         TEXT("stage", stage->config->name),
         INTEGER("stage_index", stage->index),
         INTEGER("round", s->round),
         NUMBER("weight", stage_weight(stage, s->round)),
-        NUMBER("discrepancy", round_sum_read(total, METRIC_DISCREPANCY) / done),
-        NUMBER("discriminator_loss",
-               adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_LOSS) / done : NAN),
-        NUMBER("right_source",
-               adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_SOURCE) / done : NAN),
-        NUMBER("right_target",
-               adversary ? round_sum_read(total, METRIC_DISCRIMINATOR_TARGET) / done : NAN),
+        own_mean(stage, total, "discrepancy"),
+        own_mean(stage, total, "discriminator_loss"),
+        own_mean(stage, total, "right_source"),
+        own_mean(stage, total, "right_target"),
         {0},
     };
 
@@ -91,11 +98,10 @@ static void speed(const struct crew *c, double *idle, double *gflops)
     *gflops = threads > 0 ? sum : NAN;
 }
 
-/* Means of the support before each inner step; returns how many steps there are. */
-static int inner_loop(const struct stage *s, const struct round_sum *total, double *losses,
-                      double *accuracies)
+/* Means of the support before each of so many inner steps. */
+static void inner_loop(const struct stage *s, const struct round_sum *total, int steps,
+                       double *losses, double *accuracies)
 {
-    int steps = s->form->draws & DRAW_EPISODES ? (int)s->shape->inner_steps : 0;
     double done = round_sum_read(total, METRIC_DONE);
 
     for (int k = 0; k < steps; k++) {
@@ -104,16 +110,17 @@ static int inner_loop(const struct stage *s, const struct round_sum *total, doub
                             ? round_sum_read(total, metric_curve(k, CURVE_ACCURACY)) / done
                             : NAN;
     }
-    return steps;
 }
 
-void report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
-                  double norm, double seconds)
+/* curve: room for 2 x steps numbers. */
+static void emit_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
+                       double norm, double seconds, int steps, double *curve)
 {
     double done = round_sum_read(total, METRIC_DONE), idle, gflops;
-    double losses[STEPS_MAX], accuracies[STEPS_MAX];
-    int steps = inner_loop(s->stage, total, losses, accuracies);
+    double *losses = curve, *accuracies = curve + steps;
     char hash[20];
+
+    inner_loop(s->stage, total, steps, losses, accuracies);
 
     speed(r->crew, &idle, &gflops);
     struct field fields[] = {
@@ -141,7 +148,21 @@ void report_round(struct report *r, const struct stage_run *s, const struct roun
 
     snprintf(hash, sizeof hash, "%016" PRIx64, s->hash);
     sinks_emit(&r->sinks, "round", fields);
-    report_adaptation(r, s, total, done);
+}
+
+int report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
+                 double norm, double seconds)
+{
+    const struct stage *stage = s->stage;
+    int steps = stage->form->draws & DRAW_EPISODES ? (int)stage->shape->inner_steps : 0;
+    double *curve = malloc((2 * (size_t)steps + 1) * sizeof *curve);
+
+    if (!curve)
+        return err(ERR_MEMORY, "no memory for a curve of %d inner steps", steps);
+    emit_round(r, s, total, norm, seconds, steps, curve);
+    free(curve);
+    report_adaptation(r, s, total);
+    return 0;
 }
 
 void report_progress(struct report *r, const struct stage_run *s)

@@ -35,9 +35,9 @@ void report_changes(struct report *r, const struct changes *c);
 
 void report_start(struct report *r, const struct stage_run *s); /* a stage begins or goes on */
 
-/* A round of training: its sum, the gradient's norm (not a number: none), the seconds it took. */
-void report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
-                  double norm, double seconds);
+/* A round of training: its sum, the gradient's norm (not a number: none), the seconds it took. ERR_MEMORY. */
+int report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
+                 double norm, double seconds);
 
 void report_progress(struct report *r, const struct stage_run *s); /* the bar, or a line */
 

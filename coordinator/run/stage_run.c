@@ -126,6 +126,12 @@ static void take_over(struct stage_run *s, const struct stage *stage, const real
     }
 }
 
+static void forget_evaluations(struct stage_run *s)
+{
+    for (int i = 0; i < CONFIG_DATA_MAX; i++)
+        evaluation_release(&s->last[i]);
+}
+
 int stage_run_begin(struct stage_run *s, const struct stage *stage)
 {
     struct arena measure = arena_measuring();
@@ -142,6 +148,7 @@ int stage_run_begin(struct stage_run *s, const struct stage *stage)
         take_over(s, stage, s->kept[stage->start]);
     s->stage = stage;
     forget(s);
+    forget_evaluations(s);
     s->round = 0;
     s->failed = 0;
     return 0;
@@ -308,6 +315,7 @@ void stage_run_release(struct stage_run *s)
 {
     arena_release(&s->arena);
     guard_close(&s->guard);
+    forget_evaluations(s);
     for (int i = 0; i < CONFIG_STAGE_MAX; i++)
         free(s->kept[i]);
 }

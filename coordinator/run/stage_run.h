@@ -20,12 +20,13 @@ struct stage_run {
     struct guard guard;
     real *kept[CONFIG_STAGE_MAX]; /* owned: results of earlier stages that a later one needs */
 
-    uint64_t round;                          /* done in this stage */
-    double failed;                           /* tasks set aside in this stage */
-    uint64_t hash;                           /* of theta */
-    double loss;                             /* of the last round; not a number: there was none */
-    double accuracy;                         /* of the last round; < 0: the stage has none */
-    struct evaluation last[CONFIG_DATA_MAX]; /* of each section it is measured on, the last one;
+    uint64_t round;  /* done in this stage */
+    double failed;   /* tasks set aside in this stage */
+    uint64_t hash;   /* of theta */
+    double loss;     /* of the last round; not a number: there was none */
+    double accuracy; /* of the last round; < 0: the stage has none */
+    struct evaluation
+        last[CONFIG_DATA_MAX]; /* owned: of each section it is measured on, the last one;
                                                 episodes 0: none */
 };
 

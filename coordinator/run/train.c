@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "coordinator/run/errand.h"
 #include "coordinator/run/watch.h"
@@ -85,7 +84,7 @@ static int train_round(struct train *t)
     norm = stage_run_step(&t->now, &total);
     TRY(keeper_check_finite(&t->keeper, &t->now));
     deadline_note_round(&t->deadline, clock_seconds() - start);
-    report_round(&t->report, &t->now, &total, norm, clock_seconds() - start);
+    TRY(report_round(&t->report, &t->now, &total, norm, clock_seconds() - start));
     report_progress(&t->report, &t->now);
     report_workers(&t->report);
     return 0;
@@ -117,6 +116,7 @@ static int measure_on(struct train *t, int i)
     if (code < 0)
         return code == ERR_NONFINITE ? keeper_give_up(&t->keeper, s, code) : code;
     report_evaluation(&t->report, s, &e, data);
+    evaluation_release(&s->last[i]);
     s->last[i] = e;
     return 0;
 }
@@ -169,7 +169,6 @@ static int stage_begin(struct train *t)
     struct stage_run *s = &t->now;
 
     stage_run_rehash(s);
-    memset(s->last, 0, sizeof s->last);
     report_start(&t->report, s);
     progress_begin(t->start.progress,
                    &(struct glance){.stage = s->stage->config->name,

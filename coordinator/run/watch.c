@@ -22,14 +22,14 @@ static int measure(struct crew *c, const struct stage_run *s, int model, const r
         .anchor = stage_run_anchor(s),
     };
     struct round_sum total;
-    double sums[METRIC_N - METRIC_CURVE];
+    double sums[WATCH_SUMS_MAX];
 
     TRY(crew_round(c, &round, &total));
     if (round_sum_read(&total, METRIC_DONE) == 0) {
         *w = (struct watch){.score = -INFINITY, .alarms = ALARM_COLLAPSE};
         return 0;
     }
-    for (int i = 0; i < METRIC_N - METRIC_CURVE; i++)
+    for (int i = 0; i < watch_sums(s->stage->net.n_out); i++)
         sums[i] = round_sum_read(&total, METRIC_CURVE + i);
     guard_judge(s->stage, sums, round_sum_read(&total, METRIC_DONE), w);
     return 0;

@@ -28,6 +28,9 @@ struct form {
         keeps_best; /* and ends with what the guard says                                          */
     bool same_outputs; /* its outputs are compared with the anchor's, class by class */
     bool new_head;     /* the head is not taken from the stage it starts from */
+    /* Names of the method's own numbers, ended by NULL; NULL: none. A task adds the i-th to metrics->own[i], and
+     * a round tells their means over its tasks under these names. */
+    const char *const *metrics;
     /* Appends the networks it needs beside the main one (stage_add), and sets the rates of roles that are not
      * the stage's. Called once the main network is planned. NULL: nothing. ERR_CONFIG. */
     int (*plan)(struct stage *s, const struct setup *setup);

@@ -1,6 +1,7 @@
 /* round_sum.c - one buffer, added in any order. */
 #include "core/plan/round_sum.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -11,10 +12,12 @@ static int64_t *metric_words(const struct round_sum *t, int slot)
     return t->words + 2 * t->n + 2 * (size_t)slot;
 }
 
-struct round_sum round_sum_begin(int64_t *words, size_t n)
+struct round_sum round_sum_begin(int64_t *words, size_t n, int n_metrics)
 {
-    memset(words, 0, round_sum_words(n) * sizeof *words);
-    return (struct round_sum){n, round_sum_words(n), words};
+    size_t n_words = round_sum_words(n, n_metrics);
+
+    memset(words, 0, n_words * sizeof *words);
+    return (struct round_sum){n, n_metrics, n_words, words};
 }
 
 void round_sum_fail(struct round_sum *t)
@@ -25,7 +28,7 @@ void round_sum_fail(struct round_sum *t)
 static bool fits(const struct round_sum *t, const real *gradient,
                  const struct task_metrics *metrics)
 {
-    for (int i = 0; i < METRIC_N; i++)
+    for (int i = 0; i < t->n_metrics; i++)
         if (!exact_fits_one(metrics->v[i]))
             return false;
     return t->n == 0 || exact_fits(t->n, gradient);
@@ -33,13 +36,14 @@ static bool fits(const struct round_sum *t, const real *gradient,
 
 int round_sum_add(struct round_sum *t, const real *gradient, const struct task_metrics *metrics)
 {
+    assert(metrics->n == t->n_metrics);
     if (!fits(t, gradient, metrics)) {
         round_sum_fail(t);
         return err(ERR_NONFINITE, "a gradient or loss is not finite, or beyond 2^22");
     }
     if (t->n)
         exact_add(t->n, gradient, t->words);
-    for (int i = 0; i < METRIC_N; i++)
+    for (int i = 0; i < t->n_metrics; i++)
         if (metrics->v[i] != 0)
             exact_add_one(metrics->v[i], metric_words(t, i));
     exact_add_one(1, metric_words(t, METRIC_DONE));

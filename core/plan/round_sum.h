@@ -1,8 +1,8 @@
 /* round_sum.h - the sum of a round: contributions and metrics, as exact integers in one buffer.
  *
- *     [ gradient, 2 P words | metrics, 2 METRIC_N words ]        evaluation: the metrics alone
+ *     [ gradient, 2 P words | metrics, 2 M words ]        evaluation: the metrics alone
  *
- * It is what threads fill, what travels up the tree, and what the coordinator divides. */
+ * P parameters and M = stage->n_metrics. It is what threads fill, what travels up the tree, and what the coordinator divides. */
 #ifndef CORE_PLAN_ROUND_SUM_H
 #define CORE_PLAN_ROUND_SUM_H
 
@@ -14,20 +14,22 @@
 
 struct round_sum {
     size_t n;       /* P, or 0 for evaluation */
-    size_t n_words; /* 2 (n + METRIC_N) */
+    int n_metrics;  /* M */
+    size_t n_words; /* 2 (P + M) */
     int64_t *words; /* borrowed */
 };
 
-static inline size_t round_sum_words(size_t n)
+/* Words of the sum of so many parameters and metrics. */
+static inline size_t round_sum_words(size_t n, int n_metrics)
 {
-    return 2 * (n + METRIC_N);
+    return 2 * (n + (size_t)n_metrics);
 }
 
-/* Wraps words (round_sum_words(n)) and clears them. */
-struct round_sum round_sum_begin(int64_t *words, size_t n);
+/* Wraps words (round_sum_words(n, n_metrics)) and clears them. */
+struct round_sum round_sum_begin(int64_t *words, size_t n, int n_metrics);
 
-/* Adds one task: its gradient (n) and metrics, counted as done; where a number is not finite or beyond
- * the grid nothing of it is added and it counts as failed. Returns 0, or ERR_NONFINITE. */
+/* Adds one task: its gradient (n) and metrics (n_metrics), counted as done. If a number is not finite or beyond
+ * the grid, nothing of it is added and it counts as failed. Returns 0, or ERR_NONFINITE. */
 int round_sum_add(struct round_sum *t, const real *gradient, const struct task_metrics *metrics);
 void round_sum_fail(struct round_sum *t); /* counts one failed task */
 
@@ -37,7 +39,8 @@ void round_sum_merge(struct round_sum *t, const int64_t *words); /* n_words of a
  * equal checksums; totals that differ in one word, or in any bits but by chance, do not. */
 uint64_t round_sum_checksum(const int64_t *words, size_t n_words);
 
-double round_sum_read(const struct round_sum *t, int slot); /* of enum metric_slot */
+/* The sum in a slot: of enum metric_slot, metric_curve or stage_metric. */
+double round_sum_read(const struct round_sum *t, int slot);
 void round_sum_mean_gradient(const struct round_sum *t,
                              real *gradient); /* (n), over the tasks done */
 

@@ -11,6 +11,7 @@
 #include "core/math/net.h"
 #include "core/math/optim.h"
 #include "core/plan/method_traits.h"
+#include "core/plan/metric.h"
 #include "core/plan/task.h"
 
 struct task_kind; /* core/plan/task_kind.h */
@@ -44,6 +45,8 @@ struct stage {
     struct layout model, layout; /* owned */
     int n_models;
     uint32_t steps; /* of a task on its own model; 0: the coordinator steps */
+    int n_metrics,
+        own_metrics; /* slots of a task's metrics (metric.h); the method's own begin here */
     struct optim_spec optim;
 };
 
@@ -102,6 +105,21 @@ int stage_add(struct stage *stage, const char *name, enum role role, const struc
 
 /* For forms: no gradient enters the main network above activation `act`; the layers behind it stay as they are. */
 void stage_idle_behind(struct stage *stage, int act);
+
+/* ---- stage_metrics.c ---- */
+
+/* Fills n_metrics and own_metrics of a stage that is planned otherwise: the curve of the longer of its inner loops, in
+ * training and in evaluation, or what a watch sums if that is more, and the method's own. */
+void stage_count_metrics(struct stage *stage);
+
+/* Words of the largest round_sum of any stage. */
+size_t setup_sum_words(const struct setup *s);
+
+/* The slot of the method's own metric of that name (form->metrics); -1: it has none. */
+int stage_metric(const struct stage *stage, const char *name);
+
+/* Metrics of a task of the stage: n_metrics zeros from the arena (which may be measuring). */
+struct task_metrics stage_metrics(const struct stage *stage, struct arena *arena);
 
 /* ---- stage_facts.c ---- */
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/plan/metric.h"
 #include "core/plan/model.h"
 #include "core/plan/setup.h"
 #include "core/plan/task_kind.h"
@@ -62,9 +61,6 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
     choose_evaluated(s, stage);
     stage->evaluate_steps =
         (int)(s->config->evaluate.steps ? s->config->evaluate.steps : c->inner_steps);
-    if (c->inner_steps > STEPS_MAX || stage->evaluate_steps > STEPS_MAX)
-        return err(ERR_CONFIG, "stage '%s': more than %d inner steps", stage->config->name,
-                   STEPS_MAX);
     TRY(stage->measured->plan(s, stage));
     for (int i = 0; i < stage->n_evaluate; i++) {
         TRY(check_shape(s, stage, "evaluate.data", stage->evaluate_data[i]));
@@ -322,5 +318,7 @@ int stage_open(struct setup *s, int index)
     TRY(stage_net(s, stage));
     stage_statistics(s, stage);
     TRY(stage_layout(s, stage));
-    return stage_evaluates(s, stage);
+    TRY(stage_evaluates(s, stage));
+    stage_count_metrics(stage);
+    return 0;
 }

@@ -2,6 +2,7 @@
 #ifndef TESTS_LIB_FAULTY_H
 #define TESTS_LIB_FAULTY_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -26,6 +27,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     atomic_bool holds;   /* WRONG: does not begin the tasks it is given */
     atomic_bool missed;  /* STALL: it has been given up, and goes on */
     struct header round; /* of the last parameters */
+    size_t n_words;      /* BABBLE: of the round's sum, at most 1024 */
     pthread_t thread;
     int code; /* of worker_serve */
     bool lost;
@@ -52,9 +54,10 @@ static void pass(struct faulty *f)
  * others are gathered: to rank 0 and to what was its parent. */
 static void babble(struct faulty *f)
 {
-    static const int64_t words[2 * (25 + METRIC_N)] = {1};
-    struct part body = {words, sizeof words};
+    static const int64_t words[1024] = {1};
+    struct part body = {words, f->n_words * sizeof *words};
 
+    assert(f->n_words && f->n_words <= sizeof words / sizeof *words);
     f->round.kind = MESSAGE_SUM;
     for (int to = 0; to <= 1 && f->round.epoch; to++)
         comm_send(&f->inner, to, &f->round, &body, 1);

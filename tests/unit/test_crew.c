@@ -76,6 +76,8 @@ static void scene_parameters(struct scene *s)
     const struct stage *stage = s->stage = &s->setup.stages[s->setup.n_stages - 1];
     size_t n = stage->layout.n, n_state = (size_t)optim_find(stage->optim.name)->n_state;
 
+    for (int i = 1; i < s->n; i++)
+        s->workers[i].n_words = round_sum_words(stage->model.n, stage->n_metrics);
     s->theta = take(n);
     s->anchor = take(n);
     s->state = take(n * n_state);

@@ -17,6 +17,8 @@ enum { STEPS = 2 };
 
 static struct stage stage;
 static int64_t words[4096];
+static double values[METRIC_CURVE + CURVE_SUMS * (STEPS + 1)];
+enum { N = sizeof values / sizeof *values };
 
 static struct round_sum begin(bool few_shot)
 {
@@ -26,8 +28,14 @@ static struct round_sum begin(bool few_shot)
                            .measured = few_shot ? &kind_evaluation_episode : &kind_whole_set,
                            .evaluate_steps = few_shot ? STEPS : 0};
     stage.net.loss = loss_find("cross_entropy");
-    assert_true(round_sum_words(0) <= sizeof words / sizeof *words);
-    return round_sum_begin(words, 0);
+    assert_true(round_sum_words(0, N) <= sizeof words / sizeof *words);
+    return round_sum_begin(words, 0, N);
+}
+
+static struct task_metrics none(void)
+{
+    memset(values, 0, sizeof values);
+    return (struct task_metrics){N, values, values + N};
 }
 
 static void add(struct task_metrics *t, int k, double loss, double accuracy)
@@ -64,7 +72,7 @@ static void episodes(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++) {
-        struct task_metrics one = {0};
+        struct task_metrics one = none();
 
         for (int k = 0; k <= STEPS; k++)
             add(&one, k, losses[i] + k, accuracies[i]);
@@ -82,6 +90,7 @@ static void episodes(void **state)
         near(e.accuracy[k].mean, 0.45);
         near(e.accuracy[k].ci95, 0.1876557131202);
     }
+    evaluation_release(&e);
 }
 
 /* Ten samples in batches of 4, 4 and 2: 3, 4 and 0 are right. A sample counts once, whatever its batch: 7 of 10, and not
@@ -94,7 +103,7 @@ static void samples(void **state)
 
     (void)state;
     for (int b = 0; b < 3; b++) {
-        struct task_metrics batch = {0};
+        struct task_metrics batch = none();
 
         for (int i = 0; i < sizes[b]; i++)
             add(&batch, 0, i < right[b] ? 0.5 : 1.5, i < right[b]);
@@ -108,6 +117,7 @@ static void samples(void **state)
     near(e.accuracy[0].ci95, 0.2993949454038);
     near(e.loss[0].mean, 0.8);
     near(e.loss[0].ci95, 0.2993949454038);
+    evaluation_release(&e);
 }
 
 /* One episode has a mean and no interval; none has nothing. */
@@ -115,7 +125,7 @@ static void one_and_none(void **state)
 {
     struct round_sum t = begin(true);
     struct round r = {.stage = &stage};
-    struct task_metrics one = {0};
+    struct task_metrics one = none();
     struct evaluation e;
     char text[40];
 
@@ -130,6 +140,7 @@ static void one_and_none(void **state)
     assert_string_equal(text, "50.00");
     estimate_text(&(struct estimate){0.5, 0.0123}, 100, 2, text, sizeof text);
     assert_string_equal(text, "50.00 +- 1.23");
+    evaluation_release(&e);
 }
 
 int main(void)

@@ -148,8 +148,8 @@ static void test_take(void **state)
 /* A round waits for slots that the sum counts and nobody told of, and not for ever. */
 static void test_awaited(void **state)
 {
-    int64_t words[2 * METRIC_N];
-    struct round_sum t = round_sum_begin(words, 0);
+    int64_t words[2 * METRIC_CURVE];
+    struct round_sum t = round_sum_begin(words, 0, METRIC_CURVE);
     struct failed_report f;
 
     (void)state;

@@ -19,7 +19,7 @@ static struct stage stage = {.measured = &kind_whole_set, .net = {.n_out = C}};
 /* Sums of a target whose classes are told apart as surely and in the same shares as the source's. */
 static void healthy(double *w)
 {
-    memset(w, 0, (METRIC_N - METRIC_CURVE) * sizeof *w);
+    memset(w, 0, (WATCH_SUMS_MAX) * sizeof *w);
     w[WATCH_SAMPLES] = SAMPLES;
     w[WATCH_ENTROPY] = 0.1 * SAMPLES;
     w[WATCH_AGREE] = 0.8 * SAMPLES;
@@ -43,7 +43,7 @@ static struct watch judge(const double *w)
 
 static void no_alarm(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE];
+    double w[WATCH_SUMS_MAX];
     struct watch l;
 
     (void)state;
@@ -56,7 +56,7 @@ static void no_alarm(void **state)
 
 static void collapse(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE];
+    double w[WATCH_SUMS_MAX];
     struct watch l;
 
     (void)state;
@@ -71,7 +71,7 @@ static void collapse(void **state)
 /* The shares stay and every answer is sure: the score alone sees nothing. */
 static void swap(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE], well;
+    double w[WATCH_SUMS_MAX], well;
     double *moved = w + WATCH_CLASSES + 2 * C;
     struct watch l;
 
@@ -88,7 +88,7 @@ static void swap(void **state)
 /* A few samples of a class say nothing of it. */
 static void few_that_moved(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE];
+    double w[WATCH_SUMS_MAX];
     double *moved = w + WATCH_CLASSES + 2 * C;
 
     (void)state;
@@ -100,7 +100,7 @@ static void few_that_moved(void **state)
 
 static void other_shares(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE], well;
+    double w[WATCH_SUMS_MAX], well;
 
     (void)state;
     healthy(w);
@@ -115,7 +115,7 @@ static void other_shares(void **state)
 
 static void discriminator(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE];
+    double w[WATCH_SUMS_MAX];
 
     (void)state;
     healthy(w);
@@ -137,7 +137,7 @@ static void discriminator(void **state)
 /* Without fixed classes the features' discrepancy is what is left to judge by. */
 static void few_shot(void **state)
 {
-    double w[METRIC_N - METRIC_CURVE];
+    double w[WATCH_SUMS_MAX];
 
     (void)state;
     healthy(w);

@@ -238,12 +238,13 @@ static void test_inner_loop_is_told(void **state)
     struct place *p = place_open("type = \"mlp\" widths = {\"20\"}", "64");
     const struct net *net = &p->setup.stages[0].net;
     const struct batch *b = &p->engine.episode.support;
-    const double *v = p->engine.metrics.v;
     double right, loss, last = INFINITY;
+    const double *v;
     struct tape t;
 
     (void)state;
     outer(p, 3, 5);
+    v = p->engine.metrics.v;
     tape_init(&t, net, b->n, TAPE_GRADIENT, tape_scratch(net, b->n, &p->arena), &p->arena);
     assert_true(v[metric_curve(0, CURVE_LOSS)] == v[METRIC_SUPPORT_LOSS]);
     for (int k = 0; k < 3; k++) {

@@ -16,20 +16,19 @@ static int read(struct engine *e, const struct task *t)
     return read_step(e, t, 0);
 }
 
-/* Step k, whose batches are read; what it measures is added to sum. */
-static int step(struct engine *e, const struct task *t, uint32_t k, real *state,
-                struct task_metrics *sum)
+/* Step k, whose batches are read. The task's metrics are the mean over its steps. */
+static int step(struct engine *e, const struct task *t, uint32_t k, real *state)
 {
     const struct stage *s = e->stage;
     struct method *m = &e->method;
     uint64_t nth = (uint64_t)(t->round - 1) * s->steps + k + 1;
-    struct task_metrics metrics = {0};
 
+    task_metrics_clear(&e->step);
     vec_zero(m->n, e->gradient);
-    TRY(m->ops->outer(m, &e->episode, state, e->gradient, &metrics));
+    TRY(m->ops->outer(m, &e->episode, state, e->gradient, &e->step));
     optim_apply(&s->optim, &s->model, nth, e->gradient, state, state + s->model.n);
-    for (int i = 0; i < METRIC_N; i++)
-        sum->v[i] += metrics.v[i] / s->steps;
+    for (int i = 0; i < e->step.n; i++)
+        e->metrics.v[i] += e->step.v[i] / s->steps;
     return 0;
 }
 
@@ -43,7 +42,7 @@ static int run(struct engine *e, const struct task *t, const real *theta, real *
             return err(ERR_STOPPED, "task %u of round %u is abandoned", t->slot, t->round);
         if (k > 0)
             TRY(read_step(e, t, k));
-        TRY(step(e, t, k, state, &e->metrics));
+        TRY(step(e, t, k, state));
     }
     if (!vec_finite(task_state_size(e->stage), state))
         return err(ERR_NONFINITE, "the parameters of model %u are not finite", t->slot);

@@ -31,11 +31,12 @@ static int coral_outer(struct method *m, const struct episode *ep, const real *t
 }
 
 static const char *const coral_takes[] = {TAKES_TARGET, TAKES_WEIGHT, "layers", NULL};
+static const char *const coral_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_coral = {
     .name = "coral",
     .summary = "source labels, and alike covariances of both domains' features (Sun 2016)",
-    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = coral_plan},
+    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = coral_plan, .metrics = coral_metrics},
     .takes = coral_takes,
     .size = sizeof(struct passes),
     .init = coral_init,

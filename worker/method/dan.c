@@ -79,11 +79,12 @@ static const char *dan_unproved(const struct stage *s)
 }
 
 static const char *const dan_takes[] = {TAKES_TARGET, TAKES_WEIGHT, "layers", NULL};
+static const char *const dan_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_dan = {
     .name = "dan",
     .summary = "source labels, and alike kernel embeddings of both domains' features (Long 2015)",
-    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan},
+    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan, .metrics = dan_metrics},
     .takes = dan_takes,
     .keys = dan_keys,
     .keys_size = sizeof(struct dan_keys),

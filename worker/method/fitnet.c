@@ -113,11 +113,13 @@ static int fitnet_outer(struct method *m, const struct episode *ep, const real *
 }
 
 static const char *const fitnet_takes[] = {"anchor", "layers", NULL};
+/* Its loss is its only number: told as 0. */
+static const char *const fitnet_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_fitnet = {
     .name = "fitnet",
     .summary = "a student's guided layer predicts a teacher's hint (Romero 2015); then kd",
-    .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan},
+    .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan, .metrics = fitnet_metrics},
     .takes = fitnet_takes,
     .keys = fitnet_keys,
     .keys_size = sizeof(struct fitnet_keys),

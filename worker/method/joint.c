@@ -54,10 +54,10 @@ static int joint_batch(struct method *m, const struct episode *ep, const real *t
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the encoder's or the discriminator's loss is not finite");
     metrics->v[METRIC_LOSS] += share * weight * loss;
-    metrics->v[METRIC_DISCREPANCY] += share * loss;
-    metrics->v[METRIC_DISCRIMINATOR_LOSS] *= share;
-    metrics->v[METRIC_DISCRIMINATOR_SOURCE] *= share;
-    metrics->v[METRIC_DISCRIMINATOR_TARGET] *= share;
+    metrics->own[ADVERSARY_DISCREPANCY] += share * loss;
+    metrics->own[ADVERSARY_LOSS] *= share;
+    metrics->own[ADVERSARY_SOURCE] *= share;
+    metrics->own[ADVERSARY_TARGET] *= share;
     return 0;
 }
 
@@ -79,7 +79,8 @@ const struct method_ops method_joint = {
     .form = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
              .anchor = true,
              .adapts = true,
-             .plan = adversary_plan},
+             .plan = adversary_plan,
+             .metrics = adversary_metrics},
     .takes = joint_takes,
     .size = sizeof(struct passes),
     .init = adversary_init,

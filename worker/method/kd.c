@@ -22,6 +22,8 @@ static const struct config_key kd_keys[] = {
  "the teacher's term is multiplied by the square of the temperature"},
 {0}};
 /* clang-format on */
+enum { DISCREPANCY }; /* the teacher's term, before its weight */
+static const char *const kd_metrics[] = {"discrepancy", NULL};
 
 static int kd_plan(struct stage *s, const struct setup *setup)
 {
@@ -69,7 +71,7 @@ static int kd_outer(struct method *m, const struct episode *ep, const real *thet
     if (!isfinite(labels) || !isfinite(taught))
         return err(ERR_NONFINITE, "the loss is not finite");
     metrics->v[METRIC_LOSS] += (own->label_weight - 1) * labels + weight * taught;
-    metrics->v[METRIC_DISCREPANCY] += taught;
+    metrics->own[DISCREPANCY] += taught;
     batch_backward(m, &ep->source, &m->passes->source, theta, grad);
     return 0;
 }
@@ -79,7 +81,11 @@ static const char *const kd_takes[] = {TAKES_WEIGHT, "anchor", "temperature", NU
 const struct method_ops method_kd = {
     .name = "kd",
     .summary = "labels and a teacher's softened outputs (Hinton 2015)",
-    .form = {.draws = DRAW_SOURCE, .anchor = true, .same_outputs = true, .plan = kd_plan},
+    .form = {.draws = DRAW_SOURCE,
+             .anchor = true,
+             .same_outputs = true,
+             .plan = kd_plan,
+             .metrics = kd_metrics},
     .takes = kd_takes,
     .keys = kd_keys,
     .keys_size = sizeof(struct kd_keys),

@@ -8,6 +8,9 @@
 #include "core/math/vec.h"
 #include "worker/transfer/batch.h"
 
+enum { DISCREPANCY }; /* the old outputs' term, before its weight */
+static const char *const lwf_metrics[] = {"discrepancy", NULL};
+
 static int lwf_plan(struct stage *s, const struct setup *setup)
 {
     const struct stage *old = &setup->stages[s->anchor];
@@ -65,7 +68,7 @@ static int lwf_outer(struct method *m, const struct episode *ep, const real *the
     if (!isfinite(loss) || !isfinite(kept))
         return err(ERR_NONFINITE, "the loss is not finite");
     metrics->v[METRIC_LOSS] += weight * kept;
-    metrics->v[METRIC_DISCREPANCY] += kept;
+    metrics->own[DISCREPANCY] += kept;
     net_backward_from(m->net, theta, ep->source.n, &m->passes->source, inlets, 2, grad, NULL);
     return 0;
 }
@@ -76,7 +79,11 @@ static const char *const lwf_takes[] = {TAKES_WEIGHT, "anchor", "temperature",
 const struct method_ops method_lwf = {
     .name = "lwf",
     .summary = "a new task, the old one's outputs kept (Li and Hoiem 2016)",
-    .form = {.draws = DRAW_SOURCE, .anchor = true, .new_head = true, .plan = lwf_plan},
+    .form = {.draws = DRAW_SOURCE,
+             .anchor = true,
+             .new_head = true,
+             .plan = lwf_plan,
+             .metrics = lwf_metrics},
     .takes = lwf_takes,
     .size = sizeof(struct passes),
     .init = lwf_init,

@@ -11,6 +11,14 @@
 
 enum { TARGET = 0, SOURCE = 1 }; /* the discriminator's classes */
 
+const char *const adversary_metrics[] = {
+    [ADVERSARY_DISCREPANCY] = "discrepancy",
+    [ADVERSARY_LOSS] = "discriminator_loss",
+    [ADVERSARY_SOURCE] = "right_source",
+    [ADVERSARY_TARGET] = "right_target",
+    [ADVERSARY_METRICS] = NULL,
+};
+
 /* specs (2 widths->n + 1) */
 static int hidden_specs(const struct strings *widths, struct layer_spec *specs)
 {
@@ -135,17 +143,17 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
     batch_anchor(m, &ep->source);
     b = all_of(m, SOURCE, ep->source.n, m->passes->anchor.act[m->passes->anchor_act].v);
     net_forward(d, w, &b, &m->passes->aux);
-    metrics->v[METRIC_DISCRIMINATOR_SOURCE] +=
+    metrics->own[ADVERSARY_SOURCE] +=
         d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
     loss = call_them(m, &b, w, discriminator, grad + p->offset, NULL);
 
     batch_forward(m, ep, &ep->target, theta, &m->passes->target);
     b = all_of(m, TARGET, ep->target.n, m->passes->target.act[act].v);
     net_forward(d, w, &b, &m->passes->aux);
-    metrics->v[METRIC_DISCRIMINATOR_TARGET] +=
+    metrics->own[ADVERSARY_TARGET] +=
         d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
     loss += call_them(m, &b, w, discriminator, grad + p->offset, NULL);
-    metrics->v[METRIC_DISCRIMINATOR_LOSS] += loss;
+    metrics->own[ADVERSARY_LOSS] += loss;
 
     b = all_of(m, SOURCE, ep->target.n, m->passes->target.act[act].v);
     deceived = call_them(m, &b, w, encoder, m->passes->spare, m->passes->g_features);

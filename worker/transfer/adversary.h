@@ -8,11 +8,21 @@
  *     L_D = - mean log D(M_s(source)) - mean log (1 - D(M(target)))                  math.md (7.3)
  *     L_M = - mean log D(M(target))                                                  math.md (7.4) */
 
+/* What adda and joint tell, beside the loss. */
+enum adversary_metric {
+    ADVERSARY_DISCREPANCY, /* L_M, if the method has another loss beside it */
+    ADVERSARY_LOSS,        /* L_D */
+    ADVERSARY_SOURCE,      /* the discriminator's accuracy on features of the source, ... */
+    ADVERSARY_TARGET,      /* ... of the target */
+    ADVERSARY_METRICS,
+};
+extern const char *const adversary_metrics[]; /* their names, ended by NULL */
+
 int adversary_plan(struct stage *s, const struct setup *setup); /* appends the discriminator */
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 
 /* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D for the
- * discriminator's. Metrics: METRIC_DISCRIMINATOR_*, as means. Returns L_M; not finite where a loss is not. */
+ * discriminator's. Metrics: ADVERSARY_LOSS, _SOURCE and _TARGET, as means. Returns L_M; not finite where a loss is not. */
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
                       double discriminator, real *grad, struct task_metrics *metrics);
 

@@ -125,6 +125,6 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
     net_backward_from(m->net, theta, ep->source.n, &m->passes->source, source, n + 1, grad, NULL);
     net_backward_from(m->net, theta, ep->target.n, &m->passes->target, target, n, grad, NULL);
     metrics->v[METRIC_LOSS] += weight * distance;
-    metrics->v[METRIC_DISCREPANCY] += distance;
+    metrics->own[ALIGN_DISCREPANCY] += distance;
     return 0;
 }

@@ -12,6 +12,10 @@ struct align {
     struct discrepancy_spec spec;
 };
 
+enum {
+    ALIGN_DISCREPANCY
+}; /* the first of the method's own metrics: their sum, before its weight */
+
 int align_plan(const struct align *a, struct stage *s); /* ERR_CONFIG: layers, sizes of batches */
 void align_init(const struct align *a, struct method *m, const struct method_spec *spec,
                 struct arena *arena);
