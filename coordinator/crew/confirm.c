@@ -52,7 +52,7 @@ void confirm_round(struct transaction *p)
     worker->others_checksum = 0;
     for (int i = 1; i < c->comm->size; i++)
         if (c->workers[i].helped)
-            worker->others_checksum += c->workers[i].checksum - c->workers[i].base;
+            worker->others_checksum += c->workers[i].checksum - c->workers[i].own_checksum;
     worker->others_known = true;
     if (worker->finished)
         compare(c, rank, worker->checksum, p->r->round);

@@ -1,8 +1,9 @@
-/* crew.h - the ranks that work, and a round with them.
+/* crew.h - the workers as rank 0 sees them, and a round with them.
  *
- * A round is a transaction: parameters down the tree, tasks to whoever asks, sums up the tree. Every message carries
- * the round's epoch, every wait has a limit, and whoever is lost or holds the round up is left out of it: the tasks
- * it was given go to others, to the same bits. docs/protocol.md. */
+ * A round is a transaction: parameters go down the tree, tasks to each rank that asks, sums up the
+ * tree. Every message carries the round's epoch, and every wait has a limit. A rank that is lost or
+ * holds the round up is left out of it: its tasks go to others, to the same bits. docs/protocol.md.
+ */
 #ifndef COORDINATOR_CREW_CREW_H
 #define COORDINATOR_CREW_CREW_H
 
@@ -14,37 +15,38 @@
 
 struct crew_worker { /* one worker rank */
     struct hello hello;
-    bool ready;
+    bool ready;        /* its hello has come */
     double heard;      /* clock of its last message */
     bool gone;         /* silent for a lease; comes back with its next message */
     bool left;         /* has said that it cannot go on */
     bool behind;       /* was sent parameters, and not heard since */
     uint32_t n_slow;   /* rounds it was left out of for being late */
     bool proved;       /* took part in the last round: may stand high in the tree */
-    struct alive work; /* as last reported, all zero: not yet */
-    double busy; /* share of its threads' time spent computing between its last two reports, */
-    double
-        gflops; /* and useful billions of operations a second; of meaning where work.seconds > 0 */
-    int anchored; /* 1 + index of the stage whose anchor's parameters it has */
+    struct alive work; /* as last reported; all zero: not yet */
+    double busy;       /* share of its threads' time spent computing between its last two reports */
+    double gflops;     /* useful billions of operations a second between them; of meaning if
+                          work.seconds > 0, as busy is */
+    int anchored;      /* 1 + index of the stage whose anchor's parameters it has */
 
-    bool owing; /* left out of a round: out of all until it reports its tasks of that one */
-    uint32_t owed_epoch;      /* that round, */
-    uint32_t owed_tasks;      /* the tasks, */
-    uint64_t others_checksum; /* and the checksum of the same tasks done by others, */
-    bool others_known;        /* where it is known */
+    /* A rank that was left out of a round stays out until it reports its tasks of that round. */
+    bool owing;
+    uint32_t owed_epoch;      /* of that round */
+    uint32_t owed_tasks;      /* that it was given */
+    bool others_known;        /* others_checksum is */
+    uint64_t others_checksum; /* of the same tasks done by others */
 
     /* of the round at hand */
-    bool member;       /* was sent its parameters */
-    bool asked;        /* for tasks: it has them */
-    bool last;         /* knows that there are no more tasks */
-    bool out;          /* left out: nothing it does counts */
-    bool finished;     /* has reported all it was given */
-    bool helped;       /* was given tasks of one left out, when it had finished its own: */
-    uint64_t base;     /* its checksum before those */
-    uint32_t given;    /* tasks */
-    uint32_t chunk;    /* tasks given last, */
-    double since;      /* and when */
-    uint64_t checksum; /* of its finished tasks */
+    bool member;           /* was sent its parameters */
+    bool asked;            /* for tasks: it has the parameters */
+    bool last;             /* knows that there are no more tasks */
+    bool out;              /* left out: nothing it does counts */
+    bool finished;         /* has reported all it was given */
+    bool helped;           /* was given tasks of a rank left out, after its own were finished */
+    uint64_t own_checksum; /* of its own tasks, if it helped */
+    uint32_t given;        /* tasks */
+    uint32_t chunk;        /* tasks given last */
+    double since;          /* clock: when they were given */
+    uint64_t checksum;     /* of its finished tasks */
 };
 
 struct notice {       /* something an operator wants to know */
@@ -63,25 +65,28 @@ struct crew {
     uint32_t *gatherers;         /* owned (comm->size): those whose sums are gathered again */
     struct sections sections;    /* what the data hold, here: every rank's are compared with them */
     struct crew_worker *workers; /* owned (comm->size); [0] unused */
-    uint32_t epoch;
-    double checked, spoke; /* clocks: leases last checked, last sign of life given */
-    struct task *tasks;    /* (WIRE_TASKS_MAX) in arena */
+    uint32_t epoch;              /* of the round at hand: one more for each attempt */
+    double checked;              /* clock: leases last checked */
+    double spoke;                /* clock: last sign of life given */
+    struct task *tasks;          /* (WIRE_TASKS_MAX) in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;   /* owned: the round's total */
-    uint32_t *owner;  /* owned: the rank that each task of the round was given to; 0: nobody */
-    uint32_t n_owner; /* its room */
+    int64_t *words;              /* owned: the round's total */
+    uint32_t *owner;             /* owned: the rank that has each task of the round; 0: nobody */
+    uint32_t n_owner;            /* room of owner */
     struct failed_report failed; /* the last round's tasks that were set aside */
-    int stage;                   /* of the figures below */
-    double task_seconds[3];      /* by purpose: of a thread per task, waiting too; 0: not known */
-    uint64_t n_stale;            /* messages of older epochs and attempts refused */
-    uint64_t n_again;            /* tasks given out again */
-    uint64_t n_confirmed;        /* ranks whose late result was equal to that of others */
-    double round_seconds;        /* of the last round, */
-    double communication;        /* and the share of them that no rank's work explains */
-    char differs[256];           /* whose was not, "": nobody */
-    int code;                    /* of the last worker that left, with its sentence */
-    char reason[640];
+
+    int stage;              /* of the next figure */
+    double task_seconds[3]; /* by purpose: of a thread per task, waiting too; 0: not known */
+    double round_seconds;   /* of the last round */
+    double communication;   /* share of them that no rank's work explains */
+    uint64_t n_stale;       /* messages of older epochs and attempts, refused */
+    uint64_t n_again;       /* tasks given out again */
+    uint64_t n_confirmed;   /* ranks whose late result was equal to that of others */
+    char differs[256];      /* whose was not, a sentence; "": nobody's */
+    int code;               /* of the last worker that left */
+    char reason[640];       /* its sentence */
+
     const char *version; /* of the program, borrowed; NULL: not compared */
     void (*notify)(void *context, const struct notice *n); /* NULL: nobody */
     /* Whether the round at hand is to end; asked now and then, with its kind. NULL: never. */
@@ -89,44 +94,49 @@ struct crew {
     void *context;
 };
 
-/* *c is zero but for version, notify, interrupt and context. Sends every worker the configuration and waits for its hello. setup is opened by the caller between
- * crew_invite and crew_gather, so that all ranks do it at once. A rank that has not answered within
- * cluster.start_limit is left out. Errors name rank and host: its own error of one that cannot start, ERR_CONFIG where
- * versions, builds, layouts or BLAS kernels differ, ERR_DATA where data differ, ERR_LOST where nobody answers. */
+/* Sends every worker the configuration and the data root. *c is zero but for version, notify,
+ * interrupt and context. ERR_MEMORY, errors of comm_send. */
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root);
+
+/* Waits for every worker's hello. The caller opens setup between crew_invite and crew_gather, so
+ * that all ranks do it at once. The run starts without a worker that misses cluster.start_limit;
+ * it joins when it answers. Errors name rank and host: a worker's own if it cannot start;
+ * ERR_CONFIG if versions, builds, layouts or BLAS kernels differ; ERR_DATA if data differ; ERR_LOST
+ * if nobody answers; ERR_MEMORY. */
 int crew_gather(struct crew *c, const struct setup *setup);
 
 /* Bytes that crew_gather takes: tasks to give, their owners, and the round's sum. */
 size_t crew_size(const struct setup *setup);
 
-/* Between rounds, where the coordinator waits for something else (a disk): tells the workers now and then that it is
- * there. To be called several times per cluster.lease. Whom it does not reach, the next round finds lost. */
+/* Tells the workers now and then that the coordinator is there, while it waits for something else
+ * between rounds (a disk). To be called several times per cluster.lease. A worker that it does not
+ * reach is found lost by the next round. */
 void crew_reassure(struct crew *c);
 
-/* Tells every worker that the run is over, and waits for their answers; who does not give one is gone. */
+/* Tells every worker that the run is over, and why; waits for their answers, at most a lease. A
+ * worker that gives none is gone. */
 void crew_dismiss(struct crew *c, int code, const char *reason);
-void crew_release(struct crew *c);
 
-/* Ranks that are out of reach now. */
-int crew_lost(const struct crew *c);
+void crew_release(struct crew *c); /* gives back all it owns; *c is zero afterwards */
+
+int crew_lost(const struct crew *c); /* how many ranks are out of reach now */
 
 struct domain_models { /* of a stage whose tasks step a model each, on the workers */
-    const real *theta; /* (n_models x P of a model) */
+    const real *theta; /* (n_models x P of a model) borrowed, as all of these */
     const real *state; /* the optimizer's vectors, each (n_models x P) */
-    real *next;        /* (n_models x engine's state: P, then P of each vector) what came back */
-    bool *
-        arrived; /* (n_models) whether it did; a task that was set aside leaves its model as it was */
+    real *next;        /* (n_models x (P, then P of each vector)) what came back */
+    bool *arrived;     /* (n_models) false: the task was set aside, its model stays as it was */
 };
 
-struct round {
+struct round { /* what to do; all pointers are borrowed */
     const struct stage *stage;
     enum purpose purpose;
     int data; /* index of the data section */
     uint64_t round;
     uint32_t n_tasks;
-    const real *theta;  /* (P of a model) of evaluation, and of training where tasks do not step */
-    const real *anchor; /* parameters of the stage's anchor; NULL where it has none */
-    const struct domain_models *domains; /* of training where they do; else NULL */
+    const real *theta;  /* (P of a model); not read if tasks step models of their own */
+    const real *anchor; /* parameters of the stage's anchor; NULL: it has none */
+    const struct domain_models *domains; /* of training whose tasks step a model each; else NULL */
     uint32_t amount;                     /* of evaluation: what its kind's `amount` gave */
 };
 
@@ -136,10 +146,11 @@ const struct task_kind *round_kind(const struct round *r);
 /* What draws them. */
 struct sampler round_sampler(const struct setup *setup, const struct round *r);
 
-/* Runs one round; *total is its sum over all tasks, each counted once, valid until the next. Tasks that were not
- * finite are in its METRIC_FAILED. ERR_LOST when no worker is left (a worker's own error where the last one left
- * with it); ERR_STOPPED where it was interrupted; ERR_FAILED when ranks computed different results for the same
- * tasks: the sentence names who is wrong. */
+/* Runs one round. *total becomes its sum over all tasks, each counted once; it is valid until the
+ * next round. METRIC_FAILED counts the tasks that were not finite. ERR_LOST if no worker is left (a
+ * worker's own error if the last one left with it); ERR_STOPPED if the round was interrupted;
+ * ERR_FAILED if ranks computed different results for the same tasks: the sentence names who is
+ * wrong. */
 int crew_round(struct crew *c, const struct round *r, struct round_sum *total);
 
 #endif

@@ -16,7 +16,7 @@ struct failed_report {
     double since; /* clock: the sum is complete and slots are missing; 0: not so */
 };
 
-/* Before a round, and before it is done again. */
+/* Nothing was told yet: before a round, and before it is done again. */
 void failed_report_begin(struct failed_report *f);
 
 /* Takes a MESSAGE_FAILED of a round of n_tasks. ERR_DATA names the rank. */

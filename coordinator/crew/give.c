@@ -109,7 +109,7 @@ int give_orphans(struct transaction *p)
         if (!worker->asked || !worker->finished || worker->out)
             continue;
         if (!worker->helped)
-            worker->base = worker->checksum;
+            worker->own_checksum = worker->checksum;
         worker->helped = true;
         TRY(give(p, (int)c->members[i], chunk_size(p)));
     }

@@ -20,8 +20,8 @@ static struct crew_worker *member(const struct transaction *p, int i)
     return &p->crew->workers[p->crew->members[i]];
 }
 
-/* Its tasks of this round go to others, and no sum may come through it. What it has been told to do it may finish: the
- * report is compared. */
+/* Its tasks of this round go to others, and no sum may come through it. What it has been told to do
+ * it may finish: the report is compared. */
 static int leave_out(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
@@ -63,8 +63,8 @@ static int n_finished(const struct transaction *p, uint32_t least)
     return n;
 }
 
-/* How long its last tasks should take: by the rounds before; in the first one, as long as those of whoever finished
- * first. 0: nothing is known. */
+/* How long its last tasks should take: by the rounds before; in the first one, as long as those of
+ * whoever finished first. 0: nothing is known. */
 static double usual_seconds(const struct transaction *p, const struct crew_worker *worker)
 {
     double each = p->crew->task_seconds[p->r->purpose];
@@ -72,7 +72,8 @@ static double usual_seconds(const struct transaction *p, const struct crew_worke
     return each > 0 ? each * (worker->chunk / (double)worker->hello.threads + 2) : p->first_took;
 }
 
-/* Seconds it may take: not long when others could help; else nobody is quicker, and it may have hours. */
+/* Seconds it may take: not long when others could help; else nobody is quicker, and it may have
+ * hours. */
 static double patience(const struct transaction *p, const struct crew_worker *worker, bool help)
 {
     double limit = p->crew->setup->config->cluster.task_limit, usual = usual_seconds(p, worker);

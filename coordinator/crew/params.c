@@ -73,7 +73,8 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                                 r->stage->n_metrics);
 }
 
-/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member lacks them. */
+/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member
+ * lacks them. */
 int round_send_params(struct transaction *p)
 {
     struct crew *c = p->crew;

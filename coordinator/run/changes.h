@@ -32,6 +32,6 @@ int changes_find_data(struct changes *c, const char *directory, const struct sec
                       bool allowed);
 
 /* Frees what it holds; of zeros too. */
-void changes_release(struct changes *c);
+void changes_release(struct changes *c); /* frees the list; *c is zero afterwards */
 
 #endif

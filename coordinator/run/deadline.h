@@ -13,14 +13,17 @@ struct deadline {
 };
 
 /* The earlier of `limit` seconds from now (0: none) and SLURM_JOB_END_TIME (seconds since 1970) of
- * the environment. ERR_USAGE where that is no number. */
+ * the environment. ERR_USAGE if that is no number. */
 int deadline_open(struct deadline *d, double limit);
 
 /* A round has taken so many seconds. */
+/* A round took so long: a slow one counts at once, a quick one little by little. */
 void deadline_note_round(struct deadline *d, double seconds);
 
-/* save: seconds that a checkpoint may take. */
-bool deadline_before_round(const struct deadline *d, double save); /* a round and that do not fit */
-bool deadline_before_save(const struct deadline *d, double save);  /* that alone: leave the round */
+/* True if a round and a checkpoint of `save` seconds do not fit before the deadline. */
+bool deadline_before_round(const struct deadline *d, double save);
+
+/* True if the checkpoint alone does not fit any later: leave the round. */
+bool deadline_before_save(const struct deadline *d, double save);
 
 #endif

@@ -1,13 +1,13 @@
-/* evaluate.h - accuracy and loss, with 95 % intervals: over few-shot episodes per inner step, or over the samples of
- * whole data sets. */
+/* evaluate.h - accuracy and loss, with 95 % intervals: over few-shot episodes per inner step, or
+ * over the samples of whole data sets. */
 #ifndef COORDINATOR_RUN_EVALUATE_H
 #define COORDINATOR_RUN_EVALUATE_H
 
 #include "coordinator/crew/crew.h"
 
 struct estimate {
-    double mean,
-        ci95; /* 1.96 standard errors over episodes, or samples; not a number: there was one */
+    double mean;
+    double ci95; /* 1.96 standard errors over episodes, or samples; not a number: there was one */
 };
 
 struct evaluation {
@@ -20,11 +20,13 @@ struct evaluation {
     bool transductive; /* a prediction depends on the other samples of its query set, or batch */
 };
 
-/* "0.1234 +- 0.0056" with so many digits, times `scale`; without an interval where there is none. */
+/* "0.1234 +- 0.0056" with so many digits, times `scale`; without an interval if there is none.
+ */
 void estimate_text(const struct estimate *e, double scale, int digits, char *text, size_t n);
 
-/* Fills r with the round that measures `stage`, theta its whole vector after `round` rounds, on data section `data`: the
- * same episodes or samples at every call. false: it has a model per target, and none for this section. */
+/* Fills r with the round that measures `stage`, theta its whole vector after `round` rounds, on
+ * data section `data`: the same episodes or samples at every call. false: it has a model per
+ * target, and none for this section. */
 bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
                     uint64_t round, const real *theta, const real *anchor, struct round *r);
 

@@ -16,12 +16,14 @@
 
 enum { MESSAGES = 3 };
 
-uint64_t theta_round(const struct round *r)
+/* Rounds done by the parameters that round r runs at. */
+static uint64_t theta_round(const struct round *r)
 {
     return round_kind(r)->gives == GIVES_METRICS ? r->round : r->round - 1;
 }
 
-void task_path(const char *directory, const struct round *r, uint32_t slot, char *path, size_t n)
+static void task_path(const char *directory, const struct round *r, uint32_t slot, char *path,
+                      size_t n)
 {
     const struct task_kind *kind = round_kind(r);
 
@@ -33,7 +35,7 @@ void task_path(const char *directory, const struct round *r, uint32_t slot, char
                  r->stage->index, r->round, slot);
 }
 
-void parameters_path(const char *directory, const struct round *r, char *path, size_t n)
+static void parameters_path(const char *directory, const struct round *r, char *path, size_t n)
 {
     snprintf(path, n, "%s/aside-%02d-%09" PRIu64 ".safetensors", directory, r->stage->index,
              theta_round(r));

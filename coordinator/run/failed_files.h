@@ -38,7 +38,7 @@ struct failed_files {
 
 /* Counts the files that an earlier part of the run has left. */
 void failed_files_open(struct failed_files *a);
-void failed_files_release(struct failed_files *a);
+void failed_files_release(struct failed_files *a); /* gives its buffer back */
 
 /* Records what crew_round has just set aside, `failed` tasks: files, an event, and the first times
  * a message with the command that does it again. hash: of r->theta. What cannot be written is told
@@ -46,15 +46,10 @@ void failed_files_release(struct failed_files *a);
 void failed_files_record(struct failed_files *a, struct crew *c, const struct round *r,
                          uint64_t failed, uint64_t hash);
 
-/* ERR_NONFINITE where all of a training round's tasks were set aside, or more than
+/* ERR_NONFINITE if all of a training round's tasks were set aside, or more than
  * cluster.max_failed allows; the sentence names round, stage, the numbers and the first task's
  * file. */
 int failed_files_judge(const struct failed_files *a, const struct crew *c, const struct round *r,
                        uint64_t failed);
-
-/* Their names; theta_round: rounds done by the parameters that round r runs at. */
-void task_path(const char *directory, const struct round *r, uint32_t slot, char *path, size_t n);
-void parameters_path(const char *directory, const struct round *r, char *path, size_t n);
-uint64_t theta_round(const struct round *r);
 
 #endif

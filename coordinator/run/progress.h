@@ -52,7 +52,8 @@ void progress_show(struct progress *p, const struct glance *g);
 /* Shows at once that a stage begins; of the glance only stage, round and rounds count. */
 void progress_begin(struct progress *p, const struct glance *g);
 
-/* Prints a line of its own, above the bar if there is one. If quiet, nothing is printed, but p->tell hears it. */
+/* Prints a line of its own, above the bar if there is one. If quiet, nothing is printed, but
+ * p->tell hears it. */
 void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same of a line that an event of kind `about` tells, too. */

@@ -1,7 +1,9 @@
-/* report.h - who is told of a run, and what: the person at the terminal, metrics.jsonl, the observers.
+/* report.h - who is told of a run, and what: the person at the terminal, metrics.jsonl, the
+ * observers.
  *
- * report.c tells what metrics.jsonl keeps, and the lines that go with it; stream.c what only observers hear. Nothing here
- * waits for a reader or fails a run: what cannot be told is counted (proto/stream/sink.h). */
+ * report.c tells what metrics.jsonl keeps, and the lines that go with it; stream.c what only
+ * observers hear. Nothing here waits for a reader or fails a run: what cannot be told is counted
+ * (proto/stream/sink.h). */
 #ifndef COORDINATOR_RUN_REPORT_H
 #define COORDINATOR_RUN_REPORT_H
 
@@ -24,8 +26,8 @@ struct report {
     double told;        /* clock: the last word about the workers */
 };
 
-/* Opens the stream if the configuration has one, and tells it what runs; from now on lines go there, too. The run's
- * directory is taken. ERR_CONFIG, ERR_NOINPUT. */
+/* Opens the stream if the configuration has one, and tells it what runs; from now on lines go
+ * there, too. The run's directory is taken. ERR_CONFIG, ERR_NOINPUT. */
 int report_open(struct report *r, bool resumed);
 
 void report_begin(struct report *r); /* which run this is, in metrics.jsonl */
@@ -51,15 +53,18 @@ void report_saved(struct report *r, const struct saved *saved); /* an attempt to
 /* The end of a run that came to its end; its metrics may not be on disk yet. */
 void report_end(struct report *r, const struct stage_run *s);
 
-/* Tells the observers how a run ended that has not come to its end: the code, and the sentence in err_text, which stays. */
+/* Tells the observers how a run ended that has not come to its end: the code, and the sentence in
+ * err_text, which stays. */
 void report_failure(struct report *r, const struct stage_run *s, int code);
 
 /* ---- adaptation: run/watch.c ---- */
 
-/* The inputs of the stage's source section and of `target`; warns if they seem to be of different kinds. */
+/* The inputs of the stage's source section and of `target`; warns if they seem to be of different
+ * kinds. */
 void report_inputs(struct report *r, const struct stage_run *s, int target, const struct inputs *a,
                    const struct inputs *b);
 
+/* What a measurement of a model says, beside the source encoder and the best so far. */
 void report_watch(struct report *r, const struct stage_run *s, int model, const struct watch *w);
 
 /* Warns of each of these alarms (enum alarm). */
@@ -71,8 +76,9 @@ void report_replaced(struct report *r, const struct stage_run *s, int model,
 
 /* ---- the observers alone ---- */
 
-void report_run(
-    struct report *r); /* what runs: a new process that serves observers hears it first */
+/* What runs. A new process that serves observers hears it first. */
+void report_run(struct report *r);
+
 void report_workers(struct report *r); /* how the workers are, once a second at most */
 
 #endif

@@ -38,6 +38,6 @@ int run_lock_sign(const struct run_lock *l, const char *directory, const char *r
 bool run_lock_stands(const struct run_lock *l, const char *directory);
 
 /* Gives the directory up; another run may take it. */
-void run_lock_release(struct run_lock *l);
+void run_lock_release(struct run_lock *l); /* closes the file: the kernel drops the lock */
 
 #endif

@@ -93,6 +93,7 @@ int rundir_remake(struct rundir *d, const char *configuration, const struct crew
 bool rundir_news(struct rundir *d, char *sentence, size_t n);
 
 /* Closes the metrics and the directory, and gives up the lock. */
+/* Closes the metrics and the directory, and gives the lock up. */
 void rundir_close(struct rundir *d);
 
 #endif

@@ -113,7 +113,8 @@ size_t stage_run_size(const struct setup *setup)
     return most;
 }
 
-/* What the stage that it starts from hands over goes on in every model; the rest stays as it was drawn. */
+/* What the stage that it starts from hands over goes on in every model; the rest stays as it was
+ * drawn. */
 static void take_over(struct stage_run *s, const struct stage *stage, const real *old)
 {
     for (int i = 0; i < stage->model.n_segments * stage->n_models; i++) {

@@ -30,16 +30,19 @@ struct stage_run {
                                                 episodes 0: none */
 };
 
-/* Makes `stage` the one at hand, at round 0. Its parameters are drawn, or handed over by the stage that it starts from
- * (core/plan/hand_over.h). The result of the stage before is kept if a later one needs it. ERR_MEMORY. */
+/* Makes `stage` the one at hand, at round 0. Its parameters are drawn, or handed over by the stage
+ * that it starts from (core/plan/hand_over.h). The result of the stage before is kept if a later
+ * one needs it. ERR_MEMORY. */
 int stage_run_begin(struct stage_run *s, const struct stage *stage);
 
-/* Makes the stage of a checkpoint the one at hand: parameters, optimizer, best encoders, and what it keeps of earlier
- * stages. *info is what checkpoint_peek said of it, and is filled by checkpoint_read. Errors of checkpoint_read; ERR_DATA
- * if the configuration does not have that stage. */
+/* Makes the stage of a checkpoint the one at hand: parameters, optimizer, best encoders, and what
+ * it keeps of earlier stages. *info is what checkpoint_peek said of it, and is filled by
+ * checkpoint_read. Errors of checkpoint_read; ERR_DATA if the configuration does not have that
+ * stage. */
 int stage_run_read(struct stage_run *s, const char *path, struct checkpoint_info *info);
 
-/* Adds what a checkpoint of this stage keeps beside its own parameters: results of earlier stages, best encoders. */
+/* Adds what a checkpoint of this stage keeps beside its own parameters: results of earlier stages,
+ * best encoders. */
 void stage_run_add_kept(const struct stage_run *s, struct checkpoint_info *info);
 
 /* Parameters of the stage that this one is anchored to; NULL: it has no anchor. */
@@ -48,8 +51,8 @@ const real *stage_run_anchor(const struct stage_run *s);
 /* The next round of training; it borrows from s. */
 struct round stage_run_round(const struct stage_run *s);
 
-/* Applies a round: one optimizer step, or the models that the workers stepped. Returns the gradient's norm; not a number
- * if the workers stepped. */
+/* Applies a round: one optimizer step, or the models that the workers stepped. Returns the
+ * gradient's norm; not a number if the workers stepped. */
 double stage_run_step(struct stage_run *s, const struct round_sum *total);
 
 /* The first segment whose parameters or optimizer state are not finite; NULL: all are. */
@@ -66,6 +69,6 @@ size_t stage_run_room(const struct setup *setup);
 /* Bytes that the stage which takes most holds: its vectors, its guard's, results of earlier stages. */
 size_t stage_run_size(const struct setup *setup);
 
-void stage_run_release(struct stage_run *s);
+void stage_run_release(struct stage_run *s); /* gives back its vectors and what it kept */
 
 #endif

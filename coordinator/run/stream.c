@@ -1,4 +1,5 @@
-/* stream.c - what only observers hear: what runs, how the workers are, the lines that people read. */
+/* stream.c - what only observers hear: what runs, how the workers are, the lines that people read.
+ */
 #include "coordinator/run/report.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* train.c - run = stage*; stage = begin round* end; a round is trained, and now and then measured and saved. */
+/* train.c - run = stage*; stage = begin round* end; a round is trained, and now and then measured
+ * and saved. */
 #include "coordinator/run/train.h"
 
 #include <math.h>
@@ -15,7 +16,8 @@
 
 /* ---- what may end a run ---- */
 
-/* A round of training is finished after a signal; an evaluation is not, and neither may outlast the time limit. */
+/* A round of training is finished after a signal; an evaluation is not, and neither may outlast the
+ * time limit. */
 static bool is_interrupted(void *context, const struct task_kind *kind)
 {
     struct train *t = context;
@@ -32,8 +34,8 @@ static int check_stop(const struct train *t)
     return 0;
 }
 
-/* Whether the files that are mapped are what they were, once a second, or now. If they are not, what the rounds since the
- * last check have made is not kept. */
+/* Whether the files that are mapped are what they were, once a second, or now. If they are not,
+ * what the rounds since the last check have made is not kept. */
 static int check_data(struct train *t, bool now)
 {
     const struct sections *known = &t->start.crew->sections;

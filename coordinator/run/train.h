@@ -47,6 +47,7 @@ int train_open(struct train *t, const struct train_start *start);
 int train_run(struct train *t);
 
 /* Closes the stream and the run's directory, and frees what the stages leave. */
+/* Ends the stream, waits for the write in progress, and gives back all that the run holds. */
 void train_release(struct train *t);
 
 #endif
