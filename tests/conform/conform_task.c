@@ -478,6 +478,22 @@ static void the_table(void **state)
     scene_close(s);
 }
 
+/* Few-shot tasks and models of several targets cannot share a round: they give different things. */
+static void one_target_beside_episodes(void **state)
+{
+    const char *one = strstr(text, "target = {\"b\"}") + strlen("target = {\"b\"");
+    char two[sizeof text + 8];
+    struct config config;
+    struct setup setup;
+
+    (void)state;
+    snprintf(two, sizeof two, "%.*s, \"c\"%s", (int)(one - text), text, one);
+    assert_int_equal(config_parse(&config, two, "text", NULL, 0, method_config), 0);
+    assert_int_equal(setup_open(&setup, &config, root, method_form), ERR_CONFIG);
+    assert_non_null(strstr(err_text(), "adapts to one target, 2 are named"));
+    config_release(&config);
+}
+
 /* ---- wrong ones, made from the right one on batches ---- */
 
 static uint32_t cursor;
@@ -551,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table),
         cmocka_unit_test(every_kind),
+        cmocka_unit_test(one_target_beside_episodes),
         cmocka_unit_test(wrong_ones),
     };
 
