@@ -63,3 +63,17 @@ def test_methods_without_an_inner_loop_and_with_batches_beside_it(tmp_path):
             assert e["support_losses"][0] == e["support_loss"] > 0 and len(e["support_losses"]) == 2
             assert all(0 <= a <= 1 for a in e["support_accuracies"])
     assert {e["stage"] for e in told} == {"source", "joint"}
+
+
+def test_five_hundred_steps(tmp_path):
+    """No fixed maximum: the round tells every step, evaluation measures after each, and ranks agree."""
+    long = ["--set", "stage.meta.inner_steps=500", "--set", "evaluate.steps=500", "--set", "stage.meta.inner_rate=0.001",
+            "--set", "stage.meta.rounds=2", "--set", "evaluate.episodes=2"]
+    told = rounds(tmp_path / "one", *long, text=SINUSOID)
+    assert [len(e["support_losses"]) for e in told] == [500, 500]
+    assert all(loss > 0 for e in told for loss in e["support_losses"])
+    with open(tmp_path / "one" / "run" / "metrics.jsonl") as f:
+        steps = [e["step"] for e in map(json.loads, f) if e["kind"] == "evaluation"]
+    assert steps and steps == list(range(501)) * (len(steps) // 501)
+    again = rounds(tmp_path / "three", *long, text=SINUSOID, ranks=3)
+    assert [e["digest"] for e in again] == [e["digest"] for e in told]

@@ -323,7 +323,9 @@ static void hear(void *context, const char *level, const char *about, const char
 static void test_lines(void **state)
 {
     struct stand *p = *state;
-    struct evaluation e = {.episodes = 1};
+    struct estimate figure = {1, 2};
+    struct evaluation e = {
+        .kind = &kind_whole_set, .episodes = 1, .loss = &figure, .accuracy = &figure};
     const struct notice n = {"slow", 2, "near", 41, "it-is-slow"};
 
     p->progress.tell = hear;
