@@ -498,6 +498,7 @@ static void test_plan_defaults(void **state)
 
         assert_int_equal(probe_plan(&p, layer_find(given[i].c.spec.type), &given[i].c), 0);
         assert_memory_equal(&p.l.out, &given[i].out, sizeof p.l.out);
+        layout_release(&p.layout);
     }
 }
 
@@ -532,6 +533,7 @@ static void test_plan_refuses(void **state)
         if (probe_plan(&p, layer_find(wrong[i].spec.type), &wrong[i]) != ERR_CONFIG)
             fail_msg("plan accepts wrong %s, row %zu", wrong[i].spec.type, i);
         assert_non_null(strstr(err_text(), "probe1"));
+        layout_release(&p.layout);
     }
 }
 
