@@ -143,7 +143,7 @@ static int check_task(struct gradient_check *p, const struct task_kind *kind)
 }
 
 /* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank part of an image sits on
- * relu's kink where the body is frozen. */
+ * relu's kink if the body is frozen. */
 static void move_statistics(const struct layout *l, real *theta)
 {
     for (int i = 0; i < l->n_segments; i++)

@@ -1,4 +1,4 @@
-/* memory.c - sizes from whoever takes them, in one table. */
+/* memory.c - sizes, from the code that takes them, in one table. */
 #include "launch/memory.h"
 
 #include <assert.h>

@@ -15,7 +15,7 @@ void print_json(json_t *o)
     json_decref(o);
 }
 
-/* "+- 0.0123", or "+- -" in the same place where one episode has no interval. */
+/* "+- 0.0123", or "+- -" in the same place if one episode has no interval. */
 static void print_interval(double ci95, int digits, const char *unit)
 {
     if (isfinite(ci95))

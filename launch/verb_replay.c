@@ -54,7 +54,7 @@ static int load_anchor(struct replay *r)
     return checkpoint_read_kept(r->options->checkpoint, name, l, r->anchor);
 }
 
-/* Parameters, and where tasks step a model, the optimizer's vectors behind them. */
+/* Parameters, and if tasks step a model, the optimizer's vectors behind them. */
 static int load_theta(struct replay *r)
 {
     const struct stage *s = r->solo.stage;

@@ -35,7 +35,7 @@ int engine_open(struct engine *e, const struct setup *s);
 void engine_close(struct engine *e);
 
 /* Lays the work space out for a stage and purpose and clears the total: once per round, before its tasks. anchor: the parameters
- * of the stage's anchor, borrowed; NULL where it has none. */
+ * of the stage's anchor, borrowed; NULL if it has none. */
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor);
 

@@ -197,7 +197,7 @@ static int tree_enter(struct worker *w, const struct message *m, const struct tr
                          : 0;
 }
 
-/* The parameters of a round, and the anchor's where they come along. */
+/* The parameters of a round, and the anchor's if they come along. */
 static int take_params(struct worker *w, const struct message *m, const struct stage *stage,
                        const struct task_kind *kind, size_t head)
 {
@@ -383,7 +383,7 @@ static int send_sum(struct worker *w)
     return say(w, w->parent, MESSAGE_SUM, &body, 1);
 }
 
-/* Rank 0 is told that this one has nothing to do: at once where it was told before in this round, else after a
+/* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else after a
  * while, because a round that goes well needs no such message. */
 static int report_done(struct worker *w)
 {

@@ -61,7 +61,7 @@ static int n_ready(const struct crew *c)
     return n;
 }
 
-/* Whoever is late is left out until its hello comes. */
+/* A late rank is left out until its hello comes. */
 static int go_without(struct crew *c)
 {
     double limit = c->setup->config->cluster.start_limit;
@@ -180,7 +180,7 @@ static bool take_bye(struct crew *c)
     return found > 0;
 }
 
-/* The answers to the bye; whoever is silent for a lease instead is gone. */
+/* The answers to the bye; a worker that is silent for a lease instead is gone. */
 static void await_byes(struct crew *c)
 {
     double start = clock_seconds(), lease = c->setup ? c->setup->config->cluster.lease : 0;

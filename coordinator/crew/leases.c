@@ -1,4 +1,4 @@
-/* leases.c - who lives: leases run out, and whoever speaks again is back. */
+/* leases.c - which ranks live: leases run out, and a rank that speaks again is back. */
 #include <inttypes.h>
 #include <math.h>
 

@@ -141,7 +141,7 @@ static int check_complete(const struct transaction *p)
     return 0;
 }
 
-/* Why there is no worker: the error of the last that left, where none was lost. */
+/* Why there is no worker: the error of the last that left, if none was lost. */
 static int nobody(const struct crew *c)
 {
     for (int i = 1; i < c->comm->size; i++)

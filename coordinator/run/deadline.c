@@ -12,7 +12,7 @@
 #define LEAVE_SECONDS 2.0 /* to end all ranks */
 #define MARGIN 1.5        /* times what was seen */
 
-/* Seconds from now until the batch job ends; infinite where nobody says. */
+/* Seconds from now until the batch job ends; infinite if nobody says. */
 static int job_left(double *left)
 {
     const char *text = getenv("SLURM_JOB_END_TIME");

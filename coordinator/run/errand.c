@@ -43,7 +43,7 @@ static struct timespec soon(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t); /* whoever sets the time of day holds nobody up */
+    clock_gettime(CLOCK_MONOTONIC, &t); /* a change of the time of day holds nobody up */
     t.tv_nsec += STEP;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;

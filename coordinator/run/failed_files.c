@@ -128,7 +128,7 @@ static int write_all(struct failed_files *a, struct crew *c, const struct round 
     return n;
 }
 
-/* The first task's file, where it is there. */
+/* The first task's file, if it is there. */
 static void find_file(struct failed_files *a, const struct crew *c, const struct round *r)
 {
     a->file[0] = '\0';

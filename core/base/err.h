@@ -27,7 +27,7 @@ int err(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "prefix: " in front of this thread's sentence; returns code. */
 int err_within(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* This thread's sentence; "" where none was kept. Valid until the next err(). */
+/* This thread's sentence; "" if none was kept. Valid until the next err(). */
 const char *err_text(void);
 
 /* The process exit status for a code (0 for 0). */

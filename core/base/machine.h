@@ -19,7 +19,7 @@ int machine_ranks_beside(void);
  * flags. */
 const char *machine_build(void);
 
-double machine_resident_mib(void); /* memory of this process now; 0 where the system does not say */
+double machine_resident_mib(void); /* memory of this process now; 0 if the system does not say */
 double machine_peak_mib(void);     /* largest resident memory of this process so far */
 
 /* Whether this process may have so many bytes more of address space (ulimit -v, batch systems'

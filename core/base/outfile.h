@@ -42,7 +42,7 @@ void outfile_write(struct outfile *f, const void *bytes, size_t n);
 int outfile_sync(struct outfile *f);
 
 /* Ends f. 0: the file is there, and stays after a power cut. Else the file of that name is as it
- * was (or, where only the directory could not be synced, is the new one, whole) and no temporary is
+ * was (or, if only the directory could not be synced, is the new one, whole) and no temporary is
  * left: ERR_CANTCREAT, ERR_IO. */
 int outfile_commit(struct outfile *f);
 
@@ -71,7 +71,7 @@ int outfile_sync_directory(const char *path);
  * `is_ours`. A temporary that cannot be removed does no harm and is left. */
 void outfile_clean(const char *directory, bool (*is_ours)(const char *name));
 
-/* What an errno of creating or writing a file is: ERR_IO where the disk is at fault (full, quota,
+/* What an errno of creating or writing a file is: ERR_IO if the disk is at fault (full, quota,
  * read-only, input/output error), ERR_CANTCREAT else. */
 int outfile_code(int error);
 

@@ -25,7 +25,7 @@ static int load_fail(const struct load *l, int line, int code)
     return err_within(code, "%.200s:%d", l->name, line);
 }
 
-/* The instance that --set section.key=value means where no title is given. */
+/* The instance that --set section.key=value means if no title is given. */
 static int instance_untitled(const struct config_section *s, const struct config *c,
                              const char *last, const char *value)
 {
@@ -379,7 +379,7 @@ int config_set_domain(struct config *c, const char *domain)
     return config_key_set(config_key_find(c->table, "evaluate", "data"), &c->evaluate, domain);
 }
 
-/* The line of the first zero byte, 0 where there is none. */
+/* The line of the first zero byte, 0 if there is none. */
 static int zero_line(const char *text, size_t n)
 {
     const char *zero = memchr(text, 0, n);

@@ -23,7 +23,7 @@ struct strings { /* a list value, of at most CONFIG_ITEMS_MAX */
 struct run_config {
     char *name;
     int64_t seed;
-    char *directory; /* "runs/NAME" where none was given */
+    char *directory; /* "runs/NAME" if none was given */
 };
 
 struct cluster_config {

@@ -114,7 +114,7 @@ static bool word_equal(const char *word, size_t n, const char *name)
     return n == strlen(name) && memcmp(word, name, n) == 0;
 }
 
-/* At a section's brace: where only its name stands before, writes the title it then has. */
+/* At a section's brace: if only its name stands before, writes the title it then has. */
 static void scan_title(struct scan *s)
 {
     const char *word = s->statement, *end = s->out;

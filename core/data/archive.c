@@ -285,7 +285,7 @@ static int directory_accept(struct reader *r, size_t *size)
     return 1;
 }
 
-/* Names that mean another file to whoever unpacks the archive. */
+/* Names that would be another file when the archive is unpacked. */
 static int name_check(const struct reader *r, const char *name)
 {
     if (!*name)

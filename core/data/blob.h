@@ -20,16 +20,16 @@ struct mapped; /* core/data/mapped.h */
 struct blob {
     uint8_t *bytes; /* owned; mapped ones are read only */
     size_t n;
-    struct mapped *map; /* owned, where they are mapped; else NULL */
+    struct mapped *map; /* owned, if they are mapped; else NULL */
 };
 
-/* Maps the regular file at path. ERR_NOINPUT where it cannot be opened. */
+/* Maps the regular file at path. ERR_NOINPUT if it cannot be opened. */
 int blob_map(struct blob *b, const char *path);
 
 /* Where b holds a gzip stream, replaces it by what it unpacks to; else leaves it. */
 int blob_gunzip(struct blob *b, const char *path);
 
-/* ERR_DATA where the file that b maps has shrunk since, and zeros were read instead. */
+/* ERR_DATA if the file that b maps has shrunk since, and zeros were read instead. */
 int blob_whole(const struct blob *b);
 
 int blob_alloc(struct blob *b, size_t n); /* ERR_MEMORY */

@@ -224,7 +224,7 @@ static const char *colours(int channels)
     return channels == 1 ? "grey" : "colour";
 }
 
-/* All images agree in channels and, where they are not resized, in size. */
+/* All images agree in channels and, if they are not resized, in size. */
 static int shape_check(struct folder *f, struct shape s, const char *path)
 {
     struct shape *first = &f->store->shape;

@@ -14,7 +14,7 @@
 
 struct images {
     struct store *store;    /* taken */
-    struct names names;     /* owned; n = 0 where the store has names */
+    struct names names;     /* owned; n = 0 if the store has names */
     struct choice choice;   /* what the view was made from */
     struct store_view view; /* owned */
     uint32_t *selected;     /* owned; class of the store by class id; NULL: all as they are */

@@ -57,7 +57,7 @@ static void on_bus(int signal, siginfo_t *info, void *context)
         raise(signal);
 }
 
-/* Under lock; again where somebody else (MPI) has put a handler in place of ours. */
+/* Under lock; again if somebody else (MPI) has put a handler in place of ours. */
 static void install(void)
 {
     struct sigaction a = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO}, now;

@@ -26,7 +26,7 @@ struct mapped {
 struct mapped *mapped_add(const void *bytes, size_t n, const char *path, const struct stat *st);
 void mapped_remove(struct mapped *m); /* before munmap; NULL: nothing */
 
-/* ERR_DATA, naming the file, where a page of it was not there. NULL is whole. */
+/* ERR_DATA, naming the file, if a page of it was not there. NULL is whole. */
 int mapped_whole(const struct mapped *m);
 
 /* 0: its path is the file it was, or is gone; 1: the file was written to (time of change), size and

@@ -18,7 +18,7 @@ struct member {
     bool found;
 };
 
-/* Cuts path at the last ':' behind which a member is named, where no file has the whole name. */
+/* Cuts path at the last ':' behind which a member is named, if no file has the whole name. */
 static const char *path_split(char *path)
 {
     char *colon = strrchr(path, ':');

@@ -1,4 +1,4 @@
-/* resize.c - stb_image_resize: Mitchell's filter where it shrinks, Catmull and Rom's where it
+/* resize.c - stb_image_resize: Mitchell's filter if it shrinks, Catmull and Rom's if it
  * grows. */
 #include "core/data/resize.h"
 

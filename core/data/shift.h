@@ -35,7 +35,7 @@ int shift_refuse(const struct data_config *c);
 /* Digest of what it does, from `seed` on. */
 uint64_t shift_digest(const struct shift *s, uint64_t seed);
 
-/* Whether pixels move; where they do not, shift_read's r->values may be x itself. */
+/* Whether pixels move; if they do not, shift_read's r->values may be x itself. */
 static inline bool shift_moves(const struct shift *s)
 {
     return s->turned || s->reach > 0;

@@ -29,7 +29,7 @@ struct survey {
         high; /* range of the stored pixels that are finite; low > high: none was looked at */
 };
 
-/* Reads the whole set, or the sample. ERR_DATA where a mapped file has shrunk. Thread-safe. */
+/* Reads the whole set, or the sample. ERR_DATA if a mapped file has shrunk. Thread-safe. */
 int data_survey(const struct data *d, struct survey *s);
 
 /* What differs between two surveys of one section: "the labels or their order differ", ...; NULL:

@@ -45,20 +45,20 @@ int checkpoint_write(const char *path, const struct layout *l, const real *theta
                      const struct optim_ops *ops, const real *state,
                      const struct checkpoint_info *info);
 
-/* Reads parameters by name, each checked for its shape; state where it is not NULL and the file has
+/* Reads parameters by name, each checked for its shape; state if it is not NULL and the file has
  * it for this optimizer (else zero). A file of another library, without metadata, gives *info
  * zeroed. Errors name the path and the first tensor that is missing, strange or of another shape:
  * ERR_NOINPUT, ERR_DATA. */
 int checkpoint_read(const char *path, const struct layout *l, real *theta,
                     const struct optim_ops *ops, real *state, struct checkpoint_info *info);
 
-/* What a checkpoint keeps under a name. ERR_DATA where it does not. */
+/* What a checkpoint keeps under a name. ERR_DATA if it does not. */
 int checkpoint_read_kept(const char *path, const char *name, const struct layout *l, real *theta);
 
-/* Only what the metadata says; zeroed where there is none. */
+/* Only what the metadata says; zeroed if there is none. */
 int checkpoint_peek(const char *path, struct checkpoint_info *info);
 
-/* The configuration text a checkpoint carries, owned by the caller. ERR_DATA where there is
+/* The configuration text a checkpoint carries, owned by the caller. ERR_DATA if there is
  * none. */
 int checkpoint_configuration(const char *path, char **text);
 

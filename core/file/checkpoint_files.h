@@ -22,7 +22,7 @@ bool checkpoint_is_name(const char *name);
 
 /* The newest checkpoint of run `run` (NULL: of any) that passes every check: its path into `path`
  * (n bytes). Damaged and unreadable ones and those of other runs are named through
- * complain(context, sentence) and skipped. 1: found; 0: there is none; ERR_NOINPUT where the
+ * complain(context, sentence) and skipped. 1: found; 0: there is none; ERR_NOINPUT if the
  * directory cannot be read, ERR_MEMORY. */
 int checkpoint_newest(const char *directory, const struct run_identity *run, char *path, size_t n,
                       void (*complain)(void *context, const char *sentence), void *context);

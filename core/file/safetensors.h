@@ -2,7 +2,7 @@
  *
  * Writing is atomic (core/base/outfile.h). Reading checks everything before it is believed: header
  * length, JSON, dtypes, shapes, offsets (no holes, no overlap, within the file), and the digests
- * where the file carries them. */
+ * if the file carries them. */
 #ifndef CORE_FILE_SAFETENSORS_H
 #define CORE_FILE_SAFETENSORS_H
 
@@ -40,7 +40,7 @@ struct safetensors {
     struct tensor *tensors; /* owned, in file order */
     int n_texts;
     struct text *texts; /* owned */
-    uint64_t digest;    /* of the file, as computed; 0 where the file carries none */
+    uint64_t digest;    /* of the file, as computed; 0 if the file carries none */
     char *bytes;        /* owned: the file */
     size_t n_bytes;
     void *json; /* owned: the parsed header that texts point into */

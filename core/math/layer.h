@@ -86,7 +86,7 @@ struct layer {
  *                     gx.v, gw.v are not touched                                             */
 enum layer_kind {
     LAYER_PLAIN,      /* a product with weights, a pool, a mask */
-    LAYER_ACTIVATION, /* a nonlinearity: whoever taps the layer before it means its output */
+    LAYER_ACTIVATION, /* a nonlinearity: a tap on the layer before it means its output */
     LAYER_NORM,       /* it normalises by statistics, of the batch or running ones */
 };
 

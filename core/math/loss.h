@@ -22,7 +22,7 @@ struct loss_ops {
     void (*grad)(const struct batch *b, int c, const real *y, real *gy); /* of that mean */
     /* gyt = d grad along yt. NULL: refused inside an unrolled inner loop. */
     void (*grad_tangent)(const struct batch *b, int c, const real *y, const real *yt, real *gyt);
-    /* Fraction of samples answered rightly, 0 to 1; NULL where that means nothing. */
+    /* Fraction of samples answered rightly, 0 to 1; NULL if that means nothing. */
     double (*accuracy)(const struct batch *b, int c, const real *y);
 };
 

@@ -251,7 +251,7 @@ void tape_init_tangents(struct tape *t, const struct net *net, int n, struct are
     take_saves(net, n, TANGENT, arena, t->save);
 }
 
-/* Layer i's operands: values from t, tangents from d where there is one. */
+/* Layer i's operands: values from t, tangents from d if there is one. */
 static struct io io_at(const struct net *net, int i, const real *theta, int n, const struct tape *t,
                        const struct tape *d)
 {

@@ -43,7 +43,7 @@ const struct optim_ops *optim_find(const char *name); /* NULL: no such name */
 /* The scheduled rate of round t, 1 .. rounds. */
 double optim_rate(const struct optim_spec *o, uint64_t t);
 
-/* Scales g (n) to norm `clip` where it is longer (clip > 0); returns the norm before. */
+/* Scales g (n) to norm `clip` if it is longer (clip > 0); returns the norm before. */
 double optim_clip(real *g, size_t n, double clip);
 
 /* One outer step over the whole layout: segments by the named optimizer, clipped and scheduled, at

@@ -36,7 +36,7 @@ struct form {
     int (*plan)(struct stage *s, const struct setup *setup);
 };
 
-/* The form of a method, or NULL where there is none of that name. */
+/* The form of a method, or NULL if there is none of that name. */
 typedef const struct form *form_find(const char *method);
 
 #endif

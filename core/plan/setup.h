@@ -23,7 +23,7 @@ struct aux {          /* a network beside the main one */
 };
 
 /* The parameters of a stage are n_models models; a model is the network's segments, then each network's beside it. There are several
- * where each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
+ * if each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
 struct stage {
     const struct stage_config *config; /* borrowed */
     const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
@@ -75,7 +75,7 @@ void setup_close(struct setup *s);
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
 
 /* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the configuration's order.
- * ERR_DATA where a mapped file shrinks meanwhile. */
+ * ERR_DATA if a mapped file shrinks meanwhile. */
 int setup_survey(const struct setup *s, struct survey *out, int *n);
 
 /* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey: ERR_DATA, naming section and
@@ -88,7 +88,7 @@ uint64_t setup_digest(const struct setup *s);
 /* ---- heads.c ---- */
 
 /* Matches the classes of all sections that share a head, by name: a section in another order is given the order of the
- * one that the head is trained on. ERR_DATA, naming stage, sections and class, where names differ. Stages are planned. */
+ * one that the head is trained on. ERR_DATA, naming stage, sections and class, if names differ. Stages are planned. */
 int setup_heads(struct setup *s);
 
 /* ---- stage.c ---- */

@@ -51,7 +51,7 @@ struct task_kind {
      * ERR_CONFIG. */
     int (*plan)(const struct setup *setup, struct stage *s);
     /* Whether tasks can be drawn from section `data`, which has the right shape; raises the stage's
-     * sizes where a section needs more. ERR_CONFIG, ERR_DATA. NULL: any section will do. */
+     * sizes if a section needs more. ERR_CONFIG, ERR_DATA. NULL: any section will do. */
     int (*fits)(const struct setup *setup, struct stage *s, int data);
 
     /* Size of the largest task that `draw` makes of the sampler's section. */

@@ -74,7 +74,7 @@ static int take_plan(struct run *r, const struct event *e)
     return 0;
 }
 
-/* Tasks a second of all workers, where the event does not tell. */
+/* Tasks a second of all workers, if the event does not tell. */
 static int add_speed(struct run *r, const struct event *e, int stage, uint64_t round)
 {
     double speed = event_number(e, "tasks", NAN) / event_number(e, "seconds", NAN);

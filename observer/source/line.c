@@ -1,4 +1,4 @@
-/* line.c - whoever wrote it, nothing in a line is believed before it was looked at. */
+/* line.c - nothing in a line is believed before it was checked. */
 #include "observer/source/line.h"
 
 #include <ctype.h>

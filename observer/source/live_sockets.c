@@ -20,7 +20,7 @@ enum {
     DOUBT = 5 /* handshakes in a row that fail without a reason given */
 };
 
-#define AGAIN 2.0 /* seconds between attempts where we were refused */
+#define AGAIN 2.0 /* seconds between attempts if we were refused */
 
 /* ---- addresses and keys ---- */
 

@@ -48,7 +48,7 @@ static FILE *open_in(const char *directory, const char *name)
     return fopen(path, "re");
 }
 
-/* The whole of a file, NULL where there is none; longer ones are cut. */
+/* The whole of a file, NULL if there is none; longer ones are cut. */
 static char *read_in(const char *directory, const char *name, size_t *n)
 {
     FILE *f = open_in(directory, name);

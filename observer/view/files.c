@@ -91,7 +91,7 @@ static void csv_text(FILE *f, const char *text, char end)
     fprintf(f, "\"%c", end);
 }
 
-/* The stage by name, where the event tells its index only. */
+/* The stage by name, if the event tells its index only. */
 static const char *stage_name(const struct source *s, const struct event *e)
 {
     int64_t i = event_integer(e, "stage_index", -1);

@@ -1,4 +1,4 @@
-/* http_feed.c - what happens, as server-sent events: each text once, whoever listens.
+/* http_feed.c - what happens, as server-sent events: each text once, for all listeners.
  *
  * A version is made when something is new, at most every PACE seconds: its message has what came
  * since the version before. Who is new gets everything, and then each message that follows. Who is

@@ -91,7 +91,7 @@ void screen_bar(int y, int x, int w, double share)
     screen_paint(PAINT_PLAIN);
 }
 
-/* The mean of the values of each column of dots; NAN where there is none. */
+/* The mean of the values of each column of dots; NAN if there is none. */
 static void columns_fill(const struct series *s, const struct range *g, double *means, int n)
 {
     int counts[COLUMNS_MAX] = {0};

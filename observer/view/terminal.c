@@ -135,7 +135,7 @@ static int draw_charts(const struct terminal *t, const struct run *r, struct are
     return rows * h;
 }
 
-/* "-", as wide, where one episode has none. */
+/* "-", as wide, if one episode has none. */
 static void interval_text(double ci95, int width, int digits, char *text, size_t n)
 {
     if (isfinite(ci95))
@@ -162,7 +162,7 @@ static void draw_evaluation(const struct run *r, const struct evaluated *v, int 
                 figure, v->round);
 }
 
-/* The newest last; those after the last inner step only, where not all fit. */
+/* The newest last; those after the last inner step only, if not all fit. */
 static void draw_evaluations(const struct run *r, struct area a)
 {
     bool all = r->n_evaluations <= a.h - 1;

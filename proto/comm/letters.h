@@ -1,6 +1,6 @@
 /* letters.h - messages as a transport keeps them: a header and a body in one block of memory, in
- * queues, and used again when they have been read. No locks: a queue belongs to whoever holds the
- * lock that guards it. */
+ * queues, and used again when they have been read. No locks: the holder of the guarding lock owns
+ * a queue. */
 #ifndef PROTO_COMM_LETTERS_H
 #define PROTO_COMM_LETTERS_H
 

@@ -26,7 +26,7 @@ struct history_series {
     uint64_t every;             /* points 0, every, 2 every ... stay */
     struct shared_event **each; /* owned (room) */
     size_t n, room, first;      /* of KEEP_RECENT a ring from first on */
-    struct shared_event *last;  /* KEEP_CURVE: the newest, where it is not among each */
+    struct shared_event *last;  /* KEEP_CURVE: the newest, if it is not among each */
 };
 
 static enum keep keep_of(const char *kind)

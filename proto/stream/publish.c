@@ -293,8 +293,8 @@ static void loop(struct publisher *p)
 
 /* ---- beginning and end ---- */
 
-/* Whoever trains comes first: at nice 19 and SCHED_BATCH, which ZeroMQ's threads inherit, a thread
- * has about 1.4 % of a core that it shares with a computing one. */
+/* Runs at nice 19 and SCHED_BATCH, inherited by ZeroMQ's threads: about 1.4 % of a core that is
+ * shared with a compute thread. */
 static void step_back(void)
 {
     const struct sched_param none = {0};

@@ -93,7 +93,7 @@ struct part_extent {
     size_t end, bytes; /* of the snapshot's events from a->next on */
 };
 
-/* What one part takes; at least one event where there is one. */
+/* What one part takes; at least one event if there is one. */
 static struct part_extent part_range(const struct answer *a)
 {
     struct part_extent r = {a->next, 0};
@@ -115,7 +115,7 @@ static uint8_t *append(uint8_t *to, const struct stream_event *e)
     return to + e->n;
 }
 
-/* The part's events, then the mark where there is one. */
+/* The part's events, then the mark if there is one. */
 static int part_fill(zmq_msg_t *m, const struct answer *a, struct part_extent r,
                      const struct stream_event *mark)
 {

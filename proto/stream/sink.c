@@ -1,4 +1,4 @@
-/* sink.c - the calls, whoever writes. */
+/* sink.c - the calls of every sink. */
 #include "proto/stream/sink.h"
 
 #include <stdio.h>

@@ -25,7 +25,7 @@ const struct method_ops method_pretrain = {
 };
 
 /* finetune: a network trained elsewhere, its head drawn anew, learns another task; the body at its own rate
- * (stage.body_rate) or frozen, and after a warm-up of the head alone where asked. */
+ * (stage.body_rate) or frozen, and after a warm-up of the head alone if asked. */
 static const char *const finetune_takes[] = {"warm_up", NULL};
 
 const struct method_ops method_finetune = {

@@ -23,7 +23,7 @@ struct passes {
     double *scratch;
 };
 
-/* Tapes over n_source and n_target samples; the target's only where it is drawn. m->state is a
+/* Tapes over n_source and n_target samples; the target's only if it is drawn. m->state is a
  * struct passes. */
 void batch_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 

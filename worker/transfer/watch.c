@@ -23,7 +23,7 @@ static size_t mmd_bytes(const struct method *m, int n)
     return discrepancy_find("mmd")->scratch(&spread, n, n, (int)features_size(m)) * sizeof(double);
 }
 
-/* The discrepancy's doubles, then of each sample the anchor's class, or -1 - class where it is not
+/* The discrepancy's doubles, then of each sample the anchor's class, or -1 - class if it is not
  * sure. */
 size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec)
 {

@@ -11,7 +11,7 @@
  *
  * Statistics are those of the batch, in training and in evaluation: a query's prediction depends
  * on its neighbours (transductive). With `running`, two statistics segments follow their average,
- * their "gradient" being stat - observed, and evaluation, or training where they are fixed,
+ * their "gradient" being stat - observed, and evaluation, or training if they are fixed,
  * normalises by them instead: mean(x.t), s and the two sums in gx are then absent.
  *
  * The fused variant reads and writes each map once instead of twice; relu's mask is y > 0. */
@@ -269,7 +269,7 @@ static void tangent_rows(struct sums *s, size_t rows, const real *restrict mean,
         }
 }
 
-/* save.t = mean(x.t) and s = mean(xhat x.t); zero where the statistics are fixed. */
+/* save.t = mean(x.t) and s = mean(xhat x.t); zero if the statistics are fixed. */
 static void tangent_moments(const struct layer *l, const struct io *io)
 {
     size_t rows = rows_of(l, io), c = (size_t)l->in.c;

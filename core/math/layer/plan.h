@@ -4,12 +4,12 @@
 
 #include "core/math/layer.h"
 
-/* Appends NAME.weight (dims) and, where the spec asks, NAME.bias (dims[0]); sets l->n_w. The weight
+/* Appends NAME.weight (dims) and, if the spec asks, NAME.bias (dims[0]); sets l->n_w. The weight
  * is uniform on +- sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010), the bias 0. */
 int plan_weights(struct layer *l, struct layout *layout, const char *name, int n_dims,
                  const size_t *dims, size_t fan_in, size_t fan_out);
 
-/* y (n samples of l->out) += bias; w (l->n_w) ends with the bias, where there is one. */
+/* y (n samples of l->out) += bias; w (l->n_w) ends with the bias, if there is one. */
 void plan_add_bias(const struct layer *l, int n, const real *w, real *y);
 
 /* The bias's part of gw (l->n_w) += the sum of gy over samples and positions. */

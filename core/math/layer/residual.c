@@ -217,7 +217,7 @@ static void residual_forward_tangent(const struct layer *l, const struct io *io)
 }
 
 /* One part's backward, or its backward_tangent behind the gradient that the next part's needs. The
- * shortcut's part of gx waits in a map of its own; where nobody wants gx, neither is computed. */
+ * shortcut's part of gx waits in a map of its own; if nobody wants gx, neither is computed. */
 static void part_down(const struct layer *l, const struct block *b, const struct io *io, int i,
                       bool tangent)
 {
