@@ -2,7 +2,7 @@
  *
  *     [ common slots | curve, or what a watch sums | the method's own ]
  *
- * A stage says how many there are (stage->n_metrics) and where the method's own begin (stage->own_metrics). */
+ * A stage says how many there are (stage->n_metrics) and if the method's own begin (stage->own_metrics). */
 #ifndef CORE_PLAN_METRIC_H
 #define CORE_PLAN_METRIC_H
 

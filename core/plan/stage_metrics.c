@@ -1,4 +1,4 @@
-/* stage_metrics.c - how many numbers a task of a stage reports, and where the method's own are. */
+/* stage_metrics.c - how many numbers a task of a stage reports, and if the method's own are. */
 #include <string.h>
 
 #include "core/plan/round_sum.h"

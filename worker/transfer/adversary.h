@@ -22,7 +22,7 @@ int adversary_plan(struct stage *s, const struct setup *setup); /* appends the d
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 
 /* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D for the
- * discriminator's. Metrics: ADVERSARY_LOSS, _SOURCE and _TARGET, as means. Returns L_M; not finite where a loss is not. */
+ * discriminator's. Metrics: ADVERSARY_LOSS, _SOURCE and _TARGET, as means. Returns L_M; not finite if a loss is not. */
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
                       double discriminator, real *grad, struct task_metrics *metrics);
 
