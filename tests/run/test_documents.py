@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -310,3 +311,47 @@ def test_files_that_are_named(page):
     """`room/file.c` and `room/` in the text are in the tree."""
     for path in re.findall(r"`((?:core|proto|worker|coordinator|observer|launch|tests|bench|docs|examples)/[a-z_0-9./-]*)`", text_of(page)):
         assert os.path.exists(os.path.join(cli.ROOT, path)), f"{page} names {path}"
+
+
+# ---- the worked example ----
+
+@pytest.fixture(scope="module")
+def tree_with_example(tmp_path_factory):
+    """A copy of the tree and of what is built of it, with the method of docs/adding.md in its file and in its table."""
+    tree = tmp_path_factory.mktemp("example") / "tree"
+    for part in "core", "proto", "worker", "coordinator", "observer", "launch", "build":
+        shutil.copytree(os.path.join(cli.ROOT, part), tree / part, ignore=shutil.ignore_patterns("tests", "fuzz"))
+    shutil.copy(os.path.join(cli.ROOT, "Makefile"), tree)
+    name, code = re.search(r"<!-- example: (\S+) -->\n```c\n(.*?)```", text_of("docs/adding.md"), re.S).groups()
+    (tree / name).write_text(code)
+    table = tree / os.path.dirname(name) / "table.c"
+    text = table.read_text()
+    table.write_text(re.sub(r"(\nconst struct method_ops \*const method_table\[\] = \{)",
+                            r"\nextern const struct method_ops method_tether;\n\1&method_tether, ", text))
+    made = subprocess.run(["make", "-s", "build/metaloop"], cwd=tree, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return tree
+
+
+def example(tree, *arguments, ranks=1):
+    command = [tree / "launch" / "run", "-n", str(ranks)] if ranks > 1 else [tree / "build" / "metaloop"]
+    result = cli.execute([*command, *arguments], cwd=tree)
+    assert result.rc == 0, result
+    return result
+
+
+def test_example_is_there(tree_with_example):
+    assert "tether" in example(tree_with_example, "list", "methods").out
+    assert "pull back to theta_0" in example(tree_with_example, "list", "keys").out
+
+
+def test_example_trains(tree_with_example, tmp_path):
+    """The same bits on 1 and 3 ranks; without a pull it is first-order MAML, with one it is not."""
+    def digest(ranks, *sets):
+        conf = cli.small(tmp_path)
+        return example(tree_with_example, "train", conf, "--json", "--overwrite", "--set", "metrics.endpoint=",
+                       *[w for s in sets for w in ("--set", f"stage.meta.{s}")], ranks=ranks).json()["digest"]
+    pulled = digest(1, "method=tether", "tether=0.5", "inner_steps=2")
+    assert digest(3, "method=tether", "tether=0.5", "inner_steps=2") == pulled
+    first_order = digest(1, "method=fomaml", "inner_steps=2")
+    assert digest(1, "method=tether", "tether=0", "inner_steps=2") == first_order != pulled
