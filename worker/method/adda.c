@@ -35,7 +35,8 @@ static const char *const adda_takes[] = {
 
 const struct method_ops method_adda = {
     .name = "adda",
-    .summary = "an encoder for the target that a discriminator takes for the source's (Tzeng 2017)",
+    .summary = "an encoder whose features of the target a discriminator takes for the source's "
+               "(Tzeng 2017)",
     .form = {.draws = DRAW_SOURCE | DRAW_TARGET,
              .anchor = true,
              .inherits = true,

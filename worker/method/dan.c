@@ -14,13 +14,13 @@ struct dan_keys {
 #define KEY(f) offsetof(struct dan_keys, f)
 static const struct config_key dan_keys[] = {
 {"stage", "estimator", CONFIG_STRING, "biased", 0, CONFIG_LENGTH, "biased|unbiased|linear", KEY(estimator),
- "of the squared maximum mean discrepancy"},
+ "estimator of the squared maximum mean discrepancy"},
 {"stage", "bandwidth", CONFIG_STRING, "mean", 0, CONFIG_LENGTH, "mean|median", KEY(bandwidth),
- "of the squared distances in a batch, the middle kernel's width"},
+ "width of the middle kernel: mean or median of the squared distances in a batch"},
 {"stage", "sigma", CONFIG_REAL, "0", 0, 1e12, NULL, KEY(sigma),
- "the middle kernel's width itself; 0: as bandwidth says"},
+ "width of the middle kernel as a number; 0: as bandwidth says"},
 {"stage", "kernels", CONFIG_STRING, "five", 0, CONFIG_LENGTH, "five|paper", KEY(kernels),
- "five Gaussians a factor 2 apart, or the 33 of the paper"},
+ "five: five Gaussians, widths a factor of 2 apart; paper: the 33 of the paper"},
 {0}};
 /* clang-format on */
 
@@ -83,7 +83,7 @@ static const char *const dan_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_dan = {
     .name = "dan",
-    .summary = "source labels, and alike kernel embeddings of both domains' features (Long 2015)",
+    .summary = "source labels, and similar kernel embeddings of both domains' features (Long 2015)",
     .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan, .metrics = dan_metrics},
     .takes = dan_takes,
     .keys = dan_keys,

@@ -16,7 +16,7 @@ struct fitnet_keys {
 
 static const struct config_key fitnet_keys[] = {
     {"stage", "hint", CONFIG_STRING, "", 0, CONFIG_LENGTH, NULL, offsetof(struct fitnet_keys, hint),
-     "the teacher's layer; empty: its head's input"},
+     "layer of the teacher; empty: the input of its head"},
     {0}};
 
 static int hint_act(const struct stage *s, const struct net *teacher)
@@ -118,7 +118,8 @@ static const char *const fitnet_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_fitnet = {
     .name = "fitnet",
-    .summary = "a student's guided layer predicts a teacher's hint (Romero 2015); then kd",
+    .summary =
+        "a student's layer predicts a hint, a layer of its teacher (Romero 2015); kd follows",
     .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan, .metrics = fitnet_metrics},
     .takes = fitnet_takes,
     .keys = fitnet_keys,

@@ -17,9 +17,9 @@ struct kd_keys {
 #define KEY(f) offsetof(struct kd_keys, f)
 static const struct config_key kd_keys[] = {
 {"stage", "label_weight", CONFIG_REAL, "1", 0, 1e6, NULL, KEY(label_weight),
- "of the labels' cross-entropy"},
+ "weight of the labels' cross-entropy"},
 {"stage", "squared", CONFIG_BOOL, "true", 0, 0, NULL, KEY(squared),
- "the teacher's term is multiplied by the square of the temperature"},
+ "multiply the teacher's term by the square of the temperature"},
 {0}};
 /* clang-format on */
 enum { DISCREPANCY }; /* the teacher's term, before its weight */

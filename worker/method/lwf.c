@@ -78,7 +78,7 @@ static const char *const lwf_takes[] = {TAKES_WEIGHT, "anchor", "temperature",
 
 const struct method_ops method_lwf = {
     .name = "lwf",
-    .summary = "a new task, the old one's outputs kept (Li and Hoiem 2016)",
+    .summary = "a new task, while the outputs for the old one are kept (Li and Hoiem 2016)",
     .form = {.draws = DRAW_SOURCE,
              .anchor = true,
              .new_head = true,

@@ -30,7 +30,7 @@ static const char *const finetune_takes[] = {"warm_up", NULL};
 
 const struct method_ops method_finetune = {
     .name = "finetune",
-    .summary = "a new head on a trained body, which goes on at its own rate or is frozen",
+    .summary = "a new head on a trained body, which is trained at its own rate or frozen",
     .form = {.draws = DRAW_SOURCE, .new_head = true},
     .takes = finetune_takes,
     .size = sizeof(struct passes),
