@@ -22,7 +22,7 @@ CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errn
          -fopenmp-simd $(WARNINGS) $(SANITIZE) $(DEFINES) -I. -I$(BUILD) $(PKG_CFLAGS)
 LDLIBS = $(PKG_LIBS) -lm -pthread
 
-# Of the observer: what tests and fuzz targets call.
+# The part of the observer that tests and fuzz targets call.
 OBSERVE_CORE = observer/model/event.c observer/source/name.c observer/source/line.c observer/source/decode.c observer/model/model.c observer/model/model_event.c \
                observer/model/model_series.c observer/view/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
@@ -105,14 +105,14 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/map.o $(filter
 	$(Q)$(CC) $(SANITIZE) $(OPT) -Wl,--wrap=mmap,--wrap=munmap -o $@ $< $(BUILD)/tests/fuzz/map.o $(FUZZ_MAIN) \
 	    $(BUILD)/libmetaloop.a $(LDLIBS)
 
-# Rewritten only when the revision changes, so that an unchanged tree links nothing anew.
+# Rewritten only if the revision changes, so that an unchanged tree is not linked again.
 $(BUILD)/build_revision.h: FORCE
 	@mkdir -p $(@D)
 	@echo '#define REVISION "$(REVISION)"' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/launch/version.o: $(BUILD)/build_revision.h
 
-# What may change bits: rewritten only when it changes.
+# Flags that can change bits. The file is rewritten only if they change.
 BIT_FLAGS = $(strip $(OPT) -march=$(ARCH) $(SANITIZE) $(DEFINES))
 $(BUILD)/build_flags.h: FORCE
 	@mkdir -p $(@D)
@@ -131,7 +131,7 @@ tests-build: $(TESTS) $(HELPERS) $(FUZZERS)
 
 fuzzers: $(FUZZERS)
 
-# What is missing is named before anything is compiled.
+# Missing packages are named before anything is compiled.
 have-packages:
 	@launch/install-deps --check build '$(PACKAGES)' protoc-c Random123/philox.h stb/stb_image_resize.h
 
@@ -232,9 +232,9 @@ help:
 	@echo 'make check-torch  the tests that need PyTorch (installs it)'
 	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
 	@echo 'make soak         400 runs with ranks killed and stopped at random, every call of a checkpoint, a requeued Slurm'
-	@echo '                  job: about an hour; goes on where it stopped'
+	@echo '                  job: about an hour; continues where it stopped'
 	@echo 'make accuracy     MNIST and USPS with every transfer method on five seeds, into bench/RESULTS.md (METALOOP_DATA);'
-	@echo '                  goes on where it stopped'
+	@echo '                  continues where it stopped'
 	@echo 'make clean        remove what was built'
 	@echo
 	@echo 'Variables: ARCH=native (x86-64-v3 for mixed clusters), OPT=-O3, SANITIZE=, DEFINES=, CC=gcc, BUILD=build;'
