@@ -131,9 +131,9 @@ static void print_steps(const struct stage *stage)
 {
     const struct stage_config *c = stage->config;
 
-    if (stage->measured->few_shot)
-        printf("  %ld inner step%s at %g\n", (long)stage->shape->inner_steps,
-               plural((double)stage->shape->inner_steps), stage->shape->inner_rate);
+    if (stage->inner_steps > 0)
+        printf("  %d inner step%s at %g\n", stage->inner_steps, plural(stage->inner_steps),
+               stage->shape->inner_rate);
     printf("  %s at %g, %s", c->optimizer, c->rate, c->schedule);
     print_roles(stage, "; learns: ", false);
     print_roles(stage, "; frozen: ", true);
@@ -244,10 +244,9 @@ static int print_stage(const struct setup *s, const struct stage *stage)
            stage->layout.n, stage->net.loss->name, method_flops(s, stage) / 1e6,
            stage->steps ? "step" : "task", (unsigned long)layout_digest(&stage->layout));
     if (e.method.inner && e.method.inner->spec.second == SECOND_THROUGH)
-        printf("  activations of inner steps: %s\n",
-               e.method.inner->n_tapes == stage->shape->inner_steps
-                   ? "kept"
-                   : "recomputed (cluster.memory)");
+        printf("  activations of inner steps: %s\n", e.method.inner->n_tapes == stage->inner_steps
+                                                         ? "kept"
+                                                         : "recomputed (cluster.memory)");
     print_evaluated(s, stage);
     print_heirs(s, stage);
     engine_close(&e);

@@ -142,7 +142,7 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
 {
     const struct stage *s = g->solo.stage;
     struct method_spec spec = {
-        .steps = (int)s->shape->inner_steps,
+        .steps = s->inner_steps,
         .memory = (size_t)g->solo.config.cluster.memory << 20,
     };
 
@@ -253,7 +253,7 @@ static int gradient_tensors(struct gradient_run *g, struct tensor *tensors)
 static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
 {
     size_t rows = (size_t)g->episode.query.n, c = (size_t)g->method.net->n_out;
-    size_t last = (size_t)g->solo.stage->shape->inner_steps * rows * c;
+    size_t last = (size_t)g->solo.stage->inner_steps * rows * c;
 
     tensors[0] = double_tensor("loss_before", &g->curve.v[metric_curve(0, CURVE_LOSS)]);
     tensors[1] = double_tensor("accuracy_before", &g->curve.v[metric_curve(0, CURVE_ACCURACY)]);

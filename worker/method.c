@@ -75,7 +75,7 @@ struct method_spec method_spec_of(const struct setup *s, const struct stage *sta
 
     return (struct method_spec){
         .evaluate = evaluates,
-        .steps = evaluates ? stage->evaluate_steps : (int)stage->shape->inner_steps,
+        .steps = evaluates ? stage->evaluate_steps : stage->inner_steps,
         .n_support = (int)(size.way * size.shot),
         .n_query = (int)(size.way * size.query),
         .n_source = (int)stage->batch,
@@ -113,6 +113,31 @@ void method_hook(struct method *m, const struct pass_hook *hook)
     m->hook = hook;
     if (m->inner)
         m->inner->hook = hook;
+}
+
+const real *method_forward(struct method *m, const struct episode *ep, const char *set,
+                           const struct batch *b, const real *theta, struct tape *t)
+{
+    const real *y;
+
+    t->noise = (struct noise){ep->seed, ep->round, ep->slot, strcmp(set, "query") == 0};
+    y = net_forward(m->net, theta, b, t);
+    pass_done(m->hook, (struct pass){PASS_FORWARD, 0, set, b->n, m->net, t, .loss = 0});
+    return y;
+}
+
+int method_query(const struct method *m, const struct batch *query, int n_out, const real *y,
+                 struct task_metrics *metrics)
+{
+    const struct loss_ops *loss = m->net->loss;
+    double value = loss->value(query, n_out, y);
+
+    if (!isfinite(value))
+        return err(ERR_NONFINITE, "the query loss is not finite");
+    metrics->v[METRIC_LOSS] += value;
+    if (loss->accuracy)
+        metrics->v[METRIC_ACCURACY] += loss->accuracy(query, n_out, y);
+    return 0;
 }
 
 /* ---- evaluation ---- */
@@ -216,7 +241,7 @@ double method_flops(const struct setup *setup, const struct stage *stage)
 {
     struct method m = unready(setup, stage);
     struct method_spec spec = {
-        .steps = (int)stage->shape->inner_steps,
+        .steps = stage->inner_steps,
         .n_support = (int)(stage->train.way * stage->train.shot),
         .n_query = (int)(stage->train.way * stage->train.query),
     };

@@ -101,6 +101,14 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
 int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
                    struct task_metrics *metrics, real *outputs);
 
+/* A pass over b, the task's "support" or "query", on t, for methods without an inner loop; returns the outputs. */
+const real *method_forward(struct method *m, const struct episode *ep, const char *set,
+                           const struct batch *b, const real *theta, struct tape *t);
+
+/* The loss and accuracy of outputs y of n_out columns into METRIC_LOSS, METRIC_ACCURACY. ERR_NONFINITE. */
+int method_query(const struct method *m, const struct batch *query, int n_out, const real *y,
+                 struct task_metrics *metrics);
+
 /* Query sums of step k into the curve, and after the last step into METRIC_LOSS and METRIC_ACCURACY; y: the outputs
  * of n_out columns, copied to outputs if not NULL. ERR_NONFINITE. For methods with an evaluate of their own. */
 int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,

@@ -154,7 +154,7 @@ int report_round(struct report *r, const struct stage_run *s, const struct round
                  double norm, double seconds)
 {
     const struct stage *stage = s->stage;
-    int steps = stage->form->draws & DRAW_EPISODES ? (int)stage->shape->inner_steps : 0;
+    int steps = stage->form->draws & DRAW_EPISODES ? stage->inner_steps : 0;
     double *curve = malloc((2 * (size_t)steps + 1) * sizeof *curve);
 
     if (!curve)

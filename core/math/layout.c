@@ -10,11 +10,12 @@
 
 #include "core/base/err.h"
 #include "core/math/rng.h"
+#include "core/math/vec.h"
 
 const char *role_name(enum role role)
 {
-    static const char *const names[] = {"body",          "head",      "stat",
-                                        "discriminator", "regressor", "old"};
+    static const char *const names[] = {"body",      "head", "stat", "discriminator",
+                                        "regressor", "old",  "rate"};
 
     return names[role];
 }
@@ -116,6 +117,19 @@ int layout_append(struct layout *l, const char *prefix, const struct layout *mor
     return 0;
 }
 
+static double init_value(const struct segment *s, struct rng *r)
+{
+    switch (s->init) {
+    case INIT_UNIFORM:
+        return rng_uniform(r, -s->scale, s->scale);
+    case INIT_RANGE:
+        return rng_uniform(r, s->low, s->scale);
+    case INIT_CONSTANT:
+        break;
+    }
+    return s->scale;
+}
+
 void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
 {
     for (int i = 0; i < l->n_segments; i++) {
@@ -124,9 +138,15 @@ void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
 
         rng_init(&r, seed, RNG_INIT, (uint32_t)stage, (uint32_t)i);
         for (size_t k = 0; k < s->n; k++)
-            theta[s->offset + k] =
-                (real)(s->init == INIT_CONSTANT ? s->scale : rng_uniform(&r, -s->scale, s->scale));
+            theta[s->offset + k] = (real)init_value(s, &r);
     }
+}
+
+void layout_add_learnable(const struct layout *l, const real *x, real *y)
+{
+    for (int i = 0; i < l->n_segments; i++)
+        if (l->segments[i].role != ROLE_STAT)
+            vec_add(l->segments[i].n, x + l->segments[i].offset, y + l->segments[i].offset);
 }
 
 /* A segment as [out][channel][position]; in memory channels are last. */

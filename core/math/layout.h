@@ -21,11 +21,16 @@ enum role {
     ROLE_DISCRIMINATOR, /* tells domains apart */
     ROLE_REGRESSOR,     /* from a student's features to its teacher's */
     ROLE_OLD,           /* the head of an earlier task */
+    ROLE_RATE,          /* inner rates that are learned */
     ROLES,
 };
 const char *role_name(enum role role); /* never NULL; static */
 
-enum init { INIT_CONSTANT, INIT_UNIFORM }; /* the constant `scale`; uniform on [-scale, scale] */
+enum init {
+    INIT_CONSTANT, /* the constant `scale` */
+    INIT_UNIFORM,  /* uniform on [-scale, scale] */
+    INIT_RANGE,    /* uniform on [low, scale] */
+};
 
 struct segment {
     const char *name; /* "conv1.weight"; owned by the layout that it is in */
@@ -34,7 +39,7 @@ struct segment {
     size_t offset, n; /* place in the vector */
     enum role role;
     enum init init;
-    double scale;
+    double scale, low;
     bool idle; /* no gradient of the stage reaches it: it is never stepped */
     /* Positions of a map whose channels its columns are: in memory [out][position][channel], to
      * others PyTorch's [out][channel][position]. 0: a plain vector's. Only if n_dims is 2. */
@@ -73,6 +78,9 @@ void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 
 /* Whether it is a dense layer whose columns have another order in memory than to others. */
 bool layout_reorders_columns(const struct segment *s);
+
+/* y (P) += x (P) in every segment but statistics. */
+void layout_add_learnable(const struct layout *l, const real *x, real *y);
 
 /* One segment between memory order (at the vector's theta) and PyTorch's order. */
 void layout_export(const struct segment *s, const real *theta, real *torch);

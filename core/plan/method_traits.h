@@ -26,6 +26,7 @@ struct form {
         adapts; /* to a target, without labels: watched (coordinator/run/guard.h)                  */
     bool
         keeps_best; /* and ends with what the guard says                                          */
+    bool inner_loop;   /* its few-shot tasks take inner_steps steps on their support */
     bool same_outputs; /* its outputs are compared with the anchor's, class by class */
     bool new_head;     /* the head is not taken from the stage it starts from */
     /* Names of the method's own numbers, ended by NULL; NULL: none. A task adds the i-th to metrics->own[i], and

@@ -37,7 +37,9 @@ struct stage {
     const struct task_kind *measured;               /* what it is measured with */
     struct task_size train, evaluate;               /* the largest */
     uint32_t batch, target_batch;                   /* samples of a step */
-    int evaluate_steps;
+    int inner_steps, evaluate_steps; /* of the inner loop; 0: the few-shot tasks have none */
+    uint32_t
+        evaluate_way; /* classes of a few-shot task of evaluation, if the method says so; 0: way */
     uint32_t n_tasks; /* of a round, of all its kinds (core/plan/task_kind.h) */
     struct net net;   /* owned */
     int n_aux;

@@ -59,8 +59,11 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
     const struct stage_config *c = stage->shape;
 
     choose_evaluated(s, stage);
-    stage->evaluate_steps =
-        (int)(s->config->evaluate.steps ? s->config->evaluate.steps : c->inner_steps);
+    if (s->forms(c->method)->inner_loop) {
+        stage->inner_steps = (int)c->inner_steps;
+        stage->evaluate_steps =
+            s->config->evaluate.steps ? (int)s->config->evaluate.steps : stage->inner_steps;
+    }
     TRY(stage->measured->plan(s, stage));
     for (int i = 0; i < stage->n_evaluate; i++) {
         TRY(check_shape(s, stage, "evaluate.data", stage->evaluate_data[i]));
@@ -279,21 +282,43 @@ static int stage_before(const struct setup *s, struct stage *stage)
     return 0;
 }
 
+static bool learns_rates(const struct stage *stage)
+{
+    for (int i = 0; i < stage->model.n_segments; i++)
+        if (stage->model.segments[i].role == ROLE_RATE)
+            return true;
+    return false;
+}
+
+/* Outputs, few-shot tasks and evaluation are those of the stage it starts from. */
+static int inherit(struct stage *stage, const struct stage *before)
+{
+    if (learns_rates(before))
+        return err(ERR_CONFIG,
+                   "stage '%s': method '%s' cannot go on from stage '%s' of method '%s', whose "
+                   "inner rates are learned",
+                   stage->config->name, stage->config->method, before->config->name,
+                   before->config->method);
+    stage->shape = before->shape;
+    stage->measured = before->measured;
+    stage->evaluate_way = before->evaluate_way;
+    return 0;
+}
+
 static int stage_form(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->config;
-    const struct stage *before;
 
     stage->form = s->forms(c->method);
     stage->own = config_own(s->config, c);
     if (!stage->form)
         return err(ERR_CONFIG, "no method is called '%s'", c->method);
     TRY(stage_before(s, stage));
-    before = stage->start >= 0 ? &s->stages[stage->start] : NULL;
-    stage->shape = stage->form->inherits ? before->shape : c;
-    stage->measured = stage->form->inherits                ? before->measured
-                      : stage->form->draws & DRAW_EPISODES ? &kind_evaluation_episode
-                                                           : &kind_whole_set;
+    if (stage->form->inherits)
+        return inherit(stage, &s->stages[stage->start]);
+    stage->shape = c;
+    stage->measured =
+        stage->form->draws & DRAW_EPISODES ? &kind_evaluation_episode : &kind_whole_set;
     return 0;
 }
 

@@ -6,7 +6,7 @@
 
 void stage_count_metrics(struct stage *stage)
 {
-    int steps = (int)stage->shape->inner_steps;
+    int steps = stage->inner_steps;
     int last = steps > stage->evaluate_steps ? steps : stage->evaluate_steps;
     int curve = CURVE_SUMS * (last + 1);
     int watched = stage->form->adapts ? watch_sums(stage->net.n_out) : 0;

@@ -328,10 +328,7 @@ static void go_below(struct unroll *u)
 
     vec_zero(l->n, u->gradient);
     net_backward_from(u->net, u->start, u->inputs.n, &u->below, &in, 1, u->gradient, NULL);
-    for (int i = 0; i < l->n_segments; i++)
-        if (l->segments[i].role != ROLE_STAT)
-            vec_add(l->segments[i].n, u->gradient + l->segments[i].offset,
-                    u->adjoint + l->segments[i].offset);
+    layout_add_learnable(l, u->gradient, u->adjoint);
 }
 
 void unroll_adjoint(struct unroll *u, const struct episode *ep)
@@ -365,9 +362,8 @@ void unroll_curvature(struct unroll *u, const struct episode *ep)
     gradient(u, u->spec.steps, &u->moved, &u->inputs, tape_of(u, 0), u->gradient);
 }
 
-void unroll_hvp(struct unroll *u, const struct episode *ep, const real *v, real *hv)
+void unroll_hvp(struct unroll *u, const real *v, real *hv)
 {
-    (void)ep;
     product(u, u->spec.steps, &u->inputs, v, hv);
 }
 

@@ -99,7 +99,7 @@ void unroll_adjoint(struct unroll *u, const struct episode *ep);
 /* Makes the support's tape at theta_K; then hv (P, overwritten) = H(theta_K) v as often as wanted.
  * SECOND_LAST. */
 void unroll_curvature(struct unroll *u, const struct episode *ep);
-void unroll_hvp(struct unroll *u, const struct episode *ep, const real *v, real *hv);
+void unroll_hvp(struct unroll *u, const real *v, real *hv);
 
 /* Useful floating-point operations of the loop, the query's pass and the adjoint. */
 double unroll_flops(const struct net *net, const struct unroll_spec *spec);

@@ -77,6 +77,7 @@ const struct method_ops method_joint = {
     .name = "joint",
     .summary = "MAML on the source and ADDA to the target, in one outer step",
     .form = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
+             .inner_loop = true,
              .anchor = true,
              .adapts = true,
              .plan = adversary_plan,

@@ -1,21 +1,31 @@
-/* table.c - every method there is. */
-#include <string.h>
-
+/* table.c - every method there is, a line each. */
+#include "core/base/table.h"
 #include "worker/method.h"
 
-extern const struct method_ops method_adda, method_coral, method_dan, method_finetune,
-    method_fitnet, method_fomaml, method_joint, method_kd, method_lwf, method_maml, method_pretrain;
+/* clang-format off */
+#define METHODS(_) \
+    _(maml)     \
+    _(fomaml)   \
+    _(pretrain) \
+    _(finetune) \
+    _(dan)      \
+    _(coral)    \
+    _(adda)     \
+    _(joint)    \
+    _(lwf)      \
+    _(kd)       \
+    _(fitnet)
+/* clang-format on */
 
-const struct method_ops *const method_table[] = {
-    &method_maml, &method_fomaml, &method_pretrain, &method_finetune, &method_dan,    &method_coral,
-    &method_adda, &method_joint,  &method_lwf,      &method_kd,       &method_fitnet, NULL};
+#define DECLARE(name) extern const struct method_ops method_##name;
+#define POINT(name) &method_##name,
+
+METHODS(DECLARE)
+const struct method_ops *const method_table[] = {METHODS(POINT) NULL};
 
 const struct method_ops *method_find(const char *name)
 {
-    for (const struct method_ops *const *ops = method_table; *ops; ops++)
-        if (strcmp((*ops)->name, name) == 0)
-            return *ops;
-    return NULL;
+    return table_find(method_table, name);
 }
 
 struct config_method method_config(int i)

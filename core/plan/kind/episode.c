@@ -48,9 +48,9 @@ static int check_class(const struct stage *s, const struct data *d, uint32_t i, 
 }
 
 /* Every class must have shot + query samples; regression data have them without end. */
-static int check_classes(const struct stage *s, const struct data *d, uint32_t query)
+static int check_classes(const struct stage *s, const struct data *d, uint32_t way, uint32_t query)
 {
-    uint32_t way = way_of(s, d), n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes;
+    uint32_t n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes;
 
     if (way > d->n_classes)
         return err(ERR_CONFIG, "stage '%s': way is %u, but data '%s' has %u classes",
@@ -78,12 +78,13 @@ static int episode_plan(const struct setup *setup, struct stage *s)
 
 static int episode_fits(const struct setup *setup, struct stage *s, int data)
 {
-    return check_classes(s, &setup->data[data], s->train.query);
+    return check_classes(s, &setup->data[data], s->train.way, s->train.query);
 }
 
 static int evaluation_plan(const struct setup *setup, struct stage *s)
 {
-    s->evaluate = (struct task_size){.way = way_of(s, &setup->data[s->data]),
+    s->evaluate = (struct task_size){.way = s->evaluate_way ? s->evaluate_way
+                                                            : way_of(s, &setup->data[s->data]),
                                      .shot = (uint32_t)s->shape->shot};
     return 0;
 }
@@ -92,7 +93,7 @@ static int evaluation_fits(const struct setup *setup, struct stage *s, int data)
 {
     uint32_t query = stage_query(setup, s, data);
 
-    TRY(check_classes(s, &setup->data[data], query));
+    TRY(check_classes(s, &setup->data[data], s->evaluate.way, query));
     s->evaluate.query = query > s->evaluate.query ? query : s->evaluate.query;
     return 0;
 }
