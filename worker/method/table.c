@@ -6,6 +6,7 @@
 #define METHODS(_) \
     _(maml)     \
     _(fomaml)   \
+    _(anil)     \
     _(pretrain) \
     _(finetune) \
     _(dan)      \
