@@ -7,6 +7,7 @@
     _(maml)     \
     _(fomaml)   \
     _(anil)     \
+    _(metasgd)  \
     _(pretrain) \
     _(finetune) \
     _(dan)      \
