@@ -8,6 +8,7 @@
     _(fomaml)   \
     _(anil)     \
     _(metasgd)  \
+    _(reptile)  \
     _(pretrain) \
     _(finetune) \
     _(dan)      \
