@@ -9,6 +9,7 @@
     _(anil)     \
     _(metasgd)  \
     _(reptile)  \
+    _(protonet) \
     _(pretrain) \
     _(finetune) \
     _(dan)      \

@@ -1,0 +1,96 @@
+/* protonet.c - prototypical networks (Snell, Swersky, Zemel 2017): a query belongs to the class whose mean of support
+ * features is nearest; features are the head's input, and the head is idle.         math.md (8.4) */
+#include "core/base/err.h"
+#include "core/math/loss/prototype.h"
+#include "core/math/vec.h"
+#include "worker/method.h"
+
+struct protonet_keys {
+    int64_t evaluate_way;
+};
+
+static const struct config_key protonet_keys[] = {
+    {"stage", "evaluate_way", CONFIG_INT, "0", 0, 4096, NULL,
+     offsetof(struct protonet_keys, evaluate_way), "classes of a task of evaluation; 0: as way"},
+    {0}};
+
+struct protonet {
+    struct tape support, query;
+    struct prototypes classes;
+    real *below; /* (P) the support's part of the gradient */
+};
+
+static int protonet_plan(struct stage *s, const struct setup *setup)
+{
+    if (setup->data[s->data].n_target)
+        return err(ERR_CONFIG, "stage '%s': method 'protonet' needs classes", s->config->name);
+    s->evaluate_way = (uint32_t)((const struct protonet_keys *)s->own)->evaluate_way;
+    stage_idle_behind(s, net_features(&s->net));
+    return 0;
+}
+
+static void protonet_init(struct method *m, const struct method_spec *spec, struct arena *arena)
+{
+    int n = spec->n_support > spec->n_query ? spec->n_support : spec->n_query;
+    real *scratch = tape_scratch(m->net, n, arena);
+    enum tape_use use = spec->traced ? TAPE_SECOND : TAPE_GRADIENT;
+    struct protonet *p = m->state;
+
+    tape_init(&p->support, m->net, spec->n_support, use, scratch, arena);
+    tape_init(&p->query, m->net, spec->n_query, use, scratch, arena);
+    p->support.evaluate = p->query.evaluate = spec->evaluate;
+    p->below = arena_reals(arena, m->net->layout.n);
+    prototypes_init(&p->classes, net_act_size(m->net, net_features(m->net)), spec->n_support,
+                    spec->n_query, arena);
+}
+
+static void forward(struct method *m, const struct episode *ep, const real *theta)
+{
+    struct protonet *p = m->state;
+    int act = net_features(m->net);
+
+    method_forward(m, ep, "support", &ep->support, theta, &p->support);
+    method_forward(m, ep, "query", &ep->query, theta, &p->query);
+    prototypes_forward(&p->classes, &ep->support, p->support.act[act].v, ep->query.n,
+                       p->query.act[act].v);
+}
+
+static int protonet_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                          struct task_metrics *metrics)
+{
+    struct protonet *p = m->state;
+    struct prototypes *c = &p->classes;
+    int act = net_features(m->net), n = ep->query.n;
+    struct inlet support = {act, c->g_support}, query = {act, c->g_query};
+
+    forward(m, ep, theta);
+    TRY(method_query(m, &ep->query, c->way, c->y, metrics));
+    m->net->loss->grad(&ep->query, c->way, c->y, c->gy);
+    prototypes_backward(c, &ep->support, n, p->query.act[act].v);
+    vec_zero(m->net->layout.n, p->below);
+    net_backward_from(m->net, theta, ep->support.n, &p->support, &support, 1, p->below, NULL);
+    layout_add_learnable(&m->net->layout, p->below, grad); /* statistics are the query's */
+    net_backward_from(m->net, theta, n, &p->query, &query, 1, grad, NULL);
+    return 0;
+}
+
+static int protonet_evaluate(struct method *m, const struct episode *ep, const real *theta,
+                             struct task_metrics *metrics, real *outputs)
+{
+    const struct prototypes *c = &((const struct protonet *)m->state)->classes;
+
+    forward(m, ep, theta);
+    return method_curve(m->net->loss, &ep->query, c->way, c->y, 0, 0, metrics, outputs);
+}
+
+const struct method_ops method_protonet = {
+    .name = "protonet",
+    .summary = "distances to the means of classes, no inner loop (Snell et al. 2017)",
+    .form = {.draws = DRAW_EPISODES, .plan = protonet_plan},
+    .keys = protonet_keys,
+    .keys_size = sizeof(struct protonet_keys),
+    .size = sizeof(struct protonet),
+    .init = protonet_init,
+    .outer = protonet_outer,
+    .evaluate = protonet_evaluate,
+};
