@@ -10,6 +10,7 @@
     _(metasgd)  \
     _(reptile)  \
     _(protonet) \
+    _(imaml)    \
     _(pretrain) \
     _(finetune) \
     _(dan)      \
