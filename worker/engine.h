@@ -26,6 +26,7 @@ struct engine {
     int64_t *words;               /* of total */
     real *gradient;               /* (P of a model) */
 };
+_Static_assert(sizeof(struct engine) < 4096, "lists and buffers belong into the arena");
 
 /* Bytes of work space that any stage of the configuration needs, per thread. */
 size_t engine_size(const struct setup *s);

@@ -1,5 +1,6 @@
 /* prototype.h - classes as the means of their samples' features (Snell et al. 2017, eq. (1), (2)).
- *     mean_c = mean of f(x) over the support of class c,  y_qc = - |f(q) - mean_c|^2  math.md (8.4) */
+ *     mean_c = mean of f(x) over the support of class c
+ *     y_qc   = -|f(q) - mean_c|^2                                                  math.md (8.4) */
 #ifndef CORE_MATH_LOSS_PROTOTYPE_H
 #define CORE_MATH_LOSS_PROTOTYPE_H
 
