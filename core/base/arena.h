@@ -1,4 +1,4 @@
-/* arena.h - memory planned at start and never asked for again.
+/* arena.h - memory that is planned at the start; nothing is allocated later.
  *
  * The same code first runs over a measuring arena (no memory; pointers are NULL) and then over
  * a real one of the measured size:
@@ -27,13 +27,13 @@ struct arena arena_measuring(void);           /* no memory: takes only count */
 int arena_init(struct arena *a, size_t size); /* zeroed, 64-byte aligned; ERR_MEMORY */
 void arena_release(struct arena *a);          /* frees base; an arena of zeros may be released */
 
-/* 64-byte aligned; NULL while measuring. Asking a real arena for more than it was planned for
- * is our own mistake and asserts. */
+/* 64-byte aligned; NULL while measuring. Taking more from a real arena than was planned is a
+ * bug, and asserts. */
 void *arena_take(struct arena *a, size_t bytes);
 real *arena_reals(struct arena *a, size_t n); /* n reals, likewise */
 
-/* Like arena_take, but nothing overlays it: it stays until arena_clear. For what describes buffers
- * that overlay each other, such as lists of pointers to them. */
+/* Like arena_take, but nothing overlays it: it stays until arena_clear. Use it for what
+ * describes buffers that overlay each other, such as lists of pointers to them. */
 void *arena_keep(struct arena *a, size_t bytes);
 
 /* Gives back everything taken since the mark; what is taken next overlays it. What is kept

@@ -27,7 +27,7 @@ struct back_line {
 /* Begins at the end of an open file. ERR_IO, ERR_MEMORY. */
 int back_lines_open(struct back_lines *b, int fd);
 
-/* 1: *line is the line before those told already; 0: there is none. ERR_IO. */
+/* 1: *line is the line before the last one given; 0: there is none. ERR_IO. */
 int back_lines_next(struct back_lines *b, struct back_line *line);
 
 /* Frees what it holds; the descriptor stays open. */

@@ -10,7 +10,7 @@
 enum {
     ERR_FAILED = -1,     /* exit  1: anything without a code of its own                        */
     ERR_USAGE = -2,      /* exit 64: wrong arguments                                           */
-    ERR_DATA = -3,       /* exit 65: a file that is not what it should be                      */
+    ERR_DATA = -3,       /* exit 65: a file with wrong content                      */
     ERR_NOINPUT = -4,    /* exit 66: a file that is not there                                  */
     ERR_CANTCREAT = -5,  /* exit 73: cannot create an output                                   */
     ERR_IO = -6,         /* exit 74: cannot write (full disk, input/output error)              */

@@ -1,4 +1,4 @@
-/* machine.h - what this machine is: for reports, manifests and the shares of its cores. */
+/* machine.h - facts about this machine, for reports, manifests and the division of its cores. */
 #ifndef CORE_BASE_MACHINE_H
 #define CORE_BASE_MACHINE_H
 

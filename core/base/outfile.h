@@ -1,4 +1,4 @@
-/* outfile.h - an output, written as its kind asks.
+/* outfile.h - an output file, written in the way that its kind needs.
  *
  * A regular file, or a new one, is whole under its name or not there: the bytes go into
  * PATH.tmp-PID-N beside the target; the commit syncs them, renames and syncs the directory. So a

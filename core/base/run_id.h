@@ -1,4 +1,4 @@
-/* run_id.h - what tells one run from another: 16 lower-case hexadecimal digits, drawn when a run
+/* run_id.h - the id of a run: 16 lower-case hexadecimal digits, drawn when a run
  * begins. */
 #ifndef CORE_BASE_RUN_ID_H
 #define CORE_BASE_RUN_ID_H
@@ -9,16 +9,16 @@ enum { RUN_ID_ROOM = 17 }; /* with the closing NUL; "": none */
 
 struct run_identity {
     char id[RUN_ID_ROOM];
-    bool unnamed; /* the run began before there were ids: files that tell none are its own, too */
+    bool unnamed; /* the run began before there were ids: files without an id belong to it, too */
 };
 
-/* A new one, from the system's random numbers. ERR_FAILED. */
+/* Draws an id from the system's random numbers. ERR_FAILED. */
 int run_id_draw(char id[RUN_ID_ROOM]);
 
-/* Whether text, which may be NULL, is one. */
+/* Whether text is an id; NULL is none. */
 bool run_id_is(const char *text);
 
-/* Whether a file that tells this id ("": none) is of that run. */
+/* Whether a file with this id ("": none) belongs to that run. */
 bool run_id_owns(const struct run_identity *run, const char *id);
 
 #endif

@@ -11,13 +11,13 @@ struct reader;
 int reader_open(struct reader **r, const char *path);
 
 /* The next regular file: 1, its name (valid until the next call) and size; 0 at the end, once the
- * whole archive has been read and found whole. */
+ * whole archive has been read and checked. */
 int reader_next(struct reader *r, const char **name, size_t *size);
 
 /* From now on directories come too, their names ending in '/'. */
 void reader_directories(struct reader *r);
 
-/* The first bytes of that file, n at most; how many. The rest is passed over. */
+/* Reads the first bytes of that file, at most n, and skips the rest; returns how many. */
 int reader_head(struct reader *r, uint8_t *bytes, size_t n);
 
 /* That file's bytes, exactly `size` of them. */

@@ -1,4 +1,4 @@
-/* array.h - the header of a .npy or idx file, checked, and where its numbers lie. */
+/* array.h - the checked header of a .npy or idx file, and the place of its numbers. */
 #ifndef CORE_DATA_ARRAY_H
 #define CORE_DATA_ARRAY_H
 
@@ -20,8 +20,8 @@ struct array {
     const uint8_t *data; /* borrowed from the blob; n * width bytes, to the blob's end exactly */
 };
 
-/* ERR_DATA naming `what` and the byte: not such a file, a shape the file does not hold, numbers of
- * another kind, Fortran order. */
+/* ERR_DATA names `what` and the byte: another kind of file, a shape beyond the file, unsupported
+ * numbers, Fortran order. */
 int array_from_npy(struct array *a, const struct blob *b, const char *what);
 int array_from_idx(struct array *a, const struct blob *b, const char *what);
 

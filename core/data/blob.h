@@ -26,7 +26,7 @@ struct blob {
 /* Maps the regular file at path. ERR_NOINPUT if it cannot be opened. */
 int blob_map(struct blob *b, const char *path);
 
-/* Where b holds a gzip stream, replaces it by what it unpacks to; else leaves it. */
+/* If b holds a gzip stream, unpacks it; otherwise leaves b as it is. */
 int blob_gunzip(struct blob *b, const char *path);
 
 /* ERR_DATA if the file that b maps has shrunk since, and zeros were read instead. */

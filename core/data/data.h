@@ -1,8 +1,8 @@
 /* data.h - data sets: an index of classes and samples, and a way to read one sample.
  *
  * Image sets give reals in 0..1 (bytes / 255), channels last, and a class per sample. Generators
- * make samples from (class, sample) alone, by counters, on any rank alike; their classes are
- * endless. A regression set (n_target > 0) gives an input and a target per sample. */
+ * compute samples from (class, sample) alone, the same on any rank; their classes are endless. A
+ * regression set (n_target > 0) gives an input and a target per sample. */
 #ifndef CORE_DATA_DATA_H
 #define CORE_DATA_DATA_H
 
@@ -31,10 +31,10 @@ struct data {
     uint32_t n_classes;         /* as selected by `classes`; DATA_ENDLESS for generators */
     uint32_t n_samples;         /* of all classes; DATA_ENDLESS for glyphs, 0 for sinusoid */
     uint32_t n_grid;            /* fixed evaluation points of each class, 0 for images */
-    int n_turns;         /* 1, or 4 where rotations by quarter turns are drawn or make classes */
-    bool named;          /* its classes have names; else numbers stand for them */
-    bool turned_classes; /* rotations = "classes": class id = 4 * class + quarter turns */
-    void *state;         /* owned by ops */
+    int n_turns;                /* 1, or 4 if quarter turns are drawn or make classes */
+    bool named;                 /* its classes have names, not only numbers */
+    bool turned_classes;        /* rotations = "classes": class id = 4 * class + quarter turns */
+    void *state;                /* owned by ops */
 };
 
 struct data_ops {
@@ -51,14 +51,15 @@ struct data_ops {
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
-    /* What the user should know of it; NULL: nothing. */
+    /* A sentence that the user should see; NULL: none. */
     const char *(*note)(const struct data *d);
     /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */
     void (*where)(const struct data *d, uint32_t index, char *text, size_t n);
     /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot.
      * ERR_MEMORY. */
     int (*reorder)(struct data *d, const uint32_t *order);
-    /* Fills what of the survey is the format's own: labels, pixels, sampled, time, low, high. */
+    /* Fills the part of the survey that depends on the format: labels, pixels, sampled, time,
+     * low, high. */
     int (*survey)(const struct data *d, struct survey *s);
     struct mapped *(*map)(
         const struct data *d); /* the file its pixels are mapped from; NULL: none */
@@ -76,7 +77,8 @@ void data_close(struct data *d);
 
 /* Samples of a class; 0 if there is no such class. */
 uint32_t data_class_size(const struct data *d, uint32_t class_id);
-/* Puts the name of a class into name (n bytes), cut if it is longer; "" if there is no such class. */
+/* Puts the name of a class into name (n bytes), cut if it is longer; "" if there is no such
+ * class. */
 void data_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);
 
 /* Whether data_read, or data_read_flat and data_label_flat, can read that sample: ERR_DATA,

@@ -1,4 +1,4 @@
-/* folder.h - collecting PNG files from wherever they lie. */
+/* folder.h - collecting PNG files from a directory or an archive. */
 #ifndef CORE_DATA_FOLDER_H
 #define CORE_DATA_FOLDER_H
 
@@ -24,9 +24,9 @@ struct folder {
 };
 
 enum folder_kind {
-    KIND_IMAGE, /* it ends in .png, or is a PNG file called otherwise an image, and is not hidden */
+    KIND_IMAGE, /* named .png, or PNG content under another image's name; not hidden */
     KIND_OTHER, /* not read; counted, and the first one named */
-    KIND_JUNK,  /* what systems leave behind: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
+    KIND_JUNK,  /* left by operating systems: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
 };
 
 /* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such

@@ -1,7 +1,7 @@
-/* mapped.h - mapped files that somebody else may cut or rewrite while we read them.
+/* mapped.h - mapped files that another process may cut or rewrite while they are read.
  *
  * Reading a page that a file no longer has raises SIGBUS. For a file that is registered here the
- * handler puts zeros in its place and marks it torn; whoever read from it asks afterwards. Any
+ * handler puts zeros in its place and marks it torn; the reader asks afterwards. Any
  * other SIGBUS is passed on. */
 #ifndef CORE_DATA_MAPPED_H
 #define CORE_DATA_MAPPED_H
@@ -33,7 +33,7 @@ int mapped_whole(const struct mapped *m);
  * identity are the same; ERR_DATA, naming it: another size, another file. NULL: 0. */
 int mapped_changed(const struct mapped *m);
 
-/* Takes the time of change that the file has now for its own. */
+/* Accepts the file's present time of change. */
 void mapped_accept(struct mapped *m);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "core/config/config.h"
 
-enum { LABEL_MAX = 1 << 18 }; /* labels are below this, and no more classes have names */
+enum { LABEL_MAX = 1 << 18 }; /* labels, and the number of class names, are below this */
 
 struct names {
     uint32_t n;
@@ -35,7 +35,7 @@ int names_shorten(struct names *v);
 int names_select(const struct names *v, const uint32_t *first, const struct strings *lists,
                  const char *root, uint32_t **selected, uint32_t *n_selected);
 
-/* root/path, or path where it is absolute or root empty; owned by the caller, NULL: no memory. */
+/* root/path, or path if it is absolute or root is empty; owned by the caller; NULL: no memory. */
 char *path_join(const char *root, const char *path);
 
 #endif

@@ -1,5 +1,5 @@
-/* pack.h - any image set to .npy files, which open at once and are shared by the ranks of a
- * node. */
+/* pack.h - converts an image set to .npy files, which open at once and are shared by the ranks
+ * of a host. */
 #ifndef CORE_DATA_PACK_H
 #define CORE_DATA_PACK_H
 

@@ -1,4 +1,4 @@
-/* raster.h - one image where it lies, framed by black pixels that are not stored. */
+/* raster.h - one image in place, framed by black pixels that are not stored. */
 #ifndef CORE_DATA_RASTER_H
 #define CORE_DATA_RASTER_H
 

@@ -1,4 +1,4 @@
-/* seems.h - what a file is that is not what it was taken for. */
+/* seems.h - guesses the format of a file that is not of the expected one. */
 #ifndef CORE_DATA_SEEMS_H
 #define CORE_DATA_SEEMS_H
 

@@ -28,8 +28,8 @@ struct shift {
 /* From the keys thicken, rotate, invert, texture and seed. ERR_CONFIG for values out of range. */
 int shift_set(struct shift *s, const struct data_config *c);
 
-/* Where one of those keys but invert, or margin, subset or first is set: ERR_CONFIG, for formats
- * that have no use for it. */
+/* ERR_CONFIG if one of those keys except invert, or margin, subset or first, is set: for formats
+ * that do not use them. */
 int shift_refuse(const struct data_config *c);
 
 /* Digest of what it does, from `seed` on. */
@@ -42,8 +42,8 @@ static inline bool shift_moves(const struct shift *s)
 }
 
 /* x, of raster_shape(r), is overwritten with the shifted image. (round, slot) names it, for its
- * noise. What is not finite in the image is not finite in x, unless it turned out of the picture.
- * Takes 26 KiB of the stack, whatever the image's size. */
+ * noise. What is not finite in the image is not finite in x, unless the turn moved it out of the
+ * picture. Takes 26 KiB of the stack, whatever the image's size. */
 void shift_read(const struct shift *s, const struct raster *r, uint32_t round, uint32_t slot,
                 real *x);
 

@@ -44,12 +44,12 @@ struct store_source {
 /* Fills shape, n, u8 or f32, pixels, labels and n_classes; and, of folders, at and names. */
 typedef int store_load(struct store *s, const struct store_source *src);
 
-/* The store of src, loaded now or shared with who loaded it before; give it back with store_give. */
+/* The store of src, loaded now, or shared with an earlier user; return it with store_give. */
 int store_take(struct store **s, const struct store_source *src, store_load *load);
 void store_give(struct store *s);
 
-/* Bytes of all open stores: held in memory by this process, and mapped from files, whose pages the processes of a host
- * share. */
+/* Bytes of all open stores: held in memory by this process, and mapped from files, whose pages
+ * the processes of a host share. */
 void store_sizes(size_t *held, size_t *mapped);
 
 /* For loaders: checks the array and takes its numbers; pixels (moved from b) may stay mapped. */

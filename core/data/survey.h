@@ -1,4 +1,4 @@
-/* survey.h - what a data set holds, in a few numbers that can be compared: between ranks, and
+/* survey.h - what a data set holds, as a few numbers to compare: between ranks, and
  * between a run and its resume. */
 #ifndef CORE_DATA_SURVEY_H
 #define CORE_DATA_SURVEY_H
@@ -9,9 +9,9 @@
 
 #include "core/data/data.h"
 
-/* Mapped pixels of more bytes than SURVEY_WHOLE are told by a sample of about SURVEY_SAMPLE bytes
- * (whole images, evenly spaced, first and last among them), by their size and by the file's time of
- * change. */
+/* Mapped pixels of more bytes than SURVEY_WHOLE are represented by a sample of about
+ * SURVEY_SAMPLE bytes (whole images, evenly spaced, first and last among them), by their size
+ * and by the file's time of change. */
 #define SURVEY_WHOLE ((uint64_t)256 << 20)
 #define SURVEY_SAMPLE ((uint64_t)64 << 20)
 
@@ -23,7 +23,7 @@ struct survey {
     uint64_t names;  /* digest of the class names, in order; 0: it has none */
     uint64_t pixels; /* digest of the pixels in order; of a generator: of its parameters */
     bool sampled;    /* pixels is of a sample */
-    int64_t time;    /* of the file's change, where sampled; else 0 */
+    int64_t time;    /* of the file's change if sampled; else 0 */
     char kind;       /* of the stored pixels: u bytes, f floats; NUL: a generator's */
     float low,
         high; /* range of the stored pixels that are finite; low > high: none was looked at */

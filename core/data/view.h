@@ -25,7 +25,8 @@ struct choice {
     uint64_t seed;            /* of the subset */
 };
 
-/* ERR_MEMORY; ERR_CONFIG for a subset of more images than there are. Release it also then. */
+/* ERR_MEMORY; ERR_CONFIG for a subset of more images than there are. Release it after an error,
+ * too. */
 int view_init(struct store_view *v, const struct store *s, const struct choice *c);
 void view_release(struct store_view *v);
 

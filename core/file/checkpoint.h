@@ -1,8 +1,8 @@
 /* checkpoint.h - a run's state in one safetensors file.
  *
  * Parameters under PyTorch's names and in its layouts, F32 (F64 in the double build), in the
- * layout's order; then the optimizer's vectors, `optimizer.exp_avg.conv1.weight` and so on; what
- * else a resumed or evaluating run needs is in the metadata. docs/checkpoints.md. A directory's
+ * layout's order; then the optimizer's vectors, `optimizer.exp_avg.conv1.weight` and so on; the
+ * metadata hold what else a resumed or evaluating run needs. docs/checkpoints.md. A directory's
  * files: core/file/checkpoint_files.h. */
 #ifndef CORE_FILE_CHECKPOINT_H
 #define CORE_FILE_CHECKPOINT_H
@@ -47,7 +47,7 @@ int checkpoint_write(const char *path, const struct layout *l, const real *theta
 
 /* Reads parameters by name, each checked for its shape; state if it is not NULL and the file has
  * it for this optimizer (else zero). A file of another library, without metadata, gives *info
- * zeroed. Errors name the path and the first tensor that is missing, strange or of another shape:
+ * zeroed. Errors name the path and the first tensor that is missing, unknown or of another shape:
  * ERR_NOINPUT, ERR_DATA. */
 int checkpoint_read(const char *path, const struct layout *l, real *theta,
                     const struct optim_ops *ops, real *state, struct checkpoint_info *info);
@@ -62,8 +62,8 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info);
  * none. */
 int checkpoint_configuration(const char *path, char **text);
 
-/* Whether the parameters of an open file have the digest `theta` that its metadata tell; a file
- * without passes. checkpoint_read, _peek and _configuration check it too. ERR_DATA. */
+/* Whether the parameters of an open file have the digest `theta` in its metadata; a file without
+ * digest passes. checkpoint_read, _peek and _configuration check it too. ERR_DATA. */
 int checkpoint_check(const struct safetensors *f, const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-/* checkpoint_files.h - which of a directory's checkpoints is the newest, and which may go.
+/* checkpoint_files.h - finds the newest checkpoint of a directory, and removes old ones.
  *
  * A checkpoint is a file called checkpoint-SS-RRRRRRRRR.safetensors, stage and round; the order is
  * theirs. Files of other names are never looked at. Errors name the path. */
@@ -34,7 +34,7 @@ int checkpoint_set_aside(const char *directory, const struct run_identity *run,
                          const struct checkpoint_key *last);
 
 /* Removes every checkpoint older than the `keep` newest good ones up to `last`, which has just been
- * written. What is later than `last` neither counts nor goes. Files from `trusted` on are this
+ * written. Later ones than `last` neither count nor are removed. Files from `trusted` on are this
  * run's own and count as good; older ones are read first: a damaged one does not count, and one of
  * another run than `run` is renamed to NAME.other. ERR_IO, ERR_CANTCREAT, ERR_NOINPUT. */
 int checkpoint_prune(const char *directory, const struct run_identity *run, int keep,

@@ -1,6 +1,6 @@
 /* safetensors.h - the safetensors file format: u64 header length, JSON header, data.
  *
- * Writing is atomic (core/base/outfile.h). Reading checks everything before it is believed: header
+ * Writing is atomic (core/base/outfile.h). Reading checks everything before it is used: header
  * length, JSON, dtypes, shapes, offsets (no holes, no overlap, within the file), and the digests
  * if the file carries them. */
 #ifndef CORE_FILE_SAFETENSORS_H

@@ -1,4 +1,4 @@
-/* safetensors_verify.h - a file beside the digests it carries. */
+/* safetensors_verify.h - compares a file with the digests that it carries. */
 #ifndef CORE_FILE_SAFETENSORS_VERIFY_H
 #define CORE_FILE_SAFETENSORS_VERIFY_H
 
