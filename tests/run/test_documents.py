@@ -77,6 +77,31 @@ def test_run_directory_holds_the_defaults(tmp_path):
 
 # ---- what is named ----
 
+def rows_of(page):
+    """The first word of each row of a page's tables, where it is code."""
+    return re.findall(r"^\| `(\w+)` \|", text_of(page), re.M)
+
+
+def test_every_method_has_a_row():
+    """Few-shot methods in methods.md, also of what they cost; the others in transfer.md."""
+    names = re.findall(r"^(\w+) ", cli.done("list", "methods").out, re.M)
+    few_shot = rows_of("docs/methods.md")
+    assert len(set(few_shot)) * 2 == len(few_shot)
+    assert sorted({*few_shot, *rows_of("docs/transfer.md")}) == sorted(names)
+
+
+def test_keys_of_methods_are_named():
+    """Each in the row of the method whose own it is."""
+    words, named = {"rates": "constant", "inner_optimizer": "adam"}, 0
+    for line in re.findall(r"^\| `\w+` \|.*\|$", text_of("docs/methods.md").split("## ")[0], re.M):
+        method, *_, own = (cell.strip(" `") for cell in line.strip("|").split("|"))
+        for key in re.findall(r"\w+", own):
+            result = cli.run("check", "cluster.conf", "--set", f"stage.meta.{key}={words.get(key, 1)}")
+            assert f"'{key}' is a key of method {method}, not of 'maml'" in result.err, result
+            named += 1
+    assert named == 7
+
+
 @EACH
 def test_links(page):
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text_of(page)):
