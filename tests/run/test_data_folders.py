@@ -59,7 +59,7 @@ KINDS = pytest.mark.parametrize("kind", ["folder", "tar.gz", "zip"])
     ({"cat/3.png": JPEG}, "is a JPEG file"),
     ({"cat/3.gif": b"GIF89a...."}, "is a GIF file"),
     ({"cat/3.jpg": PNG}, "call it .png"),
-    ({"cat/3.jpeg": b"no image"}, "none that is known"),
+    ({"cat/3.jpeg": b"no image"}, "no known image format"),
     ({"owl": None}, "class 'owl' holds no PNG image"),
     ({"do": None}, "class 'do' holds no PNG image"),
     ({"owl/notes.txt": b"x"}, "class 'owl' holds no PNG image"),

@@ -213,14 +213,14 @@ static void changes_are_noticed(void **state)
     put_array(77, "\0\1\0\1", "cat\ndog\n"); /* written to in place */
     touch_at("x.npy", 6);
     watch(&s, known, ERR_DATA, "data 'd': '");
-    watch(&s, known, ERR_DATA, "x.npy' was written to");
+    watch(&s, known, ERR_DATA, "x.npy' was modified after");
     data_close(&s.data[0]);
     setup_one(&s, known);
     assert_int_equal(rename(in_root("x.npy"), in_root("y.npy")),
                      0); /* gone: what is mapped stays */
     watch(&s, known, 0, NULL);
     put_array(-1, "\0\1\0\1", "cat\ndog\n");
-    watch(&s, known, ERR_DATA, "x.npy' is another file");
+    watch(&s, known, ERR_DATA, "x.npy' is not the file");
     data_close(&s.data[0]);
     setup_one(&s, known);
     assert_int_equal(truncate(in_root("x.npy"), 20000), 0);
