@@ -36,7 +36,8 @@ static void lay_out(struct gradient_check *p, struct arena *a)
     p->grad = arena_reals(a, p->n);
 }
 
-/* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad is not NULL. */
+/* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad
+ * is not NULL. */
 static int outer(struct gradient_check *p, const real *theta, double *loss, real *grad)
 {
     engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
@@ -56,8 +57,8 @@ static bool is_variable(const struct gradient_check *p, enum role role)
     return role != ROLE_STAT && (role == ROLE_DISCRIMINATOR) == p->discriminator;
 }
 
-/* A direction of length 1 without the statistics, which are no function's variables, and without those of the other
- * loss. */
+/* A direction of length 1 without the statistics, which are no function's variables, and without
+ * those of the other loss. */
 static void draw_direction(struct gradient_check *p, uint32_t which)
 {
     const struct layout *l = &p->solo->stage->model;
@@ -142,8 +143,13 @@ static int check_task(struct gradient_check *p, const struct task_kind *kind)
     return !kind->few_shot && stage_aux(s, "discriminator") ? check_loss(p, "discriminator, ") : 0;
 }
 
+<<<<<<< HEAD
 /* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank part of an image sits on
  * relu's kink if the body is frozen. */
+=======
+/* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank
+ * part of an image sits on relu's kink where the body is frozen. */
+>>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 static void move_statistics(const struct layout *l, real *theta)
 {
     for (int i = 0; i < l->n_segments; i++)

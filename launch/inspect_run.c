@@ -1,4 +1,5 @@
-/* inspect_run.c - a run's directory: manifest, effective configuration, lock, the end of the metrics, checkpoints. */
+/* inspect_run.c - a run's directory: manifest, effective configuration, lock, the end of the
+ * metrics, checkpoints. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* plan.h - what `metaloop check` prints of a configuration: data, stages, what they take over and leave behind. */
+/* plan.h - what `metaloop check` prints of a configuration: data, stages, what they take over and
+ * leave behind. */
 #ifndef LAUNCH_PLAN_H
 #define LAUNCH_PLAN_H
 

@@ -63,7 +63,8 @@ static void say_stopping(const char *what, long round, const char *then)
     (void)!write(STDERR_FILENO, line, n);
 }
 
-/* Under mpirun the same signal may come twice by several ways, and launch/run ends the ranks itself at the second. */
+/* Under mpirun the same signal may come twice by several ways, and launch/run ends the ranks itself
+ * at the second. */
 static void on_signal(int signal)
 {
     static volatile sig_atomic_t heard;

@@ -1,4 +1,5 @@
-/* verb_gradient.c - `metaloop gradient`: one task's outer gradient, for comparison with any other program. */
+/* verb_gradient.c - `metaloop gradient`: one task's outer gradient, for comparison with any other
+ * program. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

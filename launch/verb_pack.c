@@ -1,4 +1,5 @@
-/* verb_pack.c - `metaloop pack`: images in folders, zip or tar, or any image set, to mapped .npy. */
+/* verb_pack.c - `metaloop pack`: images in folders, zip or tar, or any image set, to mapped
+ * .npy. */
 #include <stdio.h>
 #include <string.h>
 

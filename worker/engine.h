@@ -1,4 +1,5 @@
-/* engine.h - one compute thread's private work space: a task in, its contribution added to a total. */
+/* engine.h - one compute thread's private work space: a task in, its contribution added to a
+ * total. */
 #ifndef WORKER_ENGINE_H
 #define WORKER_ENGINE_H
 
@@ -35,21 +36,29 @@ size_t engine_size(const struct setup *s);
 int engine_open(struct engine *e, const struct setup *s);
 void engine_close(struct engine *e);
 
+<<<<<<< HEAD
 /* Lays the work space out for a stage and purpose and clears the total: once per round, before its tasks. anchor: the parameters
  * of the stage's anchor, borrowed; NULL if it has none. */
+=======
+/* Lays the work space out for a stage and purpose and clears the total: once per round, before its
+ * tasks. anchor: the parameters of the stage's anchor, borrowed; NULL where it has none. */
+>>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor);
 
-/* Checks that t is a task of this round, reads its samples, and adds what its kind gives to e->total.
+/* Checks that t is a task of this round, reads its samples, and adds what its kind gives to
+ * e->total.
  *   theta  (P of a model) the round's parameters, read only
- *   state  (task_state_size) of a kind that gives a state: the model (P), then its optimizer's vectors,
+ *   state  (task_state_size) of a kind that gives a state: the model (P), then its optimizer's
+ *          vectors,
  *          stepped in place, undefined if the task fails; NULL for other kinds
- * A task that is not finite or beyond the sum's grid counts as failed: e->failed says so, and it is no error.
- * ERR_DATA for a task that does not fit or cannot be read; ERR_STOPPED if *abandoned was set. Not collective. */
+ * A task that is not finite or beyond the sum's grid counts as failed: e->failed says so, and it is
+ * no error. ERR_DATA for a task that does not fit or cannot be read; ERR_STOPPED if *abandoned was
+ * set. Not collective. */
 int engine_run(struct engine *e, const struct task *t, const real *theta, real *state);
 
-/* Finds where the task that engine_run has just failed left the finite numbers; theta: the parameters that it
- * failed at, of a state its model. ERR_MEMORY, ERR_DATA. */
+/* Finds where the task that engine_run has just failed left the finite numbers; theta: the
+ * parameters that it failed at, of a state its model. ERR_MEMORY, ERR_DATA. */
 int engine_trace(struct engine *e, const struct task *t, const real *theta, struct trace *out);
 
 /* The size of the largest task of a stage. */

@@ -1,7 +1,7 @@
 /* pool.h - a rank's compute threads, fed from one queue of tasks.
  *
- * The thread that opened the pool speaks with the other ranks and never computes, so a rank answers while
- * its tasks run. Which thread takes which task does not matter: the totals are exact. */
+ * The thread that opened the pool speaks with the other ranks and never computes, so a rank answers
+ * while its tasks run. Which thread takes which task does not matter: the totals are exact. */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
 
@@ -52,19 +52,20 @@ struct pool {
     char error[512];      /* its sentence */
 };
 
-/* Bytes of the queue and of the models that its tasks carry; each thread's engine (engine_size) comes on top. */
+/* Bytes of the queue and of the models that its tasks carry; each thread's engine (engine_size)
+ * comes on top. */
 size_t pool_size(const struct setup *s, int n_threads);
 
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
 void pool_close(struct pool *p);
 
-/* Opens a round at theta, which stays in place until pool_collect, as the anchor does. Tasks still in work from an
- * abandoned round are waited for. */
+/* Opens a round at theta, which stays in place until pool_collect, as the anchor does. Tasks still
+ * in work from an abandoned round are waited for. */
 void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
                 const real *anchor);
 
-/* Room for the state of the task in `slot` (task_state_size), to be filled before the task is pushed. NULL: this rank
- * holds as many as it can. */
+/* Room for the state of the task in `slot` (task_state_size), to be filled before the task is
+ * pushed. NULL: this rank holds as many as it can. */
 real *pool_carry(struct pool *p, uint32_t slot);
 
 /* The next state that is stepped, or NULL: read it and give it back with pool_carried. */
@@ -83,7 +84,8 @@ struct pool_state pool_look(struct pool *p);
 /* The tasks of this round, so far, that were set aside. */
 struct failed_set pool_failed(struct pool *p);
 
-/* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or running. */
+/* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or
+ * running. */
 void pool_collect(struct pool *p, struct round_sum *t);
 struct worked pool_worked(struct pool *p);
 uint64_t pool_checksum(

@@ -383,8 +383,13 @@ static int send_sum(struct worker *w)
     return say(w, w->parent, MESSAGE_SUM, &body, 1);
 }
 
+<<<<<<< HEAD
 /* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else after a
  * while, because a round that goes well needs no such message. */
+=======
+/* Rank 0 is told that this one has nothing to do: at once where it was told before in this round,
+ * else after a while, because a round that goes well needs no such message. */
+>>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 static int report_done(struct worker *w)
 {
     struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool)};
@@ -394,7 +399,8 @@ static int report_done(struct worker *w)
     return say_buffer(w, MESSAGE_DONE);
 }
 
-/* States that are stepped go straight to the coordinator, before anything that tells of their tasks. */
+/* States that are stepped go straight to the coordinator, before anything that tells of their
+ * tasks. */
 static int send_states(struct worker *w)
 {
     size_t n = task_state_size(&w->setup.stages[w->round.stage]) * sizeof(real);
@@ -451,8 +457,8 @@ static int tell_work(struct worker *w, double now)
     return say_buffer(w, MESSAGE_ALIVE);
 }
 
-/* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped for a
- * while judges nobody by it. */
+/* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped
+ * for a while judges nobody by it. */
 static int keep_alive(struct worker *w, double *looked)
 {
     double now = clock_seconds();

@@ -1,4 +1,5 @@
-/* trace.c - a task computed once more, with a look at everything after each pass; the method decides what is computed. */
+/* trace.c - a task computed once more, with a look at everything after each pass; the method
+ * decides what is computed. */
 #include "worker/trace.h"
 
 #include <math.h>

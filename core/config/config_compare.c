@@ -1,4 +1,5 @@
-/* config_compare.c - what differs between two configurations, key by key: the table knows all of them. */
+/* config_compare.c - what differs between two configurations, key by key: the table knows all of
+ * them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,8 @@ static int key_compare(const struct comparison *c, const struct config_key *k, c
     return old && new ? 0 : err(ERR_MEMORY, "out of memory");
 }
 
-/* What a section is called in a key: "cluster", "stage.meta"; the model without a name is "model". */
+/* What a section is called in a key: "cluster", "stage.meta"; the model without a name is
+ * "model". */
 static void section_name(const struct config_section *s, const void *base, char *name, size_t n)
 {
     const char *title = s->max ? *(char *const *)base : NULL;

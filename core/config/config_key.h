@@ -1,5 +1,5 @@
-/* config_key.h - a row of the configuration table. Core's rows are in config_table.c; a method's own stand in its
- * file, and are parsed, checked, printed and documented like them. */
+/* config_key.h - a row of the configuration table. Core's rows are in config_table.c; a method's
+ * own stand in its file, and are parsed, checked, printed and documented like them. */
 #ifndef CORE_CONFIG_CONFIG_KEY_H
 #define CORE_CONFIG_CONFIG_KEY_H
 
@@ -29,7 +29,8 @@ struct config_key {
 
 enum { CONFIG_LENGTH = 4096 }; /* most bytes of any string */
 
-/* What a method adds to section `stage`. A key that some methods take is refused in the stage of another. */
+/* What a method adds to section `stage`. A key that some methods take is refused in the stage of
+ * another. */
 struct config_method {
     const char *name; /* NULL: there is no such method */
     const char *const

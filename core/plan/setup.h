@@ -22,8 +22,14 @@ struct aux {          /* a network beside the main one */
     size_t offset;    /* of its weights in the model */
 };
 
+<<<<<<< HEAD
 /* The parameters of a stage are n_models models; a model is the network's segments, then each network's beside it. There are several
  * if each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
+=======
+/* The parameters of a stage are n_models models; a model is the network's segments, then each
+ * network's beside it. There are several where each target has a model of its own: the segments of
+ * a model are then named "TARGET.conv1.weight". */
+>>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 struct stage {
     const struct stage_config *config; /* borrowed */
     const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
@@ -67,21 +73,28 @@ struct setup {
     struct stage *stages; /* owned */
 };
 
-/* Opens the data sections that stages and evaluation name, plans the networks, and checks that what a stage draws is
- * there: every class can fill shot + query, way fits, batches have samples. Errors name section and key, class, or
- * path: ERR_CONFIG, also for a method that `forms` does not know. On error nothing is left open. Not collective. */
+/* Opens the data sections that stages and evaluation name, plans the networks, and checks that what
+ * a stage draws is there: every class can fill shot + query, way fits, batches have samples. Errors
+ * name section and key, class, or path: ERR_CONFIG, also for a method that `forms` does not know.
+ * On error nothing is left open. Not collective. */
 int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms);
 void setup_close(struct setup *s);
 
 /* The stage of that name, or the last where name is NULL. ERR_USAGE. */
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
 
+<<<<<<< HEAD
 /* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the configuration's order.
  * ERR_DATA if a mapped file shrinks meanwhile. */
+=======
+/* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the
+ * configuration's order. ERR_DATA where a mapped file shrinks meanwhile. */
+>>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 int setup_survey(const struct setup *s, struct survey *out, int *n);
 
-/* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey: ERR_DATA, naming section and
- * file. Cheap: a stat for each; one that was written to is read again, and may hold the same. */
+/* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey:
+ * ERR_DATA, naming section and file. Cheap: a stat for each; one that was written to is read again,
+ * and may hold the same. */
 int setup_check_files(const struct setup *s, const struct survey *known, int n);
 
 /* Digest of every stage's layout. */
@@ -89,23 +102,31 @@ uint64_t setup_digest(const struct setup *s);
 
 /* ---- heads.c ---- */
 
+<<<<<<< HEAD
 /* Matches the classes of all sections that share a head, by name: a section in another order is given the order of the
  * one that the head is trained on. ERR_DATA, naming stage, sections and class, if names differ. Stages are planned. */
+=======
+/* Matches the classes of all sections that share a head, by name: a section in another order is
+ * given the order of the one that the head is trained on. ERR_DATA, naming stage, sections and
+ * class, where names differ. Stages are planned. */
+>>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 int setup_heads(struct setup *s);
 
 /* ---- stage.c ---- */
 
-/* Plans stage `index` of an open setup, those before it being planned. After an error too, stage_close releases what
- * the stage holds. ERR_CONFIG, ERR_DATA, ERR_MEMORY. */
+/* Plans stage `index` of an open setup, those before it being planned. After an error too,
+ * stage_close releases what the stage holds. ERR_CONFIG, ERR_DATA, ERR_MEMORY. */
 int stage_open(struct setup *s, int index);
 void stage_close(struct stage *stage); /* one of zeros may be closed */
 
-/* For forms: appends a network to the stage's model, its segments of the given role named "NAME.fc1.weight". Its
- * statistics stay statistics. `name` is static. What stage_aux returned before may have moved. ERR_CONFIG, ERR_MEMORY. */
+/* For forms: appends a network to the stage's model, its segments of the given role named
+ * "NAME.fc1.weight". Its statistics stay statistics. `name` is static. What stage_aux returned
+ * before may have moved. ERR_CONFIG, ERR_MEMORY. */
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss);
 
-/* For forms: no gradient enters the main network above activation `act`; the layers behind it stay as they are. */
+/* For forms: no gradient enters the main network above activation `act`; the layers behind it stay
+ * as they are. */
 void stage_idle_behind(struct stage *stage, int act);
 
 /* ---- stage_metrics.c ---- */
@@ -139,7 +160,8 @@ uint32_t stage_query(const struct setup *s, const struct stage *stage, int data)
 /* ERR_CONFIG if data section d has no samples to take batches of. */
 int stage_has_samples(const struct stage *stage, const struct data *d);
 
-/* The model that data section `data` is measured with; -1: none, there are several and it belongs to none. */
+/* The model that data section `data` is measured with; -1: none, there are several and it belongs
+ * to none. */
 int stage_model(const struct setup *s, const struct stage *stage, int data);
 
 /* The weight of the method's own term in round t, 1 .. rounds. */

@@ -203,8 +203,9 @@ static bool has_statistics(const struct layout *l)
     return false;
 }
 
-/* Statistics stay while the body does: there its training normalises by them, as its evaluation does. Those that a stage on
- * batches does not take from another were never estimated, and move from the first round on. */
+/* Statistics stay while the body does: there its training normalises by them, as its evaluation
+ * does. Those that a stage on batches does not take from another were never estimated, and move
+ * from the first round on. */
 static void stage_statistics(const struct setup *s, struct stage *stage)
 {
     bool taken = stage->start >= 0 && has_statistics(&s->stages[stage->start].layout);

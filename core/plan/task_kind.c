@@ -4,7 +4,8 @@
 #include "core/base/err.h"
 #include "core/plan/setup.h"
 
-/* Evaluation and watching have one kind for all slots; slots of training are dealt to its kinds in order. */
+/* Evaluation and watching have one kind for all slots; slots of training are dealt to its kinds in
+ * order. */
 const struct task_kind *task_kind_at(const struct stage *s, enum purpose purpose, uint32_t slot)
 {
     for (int i = 0; task_kinds[i]; i++) {

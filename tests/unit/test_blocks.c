@@ -1,5 +1,5 @@
-/* test_blocks.c - tasks on batches and blocks that do not fit are refused, by workers and by the coordinator; a target's
- * batch has no labels. */
+/* test_blocks.c - tasks on batches and blocks that do not fit are refused, by workers and by the
+ * coordinator; a target's batch has no labels. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

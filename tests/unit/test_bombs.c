@@ -1,5 +1,6 @@
-/* test_bombs.c - small files that ask for much work: refused by name, within 64 MiB and a second of the
- * processor. How much each took is printed; bench/RESULTS.md has it. Each runs in a process of its own. */
+/* test_bombs.c - small files that ask for much work: refused by name, within 64 MiB and a second of
+ * the processor. How much each took is printed; bench/RESULTS.md has it. Each runs in a process of
+ * its own. */
 #include "tests/lib/bomb_files.h"
 
 #include <signal.h>

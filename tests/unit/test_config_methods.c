@@ -1,5 +1,5 @@
-/* test_config_methods.c - keys that belong to some methods: taken in their stages, refused in others', and a method's
- * own are parsed, checked, printed, compared and documented like core's. */
+/* test_config_methods.c - keys that belong to some methods: taken in their stages, refused in
+ * others', and a method's own are parsed, checked, printed, compared and documented like core's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,7 +114,8 @@ static void test_refused(void **state)
             "f.conf:3: unknown key 'salz' in section 'stage', did you mean 'salt'?");
 }
 
-/* Core's keys that no method claims are everybody's, and so are all keys of a method that is not known here. */
+/* Core's keys that no method claims are everybody's, and so are all keys of a method that is not
+ * known here. */
 static void test_everybodys(void **state)
 {
     struct config c = parsed(STAGE("bread", "rate = 0.5"));
@@ -125,7 +126,8 @@ static void test_everybodys(void **state)
     config_release(&c);
 }
 
-/* What is printed is what is taken, and reads back to the same; an earlier version's text has all keys. */
+/* What is printed is what is taken, and reads back to the same; an earlier version's text has all
+ * keys. */
 static void test_printed(void **state)
 {
     struct config c = parsed(STAGE("bread", "flour = wheat seeds = {\"flax\"}")), again;
@@ -183,7 +185,8 @@ static void test_documented(void **state)
     free(text);
 }
 
-/* The real ones: no name twice in the section, every key that a method takes is there, defaults are good. */
+/* The real ones: no name twice in the section, every key that a method takes is there, defaults are
+ * good. */
 static void test_methods(void **state)
 {
     struct config_table t;

@@ -1,4 +1,5 @@
-/* test_config_table.c - print and parse are inverse, over every row of the table; no text crashes. */
+/* test_config_table.c - print and parse are inverse, over every row of the table; no text
+ * crashes. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
-/* test_crew.c - rounds whose workers die, stall or compute wrongly, at every message they send or receive. All
- * ranks are threads of this process; the faults are in what carries a worker's messages. Nobody waits for a lease to run
- * out: of who has fallen silent the last word is made older than it, so that nobody else is missed however busy the
- * machine. */
+/* test_crew.c - rounds whose workers die, stall or compute wrongly, at every message they send or
+ * receive. All ranks are threads of this process; the faults are in what carries a worker's
+ * messages. Nobody waits for a lease to run out: of who has fallen silent the last word is made
+ * older than it, so that nobody else is missed however busy the machine. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -244,7 +244,8 @@ static void undisturbed(void **state)
     blocks = 0;
 }
 
-/* schedule = "static": nobody gets more than an even share of a round's tasks, whoever is faster. */
+/* schedule = "static": nobody gets more than an even share of a round's tasks, whoever is
+ * faster. */
 static void even_shares(void **state)
 {
     struct scene s;
@@ -264,7 +265,8 @@ static void even_shares(void **state)
     scene_close(&s);
 }
 
-/* The share of a round that is communication, when ranks from `rank` on claim to have worked so long. */
+/* The share of a round that is communication, when ranks from `rank` on claim to have worked so
+ * long. */
 static double claimed(int rank, uint64_t worked)
 {
     struct scene s;
@@ -309,8 +311,8 @@ static void awaited(struct scene *s, int rank, enum fault fault)
     assert_in_range(tries, 0, PATIENCE - 1);
 }
 
-/* The totals of three rounds in which the fault strikes `rank` at message `at`: equal to the undisturbed ones. Returns
- * whether the fault struck. */
+/* The totals of three rounds in which the fault strikes `rank` at message `at`: equal to the
+ * undisturbed ones. Returns whether the fault struck. */
 static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *after)
 {
     struct scene s;
@@ -422,7 +424,8 @@ static void stale_sums_are_refused(void **state)
     assert_true(after.n_stale > 10);
 }
 
-/* A worker that cannot go on says so: the others do its tasks; where it was the last, its error is the run's. */
+/* A worker that cannot go on says so: the others do its tasks; where it was the last, its error is
+ * the run's. */
 static void a_worker_leaves(void **state)
 {
     struct crew after;
@@ -486,9 +489,10 @@ static void on_differs(void *context, const struct notice *n)
         f->holds = false;
 }
 
-/* Late and wrong: the round's total is that of the others, and the trial names the rank. It holds its tasks until a
- * round was done without it, however long that takes; on a busy machine another rank may be late in the same round,
- * and then nothing is compared, and it holds those of a later one. */
+/* Late and wrong: the round's total is that of the others, and the trial names the rank. It holds
+ * its tasks until a round was done without it, however long that takes; on a busy machine another
+ * rank may be late in the same round, and then nothing is compared, and it holds those of a later
+ * one. */
 static void find_wrong_rank(void)
 {
     struct scene s;

@@ -1,5 +1,5 @@
-/* test_draws.c - which samples a task draws, how they are turned, and what becomes of them: counted, not compared with
- * another run of the same program. */
+/* test_draws.c - which samples a task draws, how they are turned, and what becomes of them:
+ * counted, not compared with another run of the same program. */
 #include "tests/lib/data_files.h"
 
 #include <math.h>
@@ -96,7 +96,8 @@ static void draw_rounds(struct scene *s, uint32_t rounds, uint32_t first, uint32
         }
 }
 
-/* Each of the n ids once in every epoch, in another order each time, none of them the order of the file. */
+/* Each of the n ids once in every epoch, in another order each time, none of them the order of the
+ * file. */
 static void expect_epochs(const struct drawn *d, uint32_t n)
 {
     assert_true(d->n >= 3 * n);
@@ -169,7 +170,8 @@ static void orders_are_apart(void **state)
     }
 }
 
-/* Few-shot tasks come first in a round of joint; the batches behind them go through the set like any others. */
+/* Few-shot tasks come first in a round of joint; the batches behind them go through the set like
+ * any others. */
 static void batches_behind_episodes(void **state)
 {
     struct scene *s = scene_open(
@@ -226,8 +228,8 @@ static void expect_whole_set(struct scene *s)
     assert_int_equal(all, 21);
 }
 
-/* The batches of a whole set's evaluation hold each of the 21 samples once, whatever their size; also those that are
- * mixed, because a batch's own statistics decide. */
+/* The batches of a whole set's evaluation hold each of the 21 samples once, whatever their size;
+ * also those that are mixed, because a batch's own statistics decide. */
 static void whole_set_once(void **state)
 {
     static const char *const models[] = {
@@ -309,7 +311,8 @@ static void episodes_have_distinct_samples(void **state)
     scene_close(s);
 }
 
-/* An evaluation's episodes have queries of their own number, and are others than those of training. */
+/* An evaluation's episodes have queries of their own number, and are others than those of
+ * training. */
 static void episodes_of_an_evaluation(void **state)
 {
     struct scene *s = scene_open(EPISODES("none") "evaluate { query = 4 }\n");
@@ -338,8 +341,9 @@ static void episodes_of_an_evaluation(void **state)
     scene_close(s);
 }
 
-/* Every number of quarter turns comes about equally often, by class and not by task; in evaluation too, where others
- * are drawn. Of 600 draws 150 are expected of each, with a standard deviation of 10.6: 90 is 5.6 of them away. */
+/* Every number of quarter turns comes about equally often, by class and not by task; in evaluation
+ * too, where others are drawn. Of 600 draws 150 are expected of each, with a standard deviation of
+ * 10.6: 90 is 5.6 of them away. */
 static void turns_are_drawn(void **state)
 {
     struct scene *s = scene_open(EPISODES("draw"));
@@ -414,7 +418,8 @@ static void turns_reach_support_and_queries(void **state)
     scene_close(s);
 }
 
-/* Of a set whose turns are classes, batches hold the turned images under the turned classes' labels. */
+/* Of a set whose turns are classes, batches hold the turned images under the turned classes'
+ * labels. */
 static void turned_classes_in_batches(void **state)
 {
     struct scene *s = scene_open(SET("a", "rotations = \"classes\"") SET(

@@ -1,4 +1,5 @@
-/* test_evaluate.c - what an evaluation says of metrics that are made up: means, and 1.96 s / sqrt(n) with n - 1. */
+/* test_evaluate.c - what an evaluation says of metrics that are made up: means, and 1.96 s /
+ * sqrt(n) with n - 1. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,9 +62,10 @@ static void near(double got, double want)
         fail_msg("%.12g, not %.12g", got, want);
 }
 
-/* Four episodes, whose losses after step k are those here plus k. By hand: mean 3, squared deviations 4 + 1 + 0 + 9 =
- * 14, variance 14 / 3, interval 1.96 sqrt(14 / 3 / 4) = 2.117042. Accuracies 0.2, 0.4, 0.6, 0.6: mean 0.45,
- * deviations 0.0625 + 0.0025 + 0.0225 + 0.0225 = 0.11, interval 1.96 sqrt(0.11 / 3 / 4) = 0.187656. */
+/* Four episodes, whose losses after step k are those here plus k. By hand: mean 3, squared
+ * deviations 4 + 1 + 0 + 9 = 14, variance 14 / 3, interval 1.96 sqrt(14 / 3 / 4) = 2.117042.
+ * Accuracies 0.2, 0.4, 0.6, 0.6: mean 0.45, deviations 0.0625 + 0.0025 + 0.0225 + 0.0225 = 0.11,
+ * interval 1.96 sqrt(0.11 / 3 / 4) = 0.187656. */
 static void episodes(void **state)
 {
     static const double losses[] = {1, 2, 3, 6}, accuracies[] = {0.2, 0.4, 0.6, 0.6};
@@ -93,8 +95,9 @@ static void episodes(void **state)
     evaluation_release(&e);
 }
 
-/* Ten samples in batches of 4, 4 and 2: 3, 4 and 0 are right. A sample counts once, whatever its batch: 7 of 10, and not
- * the mean of 3/4, 1 and 0. Deviations 7 x 0.09 + 3 x 0.49 = 2.1; 1.96 sqrt(2.1 / 9 / 10) = 0.299395. */
+/* Ten samples in batches of 4, 4 and 2: 3, 4 and 0 are right. A sample counts once, whatever its
+ * batch: 7 of 10, and not the mean of 3/4, 1 and 0. Deviations 7 x 0.09 + 3 x 0.49 = 2.1; 1.96
+ * sqrt(2.1 / 9 / 10) = 0.299395. */
 static void samples(void **state)
 {
     static const int sizes[] = {4, 4, 2}, right[] = {3, 4, 0};

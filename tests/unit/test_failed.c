@@ -1,5 +1,6 @@
-/* test_failed.c - tasks that were set aside: the short list of them, its message, when a round waits for it, the
- * files in the run directory and their limit, and when a round is too bad to step on. */
+/* test_failed.c - tasks that were set aside: the short list of them, its message, when a round
+ * waits for it, the files in the run directory and their limit, and when a round is too bad to step
+ * on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -16,7 +16,8 @@ enum { C = 4, SAMPLES = 1000 };
 
 static struct stage stage = {.measured = &kind_whole_set, .net = {.n_out = C}};
 
-/* Sums of a target whose classes are told apart as surely and in the same shares as the source's. */
+/* Sums of a target whose classes are told apart as surely and in the same shares as the
+ * source's. */
 static void healthy(double *w)
 {
     memset(w, 0, (WATCH_SUMS_MAX) * sizeof *w);
@@ -108,7 +109,8 @@ static void other_shares(void **state)
     w[WATCH_CLASSES + 0] = 0.45 * SAMPLES, w[WATCH_CLASSES + 1] = 0.05 * SAMPLES;
     assert_int_equal(judge(w).alarms, 0);
     assert_true(judge(w).score < well - 0.2);
-    /* sum of p log(p / q) for p = 0.45, 0.05, 0.25, 0.25 and q = 0.25 each; the spread is 1.2022626 */
+    /* sum of p log(p / q) for p = 0.45, 0.05, 0.25, 0.25 and q = 0.25 each; the spread is
+     * 1.2022626 */
     assert_true(fabs(judge(w).prior - 0.1840318) < 1e-6);
     assert_true(fabs(judge(w).score - (1.2022626 - 0.1 - 0.1840318)) < 1e-6);
 }

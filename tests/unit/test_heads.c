@@ -4,7 +4,8 @@
 #include "core/plan/setup.h"
 #include "worker/method.h"
 
-/* A zip of class folders, the words of `classes`; each class has 3 images of its first letter's grey. */
+/* A zip of class folders, the words of `classes`; each class has 3 images of its first letter's
+ * grey. */
 static void put_zip(const char *path, const char *classes)
 {
     struct member members[32];

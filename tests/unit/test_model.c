@@ -1,5 +1,5 @@
-/* test_model.c - the models: their layers, names and parameter counts; training with dropout through the worker, the
- * same whether activations are kept or recomputed. */
+/* test_model.c - the models: their layers, names and parameter counts; training with dropout
+ * through the worker, the same whether activations are kept or recomputed. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,7 +232,8 @@ static double plain_loss(const struct batch *b, int n_out, const real *y, double
     return loss;
 }
 
-/* What a task tells of its inner loop, beside plain descent on its support. Losses of size 1 through three steps. */
+/* What a task tells of its inner loop, beside plain descent on its support. Losses of size 1
+ * through three steps. */
 static void test_inner_loop_is_told(void **state)
 {
     struct place *p = place_open("type = \"mlp\" widths = {\"20\"}", "64");
@@ -342,8 +343,8 @@ static double outer_loss(struct place *p, const real *theta)
     return p->engine.metrics.v[METRIC_LOSS];
 }
 
-/* MAML's gradient along itself against the difference of its outer loss, through three inner steps. Relative
- * cbrt(eps)^2 = 2.4e-5 in float, of a loss of size 1 over a slope of size |g|. */
+/* MAML's gradient along itself against the difference of its outer loss, through three inner steps.
+ * Relative cbrt(eps)^2 = 2.4e-5 in float, of a loss of size 1 over a slope of size |g|. */
 static void test_outer_gradient(void **state)
 {
     static const char *const models[] = {"type = \"mlp\" widths = {\"20\", \"20\"} activation = "

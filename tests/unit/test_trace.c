@@ -1,4 +1,5 @@
-/* test_trace.c - where a task leaves the finite numbers: planted in one layer and pass, exactly those are named. */
+/* test_trace.c - where a task leaves the finite numbers: planted in one layer and pass, exactly
+ * those are named. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -194,7 +195,8 @@ static void test_weights(void **state)
     place_close(p);
 }
 
-/* A spoiled "save" of batch normalisation is felt on the way down, in that layer, and nowhere on the way up. */
+/* A spoiled "save" of batch normalisation is felt on the way down, in that layer, and nowhere on
+ * the way up. */
 static void test_saved(void **state)
 {
     struct place *p = place_open(conv4);
@@ -217,8 +219,8 @@ static void test_saved(void **state)
     place_close(p);
 }
 
-/* A spoiled gradient on the tape is felt by the tangents' way down only, above the first layer (whose input has no
- * tangent that the gradient could meet). */
+/* A spoiled gradient on the tape is felt by the tangents' way down only, above the first layer
+ * (whose input has no tangent that the gradient could meet). */
 static void test_tangents_down(void **state)
 {
     struct place *p = place_open(conv4);
@@ -344,9 +346,9 @@ static void test_forward_overflow(void **state)
     }
 }
 
-/* The inner step at which a diverging inner loop overflows, by the engine's own steps and tapes: k where the loss at
- * theta_k, an activation on its way, or theta_{k+1} is no longer finite; K where all are. (An infinity that relu turns
- * into 0 leaves the loss finite.) */
+/* The inner step at which a diverging inner loop overflows, by the engine's own steps and tapes: k
+ * where the loss at theta_k, an activation on its way, or theta_{k+1} is no longer finite; K where
+ * all are. (An infinity that relu turns into 0 leaves the loss finite.) */
 static int first_bad_step(struct place *p)
 {
     const struct episode *ep = &p->engine.episode;
@@ -377,7 +379,8 @@ static bool is_inner(const struct trace *f)
     return inner && strcmp(f->set, "support") == 0;
 }
 
-/* Larger and larger inner rates: the overflow comes earlier and earlier, and each is named rightly. */
+/* Larger and larger inner rates: the overflow comes earlier and earlier, and each is named
+ * rightly. */
 static void test_diverging(void **state)
 {
     static const char *const texts[] = {SINE("relu", "0.15"), SINE("relu", "0.3"),
@@ -410,7 +413,8 @@ static void test_diverging(void **state)
     assert_true(last > 0);
 }
 
-/* A finite gradient that the inner rate takes beyond the largest float: named by the step, and the segment. */
+/* A finite gradient that the inner rate takes beyond the largest float: named by the step, and the
+ * segment. */
 static void test_step_overflow(void **state)
 {
     struct place *p = place_open(SINE("tanh", "100"));
@@ -459,7 +463,8 @@ static void test_loss_beyond(void **state)
     place_close(p);
 }
 
-/* What the inner loop is told to lose on its way is no reason to set a task aside: it ends where the grid does. */
+/* What the inner loop is told to lose on its way is no reason to set a task aside: it ends where
+ * the grid does. */
 static void test_loss_beyond_on_the_way(void **state)
 {
     struct place *p = place_open(sine);

@@ -1,6 +1,6 @@
-/* fitnet.c - FitNets' first stage (Romero et al. 2015, eq. (3)): a student's guided layer learns, through a regressor,
- * to predict a teacher's hint layer; `kd` is the second.
- *     loss = mean |hint(x) - regressor(guided(x))|^2 / 2                               math.md (7.8) */
+/* fitnet.c - FitNets' first stage (Romero et al. 2015, eq. (3)): a student's guided layer learns,
+ * through a regressor, to predict a teacher's hint layer; `kd` is the second.
+ *     loss = mean |hint(x) - regressor(guided(x))|^2 / 2                           math.md (7.8) */
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -27,7 +27,8 @@ static int hint_act(const struct stage *s, const struct net *teacher)
     return act ? act : tap_unknown(s, "teacher", teacher, hint);
 }
 
-/* The activation to whose range an activation is limited, "relu" or "tanh"; "": it takes any value. */
+/* The activation to whose range an activation is limited, "relu" or "tanh"; "": it takes any
+ * value. */
 static const char *range_of(const struct net *net, int act)
 {
     for (int i = act - 1; i >= 0; i--) {
@@ -41,8 +42,8 @@ static const char *range_of(const struct net *net, int act)
     return "";
 }
 
-/* From features to features a dense layer, from map to map a convolution without padding; then the hint's
- * nonlinearity (section 2.2). */
+/* From features to features a dense layer, from map to map a convolution without padding; then the
+ * hint's nonlinearity (section 2.2). */
 static int fitnet_plan(struct stage *s, const struct setup *setup)
 {
     const struct net *teacher = &setup->stages[s->anchor].net;

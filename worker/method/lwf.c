@@ -1,6 +1,7 @@
-/* lwf.c - learning without forgetting (Li and Hoiem 2016): the new task's labels, while the old head's outputs on the
- * new samples stay those of the old model, which is frozen: recorded outputs, made again where they are needed.
- *     loss = L_new + weight * H(softmax(old / T), softmax(old head / T))               math.md (7.6) */
+/* lwf.c - learning without forgetting (Li and Hoiem 2016): the new task's labels, while the old
+ * head's outputs on the new samples stay those of the old model, which is frozen: recorded outputs,
+ * made again where they are needed.
+ *     loss = L_new + weight * H(softmax(old / T), softmax(old head / T))           math.md (7.6) */
 #include <math.h>
 
 #include "core/base/err.h"

@@ -1,4 +1,5 @@
-/* adversary.c - features up from both encoders, the discriminator's two losses, the deceived gradient down. */
+/* adversary.c - features up from both encoders, the discriminator's two losses, the deceived
+ * gradient down. */
 #include "worker/transfer/adversary.h"
 
 #include <math.h>
@@ -115,7 +116,8 @@ static struct batch all_of(struct method *m, int domain, int n, const real *feat
     return (struct batch){.n = n, .x = features, .label = label};
 }
 
-/* The loss of calling the last forward's features `domain`; its gradient times `by` back through the discriminator. */
+/* The loss of calling the last forward's features `domain`; its gradient times `by` back through
+ * the discriminator. */
 static double call_them(struct method *m, const struct batch *b, const real *w, double by, real *gw,
                         real *gx)
 {

@@ -1,6 +1,6 @@
-/* episode.c - few-shot tasks: classes, each with support and query samples. For training they are drawn anew
- * in every round; for evaluation they are the same every time, with evaluate.query queries, or the fixed
- * points of a regression set. */
+/* episode.c - few-shot tasks: classes, each with support and query samples. For training they are
+ * drawn anew in every round; for evaluation they are the same every time, with evaluate.query
+ * queries, or the fixed points of a regression set. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -131,7 +131,8 @@ static void draw_samples(const struct data *d, bool grid, uint32_t k, struct rng
         t->queries[k * t->query + i] = grid ? DATA_GRID + i : ids[t->shot + i];
 }
 
-/* way distinct classes, for each shot + query distinct samples, and quarter turns if the set draws them. */
+/* way distinct classes, for each shot + query distinct samples, and quarter turns if the set draws
+ * them. */
 static void draw(const struct sampler *s, enum rng_stream stream, bool grid, struct task_size size,
                  struct task *t)
 {
