@@ -22,14 +22,8 @@ struct aux {          /* a network beside the main one */
     size_t offset;    /* of its weights in the model */
 };
 
-<<<<<<< HEAD
 /* The parameters of a stage are n_models models; a model is the network's segments, then each network's beside it. There are several
  * if each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
-=======
-/* The parameters of a stage are n_models models; a model is the network's segments, then each
- * network's beside it. There are several where each target has a model of its own: the segments of
- * a model are then named "TARGET.conv1.weight". */
->>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 struct stage {
     const struct stage_config *config; /* borrowed */
     const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
@@ -83,13 +77,8 @@ void setup_close(struct setup *s);
 /* The stage of that name, or the last where name is NULL. ERR_USAGE. */
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
 
-<<<<<<< HEAD
 /* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the configuration's order.
  * ERR_DATA if a mapped file shrinks meanwhile. */
-=======
-/* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the
- * configuration's order. ERR_DATA where a mapped file shrinks meanwhile. */
->>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 int setup_survey(const struct setup *s, struct survey *out, int *n);
 
 /* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey:
@@ -102,14 +91,8 @@ uint64_t setup_digest(const struct setup *s);
 
 /* ---- heads.c ---- */
 
-<<<<<<< HEAD
 /* Matches the classes of all sections that share a head, by name: a section in another order is given the order of the
  * one that the head is trained on. ERR_DATA, naming stage, sections and class, if names differ. Stages are planned. */
-=======
-/* Matches the classes of all sections that share a head, by name: a section in another order is
- * given the order of the one that the head is trained on. ERR_DATA, naming stage, sections and
- * class, where names differ. Stages are planned. */
->>>>>>> 4055d4a (all: comments within 100 columns wherever they conflict with nobody's work; four prototypes have theirs)
 int setup_heads(struct setup *s);
 
 /* ---- stage.c ---- */
