@@ -1,4 +1,4 @@
-/* episode.h - a task's samples, read: what a method works on. */
+/* episode.h - the samples of a task, which a method works on. */
 #ifndef WORKER_EPISODE_H
 #define WORKER_EPISODE_H
 
@@ -25,7 +25,7 @@ void episode_init(struct episode *e, const struct data *d, struct task_size size
 int episode_read(struct episode *e, const struct data *d, const struct task *t);
 
 /* Reads step `step` of a batch task: its next n_source samples with their classes, its next
- * n_target samples, whose labels are never asked for. data: the data sections, by index. ERR_DATA.
+ * n_target samples, whose labels are never read. data: the data sections, by index. ERR_DATA.
  * Not collective. */
 int episode_read_batch(struct episode *e, const struct data *data, const struct task *t,
                        uint32_t step, uint32_t n_source, uint32_t n_target);

@@ -1,4 +1,4 @@
-/* trace.h - where a task that was set aside leaves the finite numbers.
+/* trace.h - finds where a task that was set aside leaves the finite numbers.
  *
  * The task is computed once more, by the same passes to the same bits, with a look at everything
  * after each:
@@ -11,9 +11,9 @@
 #include "worker/engine.h"
 
 enum trace_kind {
-    TRACE_NONE,       /* everything that was looked at is finite and fits                        */
+    TRACE_NONE,       /* everything that was checked is finite and fits                        */
     TRACE_PARAMETERS, /* theta itself: segment                                                    */
-    TRACE_SAMPLE,     /* a sample's input or target: sample; and the pass where it is first felt */
+    TRACE_SAMPLE,     /* a sample's input or target: sample, and the first pass that it affects */
     /* a pass: step, pass, set, layer */
     TRACE_COMPUTATION,
     TRACE_SUM, /* finite, but beyond the sum's grid: quantity or segment, value            */

@@ -141,12 +141,13 @@ struct config {
 };
 
 /* Reads the file and applies each "section.key=value" ("stage.meta.rounds=100", "run.seed=3";
- * lists as "evaluate.data=a,b") of sets (n_sets) in order; "model.KEY=" is of the only model, or of the
- * one called "model". Where no model is described there is one, "model", of defaults. Checks types,
- * ranges, choices and, once the last set is in, that every data set and model named (a stage's data and
- * model, evaluate.data) is defined and that there is a stage. Strings are UTF-8; "${...}" in double quotes is refused, not expanded.
- * Thread-safe. Errors: ERR_NOINPUT; ERR_CONFIG with "FILE:LINE: ..." or "--set '...': ...";
- * ERR_MEMORY. On error *c is empty. */
+ * lists as "evaluate.data=a,b") of sets (n_sets) in order; "model.KEY=" is of the only model, or
+ * of the one called "model". Where no model is described there is one, "model", of defaults.
+ * Checks types, ranges, choices and, once the last set is in, that every data set and model
+ * named (a stage's data and model, evaluate.data) is defined and that there is a stage. Strings
+ * are UTF-8; "${...}" in double quotes is refused, not expanded. Thread-safe. Errors:
+ * ERR_NOINPUT; ERR_CONFIG with "FILE:LINE: ..." or "--set '...': ..."; ERR_MEMORY. On error *c
+ * is empty. */
 int config_read(struct config *c, const char *path, const char *const *sets, int n_sets,
                 config_methods *methods);
 
@@ -154,8 +155,8 @@ int config_read(struct config *c, const char *path, const char *const *sets, int
 int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
                  int n_sets, config_methods *methods);
 
-/* The same from what config_print wrote, in this version or an earlier one, which wrote every key of every
- * method: a stage may have keys that its method does not take. */
+/* The same from what config_print wrote, in this version or an earlier one, which wrote every
+ * key of every method: a stage may have keys that its method does not take. */
 int config_recall(struct config *c, const char *text, const char *name, const char *const *sets,
                   int n_sets, config_methods *methods);
 int config_recall_file(struct config *c, const char *path, config_methods *methods);
@@ -163,7 +164,7 @@ int config_recall_file(struct config *c, const char *path, config_methods *metho
 /* The struct that the own keys of the stage's method fill; borrowed from c. */
 const void *config_own(const struct config *c, const struct stage_config *s);
 
-/* Puts the run elsewhere than its configuration says. ERR_CONFIG, ERR_MEMORY. */
+/* Sets another run directory than the configuration's. ERR_CONFIG, ERR_MEMORY. */
 int config_set_directory(struct config *c, const char *directory);
 
 /* evaluate.data becomes this one section. ERR_CONFIG if there is none of this name; ERR_MEMORY. */
@@ -171,13 +172,14 @@ int config_set_domain(struct config *c, const char *domain);
 
 void config_release(struct config *c);
 
-/* The whole effective configuration, every key that its stages take, in a form that config_parse reads back
- * to the same. */
+/* The whole effective configuration, every key that its stages take, in a form that config_parse
+ * reads back to the same. */
 void config_print(const struct config *c, FILE *out);
 char *config_text(
     const struct config *c); /* the same as a string, owned by the caller; NULL: no memory */
 
-/* Every key: section, type, default, range, meaning. `markdown` gives the table of docs/configuration.md. */
+/* Every key: section, type, default, range, meaning. `markdown` gives the table of
+ * docs/configuration.md. */
 int config_document(FILE *out, bool markdown, config_methods *methods); /* ERR_MEMORY */
 
 struct config_change {        /* of a value between two configurations */
@@ -187,8 +189,9 @@ struct config_change {        /* of a value between two configurations */
     int stage;                /* index of the stage whose key it is; -1: no stage's */
 };
 
-/* Tells each change once, in the table's order, through each(); strings are the callee's for the call. A data or model section
- * that only one of both has is no change of the run: what uses it is a key of its own. ERR_MEMORY. */
+/* Tells each change once, in the table's order, through each(); strings are the callee's for the
+ * call. A data or model section that only one of both has is no change of the run: what uses it
+ * is a key of its own. ERR_MEMORY. */
 int config_compare(const struct config *before, const struct config *now,
                    void (*each)(void *context, const struct config_change *change), void *context);
 
@@ -198,7 +201,8 @@ const struct model_config *config_find_model(const struct config *c,
 const struct stage_config *config_find_stage(const struct config *c,
                                              const char *name); /* or NULL */
 
-/* The entry of `words` (ended by NULL) nearest to `word` by edit distance, or NULL when none is near. */
+/* The entry of `words` (ended by NULL) nearest to `word` by edit distance, or NULL when none is
+ * near. */
 const char *config_nearest(const char *word, const char *const *words);
 
 #endif

@@ -1,4 +1,5 @@
-/* config_internal.h - private to core/config*.c: the rows, and how a row reads and writes its field. */
+/* config_internal.h - private to core/config*.c: the rows, and how a row reads and writes its
+ * field. */
 #ifndef CORE_CONFIG_CONFIG_INTERNAL_H
 #define CORE_CONFIG_CONFIG_INTERNAL_H
 
@@ -21,8 +22,8 @@ enum { CONFIG_SECTIONS = 9, CONFIG_TITLE_MAX = 63 };
 extern const struct config_section config_sections[]; /* CONFIG_SECTIONS, in printing order     */
 extern const struct config_key config_keys[];         /* by section, in that order; ended by {0} */
 
-/* Core's rows and those of every method. A method's own have offsets in the block of bytes that a stage
- * holds for all methods. */
+/* Core's rows and those of every method. A method's own have offsets in the block of bytes that
+ * a stage holds for all methods. */
 struct config_table {
     struct config_key *rows; /* owned; ended by {0} */
     int n;
@@ -61,7 +62,8 @@ void *config_section_at(const struct config_section *s, const struct config *c, 
 /* Fills every key of a zeroed section with its default. ERR_MEMORY. */
 int config_section_init(const struct config_table *t, const struct config_section *s, void *base);
 
-/* One more of a section with titles, filled with defaults. ERR_CONFIG: more than s->max; ERR_MEMORY. */
+/* One more of a section with titles, filled with defaults. ERR_CONFIG: more than s->max;
+ * ERR_MEMORY. */
 int config_section_add(const struct config_section *s, struct config *c, const char *title);
 void config_section_release(const struct config_table *t, const struct config_section *s,
                             void *base);
@@ -82,9 +84,10 @@ void config_strings_release(struct strings *s);
 int config_unknown_key(const struct config_table *t, const char *section, const char *name);
 int config_unknown_section(const struct config_table *t, const char *name);
 
-/* What libconfuse's lexer gets wrong is settled before it sees the text. Copies text to plain
- * (2 * strlen(text) + 1 bytes) with comments blanked and untitled sections given their titles, and refuses bytes outside strings that the lexer
- * would drop, ${...}, strings, comments and sections that do not end, escapes it chokes on. */
+/* Prepares the text for libconfuse, whose lexer gets some things wrong. Copies text to plain (2
+ * * strlen(text) + 1 bytes) with comments blanked and untitled sections given their titles, and
+ * refuses bytes outside strings that the lexer would drop, ${...}, strings, comments and
+ * sections that do not end, escapes it chokes on. */
 enum { CONFIG_BRACES = 2 * (CONFIG_DATA_MAX + CONFIG_MODEL_MAX + CONFIG_STAGE_MAX) };
 struct config_lines {
     int n_sections;              /* braces opened outside any other            */
@@ -105,12 +108,13 @@ struct config_origin {
 struct config_origins {
     struct config_origin of[CONFIG_SECTIONS][CONFIG_INSTANCES];
     int last_line;
-    /* Owned, (rows of the table): the --set that gives a stage its key, "" for its section; NULL: it is
-     * not given. */
+    /* Owned, (rows of the table): the --set that gives a stage its key, "" for its section;
+     * NULL: it is not given. */
     const char **given[CONFIG_STAGE_MAX];
 };
 
-/* Notes that the --set, or "" for its section, gives a stage the key; of other sections nothing. ERR_MEMORY. */
+/* Notes that the --set, or "" for its section, gives a stage the key; of other sections nothing.
+ * ERR_MEMORY. */
 int config_origins_note(struct config_origins *o, const struct config *c,
                         const struct config_key *k, const void *base, const char *set);
 

@@ -23,8 +23,9 @@ struct config_key {
     const char *choices; /* "a|b|c"; NULL: any                                               */
     size_t offset;       /* in the section's struct; a method's own: in the method's struct  */
     const char *doc;     /* with its unit                                                    */
-    bool may_change;     /* on resuming; else another value would make it another run        */
-    const char *owner;   /* filled in by the table: whose own it is; NULL: core's            */
+    bool
+        may_change; /* may change on --resume; otherwise another value makes it another run        */
+    const char *owner; /* filled in by the table: whose own it is; NULL: core's            */
 };
 
 enum { CONFIG_LENGTH = 4096 }; /* most bytes of any string */

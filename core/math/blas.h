@@ -1,4 +1,4 @@
-/* blas.h - the only door to OpenBLAS. Matrices are row-major. */
+/* blas.h - all calls of OpenBLAS. Matrices are row-major. */
 #ifndef CORE_MATH_BLAS_H
 #define CORE_MATH_BLAS_H
 
@@ -26,7 +26,7 @@ static inline void gemm(bool ta, bool tb, int m, int n, int k, const real *a, in
 #endif
 }
 
-/* One BLAS thread: threads belong to tasks, and bits depend on how BLAS cuts a product. */
+/* Sets BLAS to one thread: threads run tasks, and bits depend on how BLAS splits a product. */
 static inline void blas_single_thread(void)
 {
     openblas_set_num_threads(1);

@@ -22,7 +22,7 @@ static inline size_t shape_size(struct shape s)
     return (size_t)s.h * (size_t)s.w * (size_t)s.c;
 }
 
-/* What the configuration says of one layer. Zero means "not given". */
+/* The configuration of one layer. Zero means "not given". */
 struct layer_spec {
     char type[16]; /* a name in the layer table                                        */
     int filters;   /* conv: output channels; dense: output features                    */
@@ -30,7 +30,7 @@ struct layer_spec {
     int percent; /* dropout: elements dropped; leaky_relu: slope below zero               */
     bool bias;
     bool running;        /* batchnorm, residual: keep running statistics and evaluate with them */
-    bool follows_target; /* where passes of two domains train it, only the target's are observed */
+    bool follows_target; /* if two domains train it, only the target's passes are observed */
     bool head;           /* dense: named "head", its size is the number of outputs            */
 };
 
@@ -38,9 +38,8 @@ struct pair {
     real *v, *t; /* value, tangent; t is NULL outside a tangent pass */
 };
 
-/* What a pass's randomness is a function of, besides the layer's index, the sample's and the
- * element's. `pass` tells the passes of one task apart: inner step k, the query, a second
- * network. */
+/* A pass draws its random numbers from these, the layer's index, the sample's and the element's.
+ * `pass` tells the passes of one task apart: inner step k, the query, a second network. */
 struct noise {
     uint64_t seed;
     uint32_t round, slot, pass;
@@ -48,16 +47,16 @@ struct noise {
 
 /* One call's operands for n samples. Tangents are those of values along a direction (w.t, x.t).
  *   x.t == NULL in forward_tangent/backward_tangent means zero (the network's input).
- *   gx.v == NULL (gx.t == NULL) means nobody wants the input's gradient (its tangent).      */
+ *   gx.v == NULL (gx.t == NULL) means that the input's gradient (its tangent) is not wanted. */
 struct io {
     int n;              /* samples                                                           */
     bool evaluate;      /* batchnorm with running statistics normalises by them; no dropout  */
     bool source;        /* a pass over the source beside one over the target */
-    bool fixed;         /* training with the running statistics, which nothing is observed for */
+    bool fixed;         /* training normalises by the running statistics, which do not change */
     struct noise noise; /* the same in all four passes of a tape                         */
     uint32_t index;     /* of the layer in its network                                   */
     struct pair w, x, y;
-    struct pair save; /* v: forward leaves, backward reads; t: the same of the tangents     */
+    struct pair save; /* v: forward writes, backward reads; t: the same for the tangents     */
     struct pair gy;   /* read                                                              */
     struct pair gx;   /* overwritten                                                       */
     struct pair gw;   /* ADDED to                                                          */
@@ -69,10 +68,10 @@ struct layer {
     const struct layer_ops *ops; /* borrowed */
     struct layer_spec spec;
     struct shape in, out;
-    size_t offset;          /* of its weights in the network's vector; net_plan fills it in */
-    bool coupled;           /* also in evaluation, what becomes of a sample depends on the batch */
-    size_t n_w;             /* weights, 0 for none                              */
-    size_t save, save_each; /* reals of save.v (and save.t): fixed, per sample   */
+    size_t offset;                /* of its weights in the network's vector; net_plan fills it in */
+    bool coupled;                 /* even in evaluation a sample's output depends on the batch */
+    size_t n_w;                   /* weights, 0 for none                              */
+    size_t save, save_each;       /* reals of save.v (and save.t): fixed, per sample   */
     size_t scratch, scratch_each; /* reals of scratch: fixed, per sample               */
     double multiply_adds;         /* of one sample's forward: matrix products only     */
     double input_adds;            /* of these, the products with x: what gx costs      */

@@ -40,7 +40,7 @@ struct segment {
     enum role role;
     enum init init;
     double scale, low;
-    bool idle; /* no gradient of the stage reaches it: it is never stepped */
+    bool idle; /* no gradient of the stage reaches it, so it is never stepped */
     /* Positions of a map whose channels its columns are: in memory [out][position][channel], to
      * others PyTorch's [out][channel][position]. 0: a plain vector's. Only if n_dims is 2. */
     size_t positions;
@@ -76,7 +76,7 @@ int layout_append(struct layout *l, const char *prefix, const struct layout *mor
  * one that begins. */
 void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 
-/* Whether it is a dense layer whose columns have another order in memory than to others. */
+/* Whether it is a dense layer whose columns are ordered differently in memory than in files. */
 bool layout_reorders_columns(const struct segment *s);
 
 /* y (P) += x (P) in every segment but statistics. */

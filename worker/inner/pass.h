@@ -1,5 +1,5 @@
-/* pass.h - who looks at a pass after it is done: worker/inner/trace.h, when a task is computed
- * again. */
+/* pass.h - a hook that sees each pass after it is done: worker/inner/trace.h, when a task is
+ * computed again. */
 #ifndef WORKER_INNER_PASS_H
 #define WORKER_INNER_PASS_H
 
@@ -25,7 +25,7 @@ struct pass {
     const real *vector;
 };
 
-/* Borrowed by who computes. The pass goes on whatever is seen. */
+/* Borrowed by the caller of the pass. The pass goes on whatever the hook sees. */
 struct pass_hook {
     void (*after)(void *context, const struct pass *p);
     void *context;

@@ -24,18 +24,18 @@ enum unroll_second {
 };
 
 struct unroll_spec {
-    /* What a method says (method_ops.inner). */
+    /* Set by the method (method_ops.inner). */
     enum unroll_second second;
     int above;       /* the loop moves layers from this index on; 0: all of them */
     double proximal; /* pull towards theta_0 */
     bool adam; /* steps by Adam without momentum, fresh for each task; else plain gradient steps */
     int minibatch;      /* samples of the support a step takes, in turn; 0: all of it */
-    bool rate_gradient; /* unroll_adjoint leaves d loss / d rate, too */
+    bool rate_gradient; /* unroll_adjoint also computes d loss / d rate */
     /* Fills rate (P) when a task begins; it holds `rate` for all learnable parameters before the
      * first task, and 0 for statistics. NULL: it stays so. */
     void (*rates)(const void *context, const real *theta, real *rate);
     const void *context; /* borrowed: of rates */
-    /* What the place of use says. */
+    /* Set by the caller. */
     int steps;     /* K >= 0 */
     double rate;   /* inner rate */
     bool evaluate; /* network in evaluation mode (running statistics) */
@@ -71,7 +71,7 @@ struct unroll {
 void unroll_init(struct unroll *u, const struct net *net, const struct unroll_spec *spec,
                  struct arena *arena);
 
-/* theta_k; only the last two are there without an adjoint. */
+/* theta_k; without an adjoint only the last two are kept. */
 const real *unroll_theta(const struct unroll *u, int k);
 
 /* A task begins: theta_0 = theta, its rates, and its support below the moved layers. */

@@ -1,10 +1,11 @@
-/* adversary.h - the discriminator between domains, and the encoder that learns to deceive it: adda and joint. */
+/* adversary.h - the discriminator between domains, and the encoder that learns to deceive it:
+ * adda and joint. */
 #ifndef WORKER_TRANSFER_ADVERSARY_H
 #define WORKER_TRANSFER_ADVERSARY_H
 
 #include "worker/transfer/batch.h"
 
-/* With D(f) the discriminator's probability of the source, M the encoder that learns and M_s the anchor's, frozen:
+/* D(f) is the discriminator's probability of the source, M the encoder that learns, M_s the anchor's frozen encoder:
  *     L_D = - mean log D(M_s(source)) - mean log (1 - D(M(target)))                  math.md (7.3)
  *     L_M = - mean log D(M(target))                                                  math.md (7.4) */
 
@@ -21,15 +22,16 @@ extern const char *const adversary_metrics[]; /* their names, ended by NULL */
 int adversary_plan(struct stage *s, const struct setup *setup); /* appends the discriminator */
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 
-/* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D for the
- * discriminator's. Metrics: ADVERSARY_LOSS, _SOURCE and _TARGET, as means. Returns L_M; not finite if a loss is not. */
+/* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D
+ * for the discriminator's. Metrics: ADVERSARY_LOSS, _SOURCE and _TARGET, as means. Returns L_M;
+ * not finite if a loss is not. */
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
                       double discriminator, real *grad, struct task_metrics *metrics);
 
 /* ---- watch.c ---- */
 
-/* What has become of the target, beside the anchor's view of it and of the source: enum watch_slot. Takes as many
- * samples of each domain as the smaller batch has. */
+/* Measures the target, compared with the anchor's outputs for it and for the source: enum
+ * watch_slot. Takes as many samples of each domain as the smaller batch has. */
 int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics);
 size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec); /* bytes */

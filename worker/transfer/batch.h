@@ -11,7 +11,7 @@ struct taps { /* activations that a method compares, highest first */
     real *source[TAPS_MAX], *target[TAPS_MAX]; /* gradients with respect to them */
 };
 
-/* Work space of a method on batches, each part taken by the method that wants it. */
+/* Work space of a method on batches; a method takes the parts that it needs. */
 struct passes {
     struct tape source, target; /* the network over both batches */
     struct tape anchor, aux;    /* the anchor's over the source; the network beside the main one */

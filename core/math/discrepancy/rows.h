@@ -1,4 +1,5 @@
-/* rows.h - what the discrepancies do to sets of features: rows of d reals. Sums are in double. */
+/* rows.h - sets of features as rows of d reals, as the discrepancies need them. Sums are in
+ * double. */
 #ifndef CORE_MATH_DISCREPANCY_ROWS_H
 #define CORE_MATH_DISCREPANCY_ROWS_H
 

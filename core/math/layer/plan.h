@@ -1,4 +1,4 @@
-/* plan.h - what dense and convolution share: a weight, an optional bias behind it. */
+/* plan.h - what dense and convolution share: a weight, and an optional bias after it. */
 #ifndef CORE_MATH_LAYER_PLAN_H
 #define CORE_MATH_LAYER_PLAN_H
 
