@@ -10,6 +10,7 @@
 #include "core/math/rng.h"
 #include "core/plan/sampler.h"
 #include "worker/engine.h"
+#include "worker/method/table.h"
 
 enum { DIRECTIONS = 3 };
 

@@ -18,7 +18,7 @@
 #include "core/file/checkpoint.h"
 #include "core/file/checkpoint_files.h"
 #include "launch/inspect.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 enum { PATH_ROOM = 4352, LAST_BYTES = 1 << 18, MEASURED = 64 };
 

@@ -17,7 +17,7 @@
 #include "launch/verbs.h"
 #include "proto/stream/process.h"
 #include "proto/stream/publish.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 enum {
     START_LIMIT = 300, /* seconds for MPI to start all ranks */

@@ -11,6 +11,7 @@
 #include "core/plan/task_kind.h"
 #include "launch/memory.h"
 #include "worker/engine.h"
+#include "worker/method_work.h"
 #include "worker/pool.h"
 
 /* How the classes of section i were found to be those of another, whose head it shares. */

@@ -9,7 +9,7 @@
 #include "core/base/table.h"
 #include "core/file/checkpoint.h"
 #include "core/math/blas.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 int check_methods(const struct config *c)
 {

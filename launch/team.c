@@ -13,7 +13,7 @@
 #include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 #include "worker/serve.h"
 
 volatile sig_atomic_t team_stop, team_round;

@@ -12,6 +12,7 @@
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "worker/engine.h"
+#include "worker/method_work.h"
 
 enum { SIDE = 1024, REPEATS = 9 };
 

@@ -14,7 +14,7 @@
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 static int write_task(const struct task *t, const char *method, const char *directory)
 {

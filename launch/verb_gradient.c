@@ -11,7 +11,7 @@
 #include "core/plan/task_kind.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
-#include "worker/method.h"
+#include "worker/method_work.h"
 
 struct gradient_run {
     struct solo solo;

@@ -11,7 +11,7 @@
 #include "core/math/optim.h"
 #include "core/plan/model.h"
 #include "launch/verbs.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 #define LIST(function, type, table)                                                                \
     static void function(const struct options *o)                                                  \

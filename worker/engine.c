@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/plan/task_kind.h"
+#include "worker/method_work.h"
 #include "worker/task_work.h"
 
 struct task_size engine_task_size(const struct stage *stage)

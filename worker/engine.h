@@ -7,7 +7,7 @@
 
 #include "core/plan/round_sum.h"
 #include "core/plan/setup.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 struct trace; /* worker/trace.h */
 

@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
+#include "worker/method_work.h"
 
 static void note_error(struct pool *p, int code)
 {

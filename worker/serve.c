@@ -13,6 +13,7 @@
 #include "core/plan/task_kind.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
+#include "worker/method/table.h"
 #include "worker/pool.h"
 
 enum {

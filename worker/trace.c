@@ -9,6 +9,7 @@
 #include "core/math/exact.h"
 #include "core/math/net_trace.h"
 #include "core/math/vec.h"
+#include "worker/method_work.h"
 
 struct tracer {
     const struct engine *engine;

@@ -9,6 +9,7 @@
 #include "core/plan/sampler.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
+#include "worker/method/table.h"
 #include "worker/task_work.h"
 
 enum { SIDE = 4, PIXELS = SIDE * SIDE, MOST = 64, ROOM = 512, GUARD = 0x5eed5eed, ASKED = 4 };

@@ -43,8 +43,8 @@ def header(*names):
     ("core/base/a.h", "core/math/b.h"), ("core/math/a.c", "core/config/b.h"), ("core/config/a.c", "core/math/b.h"),
     ("core/math/layer/a.c", "core/data/b.h"), ("core/data/a.c", "core/file/b.h"), ("core/file/a.c", "core/plan/b.h"),
     ("core/plan/a.c", "proto/b.h"), ("proto/comm/a.c", "proto/stream/b.h"), ("proto/stream/a.c", "proto/comm/b.h"),
-    ("proto/a.c", "proto/comm/b.h"), ("worker/inner/a.c", "worker/transfer/b.h"),
-    ("worker/transfer/a.c", "worker/method/b.h"), ("worker/a.c", "coordinator/crew/b.h"),
+    ("proto/a.c", "proto/comm/b.h"), ("worker/inner/a.c", "worker/contract/b.h"),
+    ("worker/contract/a.c", "worker/transfer/b.h"), ("worker/transfer/a.c", "worker/method/b.h"), ("worker/a.c", "coordinator/crew/b.h"),
     ("coordinator/crew/a.c", "coordinator/run/b.h"), ("coordinator/run/a.c", "worker/b.h"),
     ("observer/model/a.c", "observer/view/b.h"), ("launch/a.c", "observer/view/b.h"), ("core/plan/a.c", "tests/lib/b.h")])
 def test_directions_between_rooms(tmp_path, path, target):

@@ -13,6 +13,7 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/err.h"
 #include "worker/engine.h"
+#include "worker/method/table.h"
 #include "worker/serve.h"
 
 static const char text[] =

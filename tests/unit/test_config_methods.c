@@ -10,7 +10,7 @@
 
 #include "core/base/err.h"
 #include "core/config/config_internal.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 #define STAGE(method, keys) "data d { }\nstage s { data = d  method = " method "\n " keys "}\n"
 

@@ -18,7 +18,7 @@
 #include "core/base/err.h"
 #include "core/math/blas.h"
 #include "tests/lib/faulty.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 enum {
     RANKS = 5,

@@ -6,8 +6,8 @@
 
 #include "core/math/rng.h"
 #include "core/plan/sampler.h"
-#include "worker/episode.h"
-#include "worker/method.h"
+#include "worker/inner/episode.h"
+#include "worker/method/table.h"
 
 enum { SIDE = 4, PIXELS = SIDE * SIDE, MOST = 64 };
 

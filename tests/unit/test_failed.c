@@ -17,7 +17,7 @@
 #include "core/data/blob.h"
 #include "core/file/checkpoint.h"
 #include "core/file/checkpoint_files.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 static void test_slots(void **state)
 {

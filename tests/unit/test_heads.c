@@ -2,7 +2,7 @@
 #include "tests/lib/data_files.h"
 
 #include "core/plan/setup.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 /* A zip of class folders, the words of `classes`; each class has 3 images of its first letter's
  * grey. */

@@ -16,7 +16,7 @@
 #include "core/plan/model.h"
 #include "core/plan/sampler.h"
 #include "worker/engine.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 /* ---- layers, names, counts ---- */
 

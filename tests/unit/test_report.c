@@ -14,7 +14,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 
 static const char text[] =
     "run { name = \"watched\" seed = 9 }\n"

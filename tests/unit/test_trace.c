@@ -16,7 +16,7 @@
 #include "core/math/net_trace.h"
 #include "core/math/vec.h"
 #include "core/plan/sampler.h"
-#include "worker/method.h"
+#include "worker/method/table.h"
 #include "worker/trace.h"
 
 static const char conv4[] = "data glyphs { format = \"glyphs\" size = 28 }\n"

@@ -4,7 +4,7 @@
 
 #include "core/base/arena.h"
 #include "core/math/layer.h"
-#include "worker/episode.h"
+#include "worker/inner/episode.h"
 
 struct minibatch {
     int size;           /* samples of one; 0: the whole support */

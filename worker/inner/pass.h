@@ -1,4 +1,4 @@
-/* pass.h - a hook that sees each pass after it is done: worker/inner/trace.h, when a task is
+/* pass.h - a hook that sees each pass after it is done: worker/trace.h, when a task is
  * computed again. */
 #ifndef WORKER_INNER_PASS_H
 #define WORKER_INNER_PASS_H

@@ -13,7 +13,7 @@
 #include "core/base/arena.h"
 #include "core/math/net.h"
 #include "core/plan/metric.h"
-#include "worker/episode.h"
+#include "worker/inner/episode.h"
 #include "worker/inner/minibatch.h"
 #include "worker/inner/pass.h"
 

@@ -1,5 +1,6 @@
 /* episode.c - few-shot tasks: the method's outer gradient, or its evaluation. */
 #include "worker/engine.h"
+#include "worker/method_work.h"
 #include "worker/task_work.h"
 #include "worker/trace.h"
 

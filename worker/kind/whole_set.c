@@ -1,5 +1,6 @@
 /* whole_set.c - a batch of a whole set, measured. */
 #include "worker/engine.h"
+#include "worker/method_work.h"
 #include "worker/task_work.h"
 #include "worker/trace.h"
 

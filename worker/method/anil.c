@@ -2,7 +2,7 @@
  * gradient is exact, through the head's steps and the features that they see.       math.md (8.1) */
 #include "core/base/err.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 static void anil_inner(const struct method *m, struct unroll_spec *s)
 {

@@ -3,7 +3,7 @@
  * taken as if d theta_K / d theta_0 were the identity.                         math.md (5.4) */
 #include "core/base/err.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 static void fomaml_inner(const struct method *m, struct unroll_spec *s)
 {

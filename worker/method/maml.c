@@ -2,7 +2,7 @@
  * loss at theta_K, differentiated through every inner step.                    math.md (5.2) */
 #include "core/base/err.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 static void maml_inner(const struct method *m, struct unroll_spec *s)
 {

@@ -5,7 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 struct metasgd_keys {
     char *rates;

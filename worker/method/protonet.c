@@ -3,7 +3,7 @@
 #include "core/base/err.h"
 #include "core/math/loss/prototype.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 struct protonet_keys {
     int64_t evaluate_way;

@@ -4,7 +4,7 @@
 
 #include "core/base/err.h"
 #include "core/math/vec.h"
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 struct reptile_keys {
     char *inner_optimizer;

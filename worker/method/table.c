@@ -1,6 +1,7 @@
 /* table.c - every method there is, a line each. */
+#include "worker/method/table.h"
+
 #include "core/base/table.h"
-#include "worker/method.h"
 
 /* clang-format off */
 #define METHODS(_) \

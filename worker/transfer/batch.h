@@ -2,7 +2,7 @@
 #ifndef WORKER_TRANSFER_BATCH_H
 #define WORKER_TRANSFER_BATCH_H
 
-#include "worker/method.h"
+#include "worker/contract/method.h"
 
 enum { TAPS_MAX = 8 };
 

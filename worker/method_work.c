@@ -1,14 +1,14 @@
-/* method.c - what all methods share. */
-#include "worker/method.h"
+/* method_work.c - a method put to work. */
+#include "worker/method_work.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/base/plural.h"
 #include "core/math/vec.h"
 #include "core/plan/task_kind.h"
+#include "worker/method/table.h"
 
 /* ---- work space ---- */
 
@@ -115,51 +115,7 @@ void method_hook(struct method *m, const struct pass_hook *hook)
         m->inner->hook = hook;
 }
 
-const real *method_forward(struct method *m, const struct episode *ep, const char *set,
-                           const struct batch *b, const real *theta, struct tape *t)
-{
-    const real *y;
-
-    t->noise = (struct noise){ep->seed, ep->round, ep->slot, strcmp(set, "query") == 0};
-    y = net_forward(m->net, theta, b, t);
-    pass_done(m->hook, (struct pass){PASS_FORWARD, 0, set, b->n, m->net, t, .loss = 0});
-    return y;
-}
-
-int method_query(const struct method *m, const struct batch *query, int n_out, const real *y,
-                 struct task_metrics *metrics)
-{
-    const struct loss_ops *loss = m->net->loss;
-    double value = loss->value(query, n_out, y);
-
-    if (!isfinite(value))
-        return err(ERR_NONFINITE, "the query loss is not finite");
-    metrics->v[METRIC_LOSS] += value;
-    if (loss->accuracy)
-        metrics->v[METRIC_ACCURACY] += loss->accuracy(query, n_out, y);
-    return 0;
-}
-
 /* ---- evaluation ---- */
-
-int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
-                 int k, int steps, struct task_metrics *metrics, real *outputs)
-{
-    double value = loss->value(query, n_out, y);
-    double accuracy = loss->accuracy ? loss->accuracy(query, n_out, y) : 0;
-    double *curve = &metrics->v[metric_curve(k, CURVE_LOSS)];
-
-    if (!isfinite(value))
-        return err(ERR_NONFINITE, "the query loss after %d inner step%s is not finite", k,
-                   plural(k));
-    curve[CURVE_LOSS] += value, curve[CURVE_LOSS_SQUARE] += value * value;
-    curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
-    if (k == steps)
-        metrics->v[METRIC_LOSS] += value, metrics->v[METRIC_ACCURACY] += accuracy;
-    if (outputs)
-        vec_copy((size_t)(query->n * n_out), y, outputs + (size_t)k * (size_t)(query->n * n_out));
-    return 0;
-}
 
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics, real *outputs)

@@ -1,5 +1,5 @@
 /* episode.c - from ids to samples. */
-#include "worker/episode.h"
+#include "worker/inner/episode.h"
 
 #include "core/base/err.h"
 

@@ -1,6 +1,6 @@
 /* episode.h - the samples of a task, which a method works on. */
-#ifndef WORKER_EPISODE_H
-#define WORKER_EPISODE_H
+#ifndef WORKER_INNER_EPISODE_H
+#define WORKER_INNER_EPISODE_H
 
 #include "core/base/arena.h"
 #include "core/data/data.h"

@@ -1,0 +1,18 @@
+/* table.h - every method there is. */
+#ifndef WORKER_METHOD_TABLE_H
+#define WORKER_METHOD_TABLE_H
+
+#include "worker/contract/method.h"
+
+extern const struct method_ops *const method_table[]; /* ended by NULL */
+
+/* The method of that name, or NULL. */
+const struct method_ops *method_find(const char *name);
+
+/* Its form, or NULL: a form_find. */
+const struct form *method_form(const char *name);
+
+/* Name and keys of method i, all zero after the last: a config_methods. */
+struct config_method method_config(int i);
+
+#endif

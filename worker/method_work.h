@@ -1,0 +1,34 @@
+/* method_work.h - what a worker does with the method of a stage: work space, evaluation, cost. */
+#ifndef WORKER_METHOD_WORK_H
+#define WORKER_METHOD_WORK_H
+
+#include "worker/contract/method.h"
+
+/* The work space of a method for tasks of that stage, in training or in evaluation. */
+struct method_spec method_spec_of(const struct setup *s, const struct stage *stage, bool evaluates);
+
+/* Takes all work space from the arena (which may be measuring). */
+void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
+                 const struct method_spec *spec, struct arena *arena);
+
+/* Calls the hook after each pass from now on: borrowed. */
+void method_hook(struct method *m, const struct pass_hook *hook);
+
+/* Adapts theta to ep's support and measures on its query before every step and after the last:
+ * METRIC_CURVE of steps 0 .. steps, and METRIC_LOSS, METRIC_ACCURACY after the last. outputs,
+ * if not NULL: ((steps + 1) x n_query x n_out). ERR_NONFINITE. */
+int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
+                    struct task_metrics *metrics, real *outputs);
+
+/* Measures theta on ep's source batch, in evaluation mode: METRIC_SAMPLES, and METRIC_CURVE of step
+ * 0 as sums over samples. data: whose samples they are. outputs, if not NULL: (n x outputs).
+ * ERR_NONFINITE. */
+int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
+                   struct task_metrics *metrics, real *outputs);
+
+/* Useful floating-point operations of one training task. Few-shot: a gradient per inner step, a
+ * Hessian-vector product (twice a gradient) per inner step where exact, and the query's gradient.
+ * Batches: a gradient of each. */
+double method_flops(const struct setup *setup, const struct stage *stage);
+
+#endif
