@@ -144,8 +144,8 @@ static int check_task(struct gradient_check *p, const struct task_kind *kind)
     return !kind->few_shot && stage_aux(s, "discriminator") ? check_loss(p, "discriminator, ") : 0;
 }
 
-/* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank part of an image sits on
- * relu's kink if the body is frozen. */
+/* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank
+ * part of an image sits on relu's kink if the body is frozen. */
 static void move_statistics(const struct layout *l, real *theta)
 {
     for (int i = 0; i < l->n_segments; i++)

@@ -27,17 +27,18 @@ struct memory {
     size_t worker; /* a worker process with its threads */
     size_t first;  /* rank 0 beside workers */
     size_t alone;  /* coordinator and worker in one process */
-    size_t
-        mapped; /* bytes of data files, whose pages the processes of a host share; in none of the sums */
+    /* bytes of data files, whose pages the processes of a host share; in none of the sums */
+    size_t mapped;
     size_t twice; /* bytes that worker and first both count and one process alone has once */
-    size_t
-        passed; /* bytes of messages that a worker holds on top if it passes them on: from 4 ranks on */
+    /* bytes of messages that a worker holds on top if it passes them on: from 4 ranks on */
+    size_t passed;
 };
 
 /* Plans the memory of an open setup, all stages' largest. n_threads: of a worker. */
 struct memory memory_plan(const struct setup *s, int n_threads);
 
 void memory_print(const struct memory *m); /* a table for people, on standard output */
+/* The same as one object of JSON, on standard output. */
 void memory_print_json(const struct memory *m);
 
 #endif

@@ -41,8 +41,8 @@ static void say_error(int code)
         fprintf(stderr, "metaloop: %s\n", err_text());
 }
 
-/* Verbs of one process, and every mistake on the command line, need no MPI. Under an mpirun only its first
- * rank speaks. */
+/* Verbs of one process, and every mistake on the command line, need no MPI. Under an mpirun only
+ * its first rank speaks. */
 static int is_first_rank(void)
 {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
@@ -66,8 +66,8 @@ static int conclude(int code)
     return report.status ? report.status : err_exit_status(code);
 }
 
-/* After a loss MPI_Finalize could wait for ever. The coordinator ends everybody; a worker waits for that, unless it is
- * the coordinator that was lost. */
+/* After a loss MPI_Finalize could wait for ever. The coordinator ends everybody; a worker waits for
+ * that, unless it is the coordinator that was lost. */
 static void leave(int rank, int code, int status)
 {
     if (rank == 0)
@@ -88,7 +88,8 @@ static void on_alarm(int signal)
     _exit(1);
 }
 
-/* Seconds that MPI may take to start. The first rank has the configuration; what is wrong with it is told later. */
+/* Seconds that MPI may take to start. The first rank has the configuration; what is wrong with it
+ * is told later. */
 static unsigned start_limit(const struct options *o)
 {
     struct config c;
@@ -101,7 +102,8 @@ static unsigned start_limit(const struct options *o)
     return (unsigned)limit + 1;
 }
 
-/* launch/run waits for this file, and no longer than cluster.start_limit. If it cannot be written, that is what it says. */
+/* launch/run waits for this file, and no longer than cluster.start_limit. If it cannot be written,
+ * that is what it says. */
 static void tell_started(void)
 {
     const char *path = getenv("METALOOP_STARTED");
@@ -173,10 +175,9 @@ static int start(int argc, char **argv)
     return v->run(&o);
 }
 
-/* Every rank of an mpirun sees the same mistake: the first one speaks and exits with its status, the others with 0, because
- * a rank that leaves with another status has mpirun end the first before it has spoken. */
-/* Large blocks are mapped, and go back to the system when they are freed: how much a process holds then depends on what it
- * holds, not on what it has freed. (glibc would raise the limit with every block that is freed.) */
+/* Large blocks are mapped, and go back to the system when they are freed: how much a process holds
+ * then depends on what it holds, not on what it has freed. (glibc would raise the limit with every
+ * block that is freed.) */
 static void map_large_blocks(void)
 {
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
@@ -190,5 +191,8 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], PROCESS_VERB) == 0)
         return stream_publish(argc, argv); /* no rank, and no exit report */
     code = start(argc, argv);
+    /* Every rank of an mpirun sees the same mistake. The first one speaks and exits with its
+     * status, the others with 0: a rank that leaves with another status has mpirun end the first
+     * before it has spoken. */
     return is_first_rank() ? conclude(code) : 0;
 }

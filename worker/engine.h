@@ -36,8 +36,8 @@ size_t engine_size(const struct setup *s);
 int engine_open(struct engine *e, const struct setup *s);
 void engine_close(struct engine *e);
 
-/* Lays the work space out for a stage and purpose and clears the total: once per round, before its tasks. anchor: the parameters
- * of the stage's anchor, borrowed; NULL if it has none. */
+/* Lays the work space out for a stage and purpose and clears the total: once per round, before its
+ * tasks. anchor: the parameters of the stage's anchor, borrowed; NULL if it has none. */
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor);
 

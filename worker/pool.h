@@ -56,7 +56,10 @@ struct pool {
  * comes on top. */
 size_t pool_size(const struct setup *s, int n_threads);
 
+/* Starts n_threads compute threads, each with an engine. comm: borrowed. ERR_MEMORY. */
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
+
+/* Ends the threads, after the tasks in work, and frees all. */
 void pool_close(struct pool *p);
 
 /* Opens a round at theta, which stays in place until pool_collect, as the anchor does. Tasks still
@@ -79,6 +82,8 @@ struct pool_state {
     int waiting, running, done; /* tasks */
     int code;                   /* of the first task that failed to run */
 };
+
+/* How far the round is. */
 struct pool_state pool_look(struct pool *p);
 
 /* The tasks of this round, so far, that were set aside. */

@@ -384,8 +384,8 @@ static int send_sum(struct worker *w)
     return say(w, w->parent, MESSAGE_SUM, &body, 1);
 }
 
-/* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else after a
- * while, because a round that goes well needs no such message. */
+/* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else
+ * after a while, because a round that goes well needs no such message. */
 static int report_done(struct worker *w)
 {
     struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool)};

@@ -20,8 +20,8 @@ enum trace_kind {
 };
 
 struct trace_sample {
-    const char
-        *batch;   /* "source", "target": id is its place in file order; NULL: of a few-shot task */
+    /* "source", "target": id is its place in file order; NULL: of a few-shot task */
+    const char *batch;
     bool support; /* else query */
     int position; /* class k of the task, its i-th sample: k * each + i */
     uint32_t class_id, id, turns;
@@ -31,9 +31,9 @@ struct trace {
     enum trace_kind kind;
     struct trace_sample sample;
     int step; /* inner step; of the query: steps done before it; -1: none */
-    const char
-        *pass; /* "forward", "loss", "backward", "step", "forward tangent", "backward tangent",
-                             "adjoint"; NULL: none */
+    /* "forward", "loss", "backward", "step", "forward tangent", "backward tangent", "adjoint";
+     * NULL: none */
+    const char *pass;
     const char *set;      /* the samples it ran over: "support", "query" */
     int layer;            /* index; -1: none */
     char name[48];        /* the layer's: "conv2" */

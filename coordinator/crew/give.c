@@ -13,7 +13,8 @@ uint32_t tasks_left(const struct transaction *p)
 }
 
 /* Tasks for one request. dynamic: half of an even share of what is left, so that all end together,
- * but at least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even share of the round for every rank. */
+ * but at least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even
+ * share of the round for every rank. */
 static uint32_t chunk_size(const struct transaction *p)
 {
     const struct crew *c = p->crew;

@@ -63,7 +63,8 @@ static int n_finished(const struct transaction *p, uint32_t least)
     return n;
 }
 
-/* How long its last tasks should take: by the rounds before; in the first one, as long as those of the rank that finished first. 0: nothing is known. */
+/* How long its last tasks should take: by the rounds before; in the first one, as long as those of
+ * the rank that finished first. 0: nothing is known. */
 static double usual_seconds(const struct transaction *p, const struct crew_worker *worker)
 {
     double each = p->crew->task_seconds[p->r->purpose];

@@ -30,8 +30,8 @@ void estimate_text(const struct estimate *e, double scale, int digits, char *tex
 bool evaluate_round(const struct setup *s, const struct stage *stage, int data, int64_t episodes,
                     uint64_t round, const real *theta, const real *anchor, struct round *r);
 
-/* What a round's sums say of the stage, for evaluation_release. ERR_NONFINITE when nothing was finite, ERR_MEMORY: then
- * e holds nothing to release. */
+/* What a round's sums say of the stage, for evaluation_release. ERR_NONFINITE when nothing was
+ * finite, ERR_MEMORY: then e holds nothing to release. */
 int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e);
 
 /* Runs it over the workers. Errors of crew_round and evaluation_of. */

@@ -37,7 +37,8 @@ void report_changes(struct report *r, const struct changes *c);
 
 void report_start(struct report *r, const struct stage_run *s); /* a stage begins or goes on */
 
-/* A round of training: its sum, the gradient's norm (not a number: none), the seconds it took. ERR_MEMORY. */
+/* A round of training: its sum, the gradient's norm (not a number: none), the seconds it took.
+ * ERR_MEMORY. */
 int report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
                  double norm, double seconds);
 

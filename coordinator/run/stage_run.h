@@ -25,9 +25,8 @@ struct stage_run {
     uint64_t hash;   /* of theta */
     double loss;     /* of the last round; not a number: there was none */
     double accuracy; /* of the last round; < 0: the stage has none */
-    struct evaluation
-        last[CONFIG_DATA_MAX]; /* owned: of each section it is measured on, the last one;
-                                                episodes 0: none */
+    /* owned: of each section it is measured on, the last one; episodes 0: none */
+    struct evaluation last[CONFIG_DATA_MAX];
 };
 
 /* Makes `stage` the one at hand, at round 0. Its parameters are drawn, or handed over by the stage
@@ -66,7 +65,8 @@ void stage_run_rehash(struct stage_run *s); /* after theta was changed */
 /* The reals that a checkpoint of the largest stage holds: theta, optimizer state, what it keeps. */
 size_t stage_run_room(const struct setup *setup);
 
-/* Bytes that the stage which takes most holds: its vectors, its guard's, results of earlier stages. */
+/* Bytes that the stage which takes most holds: its vectors, its guard's, results of earlier
+ * stages. */
 size_t stage_run_size(const struct setup *setup);
 
 void stage_run_release(struct stage_run *s); /* gives back its vectors and what it kept */

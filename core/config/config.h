@@ -67,8 +67,8 @@ struct model_config {
     char *reduction;       /* conv4: stride | maxpool */
     char *pool;            /* conv4, before the head: mean | flatten */
     char *statistics;      /* batchnorm: auto | batch | running */
-    struct strings
-        layers; /* layers: "conv filters=64 kernel=3 stride=2 pad=1", "relu", ... "head" */
+    /* layers: "conv filters=64 kernel=3 stride=2 pad=1", "relu", ... "head" */
+    struct strings layers;
 };
 
 struct stage_config {
@@ -170,6 +170,7 @@ int config_set_directory(struct config *c, const char *directory);
 /* evaluate.data becomes this one section. ERR_CONFIG if there is none of this name; ERR_MEMORY. */
 int config_set_domain(struct config *c, const char *domain);
 
+/* Frees what c owns. */
 void config_release(struct config *c);
 
 /* The whole effective configuration, every key that its stages take, in a form that config_parse

@@ -56,7 +56,10 @@ const struct config_section *config_section_find(const char *name); /* or NULL *
 const struct config_key *config_key_find(const struct config_table *t, const char *section,
                                          const char *name); /* or NULL */
 
+/* How many sections of that kind c has. */
 int config_section_count(const struct config_section *s, const struct config *c);
+
+/* The struct of the i-th of them. */
 void *config_section_at(const struct config_section *s, const struct config *c, int i);
 
 /* Fills every key of a zeroed section with its default. ERR_MEMORY. */
@@ -94,6 +97,7 @@ struct config_lines {
     int sections[CONFIG_BRACES]; /* their lines; those beyond are not recorded */
     int last;                    /* line of the end                            */
 };
+/* Writes plain and lines. name: of the file, for messages. ERR_CONFIG. */
 int config_scan(const char *text, const char *name, char *plain, struct config_lines *lines);
 
 /* What holds between the keys of "metrics" (the only one): ERR_CONFIG. */

@@ -23,8 +23,8 @@ struct config_key {
     const char *choices; /* "a|b|c"; NULL: any                                               */
     size_t offset;       /* in the section's struct; a method's own: in the method's struct  */
     const char *doc;     /* with its unit                                                    */
-    bool
-        may_change; /* may change on --resume; otherwise another value makes it another run        */
+    /* may change on --resume; otherwise another value makes it another run */
+    bool may_change;
     const char *owner; /* filled in by the table: whose own it is; NULL: core's            */
 };
 

@@ -22,8 +22,8 @@ struct store {
     const float *f32;   /* or this, 0..1 */
     struct blob pixels; /* owned; u8 or f32 points into it */
     uint32_t *labels;   /* owned; [n]: of every image, in file order */
-    uint32_t
-        *at; /* owned; [n]: where the images in file order lie in pixels; NULL: in that order */
+    /* owned; [n]: where the images in file order lie in pixels; NULL: in that order */
+    uint32_t *at;
     uint32_t n_classes; /* largest label + 1 */
     struct names names; /* owned; of folders; else n = 0 */
     char *note;         /* owned; a sentence that the user should see, or NULL */

@@ -10,10 +10,10 @@
 
 struct store_view {
     uint32_t n; /* images */
-    uint32_t
-        *member; /* owned; [n]: the store's image by flat index, ascending; NULL: all of them */
-    uint32_t
-        *class_of;   /* owned; class id by class of the store, or VIEW_NO_CLASS; NULL: the same */
+    /* owned; [n]: the store's image by flat index, ascending; NULL: all of them */
+    uint32_t *member;
+    /* owned; class id by class of the store, or VIEW_NO_CLASS; NULL: the same */
+    uint32_t *class_of;
     uint32_t *first; /* owned; [n_classes + 1]: class i has the flat indices order[first[i]] ... */
     uint32_t *order; /* owned; [n] */
 };

@@ -94,8 +94,8 @@ struct layer_ops {
     const char *prefix;  /* of its segments' names: "conv" gives conv1.weight; NULL: no weights */
     const char *summary; /* one line for `metaloop list`                                        */
     enum layer_kind kind;
-    const char
-        *range; /* the activation to whose range its output is limited: "relu"; NULL: any number */
+    /* the activation to whose range its output is limited: "relu"; NULL: any number */
+    const char *range;
     /* If a layer of type fuses_with follows, `fused` does the work of both in one pass. NULL: none
      * does. */
     const char *fuses_with;

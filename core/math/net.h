@@ -51,8 +51,8 @@ struct tape {
     int n;
     bool evaluate, fixed, source; /* see struct io */
     struct noise noise;           /* set before net_forward; dropout's masks follow from it */
-    struct pair
-        *act; /* (n_layers + 1) act[i]: input of layer i; act[0].v is the batch's x, borrowed */
+    /* (n_layers + 1) act[i]: input of layer i; act[0].v is the batch's x, borrowed */
+    struct pair *act;
     struct pair *save; /* (n_layers) */
     struct pair *grad; /* (n_layers + 1) of the loss with respect to act[i] */
     real *scratch;     /* borrowed, shared by the tapes of one thread */

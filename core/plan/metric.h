@@ -2,7 +2,8 @@
  *
  *     [ common slots | curve, or what a watch sums | the method's own ]
  *
- * A stage says how many there are (stage->n_metrics) and if the method's own begin (stage->own_metrics). */
+ * A stage says how many there are (stage->n_metrics) and where the method's own begin
+ * (stage->own_metrics). */
 #ifndef CORE_PLAN_METRIC_H
 #define CORE_PLAN_METRIC_H
 
@@ -21,9 +22,9 @@ enum metric_slot {
     METRIC_CURVE,        /* metric_curve, or enum watch_slot, from here on         */
 };
 
-/* The curve's sums of an inner step. In evaluation they are of the query, before step k and after the last, k = 0 .. K; on
- * whole data sets k is 0 and they are sums over samples. In training with an inner loop: loss and accuracy of the
- * support before step k, k = 0 .. K-1. */
+/* The curve's sums of an inner step. In evaluation they are of the query, before step k and after
+ * the last, k = 0 .. K; on whole data sets k is 0 and they are sums over samples. In training with
+ * an inner loop: loss and accuracy of the support before step k, k = 0 .. K-1. */
 enum curve_sum { CURVE_LOSS, CURVE_LOSS_SQUARE, CURVE_ACCURACY, CURVE_ACCURACY_SQUARE, CURVE_SUMS };
 
 /* The slot of a sum of inner step k. */
@@ -32,14 +33,15 @@ static inline int metric_curve(int k, enum curve_sum what)
     return METRIC_CURVE + CURVE_SUMS * k + (int)what;
 }
 
-/* A support loss within the inner loop is for people alone: one that the grid of the sum cannot hold counts as its end,
- * and its task counts. */
+/* A support loss within the inner loop is for people alone: one that the grid of the sum cannot
+ * hold counts as its end, and its task counts. */
 #define CURVE_LOSS_MAX (EXACT_LIMIT - 1)
 
-/* What a look at an adaptation sums, from METRIC_CURVE on, over the target's samples if nothing else is said. With C
- * classes, up to WATCH_CLASSES_MAX, come C sums of probabilities of the target from WATCH_CLASSES on, C of the source by the
- * anchor, and up to WATCH_MOVES_MAX classes C x C counts: samples of which the anchor is sure, by its class and ours. A
- * look has too few samples to judge more classes, or more pairs of them, by. */
+/* What a look at an adaptation sums, from METRIC_CURVE on, over the target's samples if nothing
+ * else is said. With C classes, up to WATCH_CLASSES_MAX, come C sums of probabilities of the target
+ * from WATCH_CLASSES on, C of the source by the anchor, and up to WATCH_MOVES_MAX classes C x C
+ * counts: samples of which the anchor is sure, by its class and ours. A look has too few samples to
+ * judge more classes or more pairs of classes. */
 enum watch_slot {
     WATCH_SAMPLES,     /* of each domain */
     WATCH_DISCREPANCY, /* squared mean discrepancy of the domains' features, a sum over batches */
@@ -69,6 +71,7 @@ struct task_metrics {
     double *own; /* the method's own, the last of v, in the order of its list of names */
 };
 
+/* Sets all n metrics to 0. */
 static inline void task_metrics_clear(struct task_metrics *m)
 {
     memset(m->v, 0, (size_t)m->n * sizeof *m->v);

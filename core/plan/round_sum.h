@@ -2,7 +2,8 @@
  *
  *     [ gradient, 2 P words | metrics, 2 M words ]        evaluation: the metrics alone
  *
- * P parameters and M = stage->n_metrics. It is what threads fill, what travels up the tree, and what the coordinator divides. */
+ * P parameters and M = stage->n_metrics. It is what threads fill, what travels up the tree, and
+ * what the coordinator divides. */
 #ifndef CORE_PLAN_ROUND_SUM_H
 #define CORE_PLAN_ROUND_SUM_H
 
@@ -28,15 +29,17 @@ static inline size_t round_sum_words(size_t n, int n_metrics)
 /* Wraps words (round_sum_words(n, n_metrics)) and clears them. */
 struct round_sum round_sum_begin(int64_t *words, size_t n, int n_metrics);
 
-/* Adds one task: its gradient (n) and metrics (n_metrics), counted as done. If a number is not finite or beyond
- * the grid, nothing of it is added and it counts as failed. Returns 0, or ERR_NONFINITE. */
+/* Adds one task: its gradient (n) and metrics (n_metrics), counted as done. If a number is not
+ * finite or beyond the grid, nothing of it is added and it counts as failed. Returns 0, or
+ * ERR_NONFINITE. */
 int round_sum_add(struct round_sum *t, const real *gradient, const struct task_metrics *metrics);
 void round_sum_fail(struct round_sum *t); /* counts one failed task */
 
 void round_sum_merge(struct round_sum *t, const int64_t *words); /* n_words of another total */
 
-/* A checksum of words that is linear: the checksum of a sum is the sum of the checksums, modulo 2^64. Equal totals have
- * equal checksums; totals that differ in one word, or in any bits but by chance, do not. */
+/* A checksum of words that is linear: the checksum of a sum is the sum of the checksums, modulo
+ * 2^64. Equal totals have equal checksums; totals that differ in one word, or in any bits but by
+ * chance, do not. */
 uint64_t round_sum_checksum(const int64_t *words, size_t n_words);
 
 /* The sum in a slot: of enum metric_slot, metric_curve or stage_metric. */

@@ -22,8 +22,9 @@ struct aux {          /* a network beside the main one */
     size_t offset;    /* of its weights in the model */
 };
 
-/* The parameters of a stage are n_models models; a model is the network's segments, then each network's beside it. There are several
- * if each target has a model of its own: the segments of a model are then named "TARGET.conv1.weight". */
+/* The parameters of a stage are n_models models; a model is the network's segments, then each
+ * network's beside it. There are several if each target has a model of its own: the segments of a
+ * model are then named "TARGET.conv1.weight". */
 struct stage {
     const struct stage_config *config; /* borrowed */
     const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
@@ -38,8 +39,8 @@ struct stage {
     struct task_size train, evaluate;               /* the largest */
     uint32_t batch, target_batch;                   /* samples of a step */
     int inner_steps, evaluate_steps; /* of the inner loop; 0: the few-shot tasks have none */
-    uint32_t
-        evaluate_way; /* classes of a few-shot task of evaluation, if the method says so; 0: way */
+    /* classes of a few-shot task of evaluation, if the method says so; 0: way */
+    uint32_t evaluate_way;
     uint32_t n_tasks; /* of a round, of all its kinds (core/plan/task_kind.h) */
     struct net net;   /* owned */
     int n_aux;
@@ -60,9 +61,9 @@ struct setup {
     char *root; /* owned: the data root */
     int n_data;
     struct data data[CONFIG_DATA_MAX];
-    enum matched
-        matched[CONFIG_DATA_MAX]; /* how its classes were found to be those of a head's section: */
-    int matched_with[CONFIG_DATA_MAX]; /* that section */
+    /* how the classes of data set i were found to be those of a head's section */
+    enum matched matched[CONFIG_DATA_MAX];
+    int matched_with[CONFIG_DATA_MAX]; /* the index of that section */
     int n_stages;
     struct stage *stages; /* owned */
 };
@@ -77,8 +78,8 @@ void setup_close(struct setup *s);
 /* The stage of that name, or the last where name is NULL. ERR_USAGE. */
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
 
-/* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the configuration's order.
- * ERR_DATA if a mapped file shrinks meanwhile. */
+/* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the
+ * configuration's order. ERR_DATA if a mapped file shrinks meanwhile. */
 int setup_survey(const struct setup *s, struct survey *out, int *n);
 
 /* Looks whether a file that is mapped has been cut, replaced or rewritten since that survey:
@@ -91,8 +92,9 @@ uint64_t setup_digest(const struct setup *s);
 
 /* ---- heads.c ---- */
 
-/* Matches the classes of all sections that share a head, by name: a section in another order is given the order of the
- * one that the head is trained on. ERR_DATA, naming stage, sections and class, if names differ. Stages are planned. */
+/* Matches the classes of all sections that share a head, by name: a section in another order is
+ * given the order of the one that the head is trained on. ERR_DATA, naming stage, sections and
+ * class, if names differ. Stages are planned. */
 int setup_heads(struct setup *s);
 
 /* ---- stage.c ---- */
@@ -114,8 +116,9 @@ void stage_idle_behind(struct stage *stage, int act);
 
 /* ---- stage_metrics.c ---- */
 
-/* Fills n_metrics and own_metrics of a stage that is planned otherwise: the curve of the longer of its inner loops, in
- * training and in evaluation, or what a watch sums if that is more, and the method's own. */
+/* Fills n_metrics and own_metrics of a stage that is planned otherwise: the curve of the longer of
+ * its inner loops, in training and in evaluation, or what a watch sums if that is more, and the
+ * method's own. */
 void stage_count_metrics(struct stage *stage);
 
 /* Words of the largest round_sum of any stage. */

@@ -71,8 +71,8 @@ struct feed {
     const struct runs *runs;
     struct http_stream streams[STREAMS_MAX];
     uint64_t version; /* of the newest message */
-    struct feed_message
-        *deltas[DELTAS];        /* shared; version v is at v % DELTAS: what is new since v - 1 */
+    /* shared; version v is at v % DELTAS: what is new since v - 1 */
+    struct feed_message *deltas[DELTAS];
     struct feed_message *whole; /* shared; all there was at whole_version */
     uint64_t whole_version;
     double made;

@@ -52,8 +52,8 @@ struct header {     /* in front of every message, in host byte order */
 struct message { /* as comm_poll returns it */
     int from;    /* the sender's rank */
     struct header h;
-    const void
-        *body; /* h.size bytes, aligned for any type; the transport's, until the next comm_poll */
+    /* h.size bytes, aligned for any type; the transport's, until the next comm_poll */
+    const void *body;
 };
 
 struct part {          /* a message's body is given in parts, which travel as one */

@@ -1,7 +1,7 @@
 /* adda.c - adversarial discriminative domain adaptation (Tzeng et al. 2017, eq. (9)), its second
- * stage: the encoder, which starts as the source's, learns that a discriminator takes its target
- * features for features of the source;
- * the source encoder and the classifier stay as they are.                   math.md (7.3), (7.4) */
+ * stage: the encoder starts as the source's, and learns features of the target that a discriminator
+ * takes for features of the source. The source encoder and the classifier stay as they are.
+ *                                                                    math.md (7.3), (7.4) */
 #include <math.h>
 
 #include "core/base/err.h"

@@ -1,5 +1,6 @@
-/* anil.c - almost no inner loop (Raghu, Raghu, Bengio, Vinyals 2020): the inner loop moves the head alone; the outer
- * gradient is exact, through the head's steps and the features that they see.       math.md (8.1) */
+/* anil.c - almost no inner loop (Raghu, Raghu, Bengio, Vinyals 2020): the inner loop moves the head
+ * alone. The outer gradient is exact, through the head's steps and the features that they see.
+ *                                                                                math.md (8.1) */
 #include "core/base/err.h"
 #include "core/math/vec.h"
 #include "worker/contract/method.h"

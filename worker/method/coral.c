@@ -1,6 +1,6 @@
-/* coral.c - Deep CORAL (Sun and Saenko 2016): the source's labels, and alike covariances of both
- * domains'
- * features, eq. (1) and (6).                                                       math.md (7.2) */
+/* coral.c - Deep CORAL (Sun and Saenko 2016, eq. (1) and (6)): learns the source's labels, and
+ * keeps
+ * the covariances of both domains' features alike.                               math.md (7.2) */
 #include "worker/transfer/align.h"
 
 static struct align coral(void)

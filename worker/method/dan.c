@@ -1,5 +1,7 @@
-/* dan.c - deep adaptation network (Long et al. 2015): the source's labels, and alike embeddings of both
- * domains' features by multi-kernel mean discrepancies at several layers, eq. (4).     math.md (7.2) */
+/* dan.c - deep adaptation network (Long et al. 2015, eq. (4)): learns the source's labels, and
+ * keeps the embeddings of both domains' features alike, by multi-kernel mean discrepancies at
+ * several
+ * layers.                                                                        math.md (7.2) */
 #include <stddef.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* fomaml.c - first-order MAML (Finn, Abbeel, Levine 2017, section 5.2): the query gradient at
- * theta_K,
- * taken as if d theta_K / d theta_0 were the identity.                         math.md (5.4) */
+ * theta_K, taken as if d theta_K / d theta_0 were the identity.                  math.md (5.4) */
 #include "core/base/err.h"
 #include "core/math/vec.h"
 #include "worker/contract/method.h"

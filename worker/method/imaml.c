@@ -1,5 +1,6 @@
-/* imaml.c - implicit MAML (Rajeswaran, Finn, Kakade, Levine 2019, algorithm 2): an inner loop pulled towards theta, and
- * the meta-gradient ((1 + damping) I + H / lambda)^-1 v by conjugate gradients.      math.md (8.5) */
+/* imaml.c - implicit MAML (Rajeswaran, Finn, Kakade, Levine 2019, algorithm 2): an inner loop
+ * pulled towards theta, and the meta-gradient ((1 + damping) I + H / lambda)^-1 v by conjugate
+ * gradients.                                                                     math.md (8.5) */
 #include <string.h>
 
 #include "core/base/err.h"

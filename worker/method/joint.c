@@ -1,6 +1,6 @@
-/* joint.c - MAML on few-shot tasks of the source and ADDA on batches of both domains, in one round:
- * the outer step
- * is along the mean of the first plus weight times the mean of the second.            math.md (7.5)
+/* joint.c - MAML on few-shot tasks of the source and ADDA on batches of both domains, in one round.
+ * The outer step goes along the mean of the first plus weight times the mean of the second.
+ *                                                                                math.md (7.5)
  *
  * A round's sum is divided by all its tasks, so a task counts by the inverse share of its kind. */
 #include <math.h>

@@ -1,8 +1,8 @@
 /* kd.c - distillation (Hinton, Vinyals, Dean 2015): a student learns the labels and a teacher's
  * softened outputs. With stage.squared = false and a weight that falls, it is the second stage of
- * FitNets (Romero et al. 2015, eq. (2)).
- *     loss = label_weight * L_labels + weight * T^2 * H(softmax(teacher / T), softmax(student / T))
- *     math.md (7.7) */
+ * FitNets (Romero et al. 2015, eq. (2)).                                         math.md (7.7)
+ *     loss = label_weight * L_labels
+ *            + weight * T^2 * H(softmax(teacher / T), softmax(student / T)) */
 #include <math.h>
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
-/* metasgd.c - Meta-SGD (Li, Zhou, Chen, Li 2017): MAML with an inner rate of its own for every parameter, which the
- * outer loop learns beside the parameters; exact second order.                      math.md (8.2) */
+/* metasgd.c - Meta-SGD (Li, Zhou, Chen, Li 2017): MAML with an inner rate of its own for every
+ * parameter. The outer loop learns the rates beside the parameters; exact second order.
+ *                                                                                math.md (8.2) */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static int metasgd_plan(struct stage *s, const struct setup *setup)
     return 0;
 }
 
-/* Copies n reals of each learnable segment of the network from or to its rates, which follow in the same order. */
+/* Copies n reals of each learnable segment of the network from or to its rates, which follow in the
+ * same order. */
 static void each_rate(const struct net *net, const real *from, real *to, bool gather)
 {
     size_t at = net->layout.n;

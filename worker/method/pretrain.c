@@ -1,4 +1,5 @@
-/* pretrain.c - supervised training on labelled batches; the first step of every transfer.  math.md (7.1) */
+/* pretrain.c - supervised training on labelled batches; the first step of every transfer.
+ *                                                                                math.md (7.1) */
 #include <math.h>
 
 #include "core/base/err.h"
@@ -24,8 +25,9 @@ const struct method_ops method_pretrain = {
     .outer = pretrain_outer,
 };
 
-/* finetune: a network trained elsewhere, its head drawn anew, learns another task; the body at its own rate
- * (stage.body_rate) or frozen, and after a warm-up of the head alone if asked. */
+/* finetune: a network that was trained elsewhere, with its head drawn anew, learns another task.
+ * Its body learns at a rate of its own (stage.body_rate), or is frozen; a warm-up of the head alone
+ * comes first if `warm_up` says so. */
 static const char *const finetune_takes[] = {"warm_up", NULL};
 
 const struct method_ops method_finetune = {

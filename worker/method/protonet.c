@@ -1,5 +1,6 @@
-/* protonet.c - prototypical networks (Snell, Swersky, Zemel 2017): a query belongs to the class whose mean of support
- * features is nearest; features are the head's input, and the head is idle.         math.md (8.4) */
+/* protonet.c - prototypical networks (Snell, Swersky, Zemel 2017): a query belongs to the class
+ * whose mean of support features is nearest. Features are the head's input; the head is idle.
+ *                                                                                math.md (8.4) */
 #include "core/base/err.h"
 #include "core/math/loss/prototype.h"
 #include "core/math/vec.h"

@@ -1,5 +1,6 @@
-/* reptile.c - Reptile (Nichol, Achiam, Schulman 2018): the outer step goes along theta_0 - theta_K, what an inner loop on
- * the support has moved; the query is measured and teaches nothing.                 math.md (8.3) */
+/* reptile.c - Reptile (Nichol, Achiam, Schulman 2018): the outer step goes along theta_0 - theta_K,
+ * the way that an inner loop on the support has gone. The query is measured; nothing is learned
+ * from it.                                                                       math.md (8.3) */
 #include <string.h>
 
 #include "core/base/err.h"

@@ -5,9 +5,11 @@
 
 #include "worker/transfer/batch.h"
 
-/* D(f) is the discriminator's probability of the source, M the encoder that learns, M_s the anchor's frozen encoder:
+/* D(f) is the discriminator's probability of the source, M the encoder that learns, M_s the
+ * anchor's frozen encoder:
  *     L_D = - mean log D(M_s(source)) - mean log (1 - D(M(target)))                  math.md (7.3)
- *     L_M = - mean log D(M(target))                                                  math.md (7.4) */
+ *     L_M = - mean log D(M(target))                                                  math.md (7.4)
+ */
 
 /* What adda and joint tell, beside the loss. */
 enum adversary_metric {
@@ -20,6 +22,8 @@ enum adversary_metric {
 extern const char *const adversary_metrics[]; /* their names, ended by NULL */
 
 int adversary_plan(struct stage *s, const struct setup *setup); /* appends the discriminator */
+
+/* Takes work space from the arena. */
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena);
 
 /* grad (P) += the gradient of encoder * L_M for the encoder's segments, of discriminator * L_D

@@ -13,9 +13,8 @@ struct align {
     struct discrepancy_spec spec;
 };
 
-enum {
-    ALIGN_DISCREPANCY
-}; /* the first of the method's own metrics: their sum, before its weight */
+/* The first of the method's own metrics: the sum of the discrepancies, before its weight. */
+enum { ALIGN_DISCREPANCY };
 
 int align_plan(const struct align *a, struct stage *s); /* ERR_CONFIG: layers, sizes of batches */
 
