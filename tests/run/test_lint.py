@@ -129,7 +129,8 @@ def test_a_tag_means_one_thing(tmp_path):
     ("int a(void); /* Does a. */\nint b(void);\n", [2]),
     ("struct s {\n    int (*call)(int x); /* a slot */\n};\nint a(void);\n", [4]),
     ("static inline int a(void)\n{\n    return 1;\n}\n", [1]),
-    ("typedef int call(int x);\n#define A(x) f(x)\nextern const int a[]; /* Numbers. */\n", [])])
+    ("typedef int call(int x);\n#define A(x) f(x)\nextern const int a[]; /* Numbers. */\n", []),
+    ("_Static_assert(sizeof(int) == 4, \"as on every machine\");\n", [])])
 def test_a_prototype_has_a_comment(tmp_path, text, unsaid):
     assert lines_told(tmp_path, {"core/file/a.h": text}, "a prototype without a comment") == unsaid
     assert lines_told(tmp_path, {"core/file/a.h": "", "core/file/a.c": text}, "a prototype without a comment") == []
