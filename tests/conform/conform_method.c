@@ -9,6 +9,8 @@
 #include "core/math/vec.h"
 #include "core/plan/sampler.h"
 #include "worker/engine.h"
+#include "worker/method/table.h"
+#include "worker/method_work.h"
 
 enum { SIDE = 4, PIXELS = SIDE * SIDE, IMAGES = 30, DIRECTIONS = 3 };
 
