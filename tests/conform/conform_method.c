@@ -363,6 +363,8 @@ static void every_method(void **state)
             fail_msg("method '%s' %s", (*ops)->name, found);
         if ((*ops)->form.adapts != ((*ops)->watch != NULL))
             fail_msg("method '%s' adapts and watches, or neither", (*ops)->name);
+        if ((*ops)->form.inner_loop != ((*ops)->inner != NULL))
+            fail_msg("method '%s' has an inner loop and says so, or neither", (*ops)->name);
     }
 }
 
