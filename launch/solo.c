@@ -25,9 +25,9 @@ int check_methods(const struct config *c)
 int check_first(const struct config *c)
 {
     const struct stage_config *first = &c->stages[0];
-    const struct form *form = method_form(first->method);
+    const struct method_traits *traits = method_traits_of(first->method);
 
-    if (form && form->new_head)
+    if (traits && traits->new_head)
         return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it", first->name,
                    first->method);
     return 0;
@@ -61,7 +61,7 @@ static int solo_finish(struct solo *s, const struct options *o)
     if (code >= 0 && o->params)
         code = settle_statistics(&s->config, o->params);
     if (code >= 0)
-        code = setup_open(&s->setup, &s->config, options_data_root(o), method_form);
+        code = setup_open(&s->setup, &s->config, options_data_root(o), method_traits_of);
     if (code >= 0)
         code = setup_stage(&s->setup, o->stage, &s->stage);
     if (code < 0)

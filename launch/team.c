@@ -115,7 +115,7 @@ static int team_open(struct team *t, struct comm *comm)
     if (!t->configuration)
         return err(ERR_MEMORY, "no memory for the configuration's text");
     TRY(crew_invite(&t->crew, comm, t->configuration, options_data_root(o)));
-    TRY(setup_open(&t->setup, &t->config, options_data_root(o), method_form));
+    TRY(setup_open(&t->setup, &t->config, options_data_root(o), method_traits_of));
     TRY(crew_gather(&t->crew, &t->setup));
     notes_of_setup(&t->setup, t->crew.sections.each, t->crew.sections.n);
     return 0;

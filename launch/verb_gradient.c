@@ -110,8 +110,8 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
     const struct stage *s = g->solo.stage;
     struct episode *ep = &g->episode;
 
-    bool few_shot = (s->form->draws & DRAW_EPISODES) &&
-                    (!(s->form->draws & DRAW_SOURCE) || safetensors_find(f, "support.x"));
+    bool few_shot = (s->traits->draws & DRAW_EPISODES) &&
+                    (!(s->traits->draws & DRAW_SOURCE) || safetensors_find(f, "support.x"));
 
     g->kind = few_shot ? &kind_episode : &kind_batch;
     ep->slot = task_kind_first(s, g->kind);
@@ -120,8 +120,8 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
         return read_part(f, path, &s->net, "query", a, &ep->query);
     }
     TRY(read_part(f, path, &s->net, "source", a, &ep->source));
-    return s->form->draws & DRAW_TARGET ? read_samples(f, path, &s->net, "target", a, &ep->target)
-                                        : 0;
+    return s->traits->draws & DRAW_TARGET ? read_samples(f, path, &s->net, "target", a, &ep->target)
+                                          : 0;
 }
 
 /* Where the task stands in its stage: 1 unless a tensor `round` says otherwise. */

@@ -140,7 +140,7 @@ static int worker_prepare(struct worker *w, const struct message *m)
         code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0,
                             method_config);
     if (code >= 0)
-        code = setup_open(&w->setup, &w->config, welcome.data_root, method_form);
+        code = setup_open(&w->setup, &w->config, welcome.data_root, method_traits_of);
     welcome_release(&welcome);
     TRY(code);
     if (!comm_is_local(w->comm)) /* else the coordinator reads the same memory */

@@ -123,7 +123,7 @@ unsigned guard_news(struct guard *g, const struct watch *w)
 
 bool guard_wanted(const struct stage *stage)
 {
-    return stage->form->adapts && stage->anchor >= 0 && strcmp(stage->config->guard, "off") != 0;
+    return stage->traits->adapts && stage->anchor >= 0 && strcmp(stage->config->guard, "off") != 0;
 }
 
 int guard_take(struct guard *g, const struct stage *stage)

@@ -76,7 +76,7 @@ static void report_adaptation(struct report *r, const struct stage_run *s,
         {0},
     };
 
-    if (stage->form->anchor || (stage->form->draws & DRAW_TARGET))
+    if (stage->traits->anchor || (stage->traits->draws & DRAW_TARGET))
         sinks_emit(&r->sinks, "adaptation", fields);
 }
 
@@ -154,7 +154,7 @@ int report_round(struct report *r, const struct stage_run *s, const struct round
                  double norm, double seconds)
 {
     const struct stage *stage = s->stage;
-    int steps = stage->form->draws & DRAW_EPISODES ? stage->inner_steps : 0;
+    int steps = stage->traits->draws & DRAW_EPISODES ? stage->inner_steps : 0;
     double *curve = malloc((2 * (size_t)steps + 1) * sizeof *curve);
 
     if (!curve)

@@ -276,7 +276,7 @@ double stage_run_step(struct stage_run *s, const struct round_sum *total)
     }
     s->round++;
     s->loss = round_sum_read(total, METRIC_LOSS) / done;
-    s->accuracy = stage->net.loss->accuracy && !stage->form->inherits
+    s->accuracy = stage->net.loss->accuracy && !stage->traits->inherits
                       ? round_sum_read(total, METRIC_ACCURACY) / done
                       : -1;
     stage_run_rehash(s);

@@ -95,7 +95,7 @@ static int train_round(struct train *t)
 /* On the way a stage that ends with its best encoder may have a bad one. */
 static bool may_recover(const struct stage_run *s)
 {
-    return s->guard.active && s->stage->form->keeps_best && !stage_run_is_done(s);
+    return s->guard.active && s->stage->traits->keeps_best && !stage_run_is_done(s);
 }
 
 /* Measures the stage on the i-th section of its list. */
@@ -177,7 +177,7 @@ static int stage_begin(struct train *t)
                                     .round = s->round,
                                     .rounds = (uint64_t)s->stage->config->rounds});
     TRY(watch_open(t->start.crew, s, &t->report));
-    return s->stage->form->adapts && s->round == 0 ? measure(t) : 0; /* what it begins with */
+    return s->stage->traits->adapts && s->round == 0 ? measure(t) : 0; /* what it begins with */
 }
 
 static int stage_end(struct train *t)

@@ -113,7 +113,7 @@ static int finish_model(struct crew *c, struct stage_run *s, struct report *r, i
 
 int watch_finish(struct crew *c, struct stage_run *s, struct report *r)
 {
-    if (!s->guard.active || !s->stage->form->keeps_best)
+    if (!s->guard.active || !s->stage->traits->keeps_best)
         return watch_models(c, s, r);
     for (int b = 0; b < s->stage->n_models; b++)
         TRY(finish_model(c, s, r, b));

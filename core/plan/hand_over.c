@@ -8,7 +8,7 @@ static const char *name_before(const struct stage *stage, const struct segment *
 {
     if (segment->role == ROLE_OLD)
         return strchr(segment->name, '.') + 1;
-    return segment->role == ROLE_HEAD && stage->form->new_head ? NULL : segment->name;
+    return segment->role == ROLE_HEAD && stage->traits->new_head ? NULL : segment->name;
 }
 
 const struct segment *hand_over(const struct setup *s, const struct stage *stage,

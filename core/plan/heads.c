@@ -184,9 +184,9 @@ static bool keeps_head(const struct setup *s, const struct stage *stage)
 {
     const struct layout *l = &stage->net.layout;
 
-    if (stage->start < 0 || stage->form->new_head)
+    if (stage->start < 0 || stage->traits->new_head)
         return false;
-    if (stage->form->inherits)
+    if (stage->traits->inherits)
         return true;
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *own = &l->segments[i],
@@ -217,7 +217,7 @@ static int meet_in_training(struct heads *h, const struct stage *stage)
     if (head < 0)
         return 0;
     TRY(meet(h, stage, head, stage->data, true));
-    if (stage->form->same_outputs) {
+    if (stage->traits->same_outputs) {
         int teacher = head_of(h->s, &h->s->stages[stage->anchor]);
 
         if (teacher >= 0)

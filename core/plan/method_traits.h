@@ -16,7 +16,7 @@ enum draws {
     DRAW_TARGET = 4,   /* ... each with a batch of `target`, without labels */
 };
 
-struct form {
+struct method_traits {
     unsigned draws; /* of enum draws */
     bool anchor;    /* frozen parameters of an earlier stage stand beside its own */
     /* outputs, few-shot sizes and evaluation are those of the stage it starts from */
@@ -35,7 +35,7 @@ struct form {
     int (*plan)(struct stage *s, const struct setup *setup);
 };
 
-/* The form of a method, or NULL if there is none of that name. */
-typedef const struct form *form_find(const char *method);
+/* The traits of a method, or NULL if there is none of that name. */
+typedef const struct method_traits *method_traits_find(const char *method);
 
 #endif

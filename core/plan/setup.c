@@ -44,11 +44,12 @@ static int setup_fill(struct setup *s)
     return setup_heads(s);
 }
 
-int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms)
+int setup_open(struct setup *s, const struct config *config, const char *root,
+               method_traits_find *traits_of)
 {
     int code;
 
-    *s = (struct setup){.config = config, .forms = forms, .n_stages = config->n_stages};
+    *s = (struct setup){.config = config, .traits_of = traits_of, .n_stages = config->n_stages};
     s->root = strdup(root);
     s->stages = calloc((size_t)config->n_stages, sizeof *s->stages);
     code = s->root && s->stages ? setup_fill(s) : err(ERR_MEMORY, "no memory for the stages");

@@ -26,12 +26,12 @@ struct aux {          /* a network beside the main one */
  * network's beside it. There are several if each target has a model of its own: the segments of a
  * model are then named "TARGET.conv1.weight". */
 struct stage {
-    const struct stage_config *config; /* borrowed */
-    const struct stage_config *shape;  /* borrowed: whose way, shot, query and inner loop it has */
-    const struct form *form;           /* borrowed */
-    const void *own;                   /* borrowed: what the method's own keys hold */
-    int index, data;                   /* of the stage; of its data section */
-    int start, anchor;                 /* stages before it; -1: none */
+    const struct stage_config *config;  /* borrowed */
+    const struct stage_config *shape;   /* borrowed: whose way, shot, query and inner loop it has */
+    const struct method_traits *traits; /* borrowed */
+    const void *own;                    /* borrowed: what the method's own keys hold */
+    int index, data;                    /* of the stage; of its data section */
+    int start, anchor;                  /* stages before it; -1: none */
     int n_targets, target[CONFIG_DATA_MAX];
     int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the network "old" */
     int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
@@ -57,7 +57,7 @@ enum matched { MATCHED_NOT, MATCHED_NAMES, MATCHED_ORDER, MATCHED_NUMBERS };
 
 struct setup {
     const struct config *config; /* borrowed */
-    form_find *forms;
+    method_traits_find *traits_of;
     char *root; /* owned: the data root */
     int n_data;
     struct data data[CONFIG_DATA_MAX];
@@ -70,9 +70,10 @@ struct setup {
 
 /* Opens the data sections that stages and evaluation name, plans the networks, and checks that what
  * a stage draws is there: every class can fill shot + query, way fits, batches have samples. Errors
- * name section and key, class, or path: ERR_CONFIG, also for a method that `forms` does not know.
+ * name section and key, class, or path: ERR_CONFIG, also for a method that `traits_of` does not know.
  * On error nothing is left open. Not collective. */
-int setup_open(struct setup *s, const struct config *config, const char *root, form_find *forms);
+int setup_open(struct setup *s, const struct config *config, const char *root,
+               method_traits_find *traits_of);
 void setup_close(struct setup *s);
 
 /* The stage of that name, or the last where name is NULL. ERR_USAGE. */
@@ -104,13 +105,13 @@ int setup_heads(struct setup *s);
 int stage_open(struct setup *s, int index);
 void stage_close(struct stage *stage); /* one of zeros may be closed */
 
-/* For forms: appends a network to the stage's model, its segments of the given role named
+/* For methods: appends a network to the stage's model, its segments of the given role named
  * "NAME.fc1.weight". Its statistics stay statistics. `name` is static. What stage_aux returned
  * before may have moved. ERR_CONFIG, ERR_MEMORY. */
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss);
 
-/* For forms: no gradient enters the main network above activation `act`; the layers behind it stay
+/* For methods: no gradient enters the main network above activation `act`; the layers behind it stay
  * as they are. */
 void stage_idle_behind(struct stage *stage, int act);
 
@@ -124,7 +125,7 @@ void stage_count_metrics(struct stage *stage);
 /* Words of the largest round_sum of any stage. */
 size_t setup_sum_words(const struct setup *s);
 
-/* The slot of the method's own metric of that name (form->metrics); -1: it has none. */
+/* The slot of the method's own metric of that name (traits->metrics); -1: it has none. */
 int stage_metric(const struct stage *stage, const char *name);
 
 /* Metrics of a task of the stage: n_metrics zeros from the arena (which may be measuring). */

@@ -59,7 +59,7 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
     const struct stage_config *c = stage->shape;
 
     choose_evaluated(s, stage);
-    if (s->forms(c->method)->inner_loop) {
+    if (s->traits_of(c->method)->inner_loop) {
         stage->inner_steps = (int)c->inner_steps;
         stage->evaluate_steps =
             s->config->evaluate.steps ? (int)s->config->evaluate.steps : stage->inner_steps;
@@ -75,7 +75,7 @@ static int stage_evaluates(const struct setup *s, struct stage *stage)
 static int stage_targets(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->config;
-    bool wanted = stage->form->draws & DRAW_TARGET;
+    bool wanted = stage->traits->draws & DRAW_TARGET;
 
     if (wanted != (c->target.n > 0))
         return err(ERR_CONFIG, "stage '%s': method '%s' %s", c->name, c->method,
@@ -155,9 +155,9 @@ void stage_idle_behind(struct stage *stage, int act)
 static int outputs(const struct setup *s, const struct stage *stage)
 {
     const struct data *d = &s->data[stage->data];
-    bool episodes = stage->form->draws & DRAW_EPISODES;
+    bool episodes = stage->traits->draws & DRAW_EPISODES;
 
-    if (stage->form->inherits && stage->start >= 0)
+    if (stage->traits->inherits && stage->start >= 0)
         return s->stages[stage->start].net.n_out;
     if (d->n_target)
         return d->n_target;
@@ -192,7 +192,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
         return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of different sizes",
                    c->name, s->stages[stage->anchor].config->name);
     TRY(layout_append(&stage->model, "", &stage->net.layout));
-    return stage->form->plan ? stage->form->plan(stage, s) : 0;
+    return stage->traits->plan ? stage->traits->plan(stage, s) : 0;
 }
 
 static bool has_statistics(const struct layout *l)
@@ -266,8 +266,8 @@ static int stage_before(const struct setup *s, struct stage *stage)
     const struct stage_config *c = stage->config;
 
     stage->start = earlier(s, stage->index, c->start);
-    stage->anchor = stage->form->anchor ? earlier(s, stage->index, c->anchor) : -1;
-    if ((stage->form->anchor || stage->form->inherits) && stage->index == 0)
+    stage->anchor = stage->traits->anchor ? earlier(s, stage->index, c->anchor) : -1;
+    if ((stage->traits->anchor || stage->traits->inherits) && stage->index == 0)
         return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it", c->name,
                    c->method);
     for (int i = 0; i < 2; i++) {
@@ -310,16 +310,16 @@ static int stage_form(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->config;
 
-    stage->form = s->forms(c->method);
+    stage->traits = s->traits_of(c->method);
     stage->own = config_own(s->config, c);
-    if (!stage->form)
+    if (!stage->traits)
         return err(ERR_CONFIG, "no method is called '%s'", c->method);
     TRY(stage_before(s, stage));
-    if (stage->form->inherits)
+    if (stage->traits->inherits)
         return inherit(stage, &s->stages[stage->start]);
     stage->shape = c;
     stage->measured =
-        stage->form->draws & DRAW_EPISODES ? &kind_evaluation_episode : &kind_whole_set;
+        stage->traits->draws & DRAW_EPISODES ? &kind_evaluation_episode : &kind_whole_set;
     return 0;
 }
 

@@ -9,11 +9,11 @@ void stage_count_metrics(struct stage *stage)
     int steps = stage->inner_steps;
     int last = steps > stage->evaluate_steps ? steps : stage->evaluate_steps;
     int curve = CURVE_SUMS * (last + 1);
-    int watched = stage->form->adapts ? watch_sums(stage->net.n_out) : 0;
+    int watched = stage->traits->adapts ? watch_sums(stage->net.n_out) : 0;
 
     stage->own_metrics = METRIC_CURVE + (curve > watched ? curve : watched);
     stage->n_metrics = stage->own_metrics;
-    for (const char *const *own = stage->form->metrics; own && *own; own++)
+    for (const char *const *own = stage->traits->metrics; own && *own; own++)
         stage->n_metrics++;
 }
 
@@ -31,7 +31,7 @@ size_t setup_sum_words(const struct setup *s)
 
 int stage_metric(const struct stage *stage, const char *name)
 {
-    const char *const *own = stage->form->metrics;
+    const char *const *own = stage->traits->metrics;
 
     for (int i = 0; own && own[i]; i++)
         if (strcmp(own[i], name) == 0)

@@ -1,4 +1,4 @@
-/* conform_method.c - every method keeps the contract of worker/method.h: its contribution is the
+/* conform_method.c - every method keeps the contract of worker/contract/method.h: its contribution is the
  * gradient of the loss that it tells, or it says why not; it is added, once a task, statistics
  * included; nothing else is touched. Wrong methods are rejected. */
 #include "tests/lib/data_files.h"
@@ -10,7 +10,6 @@
 #include "core/plan/sampler.h"
 #include "worker/engine.h"
 #include "worker/method/table.h"
-#include "worker/method_work.h"
 
 enum { SIDE = 4, PIXELS = SIDE * SIDE, IMAGES = 30, DIRECTIONS = 3 };
 
@@ -106,7 +105,8 @@ static struct scene *scene_open(const struct method_ops *ops)
     put_images("b", 90);
     method_text(ops, text, sizeof text);
     if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
-        setup_open(&s->setup, &s->config, root, method_form) || engine_open(&s->engine, &s->setup))
+        setup_open(&s->setup, &s->config, root, method_traits_of) ||
+        engine_open(&s->engine, &s->setup))
         fail_msg("method '%s': %s", ops->name, err_text());
     s->stage = &s->setup.stages[1];
     s->ops = *ops;
@@ -361,9 +361,9 @@ static void every_method(void **state)
 
         if (found)
             fail_msg("method '%s' %s", (*ops)->name, found);
-        if ((*ops)->form.adapts != ((*ops)->watch != NULL))
+        if ((*ops)->traits.adapts != ((*ops)->watch != NULL))
             fail_msg("method '%s' adapts and watches, or neither", (*ops)->name);
-        if ((*ops)->form.inner_loop != ((*ops)->inner != NULL))
+        if ((*ops)->traits.inner_loop != ((*ops)->inner != NULL))
             fail_msg("method '%s' has an inner loop and says so, or neither", (*ops)->name);
     }
 }

@@ -87,7 +87,7 @@ def rewrite(path):
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
-@pytest.mark.parametrize("change,says", [(shrink, ""), (replace, "another file"), (rewrite, "written to")])
+@pytest.mark.parametrize("change,says", [(shrink, ""), (replace, "is not the file that this run began with"), (rewrite, "was modified after")])
 def test_file_that_changes_under_a_run(change, says, ranks, tmp_path):
     """Ends with 65 by name, without a restart; what was saved before is usable."""
     write_set(tmp_path)

@@ -87,7 +87,7 @@ def test_another_stage_only_if_its_layout_fits(made):
     with open(folder / "renamed.conf", "w") as f:
         f.write(text)
     renamed = cli.run("evaluate", folder / "renamed.conf", "--checkpoint", files["meta"], "--data-root", folder)
-    assert renamed.rc == 65 and "of stage 'meta'" in renamed.err and "--stage" in renamed.err, renamed
+    assert renamed.rc == 65 and "belongs to stage 'meta'" in renamed.err and "--stage" in renamed.err, renamed
     cli.done("evaluate", folder / "renamed.conf", "--checkpoint", files["meta"], "--stage", "other", "--data-root", folder)
 
 

@@ -125,7 +125,7 @@ def test_a_program_that_does_not_run(tmp_path, conf):
     with Marked(tmp_path, "-n", 2, "train", conf, "--set", "cluster.start_limit=1",
                 program=str(place / "launch" / "run")) as run:
         result = run.result(60)
-    assert result.rc == 1 and "does not run" in result.err, result
+    assert result.rc == 1 and "does not work" in result.err, result
 
 
 @pytest.mark.parametrize("status", [1, 255])

@@ -49,7 +49,7 @@ static struct place *place_open(void)
 
     assert_non_null(p);
     assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, method_config), 0);
-    if (setup_open(&p->setup, &p->config, "", method_form) < 0)
+    if (setup_open(&p->setup, &p->config, "", method_traits_of) < 0)
         fail_msg("%s", err_text());
     p->stage = &p->setup.stages[2];
     n = task_state_size(p->stage);

@@ -152,7 +152,7 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
     if (config_parse(&s->config, text, "text", NULL, 0, method_config) < 0)
         fail_msg("%s", err_text());
     assert_int_equal(crew_invite(&s->crew, &s->ends[0], text, ""), 0);
-    if (setup_open(&s->setup, &s->config, "", method_form) < 0)
+    if (setup_open(&s->setup, &s->config, "", method_traits_of) < 0)
         fail_msg("%s", err_text());
     scene_parameters(s);
 }

@@ -53,7 +53,7 @@ static struct scene *scene_open(const char *text)
     put_images("b", 13);
     put_images("c", 21);
     if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
-        setup_open(&s->setup, &s->config, root, method_form) || arena_init(&s->arena, 1 << 24))
+        setup_open(&s->setup, &s->config, root, method_traits_of) || arena_init(&s->arena, 1 << 24))
         fail_msg("%s", err_text());
     s->stage = &s->setup.stages[s->setup.n_stages - 1];
     task_init(&s->task, task_size_most(s->stage->train, s->stage->evaluate), &s->arena);

@@ -42,7 +42,7 @@ static int open_text(struct setup *s, struct config *c, const char *stages)
     code = config_parse(c, text, "test", NULL, 0, method_config);
     if (code < 0)
         fail_msg("%s", err_text());
-    code = setup_open(s, c, root, method_form);
+    code = setup_open(s, c, root, method_traits_of);
     if (code < 0)
         config_release(c);
     return code;

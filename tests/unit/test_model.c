@@ -180,8 +180,8 @@ static struct place *place_open(const char *model, const char *memory)
              "inner_rate = 0.1 }\n",
              memory, model);
     if (config_parse(&p->config, text, "text", NULL, 0, method_config) ||
-        setup_open(&p->setup, &p->config, ".", method_form) || engine_open(&p->engine, &p->setup) ||
-        arena_init(&p->arena, 64 << 20))
+        setup_open(&p->setup, &p->config, ".", method_traits_of) ||
+        engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 64 << 20))
         fail_msg("%s", err_text());
     p->n = p->setup.stages[0].layout.n;
     task_init(&p->task, engine_task_size(&p->setup.stages[0]), &p->arena);

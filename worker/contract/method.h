@@ -35,7 +35,7 @@ struct method {
 struct method_ops {
     const char *name;
     const char *summary;
-    struct form form;
+    struct method_traits traits;
     /* Keys of section `stage` that it takes and some others do not: names, ended by NULL. */
     const char *const *takes;
     /* Rows of its own, ended by {0}, offsets in a struct of keys_size bytes: stage->own. NULL:

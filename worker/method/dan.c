@@ -86,7 +86,7 @@ static const char *const dan_metrics[] = {"discrepancy", NULL};
 const struct method_ops method_dan = {
     .name = "dan",
     .summary = "source labels, and similar kernel embeddings of both domains' features (Long 2015)",
-    .form = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan, .metrics = dan_metrics},
+    .traits = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan, .metrics = dan_metrics},
     .takes = dan_takes,
     .keys = dan_keys,
     .keys_size = sizeof(struct dan_keys),

@@ -121,7 +121,10 @@ const struct method_ops method_fitnet = {
     .name = "fitnet",
     .summary =
         "a student's layer predicts a hint, a layer of its teacher (Romero 2015); kd follows",
-    .form = {.draws = DRAW_SOURCE, .anchor = true, .plan = fitnet_plan, .metrics = fitnet_metrics},
+    .traits = {.draws = DRAW_SOURCE,
+               .anchor = true,
+               .plan = fitnet_plan,
+               .metrics = fitnet_metrics},
     .takes = fitnet_takes,
     .keys = fitnet_keys,
     .keys_size = sizeof(struct fitnet_keys),

@@ -32,7 +32,7 @@ static const char *const fomaml_takes[] = {TAKES_INNER_LOOP, NULL};
 const struct method_ops method_fomaml = {
     .name = "fomaml",
     .summary = "first-order MAML (Finn et al. 2017)",
-    .form = {.draws = DRAW_EPISODES, .inner_loop = true},
+    .traits = {.draws = DRAW_EPISODES, .inner_loop = true},
     .takes = fomaml_takes,
     .unproved = fomaml_unproved,
     .inner = fomaml_inner,

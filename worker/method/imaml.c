@@ -88,7 +88,7 @@ const struct method_ops method_imaml = {
     .name = "imaml",
     .summary =
         "a proximal inner loop, its gradient by conjugate gradients (Rajeswaran et al. 2019)",
-    .form = {.draws = DRAW_EPISODES, .inner_loop = true, .plan = imaml_plan},
+    .traits = {.draws = DRAW_EPISODES, .inner_loop = true, .plan = imaml_plan},
     .takes = imaml_takes,
     .keys = imaml_keys,
     .keys_size = sizeof(struct imaml_keys),

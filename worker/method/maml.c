@@ -27,7 +27,7 @@ static const char *const maml_takes[] = {TAKES_INNER_LOOP, NULL};
 const struct method_ops method_maml = {
     .name = "maml",
     .summary = "MAML, exact second order (Finn et al. 2017)",
-    .form = {.draws = DRAW_EPISODES, .inner_loop = true},
+    .traits = {.draws = DRAW_EPISODES, .inner_loop = true},
     .takes = maml_takes,
     .inner = maml_inner,
     .outer = maml_outer,

@@ -91,7 +91,7 @@ static const char *const metasgd_takes[] = {TAKES_INNER_LOOP, NULL};
 const struct method_ops method_metasgd = {
     .name = "metasgd",
     .summary = "MAML with a learned inner rate for every parameter (Li et al. 2017)",
-    .form = {.draws = DRAW_EPISODES, .inner_loop = true, .plan = metasgd_plan},
+    .traits = {.draws = DRAW_EPISODES, .inner_loop = true, .plan = metasgd_plan},
     .takes = metasgd_takes,
     .keys = metasgd_keys,
     .keys_size = sizeof(struct metasgd_keys),

@@ -19,7 +19,7 @@ static int pretrain_outer(struct method *m, const struct episode *ep, const real
 const struct method_ops method_pretrain = {
     .name = "pretrain",
     .summary = "supervised training on labelled batches",
-    .form = {.draws = DRAW_SOURCE},
+    .traits = {.draws = DRAW_SOURCE},
     .size = sizeof(struct passes),
     .init = batch_init,
     .outer = pretrain_outer,
@@ -33,7 +33,7 @@ static const char *const finetune_takes[] = {"warm_up", NULL};
 const struct method_ops method_finetune = {
     .name = "finetune",
     .summary = "a new head on a trained body, which is trained at its own rate or frozen",
-    .form = {.draws = DRAW_SOURCE, .new_head = true},
+    .traits = {.draws = DRAW_SOURCE, .new_head = true},
     .takes = finetune_takes,
     .size = sizeof(struct passes),
     .init = batch_init,

@@ -87,7 +87,7 @@ static int protonet_evaluate(struct method *m, const struct episode *ep, const r
 const struct method_ops method_protonet = {
     .name = "protonet",
     .summary = "distances to the means of classes, no inner loop (Snell et al. 2017)",
-    .form = {.draws = DRAW_EPISODES, .plan = protonet_plan},
+    .traits = {.draws = DRAW_EPISODES, .plan = protonet_plan},
     .keys = protonet_keys,
     .keys_size = sizeof(struct protonet_keys),
     .size = sizeof(struct protonet),

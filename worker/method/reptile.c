@@ -62,7 +62,7 @@ static const char *const reptile_takes[] = {TAKES_INNER_LOOP, NULL};
 const struct method_ops method_reptile = {
     .name = "reptile",
     .summary = "the displacement of an inner loop, first order (Nichol et al. 2018)",
-    .form = {.draws = DRAW_EPISODES, .inner_loop = true},
+    .traits = {.draws = DRAW_EPISODES, .inner_loop = true},
     .takes = reptile_takes,
     .keys = reptile_keys,
     .keys_size = sizeof(struct reptile_keys),

@@ -43,9 +43,9 @@ struct config_method method_config(int i)
     return (struct config_method){ops->name, ops->takes, ops->keys, ops->keys_size};
 }
 
-const struct form *method_form(const char *name)
+const struct method_traits *method_traits_of(const char *name)
 {
     const struct method_ops *ops = method_find(name);
 
-    return ops ? &ops->form : NULL;
+    return ops ? &ops->traits : NULL;
 }

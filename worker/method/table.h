@@ -9,8 +9,8 @@ extern const struct method_ops *const method_table[]; /* ended by NULL */
 /* The method of that name, or NULL. */
 const struct method_ops *method_find(const char *name);
 
-/* Its form, or NULL: a form_find. */
-const struct form *method_form(const char *name);
+/* Its traits, or NULL: a method_traits_find. */
+const struct method_traits *method_traits_of(const char *name);
 
 /* Name and keys of method i, all zero after the last: a config_methods. */
 struct config_method method_config(int i);

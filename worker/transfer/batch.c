@@ -22,7 +22,7 @@ void batch_init(struct method *m, const struct method_spec *spec, struct arena *
     batch_begin(m);
     tape_init(&m->passes->source, m->net, spec->n_source, TAPE_GRADIENT, scratch, arena);
     m->passes->g_outputs = arena_reals(arena, (size_t)n * (size_t)m->net->n_out);
-    if (m->ops->form.draws & DRAW_TARGET)
+    if (m->ops->traits.draws & DRAW_TARGET)
         tape_init(&m->passes->target, m->net, spec->n_target, TAPE_GRADIENT, scratch, arena);
 }
 

@@ -8,7 +8,7 @@
 static uint32_t count(const struct stage *s, uint32_t amount)
 {
     const struct stage_config *c = s->config;
-    unsigned draws = s->form->draws;
+    unsigned draws = s->traits->draws;
 
     (void)amount;
     if (!(draws & DRAW_SOURCE) || s->n_targets > 1)

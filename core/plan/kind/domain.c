@@ -14,7 +14,7 @@ static uint32_t count(const struct stage *s, uint32_t amount)
 
 static int plan(const struct setup *setup, struct stage *s)
 {
-    if (s->form->draws & DRAW_EPISODES)
+    if (s->traits->draws & DRAW_EPISODES)
         return err(ERR_CONFIG, "stage '%s': method '%s' adapts to one target, %d are named",
                    s->config->name, s->config->method, s->n_targets);
     TRY(kind_plan_batches(setup, s));

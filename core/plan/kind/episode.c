@@ -15,7 +15,7 @@
 static uint32_t episode_count(const struct stage *s, uint32_t amount)
 {
     (void)amount;
-    return s->form->draws & DRAW_EPISODES ? (uint32_t)s->config->tasks : 0;
+    return s->traits->draws & DRAW_EPISODES ? (uint32_t)s->config->tasks : 0;
 }
 
 static uint32_t evaluation_count(const struct stage *s, uint32_t amount)

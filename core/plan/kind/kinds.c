@@ -52,7 +52,7 @@ int kind_fits_batches(const struct setup *setup, struct stage *s, int data)
 {
     const struct data *d = &setup->data[data];
 
-    if (!s->form->inherits && !d->n_target && d->n_classes == 1)
+    if (!s->traits->inherits && !d->n_target && d->n_classes == 1)
         return err(ERR_DATA,
                    "stage '%s': data '%s' has one class, so there is nothing to distinguish",
                    s->config->name, d->name);

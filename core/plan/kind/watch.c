@@ -10,7 +10,7 @@ enum { ORDER_SOURCE = 126, ORDER_TARGET = 127 }; /* kind_choose: beyond those of
 
 static uint32_t count(const struct stage *s, uint32_t amount)
 {
-    return s->form->adapts ? amount : 0;
+    return s->traits->adapts ? amount : 0;
 }
 
 static struct task_size size_of(const struct stage *s)
