@@ -32,6 +32,7 @@ def told():
                        glob.glob("proto/**/*.c", root_dir=cli.ROOT, recursive=True)):
         with open(os.path.join(cli.ROOT, path)) as f:
             text = re.sub(r'own_mean\([^"]*("\w+")\)', r"NUMBER(\1, 0)", f.read())  # a method's own
+            text = re.sub(r"\b\w+->kind->units\b|\bunits\b", '"samples" "episodes"', text)  # whichever a kind counts
         for block in BLOCK.finditer(text):
             place = f"{path}:{text.count(chr(10), 0, block.start()) + 1}"
             keys = [(word, key) for word, first in FIELD.findall(block[2]) for key in re.findall(r'"(\w+)"', first)]
