@@ -70,7 +70,8 @@ struct setup {
 
 /* Opens the data sections that stages and evaluation name, plans the networks, and checks that what
  * a stage draws is there: every class can fill shot + query, way fits, batches have samples. Errors
- * name section and key, class, or path: ERR_CONFIG, also for a method that `traits_of` does not know.
+ * name section and key, class, or path: ERR_CONFIG, also for a method that `traits_of` does not
+ * know.
  * On error nothing is left open. Not collective. */
 int setup_open(struct setup *s, const struct config *config, const char *root,
                method_traits_find *traits_of);
@@ -111,7 +112,8 @@ void stage_close(struct stage *stage); /* one of zeros may be closed */
 int stage_add(struct stage *stage, const char *name, enum role role, const struct layer_spec *specs,
               int n_specs, struct shape in, int n_out, const char *loss);
 
-/* For methods: no gradient enters the main network above activation `act`; the layers behind it stay
+/* For methods: no gradient enters the main network above activation `act`; the layers behind it
+ * stay
  * as they are. */
 void stage_idle_behind(struct stage *stage, int act);
 

@@ -1,6 +1,6 @@
-/* conform_method.c - every method keeps the contract of worker/contract/method.h: its contribution is the
- * gradient of the loss that it tells, or it says why not; it is added, once a task, statistics
- * included; nothing else is touched. Wrong methods are rejected. */
+/* conform_method.c - every method keeps the contract of worker/contract/method.h: its contribution
+ * is the gradient of the loss that it tells, or it says why not; it is added, once a task,
+ * statistics included; nothing else is touched. Wrong methods are rejected. */
 #include "tests/lib/data_files.h"
 
 #include <math.h>
