@@ -369,7 +369,7 @@ def pbs(tmp_path):
 
 def test_pbs_script_requeues(tmp_path, long, pbs):
     """Where users may not qrerun, it submits itself; started again, it goes on and erases nothing."""
-    (tmp_path / "job").write_text("    Resource_List.walltime = 00:01:32\n    run_count = 1\n")
+    (tmp_path / "job").write_text("    Resource_List.walltime = 00:01:45\n    run_count = 1\n")
     batch = os.path.join(cli.ROOT, "launch", "pbs.sh")
     job = {**pbs, "METALOOP_ARGS": f"-n 3 train {long} --overwrite --json --set stage.meta.rounds=1000000"}
     with Supervised(tmp_path, program=batch, env=job) as run:
