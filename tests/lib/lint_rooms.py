@@ -118,12 +118,12 @@ class Rooms:
 
     def seen_from(self, path):
         """The functions and objects that headers declare which a file includes, or which those include."""
-        words, todo, done = set(), [path], set()
-        while todo:
-            for _, header in self.files[todo.pop()].includes:
+        words, ahead, done = set(), [path], set()
+        while ahead:
+            for _, header in self.files[ahead.pop()].includes:
                 if header in self.files and header not in done:
                     done.add(header)
-                    todo.append(header)
+                    ahead.append(header)
                     words |= self.files[header].called | self.files[header].extern
         return words
 
