@@ -32,12 +32,14 @@ struct crew_worker { /* one worker rank */
     bool owing;
     uint32_t owed_epoch;      /* of that round */
     uint32_t owed_tasks;      /* that it was given */
+    bool owed_last;           /* knows that there are no more of them */
     bool others_known;        /* others_checksum is */
     uint64_t others_checksum; /* of the same tasks done by others */
 
     /* of the round at hand */
     bool member;           /* was sent its parameters */
     bool asked;            /* for tasks: it has the parameters */
+    bool waits;            /* has asked for more while the rest is kept for others */
     bool last;             /* knows that there are no more tasks */
     bool out;              /* left out: nothing it does counts */
     bool finished;         /* has reported all it was given */

@@ -13,6 +13,10 @@ struct transaction { /* a round at work */
     uint32_t n_orphans; /* tasks below next without an owner now */
     uint32_t orphan;    /* no task below this is without an owner */
     int n_threads;      /* of all its ranks */
+    int n_unasked;      /* ranks that have not asked for tasks yet */
+    int unasked;        /* threads of those */
+    int n_waiting;      /* ranks that wait for more while the rest is kept for those */
+    bool hurried;       /* nothing is kept any more */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;         /* sums that have come */
     uint64_t worked;    /* nanoseconds of the rank that worked longest, of those summed so far */
@@ -53,7 +57,7 @@ int crew_hello(struct crew *c, const struct message *m);
 void crew_check_leases(struct crew *c, uint64_t round);
 
 /* What any message tells of its sender, whatever its epoch: it lives. */
-void crew_heard(struct crew *c, const struct message *m, uint64_t round);
+int crew_heard(struct crew *c, const struct message *m, uint64_t round);
 
 /* Takes what a rank says that it has done (ALIVE). */
 int crew_report(struct crew *c, const struct message *m);
@@ -79,11 +83,23 @@ uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
 /* A rank asks for tasks: gives it a chunk of those that are left. */
 int give_on_request(struct transaction *p, int rank);
 
+/* The rank will not ask for its first tasks in this round, or does: none are kept for it any
+ * more. */
+void give_keep_none(struct transaction *p, int rank);
+
+/* Gives the ranks that wait for more what need not be kept any more, and ends the queue if that was
+ * the rest. */
+int give_kept(struct transaction *p);
+
 /* Gives tasks without an owner to the ranks that have finished theirs. */
 int give_orphans(struct transaction *p);
 
 /* Tells a rank that there are no more tasks, once. */
 int give_end(struct transaction *p, int rank);
+
+/* The same of the round that the rank was left out of, which may be over: it reports what it owes
+ * only when it knows that it has all of it. Not before it is heard. */
+int give_owed_end(struct crew *c, int rank);
 
 /* ---- domains.c: nothing happens in a round whose tasks do not step models ---- */
 

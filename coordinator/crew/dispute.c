@@ -33,7 +33,7 @@ static int on_message(struct transaction *p, const struct message *m)
     struct crew_worker *worker = &c->workers[m->from];
     struct done d;
 
-    crew_heard(c, m, p->r->round);
+    TRY(crew_heard(c, m, p->r->round));
     if (m->h.epoch != c->epoch || !worker->member)
         return 0;
     if (m->h.kind == MESSAGE_WANT)

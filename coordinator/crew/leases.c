@@ -55,18 +55,19 @@ void crew_check_leases(struct crew *c, uint64_t round)
     crew_reassure(c);
 }
 
-void crew_heard(struct crew *c, const struct message *m, uint64_t round)
+int crew_heard(struct crew *c, const struct message *m, uint64_t round)
 {
     struct crew_worker *worker = &c->workers[m->from];
 
     worker->heard = clock_seconds();
     worker->behind = false;
     if (!worker->gone || !worker->ready)
-        return;
+        return 0;
     worker->gone = false;
     if (!worker->left)
         crew_notify(c, "back", m->from, round, "rank %d on host '%s' is back in round %" PRIu64,
                     m->from, worker->hello.host, round);
+    return give_owed_end(c, m->from);
 }
 
 int crew_report(struct crew *c, const struct message *m)

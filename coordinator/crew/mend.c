@@ -29,6 +29,7 @@ static int leave_out(struct transaction *p, int rank)
 
     p->n_children = -1;
     p->mixed |= worker->helped;
+    give_keep_none(p, rank);
     worker->out = worker->behind = true;
     if (worker->given == 0)
         return 0;
@@ -41,8 +42,9 @@ static int leave_out(struct transaction *p, int rank)
     worker->owing = true;
     worker->owed_epoch = c->epoch;
     worker->owed_tasks = worker->given;
+    worker->owed_last = worker->last;
     worker->others_known = false;
-    return worker->gone || worker->left ? 0 : give_end(p, rank);
+    return give_owed_end(c, rank);
 }
 
 static int leave_out_lost(struct transaction *p)
@@ -98,6 +100,17 @@ static void tell_late(struct transaction *p, int rank)
                     ": its %u task%s %s also given to other ranks%s",
                     rank, worker->hello.host, p->r->round, worker->given, plural(worker->given),
                     worker->given == 1 ? "is" : "are", times);
+}
+
+/* A rank that has not asked yet may not have its parameters for long: what is kept for it goes to
+ * those that wait, when nothing has happened for so long as a task would be late. */
+static int hurry(struct transaction *p)
+{
+    double usual = p->crew->task_seconds[p->r->purpose];
+
+    if (p->n_waiting > 0 && clock_seconds() - p->moved > LATE_SECONDS + LATE_TIMES * usual)
+        p->hurried = true;
+    return give_kept(p);
 }
 
 /* When nothing is left to give: who takes too long. */
@@ -193,6 +206,7 @@ int round_mend(struct transaction *p)
     TRY(leave_out_lost(p));
     TRY(leave_out_late(p));
     TRY(leave_out_silent(p));
+    TRY(hurry(p));
     if (is_deserted(p))
         return 1;
     if (p->n_children >= 0)

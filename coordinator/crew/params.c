@@ -21,6 +21,7 @@ int round_choose(struct crew *c)
 static void worker_begin(struct crew_worker *worker)
 {
     worker->proved = worker->member = false;
+    worker->waits = false;
     worker->asked = worker->last = worker->out = worker->finished = worker->helped = false;
     worker->given = worker->chunk = 0;
 }
@@ -68,6 +69,8 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
             p->h.anchor = (uint32_t)anchor_size(c, r->stage);
         p->n_threads += (int)worker->hello.threads;
     }
+    p->n_unasked = c->n_members - 1;
+    p->unasked = p->n_threads;
     domains_begin(p);
     *p->total = round_sum_begin(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0,
                                 r->stage->n_metrics);

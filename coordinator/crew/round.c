@@ -65,7 +65,7 @@ static int on_bye(struct crew *c, const struct message *m, uint64_t round)
 static int on_message(struct crew *c, const struct message *m, struct transaction *p,
                       uint64_t round)
 {
-    crew_heard(c, m, round);
+    TRY(crew_heard(c, m, round));
     if (m->h.kind == MESSAGE_HELLO)
         return crew_hello(c, m);
     if (m->h.kind == MESSAGE_BYE)

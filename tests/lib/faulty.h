@@ -89,6 +89,11 @@ static struct { /* what ranks from `rank` on say that they worked; 0: they say w
     uint64_t worked;
 } claim;
 
+static struct { /* a rank that asks for tasks only when another has been given up; 0: none */
+    int rank;
+    const struct faulty *after;
+} asker;
+
 static bool slow_gather;      /* every rank takes its time then */
 static atomic_bool gathering; /* some rank was asked to */
 
@@ -102,6 +107,8 @@ static int faulty_send(struct comm *c, int to, const struct header *h, const str
         said.worked = claim.worked;
     if (h->kind != MESSAGE_ALIVE)
         pass(f);
+    while (h->kind == MESSAGE_WANT && c->rank == asker.rank && !asker.after->missed)
+        nap(1e-3);
     if (f->dead || (f->fault == BABBLE && (h->kind == MESSAGE_DONE || h->kind == MESSAGE_SUM)))
         return 0;
     return comm_send(&f->inner, to, &said, parts, n);
