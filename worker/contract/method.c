@@ -8,6 +8,18 @@
 #include "core/base/plural.h"
 #include "core/math/vec.h"
 
+int method_through_steps(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                         struct task_metrics *metrics)
+{
+    struct unroll *u = m->inner;
+
+    TRY(unroll_forward(u, theta, ep, metrics)); /* theta_0 ... theta_K */
+    TRY(unroll_query(u, ep, metrics));          /* u->adjoint: the query's gradient at theta_K */
+    unroll_adjoint(u, ep);                      /* ... and at theta_0 */
+    vec_add(m->net->layout.n, u->adjoint, grad);
+    return 0;
+}
+
 const real *method_forward(struct method *m, const struct episode *ep, const char *set,
                            const struct batch *b, const real *theta, struct tape *t)
 {

@@ -81,6 +81,11 @@ struct method_ops {
 #define TAKES_TARGET "target", "target_batch"
 #define TAKES_WEIGHT "weight", "weight_end", "weight_schedule"
 
+/* Adds the gradient of the query loss at theta_K by theta, through every inner step. As
+ * method_ops.outer, for methods whose inner loop is SECOND_THROUGH.           math.md (5.2, 5.3) */
+int method_through_steps(struct method *m, const struct episode *ep, const real *theta, real *grad,
+                         struct task_metrics *metrics);
+
 /* A pass over b, the task's "support" or "query", on t, for methods without an inner loop; returns
  * the outputs. */
 const real *method_forward(struct method *m, const struct episode *ep, const char *set,

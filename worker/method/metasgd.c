@@ -76,13 +76,8 @@ static void metasgd_inner(const struct method *m, struct unroll_spec *s)
 static int metasgd_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
                          struct task_metrics *metrics)
 {
-    struct unroll *u = m->inner;
-
-    TRY(unroll_forward(u, theta, ep, metrics));
-    TRY(unroll_query(u, ep, metrics));
-    unroll_adjoint(u, ep);
-    vec_add(m->net->layout.n, u->adjoint, grad);
-    each_rate(m->net, u->g_rate, grad, false);
+    TRY(method_through_steps(m, ep, theta, grad, metrics));
+    each_rate(m->net, m->inner->g_rate, grad, false);
     return 0;
 }
 
