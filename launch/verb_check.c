@@ -29,35 +29,10 @@ static int write_task(const struct task *t, const char *method, const char *dire
     return code;
 }
 
-/* Samples by their place in file order; a long batch's first. */
-static void print_ids(const struct data *d, const uint32_t *ids, uint32_t n)
-{
-    printf(" %u of '%s':", n, d->name);
-    for (uint32_t i = 0; i < n && i < 8; i++)
-        printf(" %u", ids[i]);
-    printf(n > 8 ? " ..." : "");
-}
-
-static void print_batch(const struct setup *s, const struct task *t)
-{
-    print_ids(&s->data[t->data], t->source, t->n_source);
-    if (t->n_targets)
-        print_ids(&s->data[t->target], t->targets, t->n_targets);
-}
-
-static void print_task(const struct setup *s, const struct task *t)
+static void print_task(const struct setup *s, const struct stage *stage, const struct task *t)
 {
     printf("round %u slot %u:", t->round, t->slot);
-    if (t->n_source)
-        print_batch(s, t);
-    for (uint32_t k = 0; k < t->way; k++) {
-        char name[128];
-
-        data_class_name(&s->data[t->data], t->classes[k], name, sizeof name);
-        printf("%s %s", k ? "," : "", name);
-        if (t->turns[k])
-            printf(" turned %u", 90 * t->turns[k]);
-    }
+    task_kind_at(stage, PURPOSE_TRAIN, t->slot)->describe_task(s, t, stdout);
     putchar('\n');
 }
 
@@ -71,7 +46,7 @@ static int each_task(const struct solo *s, const struct options *o, struct task 
         if (o->out)
             TRY(write_task(t, s->stage->config->method, o->out));
         else
-            print_task(&s->setup, t);
+            print_task(&s->setup, s->stage, t);
     }
     return 0;
 }

@@ -104,18 +104,26 @@ static int read_part(const struct safetensors *f, const char *path, const struct
     return a->base ? read_y(y, net, path, b->n, label, target) : 0;
 }
 
+/* Of a stage that draws both, what the file holds decides. */
+static const struct task_kind *kind_of_file(const struct stage *s, const struct safetensors *f)
+{
+    bool both = s->traits->draws & DRAW_EPISODES && s->traits->draws & DRAW_SOURCE;
+    bool few_shot = s->traits->draws & DRAW_EPISODES;
+
+    if (both)
+        few_shot = safetensors_find(f, "support.x") != NULL;
+    return few_shot ? &kind_episode : &kind_batch;
+}
+
 static int read_parts(struct gradient_run *g, const struct safetensors *f, const char *path,
                       struct arena *a)
 {
     const struct stage *s = g->solo.stage;
     struct episode *ep = &g->episode;
 
-    bool few_shot = (s->traits->draws & DRAW_EPISODES) &&
-                    (!(s->traits->draws & DRAW_SOURCE) || safetensors_find(f, "support.x"));
-
-    g->kind = few_shot ? &kind_episode : &kind_batch;
+    g->kind = kind_of_file(s, f);
     ep->slot = task_kind_first(s, g->kind);
-    if (few_shot) {
+    if (g->kind->few_shot) {
         TRY(read_part(f, path, &s->net, "support", a, &ep->support));
         return read_part(f, path, &s->net, "query", a, &ep->query);
     }
@@ -164,7 +172,7 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
         g->anchor = arena_reals(a, g->solo.setup.stages[s->anchor].layout.n);
     method_init(&g->method, &g->solo.setup, s, &spec, a);
     spec.evaluate = true;
-    if (g->kind->few_shot && s->measured->few_shot)
+    if (g->kind->few_shot)
         method_init(&g->measuring, &g->solo.setup, s, &spec, a);
     return 0;
 }
@@ -205,7 +213,7 @@ static int compute(struct gradient_run *g)
 {
     struct method *m = &g->method;
 
-    if (g->kind->few_shot && m->stage->measured->few_shot)
+    if (g->kind->few_shot)
         TRY(method_evaluate(&g->measuring, &g->episode, g->theta, &g->curve, g->outputs));
     vec_zero(m->n, g->grad);
     return m->ops->outer(m, &g->episode, g->theta, g->grad, &g->metrics);

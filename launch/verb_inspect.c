@@ -12,6 +12,7 @@
 #include "core/data/array.h"
 #include "core/file/checkpoint.h"
 #include "core/file/safetensors.h"
+#include "core/plan/task_kind.h"
 #include "launch/inspect.h"
 #include "launch/verbs.h"
 #include "proto/wire.h"
@@ -178,23 +179,23 @@ struct listing {
     bool all;
 };
 
-static void print_ids(const struct listing *l, const char *name, const uint32_t *ids, uint32_t n)
+static void print_list(const struct listing *l, const struct task_list *list)
 {
-    uint32_t most = l->all || n <= SHOWN ? n : SHOWN;
+    uint32_t most = l->all || list->n <= SHOWN ? list->n : SHOWN;
 
-    if (n == 0)
-        return;
-    printf("  %s", name);
+    printf("  %-7s", list->name);
     for (uint32_t i = 0; i < most; i++)
-        printf(" %u", ids[i]);
-    if (most < n)
-        printf(" ... of %u, --all shows all", n);
+        printf(" %u", list->ids[i]);
+    if (most < list->n)
+        printf(" ... of %u, --all shows all", list->n);
     putchar('\n');
 }
 
 static int print_task(void *context, const struct task *t)
 {
     const struct listing *l = context;
+    struct task_list lists[TASK_LISTS];
+    int n = task_lists(t, lists);
 
     printf("'%s': task of stage %u, data %u, round %u, slot %u, seed %" PRIu64, l->path, t->stage,
            t->data, t->round, t->slot, t->seed);
@@ -205,12 +206,8 @@ static int print_task(void *context, const struct task *t)
     if (t->n_targets)
         printf(", %u of data %u", t->n_targets, t->target);
     putchar('\n');
-    print_ids(l, "classes", t->classes, t->way);
-    print_ids(l, "turns  ", t->turns, t->way);
-    print_ids(l, "support", t->support, t->way * t->shot);
-    print_ids(l, "queries", t->queries, t->way * t->query);
-    print_ids(l, "source ", t->source, t->n_source);
-    print_ids(l, "targets", t->targets, t->n_targets);
+    for (int i = 0; i < n; i++)
+        print_list(l, &lists[i]);
     return 0;
 }
 

@@ -72,10 +72,10 @@ int task_check(const struct setup *setup, const struct stage *s, const struct ta
 
 int task_lists(const struct task *t, struct task_list lists[TASK_LISTS])
 {
-    const struct task_list all[TASK_LISTS] = {{"support", t->support, t->way * t->shot},
-                                              {"queries", t->queries, t->way * t->query},
-                                              {"source", t->source, t->n_source},
-                                              {"targets", t->targets, t->n_targets}};
+    const struct task_list all[TASK_LISTS] = {
+        {"classes", t->classes, t->way},           {"turns", t->turns, t->way},
+        {"support", t->support, t->way * t->shot}, {"queries", t->queries, t->way * t->query},
+        {"source", t->source, t->n_source},        {"targets", t->targets, t->n_targets}};
     int n = 0;
 
     for (int i = 0; i < TASK_LISTS; i++)

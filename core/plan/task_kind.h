@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/plan/task.h"
 
@@ -67,6 +68,8 @@ struct task_kind {
     /* Of a stage, in words, for `check`: ", 5-way 1-shot, ...". Writes at most n bytes, always
      * ends. */
     void (*describe)(const struct setup *setup, const struct stage *s, char *text, size_t n);
+    /* Of a task, in words, for `check --tasks`: " alpha, beta turned 90", " 2 of 'ink': 5 17". */
+    void (*describe_task)(const struct setup *setup, const struct task *t, FILE *to);
 };
 
 extern const struct task_kind kind_episode, kind_batch, kind_domain, kind_watch,
@@ -98,13 +101,13 @@ size_t task_state_size(const struct stage *s);
 int task_check(const struct setup *setup, const struct stage *s, const struct task_kind *kind,
                const struct task *t);
 
-/* One list of a task's samples. */
+/* One list of a task. */
 struct task_list {
-    const char *name; /* "support", "queries", "source", "targets" */
+    const char *name; /* "classes", "turns", "support", "queries", "source", "targets" */
     const uint32_t *ids;
     uint32_t n;
 };
-enum { TASK_LISTS = 4 };
+enum { TASK_LISTS = 6 };
 
 /* The lists of a task that are not empty, as it stands, without its stage; returns how many. */
 int task_lists(const struct task *t, struct task_list lists[TASK_LISTS]);

@@ -1,7 +1,7 @@
 /* conform_method.c - every method keeps the contract of worker/contract/method.h: its contribution
  * is the gradient of the loss that it tells, or it says why not; it is added, once a task,
  * statistics included; nothing else is touched. Wrong methods are rejected. */
-#include "tests/lib/data_files.h"
+#include "tests/lib/class_images.h"
 
 #include <math.h>
 
@@ -11,25 +11,19 @@
 #include "worker/engine.h"
 #include "worker/method/table.h"
 
-enum { SIDE = 4, PIXELS = SIDE * SIDE, IMAGES = 30, DIRECTIONS = 3 };
+enum { IMAGES = 30, DIRECTIONS = 3 };
 
 /* ---- a stage of each method ---- */
 
-/* Images of 3 classes in turn, no two alike. */
-static void put_images(const char *name, uint32_t start)
+/* Images whose classes differ in brightness, no two alike. */
+static void put_bright(const char *name, uint32_t start)
 {
-    uint8_t x[IMAGES * PIXELS], y[IMAGES];
-    char path[32];
+    uint8_t x[IMAGES * PIXELS];
 
     for (uint32_t i = 0; i < IMAGES * PIXELS; i++)
         x[i] =
             (uint8_t)(start + i * 89 + i / PIXELS * 7 + i / 251 + i % (PIXELS * 3) / PIXELS * 40);
-    for (uint32_t i = 0; i < IMAGES; i++)
-        y[i] = (uint8_t)(i % 3);
-    snprintf(path, sizeof path, "%s.npy", name);
-    put_npy(path, "|u1", "30, 4, 4", x, sizeof x);
-    snprintf(path, sizeof path, "%s-y.npy", name);
-    put_npy(path, "|u1", "30,", y, sizeof y);
+    put_classes(name, x, IMAGES);
 }
 
 static bool takes(const struct method_ops *m, const char *key)
@@ -101,8 +95,8 @@ static struct scene *scene_open(const struct method_ops *ops)
     char text[2048];
 
     assert_non_null(s);
-    put_images("a", 3);
-    put_images("b", 90);
+    put_bright("a", 3);
+    put_bright("b", 90);
     method_text(ops, text, sizeof text);
     if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
         setup_open(&s->setup, &s->config, root, method_traits_of) ||

@@ -1,8 +1,9 @@
 /* conform_task.c - every kind of task keeps the contracts of core/plan/task_kind.h and
  * worker/task_work.h, and wrong ones are rejected: one that draws by a shared cursor, one whose
  * size is too small, one that accepts ids beyond the section, one that reads half of its
- * samples, one whose run leaves something behind. */
-#include "tests/lib/data_files.h"
+ * samples, one whose run leaves something behind, one that does not tell what it holds. */
+#include "tests/lib/class_images.h"
+#include "tests/lib/kinds_broken.h"
 
 #include <xxhash.h>
 
@@ -12,25 +13,7 @@
 #include "worker/method/table.h"
 #include "worker/task_work.h"
 
-enum { SIDE = 4, PIXELS = SIDE * SIDE, MOST = 64, ROOM = 512, GUARD = 0x5eed5eed, ASKED = 4 };
-
-/* n images, no two alike, of 3 classes in turn. */
-static void put_images(const char *name, uint32_t n)
-{
-    uint8_t x[MOST * PIXELS], y[MOST];
-    char path[32], shape[32];
-
-    for (uint32_t i = 0; i < n * PIXELS; i++)
-        x[i] = (uint8_t)(i * 89 + i / PIXELS * 7 + i / 251);
-    for (uint32_t i = 0; i < n; i++)
-        y[i] = (uint8_t)(i % 3);
-    snprintf(path, sizeof path, "%s.npy", name);
-    snprintf(shape, sizeof shape, "%u, %d, %d", n, SIDE, SIDE);
-    put_npy(path, "|u1", shape, x, n * PIXELS);
-    snprintf(path, sizeof path, "%s-y.npy", name);
-    snprintf(shape, sizeof shape, "%u,", n);
-    put_npy(path, "|u1", shape, y, n);
-}
+enum { ROOM = 512, GUARD = 0x5eed5eed, ASKED = 4 };
 
 #define SET(name)                                                                                  \
     "data " name " { format = \"npy\" path = \"" name ".npy\" labels = \"" name "-y.npy\" }\n"
@@ -263,7 +246,7 @@ static const char *check_is_strict(struct scene *s, const struct task_kind *kind
 static const char *others_refuse(struct scene *s, const struct task_kind *kind)
 {
     for (int i = 0; task_kinds[i]; i++)
-        if (task_kinds[i]->check != kind->check && task_kinds[i]->draw != kind->draw &&
+        if (strcmp(task_kinds[i]->name, kind->name) != 0 &&
             task_check(&s->setup, s->stage, task_kinds[i], &s->one) != ERR_DATA)
             return "is accepted by another kind";
     return NULL;
@@ -299,10 +282,11 @@ static const struct batch *batch_called(const struct episode *e, const char *nam
     return strcmp(name, "support") == 0   ? &e->support
            : strcmp(name, "queries") == 0 ? &e->query
            : strcmp(name, "source") == 0  ? &e->source
-                                          : &e->target;
+           : strcmp(name, "targets") == 0 ? &e->target
+                                          : NULL;
 }
 
-/* Every list of the task is read, with labels but for the target's; of a state the first of its
+/* Every list of samples is read, with labels but for the target's; of a state the first of its
  * steps. */
 static const char *reads_its_lists(struct scene *s, const struct task_work *work)
 {
@@ -318,6 +302,8 @@ static const char *reads_its_lists(struct scene *s, const struct task_work *work
     for (int i = 0; i < n; i++) {
         const struct batch *b = batch_called(e, lists[i].name);
 
+        if (!b)
+            continue;
         if (b->n != (int)lists[i].n / steps)
             return "reads another number of samples";
         if ((b->label != NULL) != (strcmp(lists[i].name, "targets") != 0))
@@ -406,6 +392,54 @@ static const char *describes(struct scene *s, const struct task_kind *kind)
     return NULL;
 }
 
+/* What describe_task writes; the caller frees it. */
+static char *words_of(struct scene *s, const struct task_kind *kind)
+{
+    char *words = NULL;
+    size_t n;
+    FILE *to = open_memstream(&words, &n);
+
+    assert_non_null(to);
+    kind->describe_task(&s->setup, &s->one, to);
+    assert_int_equal(fclose(to), 0);
+    return words;
+}
+
+/* Whether the words has this section's name and number of samples, the first of them behind it. */
+static bool tells_samples(const char *words, const struct data *d, const uint32_t *ids, uint32_t n)
+{
+    char part[128];
+
+    snprintf(part, sizeof part, " %u of '%s': %u", n, d->name, ids[0]);
+    return n == 0 || strstr(words, part);
+}
+
+static bool tells_classes(const char *words, const struct data *d, const struct task *t)
+{
+    char name[128];
+
+    for (uint32_t k = 0; k < t->way; k++) {
+        data_class_name(d, t->classes[k], name, sizeof name);
+        if (!strstr(words, name))
+            return false;
+    }
+    return true;
+}
+
+static const char *describes_its_task(struct scene *s, const struct task_kind *kind)
+{
+    const struct data *data = s->setup.data;
+    const struct task *t = &s->one;
+    char *words = words_of(s, kind);
+    bool told = tells_classes(words, &data[t->data], t) &&
+                tells_samples(words, &data[t->data], t->source, t->n_source) &&
+                tells_samples(words, &data[t->target], t->targets, t->n_targets);
+    bool line = words[0] == ' ' && !strchr(words, '\n');
+
+    free(words);
+    return !told ? "does not tell what it holds" : !line ? "is not told in a line" : NULL;
+}
+
 /* ---- one suite ---- */
 
 /* The first rule that the kind breaks on the stage at hand, or NULL. */
@@ -413,7 +447,8 @@ static const char *broken(struct scene *s, const struct task_kind *kind,
                           const struct task_work *work)
 {
     const char *(*const of_kind[])(struct scene *, const struct task_kind *) = {
-        draws_are_right, check_is_strict, others_refuse, survives_the_wire, describes};
+        draws_are_right,   check_is_strict, others_refuse,
+        survives_the_wire, describes,       describes_its_task};
     const char *(*const of_work[])(struct scene *, const struct task_work *) = {reads_its_lists,
                                                                                 runs_are_equal};
     const char *rule = NULL;
@@ -505,49 +540,7 @@ static void one_target_beside_episodes(void **state)
     config_release(&config);
 }
 
-/* ---- wrong ones, made from the right one on batches ---- */
-
-static uint32_t cursor;
-
-static void draws_by_a_cursor(const struct sampler *s, uint32_t nth, struct task *t)
-{
-    kind_batch.draw(s, nth, t);
-    t->source[0] = cursor++ % s->setup->data[t->data].n_samples;
-}
-
-static struct task_size size_too_small(const struct sampler *s)
-{
-    struct task_size size = kind_batch.size(s);
-
-    size.source--;
-    return size;
-}
-
-static int accepts_any_id(const struct setup *setup, const struct stage *s, const struct task *t)
-{
-    struct task copy = *t;
-    uint32_t zeros[ROOM] = {0};
-
-    copy.source = copy.targets = zeros;
-    return kind_batch.check(setup, s, &copy);
-}
-
-static int reads_half(struct engine *e, const struct task *t)
-{
-    TRY(work_batch.read(e, t));
-    e->episode.source.n /= 2;
-    return 0;
-}
-
-static int leaves_something(struct engine *e, const struct task *t, const real *theta, real *state)
-{
-    static real left;
-
-    TRY(work_batch.run(e, t, theta, state));
-    e->gradient[0] += left;
-    left += 1;
-    return 0;
-}
+/* ---- wrong ones ---- */
 
 /* Nothing is wrong with the kind that they are made from; each is rejected for what is wrong
  * with it. */
@@ -555,12 +548,14 @@ static void wrong_ones(void **state)
 {
     struct scene *s = scene_open();
     struct task_kind by_cursor = kind_batch, small = kind_batch, lenient = kind_batch;
+    struct task_kind silent = kind_batch;
     struct task_work half = work_batch, untidy = work_batch;
 
     (void)state;
     by_cursor.draw = draws_by_a_cursor;
     small.size = size_too_small;
     lenient.check = accepts_any_id;
+    silent.describe_task = tells_little;
     half.read = reads_half;
     untidy.run = leaves_something;
     scene_enter(s, &s->setup.stages[1], &kind_batch);
@@ -568,6 +563,7 @@ static void wrong_ones(void **state)
     assert_string_equal(broken(s, &by_cursor, &work_batch), "depends on what was drawn before");
     assert_string_equal(broken(s, &small, &work_batch), "writes beyond its size");
     assert_string_equal(broken(s, &lenient, &work_batch), "accepts a sample beyond the section");
+    assert_string_equal(broken(s, &silent, &work_batch), "does not tell what it holds");
     assert_string_equal(broken(s, &kind_batch, &half), "reads another number of samples");
     assert_string_equal(broken(s, &kind_batch, &untidy), "is another result when it runs again");
     scene_close(s);

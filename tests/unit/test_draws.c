@@ -1,6 +1,6 @@
 /* test_draws.c - which samples a task draws, how they are turned, and what becomes of them:
  * counted, not compared with another run of the same program. */
-#include "tests/lib/data_files.h"
+#include "tests/lib/class_images.h"
 
 #include <math.h>
 
@@ -8,26 +8,6 @@
 #include "core/plan/sampler.h"
 #include "worker/inner/episode.h"
 #include "worker/method/table.h"
-
-enum { SIDE = 4, PIXELS = SIDE * SIDE, MOST = 64 };
-
-/* n images, no two alike, of 3 classes in turn. */
-static void put_images(const char *name, uint32_t n)
-{
-    uint8_t x[MOST * PIXELS], y[MOST];
-    char path[32], shape[32];
-
-    for (uint32_t i = 0; i < n * PIXELS; i++)
-        x[i] = (uint8_t)(i * 89 + i / PIXELS * 7 + i / 251);
-    for (uint32_t i = 0; i < n; i++)
-        y[i] = (uint8_t)(i % 3);
-    snprintf(path, sizeof path, "%s.npy", name);
-    snprintf(shape, sizeof shape, "%u, %d, %d", n, SIDE, SIDE);
-    put_npy(path, "|u1", shape, x, n * PIXELS);
-    snprintf(path, sizeof path, "%s-y.npy", name);
-    snprintf(shape, sizeof shape, "%u,", n);
-    put_npy(path, "|u1", shape, y, n);
-}
 
 #define SET(name, more)                                                                            \
     "data " name " { format = \"npy\" path = \"" name ".npy\" labels = \"" name "-y.npy\" " more   \

@@ -16,28 +16,11 @@ static uint32_t count(const struct stage *s, uint32_t amount)
     return (uint32_t)(draws & DRAW_EPISODES ? c->batches : c->tasks);
 }
 
-static struct task_size size_of(const struct stage *s)
-{
-    return (struct task_size){.source = s->batch, .targets = s->target_batch};
-}
-
-static struct task_size size(const struct sampler *s)
-{
-    return size_of(s->stage);
-}
-
 static void draw(const struct sampler *s, uint32_t nth, struct task *t)
 {
     uint64_t before = (uint64_t)(s->round - 1) * count(s->stage, 0);
 
-    kind_choose_pair(s, before + nth, (uint32_t)s->stage->target[0], size(s), t);
-}
-
-static int check(const struct setup *setup, const struct stage *s, const struct task *t)
-{
-    if (!kind_among(t->data, &s->data, 1))
-        return kind_err_section(t);
-    return kind_check_batch(setup, s, t, size_of(s));
+    kind_choose_pair(s, before + nth, (uint32_t)s->stage->target[0], kind_step_size(s), t);
 }
 
 static void describe(const struct setup *setup, const struct stage *s, char *text, size_t n)
@@ -60,8 +43,9 @@ const struct task_kind kind_batch = {
     .count = count,
     .plan = kind_plan_batches,
     .fits = kind_fits_batches,
-    .size = size,
+    .size = kind_step_size,
     .draw = draw,
-    .check = check,
+    .check = kind_check_step,
     .describe = describe,
+    .describe_task = kind_describe_samples,
 };

@@ -67,4 +67,5 @@ const struct task_kind kind_domain = {
     .draw = draw,
     .check = check,
     .describe = describe,
+    .describe_task = kind_describe_samples,
 };

@@ -224,6 +224,18 @@ static void evaluation_describe(const struct setup *setup, const struct stage *s
                  : "");
 }
 
+static void describe_classes(const struct setup *setup, const struct task *t, FILE *to)
+{
+    for (uint32_t k = 0; k < t->way; k++) {
+        char name[128];
+
+        data_class_name(&setup->data[t->data], t->classes[k], name, sizeof name);
+        fprintf(to, "%s %s", k ? "," : "", name);
+        if (t->turns[k])
+            fprintf(to, " turned %u", 90 * t->turns[k]);
+    }
+}
+
 const struct task_kind kind_episode = {
     .name = "episode",
     .purpose = PURPOSE_TRAIN,
@@ -239,6 +251,7 @@ const struct task_kind kind_episode = {
     .draw = episode_draw,
     .check = episode_check,
     .describe = episode_describe,
+    .describe_task = describe_classes,
 };
 
 const struct task_kind kind_evaluation_episode = {
@@ -260,4 +273,5 @@ const struct task_kind kind_evaluation_episode = {
     .draw = evaluation_draw,
     .check = evaluation_check,
     .describe = evaluation_describe,
+    .describe_task = describe_classes,
 };

@@ -1,8 +1,6 @@
 /* kinds.c - batches: choosing, checking, words. */
 #include "core/plan/kind/kinds.h"
 
-#include <stdio.h>
-
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/math/rng.h"
@@ -91,6 +89,39 @@ int kind_check_batch(const struct setup *setup, const struct stage *s, const str
                    size.targets);
     TRY(check_ids(&setup->data[t->data], t->source, t->n_source));
     return size.targets ? check_ids(&setup->data[t->target], t->targets, t->n_targets) : 0;
+}
+
+static struct task_size step_size(const struct stage *s)
+{
+    return (struct task_size){.source = s->batch, .targets = s->target_batch};
+}
+
+struct task_size kind_step_size(const struct sampler *s)
+{
+    return step_size(s->stage);
+}
+
+int kind_check_step(const struct setup *setup, const struct stage *s, const struct task *t)
+{
+    if (!kind_among(t->data, &s->data, 1))
+        return kind_err_section(t);
+    return kind_check_batch(setup, s, t, step_size(s));
+}
+
+static void describe_ids(const struct data *d, const uint32_t *ids, uint32_t n, FILE *to)
+{
+    fprintf(to, " %u of '%s':", n, d->name);
+    for (uint32_t i = 0; i < n && i < 8; i++)
+        fprintf(to, " %u", ids[i]);
+    if (n > 8)
+        fputs(" ...", to);
+}
+
+void kind_describe_samples(const struct setup *setup, const struct task *t, FILE *to)
+{
+    describe_ids(&setup->data[t->data], t->source, t->n_source, to);
+    if (t->n_targets > 0)
+        describe_ids(&setup->data[t->target], t->targets, t->n_targets, to);
 }
 
 void kind_describe_step(const struct stage *s, char *text, size_t n)

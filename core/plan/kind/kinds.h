@@ -31,6 +31,14 @@ int kind_err_section(const struct task *t);
 int kind_check_batch(const struct setup *setup, const struct stage *s, const struct task *t,
                      struct task_size size);
 
+/* Of tasks that hold the batches of one step: their size, and whether t is one, of the stage's
+ * section. ERR_DATA. */
+struct task_size kind_step_size(const struct sampler *s);
+int kind_check_step(const struct setup *setup, const struct stage *s, const struct task *t);
+
+/* describe_task: samples of both sections by their place in file order; a long batch's first. */
+void kind_describe_samples(const struct setup *setup, const struct task *t, FILE *to);
+
 /* " of 64 + 32 samples (the target's without labels)" */
 void kind_describe_step(const struct stage *s, char *text, size_t n);
 

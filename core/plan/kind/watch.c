@@ -13,33 +13,16 @@ static uint32_t count(const struct stage *s, uint32_t amount)
     return s->traits->adapts ? amount : 0;
 }
 
-static struct task_size size_of(const struct stage *s)
-{
-    return (struct task_size){.source = s->batch, .targets = s->target_batch};
-}
-
-static struct task_size size(const struct sampler *s)
-{
-    return size_of(s->stage);
-}
-
 static void draw(const struct sampler *s, uint32_t nth, struct task *t)
 {
     const struct data *data = s->setup->data;
-    struct task_size n = size(s);
+    struct task_size n = kind_step_size(s);
 
     t->data = (uint32_t)s->stage->data, t->target = (uint32_t)s->data;
     t->n_source = n.source, t->n_targets = n.targets;
     kind_choose(s, &data[t->data], ORDER_SOURCE, (uint64_t)nth * n.source, n.source, t, t->source);
     kind_choose(s, &data[t->target], ORDER_TARGET, (uint64_t)nth * n.targets, n.targets, t,
                 t->targets);
-}
-
-static int check(const struct setup *setup, const struct stage *s, const struct task *t)
-{
-    if (!kind_among(t->data, &s->data, 1))
-        return kind_err_section(t);
-    return kind_check_batch(setup, s, t, size_of(s));
 }
 
 static void describe(const struct setup *setup, const struct stage *s, char *text, size_t n)
@@ -60,8 +43,9 @@ const struct task_kind kind_watch = {
     .file = "watch",
     .counted = METRIC_DONE,
     .count = count,
-    .size = size,
+    .size = kind_step_size,
     .draw = draw,
-    .check = check,
+    .check = kind_check_step,
     .describe = describe,
+    .describe_task = kind_describe_samples,
 };

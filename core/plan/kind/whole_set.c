@@ -111,4 +111,5 @@ const struct task_kind kind_whole_set = {
     .draw = draw,
     .check = check,
     .describe = describe,
+    .describe_task = kind_describe_samples,
 };
