@@ -163,8 +163,7 @@ def check_flags(path, lines):
 def main():
     sizes, code, shell = [], [], []
     tags = lint_headers.Tags(violation)
-    comments = lint_headers.Comments(ROOT, violation, lambda text: print(f"note: known: {text}"))
-    rooms = lint_rooms.Rooms(ROOT, violation, lambda text: print(f"note: known: {text}"))
+    rooms = lint_rooms.Rooms(violation)
     for path in files():
         is_code = path.endswith((".c", ".h"))
         name = os.path.basename(path)
@@ -178,14 +177,13 @@ def main():
             code.append(path)
             if not path.startswith("tests/"):
                 tags.add(path, lines)
-            comments.add(path, lines)
+            lint_headers.check_comments(path, lines, violation)
             rooms.add(path, lint_source.Source("\n".join(lines)))
             check_includes(path, lines)
             check_sizes(path, lines, sizes)
         if name == "Makefile":
             check_flags(path, lines)
     tags.conclude()
-    comments.conclude()
     rooms.conclude()
     distribution = check_distribution(sizes)
     if code:

@@ -1,14 +1,10 @@
 """Rules of tests/lint.py about names and comments: a struct tag means one thing, a prototype in a header has a comment, a
 comment fits in 100 columns."""
-import os
 import re
 
 import lint_source
 
 COMMENT_MAX = 100
-HOME = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))  # KNOWN is of this tree
-# Rooms whose comments are being put right: a note tells how many are left. None is.
-KNOWN = ()
 TAG = re.compile(r"^(?:static |const |typedef )*(struct|enum|union) (\w+) \{", re.M)
 PROTOTYPE = re.compile(r"^(?!typedef\b|_Static_assert\b)[A-Za-z_][^;{}=#]*?\b\w+\([^;{}]*\)[^;{}=]*(?:;|\n\{)", re.M)
 UNSAID = "a prototype without a comment: directly above it, beside it, or above its group, which has no blank line in it"
@@ -37,29 +33,10 @@ def prototypes(text):
         yield code.count("\n", 0, found.start()) + 1, code.count("\n", 0, found.end() - 1) + 1
 
 
-class Comments:
-    """Comments of the files one by one; conclude() says which of KNOWN is no more.
-
-    root: of the tree; tell(path, line, message): a violation; note(text): what is known
-    """
-
-    def __init__(self, root, tell, note):
-        self.tell, self.note, self.counts = tell, note, dict.fromkeys(KNOWN if os.path.abspath(root) == HOME else (), 0)
-
-    def add(self, path, lines):
-        known = next((room for room in self.counts if path.startswith(room)), None)
-        for line, message in list(unsaid(path, lines)) + list(wide(lines)):
-            if known:
-                self.counts[known] += 1
-            else:
-                self.tell(path, line, message)
-
-    def conclude(self):
-        for room, n in self.counts.items():
-            if n > 0:
-                self.note(f"{n} comments of '{room}' are missing or beyond column {COMMENT_MAX}")
-            else:
-                self.note(f"'{room}' has its comments: take it from the list in tests/lib/lint_headers.py")
+def check_comments(path, lines, tell):
+    """tell(path, line, message): a violation"""
+    for line, message in list(unsaid(path, lines)) + list(wide(lines)):
+        tell(path, line, message)
 
 
 def unsaid(path, lines):

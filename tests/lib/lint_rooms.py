@@ -2,7 +2,6 @@
 import os
 import re
 
-HOME = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))  # the lists of what is known are of this tree
 CORE = {"core/base", "core/math", "core/config", "core/data", "core/file", "core/plan"}
 ROOMS = {  # room: the rooms beneath it, from which it may include
     "core/base": set(),
@@ -28,11 +27,6 @@ ROOMS = {  # room: the rooms beneath it, from which it may include
 }
 ROOMS["launch"] = {room for room in ROOMS if not room.startswith("observer")}
 FREE = ("tests", "bench")  # these may include anything
-
-# What is known to be wrong and is being put right: (from, to) of rooms, and the files of a circle. Only a note while it
-# is there, or a part of it; a violation when it is gone, so that this list ends empty.
-KNOWN_ARROWS = set()
-KNOWN_CIRCLES = set()
 
 
 def room_of(path):
@@ -83,12 +77,11 @@ def steps(graph, circle):
 class Rooms:
     """Takes the files one by one; conclude() says what is wrong with all of them.
 
-    root: of the tree; tell(path, line, message): a violation; note(text): what is known
+    tell(path, line, message): a violation
     """
 
-    def __init__(self, root, tell, note):
-        self.root, self.tell, self.note = root, tell, note
-        self.files, self.arrows = {}, set()
+    def __init__(self, tell):
+        self.tell, self.files = tell, {}
 
     def add(self, path, source):
         self.check_directions(path, source)
@@ -103,9 +96,7 @@ class Rooms:
             target = room_of(header)
             if "/" not in header or target == room or target in ROOMS[room]:
                 continue
-            if (room, target) in KNOWN_ARROWS:
-                self.arrows.add((room, target))
-            elif target in ROOMS or target in FREE:
+            if target in ROOMS or target in FREE:
                 self.tell(path, line, f"'{room}' may not include '{header}'")
             else:
                 self.tell(path, line, f"'{header}': paths of includes start at the root")
@@ -143,17 +134,7 @@ class Rooms:
 
     def conclude(self):
         graphs = {"include": self.include_graph(), "call": self.call_graph()}
-        found = {(verb, circle) for verb, graph in graphs.items() for circle in circles(graph)}
-        gone = KNOWN_CIRCLES | KNOWN_ARROWS - self.arrows
-        for verb, circle in sorted(found):
-            text = f"{', '.join(circle)} {verb} each other in a circle: {'; '.join(steps(graphs[verb], circle))}"
-            known = {(v, k) for v, k in KNOWN_CIRCLES if v == verb and set(circle) <= set(k)}
-            gone -= known
-            if known:
-                self.note(text)
-            else:
-                self.tell(circle[0], 0, text)
-        for room, target in sorted(self.arrows):
-            self.note(f"'{room}' includes from '{target}'")
-        for what in sorted(gone, key=str) if os.path.abspath(self.root) == HOME else ():
-            self.tell("tests/lib/lint_rooms.py", 0, f"{what} is no more: take it from the list of what is known")
+        for verb, graph in graphs.items():
+            for circle in circles(graph):
+                files, arrows = ", ".join(circle), "; ".join(steps(graph, circle))
+                self.tell(circle[0], 0, f"{files} {verb} each other in a circle: {arrows}")
