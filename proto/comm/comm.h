@@ -27,7 +27,7 @@ enum message_kind {      /* from -> to                                          
     MESSAGE_FAILED,      /* worker -> coordinator: which of its tasks were not finite           */
     MESSAGE_SUM,         /* up the tree: the total of a subtree                                 */
     MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                       */
-    MESSAGE_STATE,       /* both ways: a block's parameters and optimizer state, with its task  */
+    MESSAGE_STATE,       /* both ways: a domain model and its optimizer state, with its task    */
     MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */
 };
 /* clang-format on */

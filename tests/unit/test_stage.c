@@ -221,8 +221,8 @@ static void what_is_measured(void **state)
     measured_on("method = \"pretrain\"", "", 1, 0);
 }
 
-/* Each target has a block, and a section is measured with that of its domain. */
-static void blocks_of_domains(void **state)
+/* Each target has a model, and a section is measured with that of its domain. */
+static void models_of_domains(void **state)
 {
     struct solo *s = open_solo(
         DATA FIRST "stage s { method = \"adda\" data = \"a\" target = {\"a\", \"b\"} batch = 4 "
@@ -390,7 +390,7 @@ int main(void)
         TEST(sizes_of_episodes),
         TEST(classes_fill_support_and_queries),
         TEST(what_is_measured),
-        TEST(blocks_of_domains),
+        TEST(models_of_domains),
         TEST(old_data_of_lwf),
         TEST(where_it_starts),
         TEST(the_plan_is_told),

@@ -1,5 +1,5 @@
-/* test_blocks.c - tasks on batches and blocks that do not fit are refused, by workers and by the
- * coordinator; a target's batch has no labels. */
+/* test_domain_models.c - tasks on batches and domain models that do not fit are refused, by workers
+ * and by the coordinator; a target's batch has no labels. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,7 +172,7 @@ static void test_target_has_no_labels(void **state)
 
 /* ---- the coordinator's end ---- */
 
-static void test_blocks_taken(void **state)
+static void test_models_taken(void **state)
 {
     struct place *p = place_open();
     size_t n = task_state_size(p->stage) * sizeof(real);
@@ -264,7 +264,7 @@ static void test_worker_refuses(void **state)
     size_t n = task_state_size(p->stage) * sizeof(real);
     uint32_t anchor = (uint32_t)p->stage->net.layout.n;
     struct header good = {.stage = 2, .anchor = anchor, .size = anchor * sizeof(real)}, none = {0};
-    struct header bad = good, block = {.kind = MESSAGE_STATE, .stage = 2, .size = n};
+    struct header bad = good, model = {.kind = MESSAGE_STATE, .stage = 2, .size = n};
 
     (void)state;
     assert_true(n < sizeof(real) << 16);
@@ -280,10 +280,10 @@ static void test_worker_refuses(void **state)
     expect_bye(&bad, &none, "parameters of");
     bad = good, bad.anchor = 0, bad.size = 0;
     expect_bye(&bad, &none, "without its anchor's");
-    block.size = n - sizeof(real);
-    expect_bye(&good, &block, "a state of");
-    block.size = 0;
-    expect_bye(&good, &block, "a state of 0 bytes");
+    model.size = n - sizeof(real);
+    expect_bye(&good, &model, "a state of");
+    model.size = 0;
+    expect_bye(&good, &model, "a state of 0 bytes");
     place_close(p);
 }
 
@@ -292,8 +292,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_tasks),   cmocka_unit_test(test_looks_and_evaluations),
         cmocka_unit_test(test_nothing_to_watch), cmocka_unit_test(test_target_has_no_labels),
-        cmocka_unit_test(test_blocks_taken),     cmocka_unit_test(test_worker_refuses),
+        cmocka_unit_test(test_models_taken),     cmocka_unit_test(test_worker_refuses),
     };
 
-    return cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("domain models", tests, NULL, NULL);
 }
