@@ -84,8 +84,9 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
     }
     e->purpose = purpose;
     e->method.anchor = anchor;
-    e->total = round_sum_begin(e->words, kind && kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
-                               stage->n_metrics);
+    e->total = round_sum_over(e->words, kind && kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
+                              stage->n_metrics);
+    e->empty = true;
 }
 
 /* What a task that was computed adds, or that it adds nothing. */
@@ -104,7 +105,9 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, real *
     const struct task_kind *kind = task_kind_at(e->stage, e->purpose, t->slot);
     const struct task_work *work;
 
-    e->failed = false;
+    if (e->empty)
+        round_sum_clear(&e->total);
+    e->empty = e->failed = false;
     task_metrics_clear(&e->metrics);
     TRY(task_check(e->setup, e->stage, kind, t));
     work = task_work_of(kind);

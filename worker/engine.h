@@ -18,7 +18,8 @@ struct engine {
     struct arena arena;
     struct episode episode;
     struct method method;
-    struct round_sum total;
+    struct round_sum total;       /* of the round; undefined while it is empty */
+    bool empty;                   /* no task has been run in this round */
     struct task_metrics metrics;  /* of the task at hand */
     struct task_metrics step;     /* of one step of a task that takes several */
     enum purpose purpose;         /* of the round */
@@ -36,8 +37,9 @@ size_t engine_size(const struct setup *s);
 int engine_open(struct engine *e, const struct setup *s);
 void engine_close(struct engine *e);
 
-/* Lays the work space out for a stage and purpose and clears the total: once per round, before its
- * tasks. anchor: the parameters of the stage's anchor, borrowed; NULL if it has none. */
+/* Lays the work space out for a stage and purpose and empties the total: once per round, before its
+ * tasks. The first task clears the words, in the thread that runs it. anchor: the parameters of the
+ * stage's anchor, borrowed; NULL if it has none. */
 void engine_begin(struct engine *e, const struct stage *stage, enum purpose purpose,
                   const real *anchor);
 

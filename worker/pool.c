@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
+#include "core/math/exact.h"
 #include "worker/method_work.h"
 
 static void note_error(struct pool *p, int code)
@@ -94,6 +95,18 @@ static void pool_take(struct pool *p, const struct seat *seat)
     comm_poke(p->comm);
 }
 
+/* Takes part in the work that is shared, outside the lock. */
+static void pool_help(struct pool *p)
+{
+    struct share *share = p->share;
+
+    p->sharing++;
+    pthread_mutex_unlock(&p->mutex);
+    share_do(share);
+    pthread_mutex_lock(&p->mutex);
+    p->sharing--;
+}
+
 static void *pool_thread(void *argument)
 {
     struct seat seat = *(struct seat *)argument;
@@ -104,6 +117,8 @@ static void *pool_thread(void *argument)
     while (!p->ending)
         if (p->waiting > 0)
             pool_take(p, &seat);
+        else if (p->share && share_waits(p->share))
+            pool_help(p);
         else
             pthread_cond_wait(&p->filled, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
@@ -276,17 +291,41 @@ void pool_close(struct pool *p)
     *p = (struct pool){0};
 }
 
+/* Waits, with the lock, until *count, which threads lower, is 0. */
+static void await_none(struct pool *p, const int *count)
+{
+    while (*count > 0) {
+        pthread_mutex_unlock(&p->mutex);
+        sched_yield();
+        pthread_mutex_lock(&p->mutex);
+    }
+}
+
 /* Drops what waits and lets what runs run out. */
 static void pool_settle(struct pool *p)
 {
     p->waiting = 0;
     p->abandoned = true;
-    while (p->running > 0) {
-        pthread_mutex_unlock(&p->mutex);
-        sched_yield();
-        pthread_mutex_lock(&p->mutex);
-    }
+    await_none(p, &p->running);
     p->abandoned = false;
+}
+
+/* Does a piece of work on n elements with all threads. */
+static void pool_share(struct pool *p, void (*work)(void *, size_t, size_t), void *context,
+                       size_t n)
+{
+    struct share s = {work, context, n, 0};
+
+    pthread_mutex_lock(&p->mutex);
+    p->share = &s;
+    if (n > SHARE_BLOCK && p->n_threads > 1) /* else none, or no core, is left for others */
+        pthread_cond_broadcast(&p->filled);
+    pthread_mutex_unlock(&p->mutex);
+    share_do(&s);
+    pthread_mutex_lock(&p->mutex);
+    await_none(p, &p->sharing);
+    p->share = NULL;
+    pthread_mutex_unlock(&p->mutex);
 }
 
 void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
@@ -383,10 +422,26 @@ struct failed_set pool_failed(struct pool *p)
     return s;
 }
 
+struct collection { /* what a block of the threads' totals goes to */
+    struct pool *pool;
+    int64_t *words;            /* of the sum */
+    _Atomic uint64_t checksum; /* of what has been looked at */
+};
+
+static void collect_block(void *context, size_t from, size_t end)
+{
+    const struct collection *c = context;
+
+    for (int i = 0; i < c->pool->n_threads; i++)
+        if (!c->pool->engines[i].empty)
+            exact_merge(end - from, c->pool->engines[i].words + from, c->words + from);
+}
+
 void pool_collect(struct pool *p, struct round_sum *t)
 {
-    for (int i = 0; i < p->n_threads; i++)
-        round_sum_merge(t, p->engines[i].words);
+    struct collection c = {.pool = p, .words = t->words};
+
+    pool_share(p, collect_block, &c, t->n_words);
 }
 
 struct worked pool_worked(struct pool *p)
@@ -399,13 +454,22 @@ struct worked pool_worked(struct pool *p)
     return w;
 }
 
-uint64_t pool_checksum(const struct pool *p)
+static void checksum_block(void *context, size_t from, size_t end)
 {
-    uint64_t checksum = p->carried;
+    struct collection *c = context;
 
-    for (int i = 0; i < p->n_threads; i++)
-        checksum += round_sum_checksum(p->engines[i].words, p->engines[i].total.n_words);
-    return checksum;
+    for (int i = 0; i < c->pool->n_threads; i++)
+        if (!c->pool->engines[i].empty)
+            atomic_fetch_add(&c->checksum, round_sum_checksum(c->pool->engines[i].words + from,
+                                                              from, end - from));
+}
+
+uint64_t pool_checksum(struct pool *p)
+{
+    struct collection c = {.pool = p, .checksum = p->carried};
+
+    pool_share(p, checksum_block, &c, p->engines[0].total.n_words);
+    return c.checksum;
 }
 
 int pool_threads(const struct cluster_config *c, int beside)

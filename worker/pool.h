@@ -12,6 +12,7 @@
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
+#include "worker/share.h"
 
 struct carry { /* the state of a task that steps its own model */
     enum { CARRY_FREE, CARRY_HELD, CARRY_READY } use;
@@ -41,6 +42,8 @@ struct pool {
     struct arena states;      /* of the carries */
     struct carry *carries;    /* owned: as many as a rank can hold at once */
     int n_carries;
+    struct share *share;   /* of all threads, between tasks; NULL: none. On the opener's stack */
+    int sharing;           /* threads that work on it */
     atomic_bool abandoned; /* the round: tasks of several steps end early */
     uint64_t carried;      /* of this round's states: a checksum, linear as round_sum_checksum */
     const struct task_kind *kind; /* of the round at hand */
@@ -90,11 +93,14 @@ struct pool_state pool_look(struct pool *p);
 struct failed_set pool_failed(struct pool *p);
 
 /* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or
- * running. */
+ * running: all threads do it together, block by block, with the one that calls. */
 void pool_collect(struct pool *p, struct round_sum *t);
+
+/* round_sum_checksum of that sum, and of the states stepped; done together as well. */
+uint64_t pool_checksum(struct pool *p);
+
+/* What the threads have done since pool_open. */
 struct worked pool_worked(struct pool *p);
-uint64_t pool_checksum(
-    const struct pool *p); /* round_sum_checksum of their sum, and of the states stepped */
 
 /* Compute threads of this rank: the configured number, or the cores it may use, shared with the
  * `beside` - 1 other workers of its host. */

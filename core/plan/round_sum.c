@@ -12,12 +12,22 @@ static int64_t *metric_words(const struct round_sum *t, int slot)
     return t->words + 2 * t->n + 2 * (size_t)slot;
 }
 
+struct round_sum round_sum_over(int64_t *words, size_t n, int n_metrics)
+{
+    return (struct round_sum){n, n_metrics, round_sum_words(n, n_metrics), words};
+}
+
+void round_sum_clear(struct round_sum *t)
+{
+    memset(t->words, 0, t->n_words * sizeof *t->words);
+}
+
 struct round_sum round_sum_begin(int64_t *words, size_t n, int n_metrics)
 {
-    size_t n_words = round_sum_words(n, n_metrics);
+    struct round_sum t = round_sum_over(words, n, n_metrics);
 
-    memset(words, 0, n_words * sizeof *words);
-    return (struct round_sum){n, n_metrics, n_words, words};
+    round_sum_clear(&t);
+    return t;
 }
 
 void round_sum_fail(struct round_sum *t)
@@ -64,12 +74,12 @@ static uint64_t factor(uint64_t i)
     return (i ^ i >> 31) | 1;
 }
 
-uint64_t round_sum_checksum(const int64_t *words, size_t n_words)
+uint64_t round_sum_checksum(const int64_t *words, size_t first, size_t n_words)
 {
     uint64_t checksum = 0;
 
     for (size_t i = 0; i < n_words; i++)
-        checksum += (uint64_t)words[i] * factor(i);
+        checksum += (uint64_t)words[i] * factor(first + i);
     return checksum;
 }
 

@@ -26,7 +26,11 @@ static inline size_t round_sum_words(size_t n, int n_metrics)
     return 2 * (n + (size_t)n_metrics);
 }
 
-/* Wraps words (round_sum_words(n, n_metrics)) and clears them. */
+/* Wraps words (round_sum_words(n, n_metrics)), which are undefined before round_sum_clear. */
+struct round_sum round_sum_over(int64_t *words, size_t n, int n_metrics);
+void round_sum_clear(struct round_sum *t); /* the sum of nothing */
+
+/* Wraps and clears them. */
 struct round_sum round_sum_begin(int64_t *words, size_t n, int n_metrics);
 
 /* Adds one task: its gradient (n) and metrics (n_metrics), counted as done. If a number is not
@@ -38,9 +42,10 @@ void round_sum_fail(struct round_sum *t); /* counts one failed task */
 void round_sum_merge(struct round_sum *t, const int64_t *words); /* n_words of another total */
 
 /* A checksum of words that is linear: the checksum of a sum is the sum of the checksums, modulo
- * 2^64. Equal totals have equal checksums; totals that differ in one word, or in any bits but by
- * chance, do not. */
-uint64_t round_sum_checksum(const int64_t *words, size_t n_words);
+ * 2^64, and that of a whole is the sum of its parts', each at its place: words[0] is word `first`
+ * of its sum. Equal totals have equal checksums; totals that differ in one word, or in any bits but
+ * by chance, do not. */
+uint64_t round_sum_checksum(const int64_t *words, size_t first, size_t n_words);
 
 /* The sum in a slot: of enum metric_slot, metric_curve or stage_metric. */
 double round_sum_read(const struct round_sum *t, int slot);

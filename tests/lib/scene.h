@@ -209,7 +209,7 @@ static int play(struct scene *s, int k, struct round_sum *total)
 /* Of round k's total and, where its tasks step them, its blocks, all of which must have come. */
 static uint64_t checksum(const struct scene *s, int k, const struct round_sum *total)
 {
-    uint64_t words = round_sum_checksum(total->words, total->n_words);
+    uint64_t words = round_sum_checksum(total->words, 0, total->n_words);
     size_t n = s->stage->layout.n * 3;
 
     if (!blocks || k == 1)

@@ -222,14 +222,17 @@ static void test_checksum(void **state)
         b[i] = (int64_t)(0xd1342543de82ef95u * (uint64_t)(i + 7));
         sum[i] = (int64_t)((uint64_t)a[i] + (uint64_t)b[i]);
     }
-    checksum = round_sum_checksum(a, n_words);
-    assert_true(round_sum_checksum(sum, n_words) == checksum + round_sum_checksum(b, n_words));
+    checksum = round_sum_checksum(a, 0, n_words);
+    assert_true(round_sum_checksum(sum, 0, n_words) ==
+                checksum + round_sum_checksum(b, 0, n_words));
+    assert_true(round_sum_checksum(a, 0, 17) + round_sum_checksum(a + 17, 17, n_words - 17) ==
+                checksum);
     for (int i = 0; i < n_words; i++)
         for (int bit = 0; bit < 64; bit++) {
             int64_t kept = a[i];
 
             a[i] = (int64_t)((uint64_t)kept ^ 1ull << bit);
-            assert_true(round_sum_checksum(a, n_words) != checksum);
+            assert_true(round_sum_checksum(a, 0, n_words) != checksum);
             a[i] = kept;
         }
 }
