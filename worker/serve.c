@@ -166,36 +166,25 @@ static int on_welcome(struct worker *w, const struct message *m)
     return code < 0 ? err(code, "%s", h.error) : sent;
 }
 
-/* u32 n, u32 members[n]: the tree of PARAMS and GATHER; *head: its bytes. */
-static int tree_view(const struct worker *w, const struct message *m, struct tree *tree,
-                     size_t *head)
+/* Takes this rank's place in the tree that the message begins with, and passes the message down it
+ * before anything else. The sender is the parent. */
+static int tree_enter(struct worker *w, const struct message *m, const struct tree_node *tree)
 {
-    const uint32_t *words = m->body;
-
-    if (m->h.size < 4 || words[0] > (uint32_t)w->comm->size ||
-        m->h.size < (1 + (size_t)words[0]) * sizeof *words)
-        return err(ERR_DATA, "a message of round %zu with a list of ranks that cannot be read",
-                   (size_t)m->h.round);
-    *tree = (struct tree){(int)words[0], words + 1};
-    *head = (1 + (size_t)words[0]) * sizeof *words;
-    return 0;
-}
-
-/* Takes this rank's place in the tree and passes the message down it before anything else. */
-static int tree_enter(struct worker *w, const struct message *m, const struct tree *tree)
-{
-    struct part body = {m->body, m->h.size};
-    int child[TREE_ARITY];
+    size_t head = tree_bytes(tree);
+    struct part parts[] = {{0}, {(const char *)m->body + head, m->h.size - head}};
+    uint32_t child[TREE_CHILDREN];
 
     w->round = m->h;
-    w->n_children = tree_children(tree, w->comm->rank, child);
-    w->parent = tree_parent(tree, w->comm->rank);
+    w->parent = m->from;
+    w->n_children = tree_children(tree, child);
     w->n_sums = 0;
     w->summed = false;
-    for (int i = 0; i < w->n_children; i++)
-        TRY(say(w, child[i], (enum message_kind)m->h.kind, &body, 1));
-    return w->parent < 0 ? err(ERR_DATA, "round %zu does not name this rank", (size_t)m->h.round)
-                         : 0;
+    return tree_send(w->comm, &m->h, tree, parts, 2);
+}
+
+static int tree_take(const struct worker *w, const struct message *m, const struct tree_node **tree)
+{
+    return tree_read(m->body, m->h.size, w->comm->rank, w->comm->size, tree);
 }
 
 /* The parameters of a round, and the anchor's if they come along. */
@@ -222,13 +211,12 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     return 0;
 }
 
-/* PARAMS: the tree, padding to 8 bytes, theta, the anchor's. Opens a round. */
+/* PARAMS: the tree, theta, the anchor's. Opens a round. */
 static int on_params(struct worker *w, const struct message *m)
 {
     const struct task_kind *kind;
-    struct tree tree = {0};
+    const struct tree_node *tree;
     struct stage *stage;
-    size_t head = 0;
 
     if (w->open && m->h.epoch <= w->round.epoch)
         return 0; /* an older round's, held up on its way */
@@ -239,12 +227,11 @@ static int on_params(struct worker *w, const struct message *m)
     if (!kind)
         return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",
                    m->h.purpose, m->h.stage);
-    TRY(tree_view(w, m, &tree, &head));
+    TRY(tree_take(w, m, &tree));
     stage = &w->setup.stages[m->h.stage];
-    head = (head + 7) / 8 * 8;
-    TRY(tree_enter(w, m, &tree));
+    TRY(tree_enter(w, m, tree));
     pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
-    TRY(take_params(w, m, stage, kind, head));
+    TRY(take_params(w, m, stage, kind, tree_bytes(tree)));
     w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
                                stage->n_metrics);
     w->open = true;
@@ -301,13 +288,12 @@ static int on_tasks(struct worker *w, const struct message *m)
 /* The round's sums again, along another tree: this rank's own total still stands in its threads. */
 static int on_gather(struct worker *w, const struct message *m)
 {
-    struct tree tree = {0};
-    size_t head = 0;
+    const struct tree_node *tree;
 
     if (!is_current(w, m) || m->h.attempt <= w->round.attempt)
         return 0;
-    TRY(tree_view(w, m, &tree, &head));
-    TRY(tree_enter(w, m, &tree));
+    TRY(tree_take(w, m, &tree));
+    TRY(tree_enter(w, m, tree));
     w->total = round_sum_begin(w->words, w->total.n, w->total.n_metrics);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
+#include "core/base/machine.h"
 
 int crew_say(struct crew *c, int to, enum message_kind kind, const struct header *like,
              const struct buffer *body)
@@ -36,16 +37,27 @@ void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, con
         c->notify(c->context, &n);
 }
 
+int crew_lists(struct crew *c, size_t size)
+{
+    c->workers = calloc(size, sizeof *c->workers);
+    c->members = calloc(size, sizeof *c->members);
+    c->hosts = calloc(size, sizeof *c->hosts);
+    c->tree = calloc(size, sizeof *c->tree);
+    c->planted = calloc(size, sizeof *c->planted);
+    c->host_first = calloc(size + 1, sizeof *c->host_first);
+    if (!c->workers || !c->members || !c->hosts || !c->tree || !c->planted || !c->host_first)
+        return err(ERR_MEMORY, "no memory for %zu ranks", size);
+    machine_host(c->workers[0].hello.host, sizeof c->workers[0].hello.host);
+    c->n_hosts = 1;
+    return 0;
+}
+
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root)
 {
     struct welcome w = {(char *)configuration, (char *)root};
 
     c->comm = comm;
-    c->members = calloc((size_t)comm->size, sizeof *c->members);
-    c->gatherers = calloc((size_t)comm->size, sizeof *c->gatherers);
-    c->workers = calloc((size_t)comm->size, sizeof *c->workers);
-    if (!c->members || !c->gatherers || !c->workers)
-        return err(ERR_MEMORY, "no memory for %d ranks", comm->size);
+    TRY(crew_lists(c, (size_t)comm->size));
     TRY(wire_pack_welcome(&w, &c->out));
     for (int i = 1; i < comm->size; i++)
         TRY(crew_say(c, i, MESSAGE_WELCOME, NULL, &c->out));
@@ -232,8 +244,11 @@ void crew_release(struct crew *c)
     free(c->tasks);
     free(c->words);
     free(c->owner);
-    free(c->gatherers);
-    free(c->workers);
+    free(c->host_first);
+    free(c->planted);
+    free(c->tree);
+    free(c->hosts);
     free(c->members);
+    free(c->workers);
     *c = (struct crew){0};
 }

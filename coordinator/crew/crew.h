@@ -10,7 +10,7 @@
 #include "coordinator/crew/failed_report.h"
 #include "core/plan/round_sum.h"
 #include "core/plan/sampler.h"
-#include "proto/comm/comm.h"
+#include "proto/comm/tree.h"
 #include "proto/wire.h"
 
 struct crew_worker { /* one worker rank */
@@ -22,6 +22,8 @@ struct crew_worker { /* one worker rank */
     bool behind;       /* was sent parameters, and not heard since */
     uint32_t n_slow;   /* rounds it was left out of for being late */
     bool proved;       /* took part in the last round: may stand high in the tree */
+    uint32_t host;     /* its host's place in crew.hosts */
+    uint32_t beside;   /* the next ready rank of that host; 0: none */
     struct alive work; /* as last reported; all zero: not yet */
     double busy;       /* share of its threads' time spent computing between its last two reports */
     double gflops;     /* useful billions of operations a second between them; of meaning if
@@ -64,9 +66,13 @@ struct crew {
     const struct setup *setup;   /* borrowed */
     int n_members;               /* ranks of the round at hand, coordinator first */
     uint32_t *members;           /* owned (comm->size) */
-    uint32_t *gatherers;         /* owned (comm->size): those whose sums are gathered again */
+    uint32_t n_hosts;            /* with ready ranks, that of rank 0 first */
+    uint32_t *hosts;             /* owned (comm->size): the first worker of each; 0: none */
+    struct tree_node *tree;      /* owned (comm->size): of the round's messages down it */
+    uint32_t *planted;           /* owned (comm->size): its ranks, host after host, ... */
+    uint32_t *host_first;        /* owned (comm->size + 1): ... and where each host's begin */
     struct sections sections;    /* what the data hold, here: every rank's are compared with them */
-    struct crew_worker *workers; /* owned (comm->size); [0] unused */
+    struct crew_worker *workers; /* owned (comm->size); of [0] only hello.host */
     uint32_t epoch;              /* of the round at hand: one more for each attempt */
     double checked;              /* clock: leases last checked */
     double spoke;                /* clock: last sign of life given */

@@ -42,6 +42,9 @@ int crew_say(struct crew *c, int to, enum message_kind kind, const struct header
 void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Makes room for a run of `size` ranks. ERR_MEMORY. */
+int crew_lists(struct crew *c, size_t size);
+
 /* Makes room for a round of so many tasks. ERR_MEMORY. */
 int crew_reserve(struct crew *c, uint32_t n_tasks);
 
@@ -50,6 +53,9 @@ int crew_reserve(struct crew *c, uint32_t n_tasks);
 /* A worker's hello has come, in time or late: compares its program and its data with ours. Errors
  * of crew_gather. */
 int crew_hello(struct crew *c, const struct message *m);
+
+/* A rank is ready, and its hello tells its host: notes who is on its host. Once for each rank. */
+void crew_seat(struct crew *c, uint32_t rank);
 
 /* ---- leases.c ---- */
 
@@ -64,10 +70,16 @@ int crew_report(struct crew *c, const struct message *m);
 
 bool crew_available(const struct crew_worker *worker); /* for the next round */
 
-/* ---- params.c ---- */
+/* ---- members.c ---- */
 
 /* Fills c->members with the coordinator and the available workers; returns how many they are. */
 int round_choose(struct crew *c);
+
+/* Lays c->tree out: of all members, or, to gather the sums again, of those with tasks alone.
+ * Returns how many sums come to rank 0. */
+int round_plant(struct transaction *p, bool again);
+
+/* ---- params.c ---- */
 
 /* Begins an attempt at round r under a new epoch: p's header and sampler, an empty total, every
  * worker's part in it. */

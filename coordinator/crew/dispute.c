@@ -121,10 +121,7 @@ int crew_dispute(struct crew *c, const struct round *r)
     struct round_sum total;
     struct transaction p = {.crew = c, .r = r, .total = &total};
 
-    c->n_members = 1;
-    for (int i = 1; i < c->comm->size; i++)
-        if (crew_available(&c->workers[i]))
-            c->members[c->n_members++] = (uint32_t)i;
+    round_choose(c);
     round_begin(c, r, &p);
     TRY(round_send_params(&p));
     TRY(hold(&p));

@@ -66,6 +66,29 @@ static int check_data(const struct crew *c, int rank, const struct sections *s)
     return 0;
 }
 
+/* The host of that name; c->n_hosts if there is none. */
+static uint32_t host_find(const struct crew *c, const char *name)
+{
+    uint32_t host = 0;
+
+    while (host < c->n_hosts && strcmp(c->workers[c->hosts[host]].hello.host, name) != 0)
+        host++;
+    return host;
+}
+
+void crew_seat(struct crew *c, uint32_t rank)
+{
+    struct crew_worker *worker = &c->workers[rank];
+    uint32_t host = host_find(c, worker->hello.host), *place = &c->hosts[host];
+
+    while (*place && *place < rank)
+        place = &c->workers[*place].beside;
+    worker->host = host;
+    worker->beside = *place;
+    *place = rank;
+    c->n_hosts += host == c->n_hosts;
+}
+
 int crew_hello(struct crew *c, const struct message *m)
 {
     struct crew_worker *worker = &c->workers[m->from];
@@ -77,6 +100,8 @@ int crew_hello(struct crew *c, const struct message *m)
                    worker->hello.error);
     TRY(check_program(c, m->from));
     TRY(check_data(c, m->from, &sections));
+    if (!worker->ready)
+        crew_seat(c, (uint32_t)m->from);
     worker->ready = true;
     worker->gone = false;
     worker->proved = true;

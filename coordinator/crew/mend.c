@@ -8,7 +8,6 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/plural.h"
-#include "proto/comm/tree.h"
 
 #define LATE_SECONDS                                                                               \
     0.25 /* a busy machine's hiccup, beside LATE_TIMES what its tasks usually take */
@@ -175,30 +174,19 @@ static bool is_deserted(const struct transaction *p)
     return out;
 }
 
-/* GATHER: u32 n, u32 members[n]: those with tasks alone. */
+/* GATHER: the receiver's tree, of those with tasks alone. */
 static int gather(struct transaction *p)
 {
     struct crew *c = p->crew;
-    struct tree tree = {1, c->gatherers};
-    uint32_t n;
-    int child[TREE_ARITY];
+    struct part part;
 
-    for (int i = 1; i < c->n_members; i++)
-        if (member(p, i)->given && !member(p, i)->out)
-            c->gatherers[tree.n++] = c->members[i];
-    n = (uint32_t)tree.n;
     p->h.kind = MESSAGE_GATHER;
     p->h.attempt++;
     p->n_sums = 0;
     p->worked = 0;
-    p->n_children = tree_children(&tree, 0, child);
+    p->n_children = round_plant(p, true);
     *p->total = round_sum_begin(c->words, p->total->n, p->total->n_metrics);
-    for (int i = 0; i < p->n_children; i++) {
-        struct part parts[] = {{&n, sizeof n}, {c->gatherers, n * sizeof n}};
-
-        TRY(comm_send(c->comm, child[i], &p->h, parts, 2));
-    }
-    return 0;
+    return tree_send(c->comm, &p->h, c->tree, &part, 1);
 }
 
 int round_mend(struct transaction *p)

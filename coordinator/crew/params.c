@@ -4,19 +4,6 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
-#include "proto/comm/tree.h"
-
-/* A rank that took part in the last round stands first: others hang on it in the tree. */
-int round_choose(struct crew *c)
-{
-    int n = 1;
-
-    for (int proved = 1; proved >= 0; proved--)
-        for (int i = 1; i < c->comm->size; i++)
-            if (crew_available(&c->workers[i]) && c->workers[i].proved == proved)
-                c->members[n++] = (uint32_t)i;
-    return c->n_members = n;
-}
 
 static void worker_begin(struct crew_worker *worker)
 {
@@ -76,25 +63,16 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                                 r->stage->n_metrics);
 }
 
-/* PARAMS: u32 n, u32 members[n], padding to 8 bytes, theta, the anchor's parameters where a member
- * lacks them. */
+/* PARAMS: the receiver's tree, theta, the anchor's parameters if a member lacks them. */
 int round_send_params(struct transaction *p)
 {
-    struct crew *c = p->crew;
-    struct tree tree = {c->n_members, c->members};
-    uint32_t n = (uint32_t)c->n_members, zero = 0;
     struct part parts[] = {
-        {&n, sizeof n},
-        {c->members, n * sizeof n},
-        {&zero, (n + 1) % 2 * sizeof n},
+        {0},
         {p->r->theta, p->r->domains ? 0 : p->r->stage->model.n * sizeof(real)},
         {p->r->anchor, p->h.anchor * sizeof(real)},
     };
-    int child[TREE_ARITY];
 
-    p->n_children = tree_children(&tree, 0, child);
+    p->n_children = round_plant(p, false);
     p->h.kind = MESSAGE_PARAMS;
-    for (int i = 0; i < p->n_children; i++)
-        TRY(comm_send(c->comm, child[i], &p->h, parts, p->h.anchor ? 5 : 4));
-    return 0;
+    return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 3);
 }

@@ -1,27 +1,91 @@
-/* tree.c - arithmetic on positions. */
+/* tree.c - hosts in a binary tree, and the ranks of each host in another. */
 #include "proto/comm/tree.h"
 
-int tree_position(const struct tree *t, int rank)
+#include "core/base/err.h"
+
+struct plan {
+    const uint32_t *ranks, *first;
+    uint32_t n_hosts;
+    struct tree_node *next; /* where the next node goes */
+};
+
+/* The rank at a place of a host, and all that hang on it. Other hosts come first: their way is
+ * longer. */
+static void plant(struct plan *p, uint32_t host, uint32_t place)
 {
-    for (int p = 0; p < t->n; p++)
-        if (t->members[p] == (uint32_t)rank)
-            return p;
-    return -1;
+    struct tree_node *node = p->next++;
+    uint32_t n = p->first[host + 1] - p->first[host];
+
+    node->rank = p->ranks[p->first[host] + place];
+    for (uint32_t i = 1; place == 0 && i <= TREE_ARITY; i++)
+        if (TREE_ARITY * host + i < p->n_hosts)
+            plant(p, TREE_ARITY * host + i, 0);
+    for (uint32_t i = 1; i <= TREE_ARITY; i++)
+        if (TREE_ARITY * place + i < n)
+            plant(p, host, TREE_ARITY * place + i);
+    node->below = (uint32_t)(p->next - node) - 1;
 }
 
-int tree_parent(const struct tree *t, int rank)
+void tree_plant(const uint32_t *ranks, const uint32_t *first, uint32_t n_hosts,
+                struct tree_node *nodes)
 {
-    int p = tree_position(t, rank);
+    struct plan p = {ranks, first, n_hosts, nodes};
 
-    return p > 0 ? (int)t->members[(p - 1) / TREE_ARITY] : -1;
+    plant(&p, 0, 0);
 }
 
-int tree_children(const struct tree *t, int rank, int child[TREE_ARITY])
+size_t tree_bytes(const struct tree_node *nodes)
 {
-    int p = tree_position(t, rank), n = 0;
+    return (1 + (size_t)nodes->below) * sizeof *nodes;
+}
 
-    for (int i = 1; p >= 0 && i <= TREE_ARITY; i++)
-        if (TREE_ARITY * p + i < t->n)
-            child[n++] = (int)t->members[TREE_ARITY * p + i];
+int tree_children(const struct tree_node *nodes, uint32_t child[TREE_CHILDREN])
+{
+    int n = 0;
+
+    for (uint32_t at = 1; at <= nodes->below; at += 1 + nodes[at].below)
+        child[n++] = at;
     return n;
+}
+
+/* The nodes below the first are those of its children, few enough, ranks that exist. */
+static bool is_whole(const struct tree_node *nodes, int rank, int size)
+{
+    uint32_t left = nodes->below;
+    const struct tree_node *child = nodes + 1;
+
+    for (int n = 0; left > 0; n++) {
+        if (n == TREE_CHILDREN || child->below >= left || child->rank == 0 ||
+            child->rank >= (uint32_t)size || child->rank == (uint32_t)rank)
+            return false;
+        left -= 1 + child->below;
+        child += 1 + child->below;
+    }
+    return true;
+}
+
+int tree_read(const void *bytes, size_t n, int rank, int size, const struct tree_node **nodes)
+{
+    const struct tree_node *root = bytes;
+
+    if (n < sizeof *root || root->rank != (uint32_t)rank || root->below >= (uint32_t)size ||
+        n < tree_bytes(root) || !is_whole(root, rank, size))
+        return err(ERR_DATA, "the tree of a round cannot be read, or is not that of rank %d", rank);
+    *nodes = root;
+    return 0;
+}
+
+int tree_send(struct comm *c, const struct header *h, const struct tree_node *nodes,
+              struct part *parts, int n)
+{
+    uint32_t child[TREE_CHILDREN];
+    int n_children = tree_children(nodes, child);
+
+    for (int i = 0; i < n_children; i++) {
+        const struct tree_node *root = nodes + child[i];
+
+        parts[0] = (struct part){root, tree_bytes(root)};
+        TRY(comm_send(c, (int)root->rank, h, parts, n));
+    }
+    return 0;
 }

@@ -1,26 +1,49 @@
-/* tree.h - the living ranks as a binary tree: parameters go down it, sums come up.
+/* tree.h - the ranks of a round as a tree: parameters go down it, sums come up.
  *
- * The member at position p has children at 2 p + 1 and 2 p + 2; position 0 is the coordinator. The
- * members travel with the parameters, so every round tells its own members. */
+ * Ranks of one host hang together: a binary tree of hosts, each by its first rank, its leader, and
+ * a binary tree of ranks in each host. So at most two sums enter a host from others, and one leaves
+ * it.
+ *
+ * A tree travels with the parameters, as the list of its nodes in preorder: a rank gets the part
+ * that begins with itself, and passes on to each child the part that begins with the child. */
 #ifndef PROTO_COMM_TREE_H
 #define PROTO_COMM_TREE_H
 
-#include <stdint.h>
+#include "proto/comm/comm.h"
 
-enum { TREE_ARITY = 2 };
-
-struct tree {
-    int n;
-    const uint32_t *members; /* (n) ranks; borrowed */
+enum {
+    TREE_ARITY = 2,                 /* of hosts, and of ranks in a host */
+    TREE_CHILDREN = 2 * TREE_ARITY, /* of a rank, at most */
 };
 
-/* The position of a rank, or -1 if it is no member. */
-int tree_position(const struct tree *t, int rank);
+struct tree_node { /* as it travels, in host byte order */
+    uint32_t rank;
+    uint32_t below; /* nodes below it: the next ones */
+};
 
-/* The rank above this one; -1 for the coordinator and for a rank that is no member. */
-int tree_parent(const struct tree *t, int rank);
+/* Lays n_hosts hosts out as a tree, the first of them at its root.
+ *   first  (n_hosts + 1) host h has the ranks ranks[first[h]] ... ranks[first[h + 1] - 1], one at
+ *          least; first[0] is 0
+ *   nodes  (first[n_hosts]) overwritten
+ * In a host, and among hosts, the later half hangs on the earlier half. */
+void tree_plant(const uint32_t *ranks, const uint32_t *first, uint32_t n_hosts,
+                struct tree_node *nodes);
 
-/* Fills child with the ranks below this one; returns how many, 0 for a rank that is no member. */
-int tree_children(const struct tree *t, int rank, int child[TREE_ARITY]);
+/* Fills child with the places of the children of nodes[0] in nodes. Returns how many they are. */
+int tree_children(const struct tree_node *nodes, uint32_t child[TREE_CHILDREN]);
+
+/* Bytes of a tree as it travels. */
+size_t tree_bytes(const struct tree_node *nodes);
+
+/* Reads a tree at the beginning of a message that `rank` of `size` ranks got: *nodes (in bytes)
+ * begins with that rank, and has only children that exist. ERR_DATA: the n bytes, aligned as a
+ * message's, do not begin with such a tree. */
+int tree_read(const void *bytes, size_t n, int rank, int size, const struct tree_node **nodes);
+
+/* Sends each child of nodes[0] a message: the header, and as its body the child's
+ * tree and what follows it. parts (n): the first is overwritten, the others follow. Errors of
+ * comm_send. */
+int tree_send(struct comm *c, const struct header *h, const struct tree_node *nodes,
+              struct part *parts, int n);
 
 #endif

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "core/base/err.h"
@@ -94,6 +95,24 @@ static struct { /* a rank that asks for tasks only when another has been given u
     const struct faulty *after;
 } asker;
 
+static int hosts; /* ranks pretend to be on so many, one after the other; 0: all on this one */
+
+/* Sends a hello that names a pretended host; the first of them is this one. */
+static int send_hello(struct faulty *f, const struct header *h, const struct part *whole)
+{
+    struct sections sections;
+    struct hello hello;
+    struct buffer out = {0};
+    int code;
+
+    assert(wire_unpack_hello(whole->bytes, whole->n, &hello, &sections) == 0);
+    snprintf(hello.host, sizeof hello.host, "host-%d", f->comm.rank % hosts);
+    assert(wire_pack_hello(&hello, &sections, &out) == 0);
+    code = comm_send(&f->inner, 0, h, &(struct part){out.bytes, out.n}, 1);
+    buffer_release(&out);
+    return code;
+}
+
 static bool slow_gather;      /* every rank takes its time then */
 static atomic_bool gathering; /* some rank was asked to */
 
@@ -111,6 +130,8 @@ static int faulty_send(struct comm *c, int to, const struct header *h, const str
         nap(1e-3);
     if (f->dead || (f->fault == BABBLE && (h->kind == MESSAGE_DONE || h->kind == MESSAGE_SUM)))
         return 0;
+    if (h->kind == MESSAGE_HELLO && hosts > 0 && c->rank % hosts > 0)
+        return send_hello(f, h, parts);
     return comm_send(&f->inner, to, &said, parts, n);
 }
 

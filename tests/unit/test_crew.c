@@ -29,6 +29,7 @@ static void play_undisturbed(int n)
             expected[blocks][k] = checksum(&s, k, &total);
         assert_true(expected[blocks][k] == checksum(&s, k, &total));
     }
+    assert_int_equal(s.crew.n_hosts, hosts > 0 ? hosts : 1);
     assert_int_equal(crew_lost(&s.crew), 0);
     scene_close(&s);
     assert_int_equal(s.n_failed, 0);
@@ -43,6 +44,9 @@ static void undisturbed(void **state)
         assert_true(expected[blocks][0] != expected[blocks][2]);
     }
     blocks = 0;
+    for (hosts = 1; hosts <= RANKS; hosts++)
+        play_undisturbed(RANKS);
+    hosts = 0;
 }
 
 /* Whether every rank took part in the round, which was too short for any to be late in it. */
@@ -194,6 +198,24 @@ static void stall_of_a_relay(void **state)
 {
     (void)state;
     at_every_message(RANKS, STALL, 1);
+}
+
+/* Of ranks 0 and 3, 1 and 4, 2: rank 1 leads a host, and rank 4 hangs on it. */
+static void death_over_hosts(void **state)
+{
+    (void)state;
+    hosts = 3;
+    at_every_message(RANKS, DIE, 1);
+    at_every_message(RANKS, DIE, 4);
+    hosts = 0;
+}
+
+static void stall_over_hosts(void **state)
+{
+    (void)state;
+    hosts = 3;
+    at_every_message(RANKS, STALL, 1);
+    hosts = 0;
 }
 
 /* Of four ranks, one of which passes parameters and sums on: where tasks step their blocks. */
@@ -387,6 +409,8 @@ int main(void)
         cmocka_unit_test(death_of_a_relay),
         cmocka_unit_test(death_of_a_leaf),
         cmocka_unit_test(stall_of_a_relay),
+        cmocka_unit_test(death_over_hosts),
+        cmocka_unit_test(stall_over_hosts),
         cmocka_unit_test(two_deaths),
         cmocka_unit_test(stale_sums_are_refused),
         cmocka_unit_test(a_worker_leaves),

@@ -14,7 +14,6 @@
 
 #include "coordinator/run/rundir.h"
 #include "core/base/err.h"
-#include "proto/comm/tree.h"
 #include "proto/wire.h"
 
 static uint32_t ids[] = {7, 1, 4000000000u, 0, 2, 3, 9, 8};
@@ -157,31 +156,6 @@ static void test_bye(void **state)
     buffer_release(&out);
 }
 
-/* Every member but the root is the child of its parent, exactly once. */
-static void test_tree(void **state)
-{
-    uint32_t members[40];
-
-    (void)state;
-    for (uint32_t i = 0; i < 40; i++)
-        members[i] = 3 * i;
-    for (int n = 1; n <= 40; n++) {
-        struct tree t = {n, members};
-        int edges = 0;
-
-        for (int p = 0; p < n; p++) {
-            int child[TREE_ARITY], k = tree_children(&t, 3 * p, child);
-
-            edges += k;
-            while (k-- > 0)
-                assert_int_equal(tree_parent(&t, child[k]), 3 * p);
-        }
-        assert_int_equal(edges, n - 1);
-        assert_int_equal(tree_parent(&t, 0), -1);
-        assert_int_equal(tree_position(&t, 1), -1);
-    }
-}
-
 static void write_lines(const char *path)
 {
     FILE *f = fopen(path, "w");
@@ -270,11 +244,15 @@ static void test_rewind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tasks),        cmocka_unit_test(test_too_many_tasks),
-        cmocka_unit_test(test_task_damaged), cmocka_unit_test(test_task_counts),
-        cmocka_unit_test(test_done),         cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_bye),          cmocka_unit_test(test_rewind),
-        cmocka_unit_test(test_alive),        cmocka_unit_test(test_alive_by_its_numbers),
+        cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_too_many_tasks),
+        cmocka_unit_test(test_task_damaged),
+        cmocka_unit_test(test_task_counts),
+        cmocka_unit_test(test_done),
+        cmocka_unit_test(test_bye),
+        cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_alive),
+        cmocka_unit_test(test_alive_by_its_numbers),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);
