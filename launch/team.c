@@ -181,7 +181,7 @@ static void *worker_thread(void *comm)
 {
     bool lost;
 
-    worker_serve(comm, version, &lost);
+    worker_serve(comm, version, NULL, &lost);
     return NULL;
 }
 
@@ -215,7 +215,7 @@ int team_run(const struct options *o, int (*lead)(struct team *t, void *context)
         return run_alone(o, lead, context);
     }
     code = comm.rank == 0 ? run_lead(&comm, o, lead, context)
-                          : worker_serve(&comm, version, &losses.any);
+                          : worker_serve(&comm, version, NULL, &losses.any);
     comm_close(&comm);
     return code;
 }

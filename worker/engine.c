@@ -115,6 +115,8 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, real *
     return engine_add(e, work->run(e, t, theta, state));
 }
 
+const struct compute compute_tasks = {engine_open, engine_close, engine_begin, engine_run};
+
 int engine_trace(struct engine *e, const struct task *t, const real *theta, struct trace *out)
 {
     return task_work_of(task_kind_at(e->stage, e->purpose, t->slot))->trace(e, t, theta, out);

@@ -54,6 +54,17 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
  * set. Not collective. */
 int engine_run(struct engine *e, const struct task *t, const real *theta, real *state);
 
+/* What compute threads do, and with which engines: compute_tasks, or a simulation of it. */
+struct compute {
+    int (*open)(struct engine *e, const struct setup *s);
+    void (*close)(struct engine *e);
+    void (*begin)(struct engine *e, const struct stage *stage, enum purpose purpose,
+                  const real *anchor);
+    int (*run)(struct engine *e, const struct task *t, const real *theta, real *state);
+};
+
+extern const struct compute compute_tasks; /* engine_open, _close, _begin and _run */
+
 /* Finds where the task that engine_run has just failed left the finite numbers; theta: the
  * parameters that it failed at, of a state its model. ERR_MEMORY, ERR_DATA. */
 int engine_trace(struct engine *e, const struct task *t, const real *theta, struct trace *out);

@@ -45,7 +45,7 @@ static struct carry *carry_of(struct pool *p, uint32_t slot)
 
 static int run_task(struct pool *p, const struct seat *seat, struct carry *carry)
 {
-    int code = engine_run(seat->engine, seat->task, p->theta, carry ? carry->state : NULL);
+    int code = p->compute->run(seat->engine, seat->task, p->theta, carry ? carry->state : NULL);
 
     return code == ERR_STOPPED ? 0 : code;
 }
@@ -120,7 +120,7 @@ static void *pool_thread(void *argument)
         else if (p->share && share_waits(p->share))
             pool_help(p);
         else
-            pthread_cond_wait(&p->filled, &p->mutex);
+            condition_wait(&p->filled, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
     return NULL;
 }
@@ -219,16 +219,16 @@ static int carries_open(struct pool *p)
     return 0;
 }
 
-static int thread_start(struct pool *p, int i)
+static int seat_start(struct pool *p, int i)
 {
     struct seat *seat = malloc(sizeof *seat);
 
     if (!seat)
         return err(ERR_MEMORY, "no memory for a compute thread");
     *seat = (struct seat){p, &p->engines[i], &p->queue[p->room + i]};
-    if (pthread_create(&p->threads[i], NULL, pool_thread, seat) != 0) {
+    if (thread_start(&p->threads[i], pool_thread, seat) < 0) {
         free(seat);
-        return err(ERR_FAILED, "cannot start compute thread %d", i);
+        return err_within(ERR_FAILED, "cannot start compute thread %d", i);
     }
     p->n_started++;
     return 0;
@@ -243,7 +243,7 @@ static int pool_fill(struct pool *p)
     TRY(queue_open(p));
     TRY(carries_open(p));
     for (int i = 0; i < p->n_threads; i++) {
-        TRY(engine_open(&p->engines[i], p->setup));
+        TRY(p->compute->open(&p->engines[i], p->setup));
         p->engines[i].abandoned = &p->abandoned;
     }
     if (!machine_has_room((size_t)p->n_threads * BLAS_THREAD_ROOM))
@@ -253,17 +253,18 @@ static int pool_fill(struct pool *p)
             "or use fewer (cluster.threads)",
             p->n_threads, p->n_threads == 1 ? "" : "s", BLAS_THREAD_ROOM >> 20);
     for (int i = 0; i < p->n_threads; i++)
-        TRY(thread_start(p, i));
+        TRY(seat_start(p, i));
     return 0;
 }
 
-int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm)
+int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm,
+              const struct compute *compute)
 {
     int code;
 
-    *p = (struct pool){.setup = s, .comm = comm, .n_threads = n_threads};
+    *p = (struct pool){.setup = s, .comm = comm, .n_threads = n_threads, .compute = compute};
     pthread_mutex_init(&p->mutex, NULL);
-    pthread_cond_init(&p->filled, NULL);
+    condition_init(&p->filled);
     code = pool_fill(p);
     if (code < 0)
         pool_close(p);
@@ -274,19 +275,19 @@ void pool_close(struct pool *p)
 {
     pthread_mutex_lock(&p->mutex);
     p->ending = true;
-    pthread_cond_broadcast(&p->filled);
+    condition_wake_all(&p->filled);
     pthread_mutex_unlock(&p->mutex);
     for (int i = 0; i < p->n_started; i++)
-        pthread_join(p->threads[i], NULL);
+        thread_join(&p->threads[i]);
     for (int i = 0; p->engines && i < p->n_threads; i++)
-        engine_close(&p->engines[i]);
+        p->compute->close(&p->engines[i]);
     arena_release(&p->arena);
     arena_release(&p->states);
     free(p->carries);
     free(p->queue);
     free(p->engines);
     free(p->threads);
-    pthread_cond_destroy(&p->filled);
+    condition_release(&p->filled);
     pthread_mutex_destroy(&p->mutex);
     *p = (struct pool){0};
 }
@@ -296,7 +297,7 @@ static void await_none(struct pool *p, const int *count)
 {
     while (*count > 0) {
         pthread_mutex_unlock(&p->mutex);
-        sched_yield();
+        thread_yield();
         pthread_mutex_lock(&p->mutex);
     }
 }
@@ -319,7 +320,7 @@ static void pool_share(struct pool *p, void (*work)(void *, size_t, size_t), voi
     pthread_mutex_lock(&p->mutex);
     p->share = &s;
     if (n > SHARE_BLOCK && p->n_threads > 1) /* else none, or no core, is left for others */
-        pthread_cond_broadcast(&p->filled);
+        condition_wake_all(&p->filled);
     pthread_mutex_unlock(&p->mutex);
     share_do(&s);
     pthread_mutex_lock(&p->mutex);
@@ -343,7 +344,7 @@ void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose,
     for (int i = 0; i < p->n_carries; i++)
         p->carries[i].use = CARRY_FREE;
     for (int i = 0; i < p->n_threads; i++)
-        engine_begin(&p->engines[i], stage, purpose, anchor);
+        p->compute->begin(&p->engines[i], stage, purpose, anchor);
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -393,7 +394,7 @@ int pool_push(struct pool *p, const struct task *t)
         code = task_copy(&p->queue[(p->first + p->waiting) % p->room], t, p->most);
     if (code == 0) {
         p->waiting++;
-        pthread_cond_signal(&p->filled);
+        condition_wake(&p->filled);
     }
     pthread_mutex_unlock(&p->mutex);
     if (code < 0)

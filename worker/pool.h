@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/base/thread.h"
 #include "core/plan/task_kind.h"
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
@@ -29,10 +30,11 @@ struct pool {
     const struct setup *setup; /* borrowed */
     struct comm *comm;         /* poked whenever a task is done */
     int n_threads, n_started;
-    pthread_t *threads;
+    const struct compute *compute; /* borrowed */
+    struct thread *threads;
     struct engine *engines; /* one per thread */
     pthread_mutex_t mutex;
-    pthread_cond_t filled;
+    struct condition filled;
     struct arena arena; /* of the queue's tasks */
     struct task *queue; /* a ring of `room`, then one per thread */
     struct task_size most;
@@ -59,8 +61,9 @@ struct pool {
  * comes on top. */
 size_t pool_size(const struct setup *s, int n_threads);
 
-/* Starts n_threads compute threads, each with an engine. comm: borrowed. ERR_MEMORY. */
-int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm);
+/* Starts n_threads compute threads, each with an engine. comm, compute: borrowed. ERR_MEMORY. */
+int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm,
+              const struct compute *compute);
 
 /* Ends the threads, after the tasks in work, and frees all. */
 void pool_close(struct pool *p);

@@ -27,14 +27,16 @@ enum {
 struct worker {
     struct comm *comm; /* borrowed */
     const char *version;
-    struct config config;
-    struct setup setup;
-    struct sections sections; /* what its data held at the start */
+    const struct worker_place *place; /* borrowed; NULL: its own process */
+    struct config config;             /* owned, of own; not used in a place */
+    struct setup own;                 /* owned; not used in a place */
+    const struct setup *setup;        /* own, or the place's; NULL: not yet */
+    struct sections sections;         /* what its data held at the start */
     struct pool pool;
     bool ready; /* pool is open */
     struct buffer out;
     double heard, spoke; /* clock of the last message from, to the coordinator */
-    double limit;        /* seconds of silence allowed */
+    double lease, limit; /* cluster.lease; seconds of silence allowed */
     double opened, told; /* clocks: ready; the last report of what was done */
 
     struct header round; /* of the round at hand; worked: the longest that a child has told */
@@ -84,7 +86,7 @@ static void hello_fill(const struct worker *w, int code, struct hello *h)
     if (code < 0)
         snprintf(h->error, sizeof h->error, "%s", err_text());
     else
-        h->layout = setup_digest(&w->setup), h->arena = engine_size(&w->setup);
+        h->layout = setup_digest(w->setup), h->arena = engine_size(w->setup);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -121,17 +123,18 @@ static int take_vectors(struct worker *w)
 {
     size_t n, n_anchor;
 
-    largest_vectors(&w->setup, &n, &n_anchor);
+    largest_vectors(w->setup, &n, &n_anchor);
     w->anchored = -1;
     w->theta = take_reals(n);
     w->anchor = take_reals(n_anchor);
-    w->words = malloc(setup_sum_words(&w->setup) * sizeof(int64_t));
+    w->words = malloc(setup_sum_words(w->setup) * sizeof(int64_t));
     if (!w->theta || !w->words || !w->anchor)
         return err(ERR_MEMORY, "no memory for %zu parameters", n);
     return 0;
 }
 
-static int worker_prepare(struct worker *w, const struct message *m)
+/* Of a worker with a process of its own. */
+static int setup_from(struct worker *w, const struct message *m)
 {
     struct welcome welcome = {0};
     int code = wire_unpack_welcome(m->body, m->h.size, &welcome);
@@ -140,15 +143,26 @@ static int worker_prepare(struct worker *w, const struct message *m)
         code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0,
                             method_config);
     if (code >= 0)
-        code = setup_open(&w->setup, &w->config, welcome.data_root, method_traits_of);
+        code = setup_open(&w->own, &w->config, welcome.data_root, method_traits_of);
     welcome_release(&welcome);
-    TRY(code);
+    return code;
+}
+
+static int worker_prepare(struct worker *w, const struct message *m)
+{
+    const struct worker_place *p = w->place;
+    int n_threads;
+
+    if (!p)
+        TRY(setup_from(w, m));
+    w->setup = p ? p->setup : &w->own;
+    n_threads = p ? p->n_threads : pool_threads(&w->config.cluster, machine_ranks_beside());
     if (!comm_is_local(w->comm)) /* else the coordinator reads the same memory */
-        TRY(setup_survey(&w->setup, w->sections.each, &w->sections.n));
+        TRY(setup_survey(w->setup, w->sections.each, &w->sections.n));
     TRY(take_vectors(w));
-    w->limit = SILENCE * w->config.cluster.lease;
-    TRY(pool_open(&w->pool, &w->setup, pool_threads(&w->config.cluster, machine_ranks_beside()),
-                  w->comm));
+    w->lease = w->setup->config->cluster.lease;
+    w->limit = SILENCE * w->lease;
+    TRY(pool_open(&w->pool, w->setup, n_threads, w->comm, p ? p->compute : &compute_tasks));
     w->ready = true;
     w->opened = w->told = clock_seconds();
     return 0;
@@ -192,7 +206,7 @@ static int take_params(struct worker *w, const struct message *m, const struct s
                        const struct task_kind *kind, size_t head)
 {
     size_t n = kind->gives == GIVES_STATE ? 0 : stage->model.n;
-    const struct stage *anchor = stage->anchor >= 0 ? &w->setup.stages[stage->anchor] : NULL;
+    const struct stage *anchor = stage->anchor >= 0 ? &w->setup->stages[stage->anchor] : NULL;
     size_t n_anchor = anchor ? anchor->net.layout.n : 0;
     const char *body = m->body;
 
@@ -220,15 +234,15 @@ static int on_params(struct worker *w, const struct message *m)
 
     if (w->open && m->h.epoch <= w->round.epoch)
         return 0; /* an older round's, held up on its way */
-    if (m->h.stage >= (uint32_t)w->setup.n_stages)
+    if (m->h.stage >= (uint32_t)w->setup->n_stages)
         return err(ERR_DATA, "parameters of stage %u, which this configuration does not have",
                    m->h.stage);
-    kind = task_kind_of_round(&w->setup.stages[m->h.stage], (enum purpose)m->h.purpose);
+    kind = task_kind_of_round(&w->setup->stages[m->h.stage], (enum purpose)m->h.purpose);
     if (!kind)
         return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",
                    m->h.purpose, m->h.stage);
     TRY(tree_take(w, m, &tree));
-    stage = &w->setup.stages[m->h.stage];
+    stage = &w->setup->stages[m->h.stage];
     TRY(tree_enter(w, m, tree));
     pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
     TRY(take_params(w, m, stage, kind, tree_bytes(tree)));
@@ -385,7 +399,7 @@ static int report_done(struct worker *w)
  * tasks. */
 static int send_states(struct worker *w)
 {
-    size_t n = task_state_size(&w->setup.stages[w->round.stage]) * sizeof(real);
+    size_t n = task_state_size(&w->setup->stages[w->round.stage]) * sizeof(real);
     const struct carry *c;
 
     while ((c = pool_stepped(&w->pool))) {
@@ -433,7 +447,7 @@ static int tell_work(struct worker *w, double now)
 
     w->told = now;
     w->spoiled = true;
-    TRY(setup_check_files(&w->setup, w->sections.each, w->sections.n));
+    TRY(setup_check_files(w->setup, w->sections.each, w->sections.n));
     w->spoiled = false;
     TRY(wire_pack_alive(&a, &w->out));
     return say_buffer(w, MESSAGE_ALIVE);
@@ -445,14 +459,14 @@ static int keep_alive(struct worker *w, double *looked)
 {
     double now = clock_seconds();
 
-    if (now - *looked > w->config.cluster.lease / 2)
+    if (now - *looked > w->lease / 2)
         w->heard = now;
     *looked = now;
     if (now - w->heard > w->limit)
         return err(ERR_LOST, "the coordinator has been silent for %.0f s", now - w->heard);
     if (w->ready && now - w->told > REPORT_EVERY)
         return tell_work(w, now);
-    if (w->ready && now - w->spoke > w->config.cluster.lease / 4)
+    if (w->ready && now - w->spoke > w->lease / 4)
         return say(w, 0, MESSAGE_ALIVE, NULL, 0);
     return 0;
 }
@@ -501,7 +515,7 @@ static void report(struct worker *w, int code)
     err(code, "%s", b.reason);
 }
 
-int worker_serve(struct comm *c, const char *version, bool *lost)
+int worker_serve(struct comm *c, const char *version, const struct worker_place *place, bool *lost)
 {
     struct worker *w = calloc(1, sizeof *w);
     int code;
@@ -509,8 +523,8 @@ int worker_serve(struct comm *c, const char *version, bool *lost)
     *lost = false;
     if (!w)
         return err(ERR_MEMORY, "no memory for a worker");
-    w->comm = c, w->version = version;
-    w->config.cluster.lease = w->limit = START_LIMIT; /* until the configuration says */
+    w->comm = c, w->version = version, w->place = place;
+    w->lease = w->limit = START_LIMIT; /* until the configuration says */
     w->heard = w->spoke = clock_seconds();
     code = serve(w);
     if (code < 0 && code != ERR_LOST)
@@ -518,7 +532,7 @@ int worker_serve(struct comm *c, const char *version, bool *lost)
     *lost = w->lost || code == ERR_LOST;
     if (w->ready)
         pool_close(&w->pool);
-    setup_close(&w->setup);
+    setup_close(&w->own);
     config_release(&w->config);
     buffer_release(&w->out);
     free(w->theta);

@@ -4,11 +4,15 @@
 
 #include <time.h>
 
-/* Seconds that only go forward, from an arbitrary start. */
+#include "core/base/habitat.h"
+
+/* Seconds that only go forward, from an arbitrary start; of a simulation, virtual ones. */
 static inline double clock_seconds(void)
 {
     struct timespec t;
 
+    if (habitat)
+        return habitat->seconds();
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }

@@ -5,36 +5,41 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1024 };
+#include "core/base/habitat.h"
 
-static _Thread_local char text[TEXT_MAX];
+static _Thread_local char own[ERR_SENTENCE];
+
+static char *sentence(void)
+{
+    return habitat ? habitat->sentence() : own;
+}
 
 int err(int code, const char *fmt, ...)
 {
-    char fresh[TEXT_MAX]; /* the arguments may point into text */
+    char fresh[ERR_SENTENCE]; /* the arguments may point into the sentence */
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(fresh, sizeof fresh, fmt, args);
     va_end(args);
-    memcpy(text, fresh, sizeof text);
+    memcpy(sentence(), fresh, sizeof fresh);
     return code;
 }
 
 int err_within(int code, const char *fmt, ...)
 {
-    char prefix[TEXT_MAX / 2];
+    char prefix[ERR_SENTENCE / 2];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(prefix, sizeof prefix, fmt, args);
     va_end(args);
-    return err(code, "%s: %s", prefix, text);
+    return err(code, "%s: %s", prefix, sentence());
 }
 
 const char *err_text(void)
 {
-    return text;
+    return sentence();
 }
 
 int err_exit_status(int code)

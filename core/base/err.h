@@ -7,6 +7,8 @@
 #ifndef CORE_BASE_ERR_H
 #define CORE_BASE_ERR_H
 
+enum { ERR_SENTENCE = 1024 }; /* bytes of the longest, with its end */
+
 enum {
     ERR_FAILED = -1,     /* exit  1: anything without a code of its own                        */
     ERR_USAGE = -2,      /* exit 64: wrong arguments                                           */

@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include "build_flags.h"
+#include "core/base/habitat.h"
 
 void machine_host(char *name, size_t n)
 {
-    if (gethostname(name, n) != 0)
+    if (habitat)
+        habitat->host(name, n);
+    else if (gethostname(name, n) != 0)
         snprintf(name, n, "unknown");
     name[n - 1] = '\0';
 }

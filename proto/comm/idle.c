@@ -7,11 +7,38 @@
 
 enum { YIELDS = 8, SLEEP_FIRST = 10000, SLEEP_MOST = 1000000 }; /* nanoseconds */
 
+void backoff_init(struct backoff *b)
+{
+    *b = (struct backoff){.sleep = SLEEP_FIRST};
+}
+
+long backoff_step(struct backoff *b)
+{
+    long now = b->sleep;
+
+    if (b->yields++ < YIELDS)
+        return 0;
+    b->sleep += b->sleep / 5;
+    b->sleep = b->sleep > SLEEP_MOST ? SLEEP_MOST : b->sleep;
+    return now;
+}
+
+void backoff_busy(struct backoff *b)
+{
+    backoff_init(b);
+}
+
+void backoff_soon(struct backoff *b)
+{
+    b->sleep = SLEEP_FIRST;
+}
+
 void idle_init(struct idle *i)
 {
     pthread_condattr_t clock;
 
-    *i = (struct idle){.sleep_ns = SLEEP_FIRST};
+    *i = (struct idle){0};
+    backoff_init(&i->backoff);
     prctl(PR_SET_TIMERSLACK, 2000UL); /* the kernel's 50 us would more than double a short sleep */
     pthread_mutex_init(&i->mutex, NULL);
     pthread_condattr_init(&clock);
@@ -39,15 +66,14 @@ static struct timespec time_in(long ns)
 
 void idle_wait(struct idle *i)
 {
+    long ns = backoff_step(&i->backoff);
     struct timespec until;
 
-    if (i->yields++ < YIELDS) {
+    if (ns == 0) {
         sched_yield();
         return;
     }
-    until = time_in(i->sleep_ns);
-    i->sleep_ns += i->sleep_ns / 5;
-    i->sleep_ns = i->sleep_ns > SLEEP_MOST ? SLEEP_MOST : i->sleep_ns;
+    until = time_in(ns);
     pthread_mutex_lock(&i->mutex);
     while (!i->poked && pthread_cond_timedwait(&i->wake, &i->mutex, &until) == 0)
         ;
@@ -61,15 +87,4 @@ void idle_poke(struct idle *i)
     i->poked = true;
     pthread_cond_signal(&i->wake);
     pthread_mutex_unlock(&i->mutex);
-}
-
-void idle_soon(struct idle *i)
-{
-    i->sleep_ns = SLEEP_FIRST;
-}
-
-void idle_busy(struct idle *i)
-{
-    i->yields = 0;
-    i->sleep_ns = SLEEP_FIRST;
 }

@@ -6,15 +6,31 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+struct backoff { /* the rule, without the waiting */
+    int yields;
+    long sleep; /* nanoseconds, the next one */
+};
+
+/* At its start. */
+void backoff_init(struct backoff *b);
+
+/* The next step: nanoseconds to sleep; 0: yield. */
+long backoff_step(struct backoff *b);
+
+/* Something came: from the start again. */
+void backoff_busy(struct backoff *b);
+
+/* Something is on its way: the next sleep is the shortest, without yielding again. */
+void backoff_soon(struct backoff *b);
+
 struct idle {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool poked;
-    int yields;
-    long sleep_ns;
+    struct backoff backoff;
 };
 
-/* Not poked, and the back-off at its start. Lets the calling thread sleep for less than the
+/* Not poked; its user tells the backoff what comes. Lets the calling thread sleep for less than the
  * kernel's usual 50 us: it is the one that waits. */
 void idle_init(struct idle *i);
 
@@ -26,11 +42,5 @@ void idle_wait(struct idle *i);
 
 /* Ends the sleep that is under way, or the next one. From any thread; never blocks. */
 void idle_poke(struct idle *i);
-
-/* Something came: the back-off starts again. */
-void idle_busy(struct idle *i);
-
-/* Something is on its way: the next sleep is the shortest, without yielding again. */
-void idle_soon(struct idle *i);
 
 #endif

@@ -16,7 +16,7 @@ void letter_queue_init(struct letter_queue *q)
     *q = (struct letter_queue){NULL, &q->first};
 }
 
-static void letter_free(struct letter *l)
+void letter_free(struct letter *l)
 {
     free(l->bytes);
     free(l);

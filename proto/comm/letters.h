@@ -42,6 +42,9 @@ struct letter *letter_queue_take(struct letter_queue *q, struct letter **place);
  * for all letters of a queue; what it adds is zero in a new letter. */
 struct letter *letter_get(struct letter_queue *spares, size_t each, size_t room);
 
+/* Frees a letter that is in no queue. */
+void letter_free(struct letter *l);
+
 /* Copies a header and the parts of its body, h->size bytes together, into a letter with room for
  * them. */
 void letter_fill(struct letter *l, const struct header *h, const struct part *parts, int n);

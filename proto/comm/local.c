@@ -55,7 +55,7 @@ static int local_poll(struct comm *c, struct message *m)
     pthread_mutex_unlock(&b->mutex);
     if (!b->open)
         return 0;
-    idle_busy(&b->idle);
+    backoff_busy(&b->idle.backoff);
     letter_read(b->open, m);
     return 1;
 }

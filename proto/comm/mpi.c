@@ -157,7 +157,7 @@ static int mpi_poll(struct comm *c, struct message *m)
     if (!w->open)
         return 0;
     letter_read(w->open, m);
-    idle_busy(&w->idle);
+    backoff_busy(&w->idle.backoff);
     return 1;
 }
 
@@ -167,7 +167,7 @@ static void mpi_idle(struct comm *c)
     double now = w->sending.first || w->incoming.first ? clock_seconds() : 0;
 
     if (is_moving(&w->sending, now) || is_moving(&w->incoming, now))
-        idle_soon(&w->idle);
+        backoff_soon(&w->idle.backoff);
     idle_wait(&w->idle);
 }
 
@@ -197,7 +197,7 @@ static void mpi_close(struct comm *c)
 {
     struct world *w = c->state;
 
-    idle_busy(&w->idle);
+    backoff_busy(&w->idle.backoff);
     for (int tries = 0; is_sending(w) && tries < 2000; tries++)
         idle_wait(&w->idle);
     if (w->open)

@@ -183,7 +183,7 @@ static void *worker(void *argument)
 {
     struct faulty *f = argument;
 
-    f->code = worker_serve(&f->comm, "test", &f->lost);
+    f->code = worker_serve(&f->comm, "test", NULL, &f->lost);
     return NULL;
 }
 

@@ -215,7 +215,7 @@ static void *worker(void *comm)
 {
     bool lost;
 
-    worker_serve(comm, "test", &lost);
+    worker_serve(comm, "test", NULL, &lost);
     return NULL;
 }
 

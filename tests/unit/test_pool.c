@@ -87,7 +87,7 @@ static void place_open(struct place *p, int n_threads)
     size_t n_words = round_sum_words(stage->model.n, stage->n_metrics);
 
     assert_int_equal(comm_open("local", &p->comm, 1), 0);
-    if (pool_open(&p->pool, &setup, n_threads, &p->comm) < 0)
+    if (pool_open(&p->pool, &setup, n_threads, &p->comm, &compute_tasks) < 0)
         fail_msg("%s", err_text());
     p->theta = calloc(stage->model.n, sizeof *p->theta);
     p->words = calloc(n_words, sizeof *p->words);

@@ -1,0 +1,4 @@
+/* habitat.c - which habitat it is. */
+#include "core/base/habitat.h"
+
+const struct habitat *habitat;
