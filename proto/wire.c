@@ -124,40 +124,45 @@ static int task_view(const Metaloop__Task *m, struct task *t)
     return 0;
 }
 
-int wire_pack_tasks(const struct task *tasks, int n, bool last, struct buffer *out)
+int wire_pack_given(const struct given *g, struct buffer *out)
 {
-    Metaloop__Tasks m = METALOOP__TASKS__INIT;
-    Metaloop__Task each[n ? n : 1], *list[n ? n : 1];
+    Metaloop__Given m = METALOOP__GIVEN__INIT;
+    uint32_t ends[2 * WIRE_RANGES_MAX];
 
-    for (int i = 0; i < n; i++) {
-        task_fill(&tasks[i], NULL, &each[i]);
-        list[i] = &each[i];
-    }
-    m.n_tasks = (size_t)n;
-    m.tasks = list;
-    m.last = last;
+    for (int i = 0; i < g->n; i++)
+        ends[2 * i] = g->ranges[i].first, ends[2 * i + 1] = g->ranges[i].n;
+    m.n_ranges = 2 * (size_t)g->n;
+    m.ranges = ends;
+    m.last = g->last;
     return wire_pack(&m.base, out);
 }
 
-int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
-                      int (*take)(void *context, const struct task *t), void *context)
+static int given_view(const Metaloop__Given *m, struct given *g)
 {
-    Metaloop__Tasks *m = wire_unpack(&metaloop__tasks__descriptor, bytes, n);
-    int code = 0;
+    if (m->n_ranges % 2 != 0 || m->n_ranges > 2 * WIRE_RANGES_MAX)
+        return err(ERR_DATA, "%zu numbers for ranges of tasks, the limit is %d pairs", m->n_ranges,
+                   WIRE_RANGES_MAX);
+    g->n = (int)m->n_ranges / 2;
+    g->last = m->last;
+    for (int i = 0; i < g->n; i++) {
+        struct slots s = {m->ranges[2 * i], m->ranges[2 * i + 1]};
+
+        if (s.n == 0 || s.n > UINT32_MAX - s.first)
+            return err(ERR_DATA, "%u tasks from slot %u", s.n, s.first);
+        g->ranges[i] = s;
+    }
+    return 0;
+}
+
+int wire_unpack_given(const void *bytes, size_t n, struct given *g)
+{
+    Metaloop__Given *m = wire_unpack(&metaloop__given__descriptor, bytes, n);
+    int code;
 
     if (!m)
         return wire_refuse("tasks");
-    if (m->n_tasks > WIRE_TASKS_MAX)
-        code = err(ERR_DATA, "a message of %zu tasks, the limit is %d", m->n_tasks, WIRE_TASKS_MAX);
-    *last = m->last;
-    for (size_t i = 0; i < m->n_tasks && code >= 0; i++) {
-        struct task t;
-
-        code = task_view(m->tasks[i], &t);
-        if (code >= 0)
-            code = take(context, &t);
-    }
-    metaloop__tasks__free_unpacked(m, NULL);
+    code = given_view(m, g);
+    metaloop__given__free_unpacked(m, NULL);
     return code;
 }
 

@@ -15,7 +15,7 @@
 #include "core/plan/failed_set.h"
 #include "core/plan/task.h"
 
-enum { WIRE_TASKS_MAX = 64 }; /* tasks in one message */
+enum { WIRE_RANGES_MAX = 64 }; /* ranges of slots in one message */
 
 struct buffer {
     uint8_t *bytes; /* owned; grows, never shrinks */
@@ -28,18 +28,24 @@ int buffer_reserve(struct buffer *b, size_t room);
 /* Frees the bytes and zeroes *b. */
 void buffer_release(struct buffer *b);
 
-/* Packs n tasks, WIRE_TASKS_MAX at most; last: the round has no more. */
-int wire_pack_tasks(const struct task *tasks, int n, bool last, struct buffer *out);
+struct given { /* coordinator to worker: tasks of the round, which the worker draws itself */
+    struct slots ranges[WIRE_RANGES_MAX];
+    int n;     /* ranges */
+    bool last; /* the round has no more for this rank */
+};
 
-/* Calls take(context, task) for each; the task and its arrays are valid during the call only. Stops
- * at the first error of take and returns it. */
-int wire_unpack_tasks(const void *bytes, size_t n, bool *last,
-                      int (*take)(void *context, const struct task *t), void *context);
+/* Packs ranges of tasks. */
+int wire_pack_given(const struct given *g, struct buffer *out);
+
+/* Fills *g. Refuses more ranges than WIRE_RANGES_MAX, and ranges that are empty or reach beyond
+ * 2^32. */
+int wire_unpack_given(const void *bytes, size_t n, struct given *g);
 
 /* Packs a recorded task, as a file holds it, with the name of its method. */
 int wire_pack_task(const struct task *t, const char *method, struct buffer *out);
 
-/* Calls take(context, task) for a recorded task, as wire_unpack_tasks does. */
+/* Calls take(context, task) for a recorded task; the task and its arrays are valid during the call
+ * only. Returns what take returns. */
 int wire_unpack_task(const void *bytes, size_t n, int (*take)(void *context, const struct task *t),
                      void *context);
 

@@ -24,7 +24,7 @@ static void note_error(struct pool *p, int code)
 struct seat { /* what a thread is told */
     struct pool *pool;
     struct engine *engine;
-    struct task *task; /* its own copy of the one it works on */
+    struct task *task; /* the one that it works on */
 };
 
 static void note_failed(struct pool *p, const struct seat *seat)
@@ -43,9 +43,12 @@ static struct carry *carry_of(struct pool *p, uint32_t slot)
     return NULL;
 }
 
-static int run_task(struct pool *p, const struct seat *seat, struct carry *carry)
+static int run_task(struct pool *p, const struct seat *seat, uint32_t slot, struct carry *carry)
 {
-    int code = p->compute->run(seat->engine, seat->task, p->theta, carry ? carry->state : NULL);
+    int code;
+
+    sampler_draw(&p->sampler, slot, seat->task);
+    code = p->compute->run(seat->engine, seat->task, p->theta, carry ? carry->state : NULL);
 
     return code == ERR_STOPPED ? 0 : code;
 }
@@ -58,7 +61,7 @@ static void settle_carry(struct pool *p, const struct seat *seat, struct carry *
     if (!carry)
         return;
     carry->use = seat->engine->failed ? CARRY_FREE : CARRY_READY;
-    n = task_state_size(p->stage) * sizeof(real);
+    n = task_state_size(p->sampler.stage) * sizeof(real);
     if (carry->use == CARRY_READY)
         p->carried += XXH64(carry->state, n, carry->slot);
 }
@@ -71,19 +74,29 @@ static void note_work(struct pool *p, const struct seat *seat, double took)
         p->worked.operations += method_flops(seat->engine->setup, seat->engine->stage);
 }
 
-/* Runs the queue's first task outside the lock. */
+static uint32_t next_slot(struct pool *p)
+{
+    struct slots *first = &p->queue[p->first];
+    uint32_t slot = first->first++;
+
+    if (--first->n == 0) {
+        p->first = (p->first + 1) % p->room;
+        p->n_ranges--;
+    }
+    p->waiting--;
+    return slot;
+}
+
+/* Draws the queue's first task and runs it, outside the lock. */
 static void pool_take(struct pool *p, const struct seat *seat)
 {
-    struct carry *carry;
+    uint32_t slot = next_slot(p);
+    struct carry *carry = carry_of(p, slot);
 
-    task_copy(seat->task, &p->queue[p->first], p->most);
-    carry = carry_of(p, seat->task->slot);
-    p->first = (p->first + 1) % p->room;
-    p->waiting--;
     p->running++;
     pthread_mutex_unlock(&p->mutex);
     double begun = clock_seconds();
-    int code = run_task(p, seat, carry);
+    int code = run_task(p, seat, slot, carry);
     double took = clock_seconds() - begun;
     pthread_mutex_lock(&p->mutex);
     note_work(p, seat, took);
@@ -135,37 +148,38 @@ static struct task_size largest_task(const struct setup *s)
     return most;
 }
 
-static void queue_layout(struct pool *p, struct arena *arena)
+static void tasks_layout(struct pool *p, struct arena *arena)
 {
-    for (int i = 0; i < p->room + p->n_threads; i++) {
+    struct task_size most = largest_task(p->setup);
+
+    for (int i = 0; i < p->n_threads; i++) {
         struct task t;
 
-        task_init(&t, p->most, arena);
+        task_init(&t, most, arena);
         if (arena->base)
-            p->queue[i] = t;
+            p->tasks[i] = t;
     }
 }
 
-/* Sets the queue's sizes; returns the bytes of its tasks. */
-static size_t queue_plan(struct pool *p)
+/* Ranges of slots: those of one message, and those in which fewer tasks wait than there are
+ * threads. */
+static int queue_room(int n_threads)
 {
-    struct arena measure = arena_measuring();
-
-    p->most = largest_task(p->setup);
-    p->room = WIRE_TASKS_MAX + p->n_threads;
-    queue_layout(p, &measure);
-    return measure.peak;
+    return WIRE_RANGES_MAX + n_threads;
 }
 
 static int queue_open(struct pool *p)
 {
-    size_t size = queue_plan(p);
+    struct arena measure = arena_measuring();
 
-    p->queue = calloc((size_t)(p->room + p->n_threads), sizeof *p->queue);
-    if (!p->queue)
+    p->room = queue_room(p->n_threads);
+    p->queue = calloc((size_t)p->room, sizeof *p->queue);
+    p->tasks = calloc((size_t)p->n_threads, sizeof *p->tasks);
+    if (!p->queue || !p->tasks)
         return err(ERR_MEMORY, "no memory for the task queue");
-    TRY(arena_init(&p->arena, size));
-    queue_layout(p, &p->arena);
+    tasks_layout(p, &measure);
+    TRY(arena_init(&p->arena, measure.peak));
+    tasks_layout(p, &p->arena);
     return 0;
 }
 
@@ -197,9 +211,11 @@ static int carries_of(int n_threads)
 size_t pool_size(const struct setup *s, int n_threads)
 {
     struct pool p = {.setup = s, .n_threads = n_threads};
-    size_t queue = queue_plan(&p) + (size_t)(p.room + n_threads) * sizeof *p.queue;
+    struct arena measure = arena_measuring();
 
-    return queue + (size_t)carries_of(n_threads) * largest_state(s) * sizeof(real);
+    tasks_layout(&p, &measure);
+    return (size_t)queue_room(n_threads) * sizeof *p.queue + (size_t)n_threads * sizeof *p.tasks +
+           measure.peak + (size_t)carries_of(n_threads) * largest_state(s) * sizeof(real);
 }
 
 static int carries_open(struct pool *p)
@@ -225,7 +241,7 @@ static int seat_start(struct pool *p, int i)
 
     if (!seat)
         return err(ERR_MEMORY, "no memory for a compute thread");
-    *seat = (struct seat){p, &p->engines[i], &p->queue[p->room + i]};
+    *seat = (struct seat){p, &p->engines[i], &p->tasks[i]};
     if (thread_start(&p->threads[i], pool_thread, seat) < 0) {
         free(seat);
         return err_within(ERR_FAILED, "cannot start compute thread %d", i);
@@ -284,6 +300,7 @@ void pool_close(struct pool *p)
     arena_release(&p->arena);
     arena_release(&p->states);
     free(p->carries);
+    free(p->tasks);
     free(p->queue);
     free(p->engines);
     free(p->threads);
@@ -305,7 +322,7 @@ static void await_none(struct pool *p, const int *count)
 /* Drops what waits and lets what runs run out. */
 static void pool_settle(struct pool *p)
 {
-    p->waiting = 0;
+    p->waiting = p->n_ranges = 0;
     p->abandoned = true;
     await_none(p, &p->running);
     p->abandoned = false;
@@ -329,22 +346,22 @@ static void pool_share(struct pool *p, void (*work)(void *, size_t, size_t), voi
     pthread_mutex_unlock(&p->mutex);
 }
 
-void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
+void pool_begin(struct pool *p, const struct sampler *sampler, const real *theta,
                 const real *anchor)
 {
     pthread_mutex_lock(&p->mutex);
     pool_settle(p);
     p->first = p->done = 0;
     failed_set_clear(&p->failed);
-    p->stage = stage;
-    p->kind = task_kind_of_round(stage, purpose);
+    p->sampler = *sampler;
+    p->kind = task_kind_of_round(sampler->stage, sampler->purpose);
     p->theta = theta;
     p->anchor = anchor;
     p->carried = 0;
     for (int i = 0; i < p->n_carries; i++)
         p->carries[i].use = CARRY_FREE;
     for (int i = 0; i < p->n_threads; i++)
-        p->compute->begin(&p->engines[i], stage, purpose, anchor);
+        p->compute->begin(&p->engines[i], sampler->stage, sampler->purpose, anchor);
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -385,22 +402,22 @@ void pool_carried(struct pool *p, const struct carry *c)
     pthread_mutex_unlock(&p->mutex);
 }
 
-int pool_push(struct pool *p, const struct task *t)
+int pool_push(struct pool *p, struct slots tasks)
 {
-    int code = -1;
+    bool fits;
 
     pthread_mutex_lock(&p->mutex);
-    if (p->waiting < p->room)
-        code = task_copy(&p->queue[(p->first + p->waiting) % p->room], t, p->most);
-    if (code == 0) {
-        p->waiting++;
-        condition_wake(&p->filled);
+    fits = p->n_ranges < p->room;
+    if (fits) {
+        p->queue[(p->first + p->n_ranges++) % p->room] = tasks;
+        p->waiting += (int)tasks.n;
+        if (tasks.n == 1)
+            condition_wake(&p->filled);
+        else
+            condition_wake_all(&p->filled);
     }
     pthread_mutex_unlock(&p->mutex);
-    if (code < 0)
-        return err(ERR_DATA, "task %u of round %u does not fit this configuration", t->slot,
-                   t->round);
-    return 0;
+    return fits ? 0 : err(ERR_DATA, "more ranges of tasks than the %d that may wait", p->room);
 }
 
 struct pool_state pool_look(struct pool *p)

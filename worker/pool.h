@@ -1,4 +1,5 @@
-/* pool.h - a rank's compute threads, fed from one queue of tasks.
+/* pool.h - a rank's compute threads, fed from one queue of slots: a thread draws the task of a slot
+ * itself, just before it computes it.
  *
  * The thread that opened the pool speaks with the other ranks and never computes, so a rank answers
  * while its tasks run. Which thread takes which task does not matter: the totals are exact. */
@@ -9,7 +10,7 @@
 #include <stdatomic.h>
 
 #include "core/base/thread.h"
-#include "core/plan/task_kind.h"
+#include "core/plan/sampler.h"
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
@@ -35,14 +36,14 @@ struct pool {
     struct engine *engines; /* one per thread */
     pthread_mutex_t mutex;
     struct condition filled;
-    struct arena arena; /* of the queue's tasks */
-    struct task *queue; /* a ring of `room`, then one per thread */
-    struct task_size most;
-    int room, first, waiting; /* of the queue */
-    int running, done;        /* tasks in work; finished in this round */
-    struct failed_set failed; /* of the finished ones */
-    struct arena states;      /* of the carries */
-    struct carry *carries;    /* owned: as many as a rank can hold at once */
+    struct slots *queue;       /* owned: a ring of `room` ranges */
+    int room, first, n_ranges; /* of the queue */
+    struct task *tasks;        /* owned: one per thread, in arena */
+    struct arena arena;
+    int waiting, running, done; /* tasks in the queue; in work; finished in this round */
+    struct failed_set failed;   /* of the finished ones */
+    struct arena states;        /* of the carries */
+    struct carry *carries;      /* owned: as many as a rank can hold at once */
     int n_carries;
     struct share *share;   /* of all threads, between tasks; NULL: none. On the opener's stack */
     int sharing;           /* threads that work on it */
@@ -50,15 +51,15 @@ struct pool {
     uint64_t carried;      /* of this round's states: a checksum, linear as round_sum_checksum */
     const struct task_kind *kind; /* of the round at hand */
     bool ending;
-    const struct stage *stage;
+    struct sampler sampler; /* of the round at hand */
     const real *theta, *anchor;
     struct worked worked; /* since the pool was opened */
     int code;             /* the first error of a task, 0: none */
     char error[512];      /* its sentence */
 };
 
-/* Bytes of the queue and of the models that its tasks carry; each thread's engine (engine_size)
- * comes on top. */
+/* Bytes of the queue, of a task a thread and of the models that tasks carry; each thread's engine
+ * (engine_size) comes on top. */
 size_t pool_size(const struct setup *s, int n_threads);
 
 /* Starts n_threads compute threads, each with an engine. comm, compute: borrowed. ERR_MEMORY. */
@@ -69,8 +70,8 @@ int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm 
 void pool_close(struct pool *p);
 
 /* Opens a round at theta, which stays in place until pool_collect, as the anchor does. Tasks still
- * in work from an abandoned round are waited for. */
-void pool_begin(struct pool *p, const struct stage *stage, enum purpose purpose, const real *theta,
+ * in work from an abandoned round are waited for. sampler: draws the round's tasks; copied. */
+void pool_begin(struct pool *p, const struct sampler *sampler, const real *theta,
                 const real *anchor);
 
 /* Room for the state of the task in `slot` (task_state_size), to be filled before the task is
@@ -81,8 +82,9 @@ real *pool_carry(struct pool *p, uint32_t slot);
 const struct carry *pool_stepped(struct pool *p);
 void pool_carried(struct pool *p, const struct carry *c);
 
-/* Queues a copy. ERR_DATA for a task larger than any of the configuration. */
-int pool_push(struct pool *p, const struct task *t);
+/* Queues tasks, which the round has. ERR_DATA: more ranges wait already than come in one
+ * message. */
+int pool_push(struct pool *p, struct slots tasks);
 
 struct pool_state {
     int waiting, running, done; /* tasks */

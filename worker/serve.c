@@ -43,6 +43,7 @@ struct worker {
     double begun;        /* clock: its parameters are here, and passed on */
     bool open;           /* there is one */
     bool wanted, last;   /* asked for tasks; there are no more */
+    uint32_t n_slots;    /* tasks that it has, of all ranks together */
     int n_tasks;         /* received */
     int n_reported;      /* of those, reported as done; -1: no report yet */
     double idle_since;   /* clock, while all of them are done; 0: they are not */
@@ -225,27 +226,62 @@ static int take_params(struct worker *w, const struct message *m, const struct s
     return 0;
 }
 
-/* PARAMS: the tree, theta, the anchor's. Opens a round. */
+/* What draws the tasks of the round that a header begins. */
+static int sampler_view(const struct worker *w, const struct header *h, struct sampler *s)
+{
+    const struct stage *stage;
+
+    if (h->stage >= (uint32_t)w->setup->n_stages)
+        return err(ERR_DATA, "parameters of stage %u, which this configuration does not have",
+                   h->stage);
+    stage = &w->setup->stages[h->stage];
+    if (!task_kind_of_round(stage, (enum purpose)h->purpose))
+        return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",
+                   h->purpose, h->stage);
+    if (h->data >= (uint32_t)w->setup->config->n_data)
+        return err(ERR_DATA, "a round on data section %u, which this configuration does not have",
+                   h->data);
+    *s = sampler_of_round(w->setup, stage, (enum purpose)h->purpose, (int)h->data, h->round, 0);
+    return 0;
+}
+
+/* How many tasks the round has: u32 tasks, u32 amount, behind the tree; *head grows by them. */
+static int tasks_view(struct worker *w, const struct message *m, struct sampler *s, size_t *head)
+{
+    const uint32_t *words = (const uint32_t *)m->body + *head / sizeof *words;
+    uint32_t most;
+
+    *head += 2 * sizeof *words;
+    if (m->h.size < *head)
+        return err(ERR_DATA, "parameters of %zu bytes", (size_t)m->h.size);
+    w->n_slots = words[0];
+    s->amount = words[1];
+    most = task_kinds_count(s->stage, s->purpose, s->amount);
+    if (w->n_slots < 1 || w->n_slots > most)
+        return err(ERR_DATA, "a round of %u tasks of stage %d, which has %u at most", w->n_slots,
+                   s->stage->index, most);
+    return 0;
+}
+
+/* PARAMS: the tree, its tasks, theta, the anchor's. Opens a round. */
 static int on_params(struct worker *w, const struct message *m)
 {
     const struct task_kind *kind;
+    const struct stage *stage;
+    struct sampler sampler;
     const struct tree_node *tree;
-    struct stage *stage;
+    size_t head;
 
     if (w->open && m->h.epoch <= w->round.epoch)
         return 0; /* an older round's, held up on its way */
-    if (m->h.stage >= (uint32_t)w->setup->n_stages)
-        return err(ERR_DATA, "parameters of stage %u, which this configuration does not have",
-                   m->h.stage);
-    kind = task_kind_of_round(&w->setup->stages[m->h.stage], (enum purpose)m->h.purpose);
-    if (!kind)
-        return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",
-                   m->h.purpose, m->h.stage);
+    TRY(sampler_view(w, &m->h, &sampler));
     TRY(tree_take(w, m, &tree));
-    stage = &w->setup->stages[m->h.stage];
+    head = tree_bytes(tree);
+    TRY(tasks_view(w, m, &sampler, &head));
     TRY(tree_enter(w, m, tree));
-    pool_begin(&w->pool, stage, (enum purpose)m->h.purpose, w->theta, w->anchor);
-    TRY(take_params(w, m, stage, kind, tree_bytes(tree)));
+    pool_begin(&w->pool, &sampler, w->theta, w->anchor);
+    stage = sampler.stage, kind = w->pool.kind;
+    TRY(take_params(w, m, stage, kind, head));
     w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
                                stage->n_metrics);
     w->open = true;
@@ -262,12 +298,12 @@ static bool is_current(const struct worker *w, const struct message *m)
     return w->open && m->h.epoch == w->round.epoch;
 }
 
-static int take_task(void *context, const struct task *t)
+static int take_tasks(struct worker *w, struct slots tasks)
 {
-    struct worker *w = context;
-
-    TRY(pool_push(&w->pool, t));
-    w->n_tasks++;
+    if (tasks.first + tasks.n > w->n_slots)
+        return err(ERR_DATA, "task %u of a round of %u", tasks.first + tasks.n - 1, w->n_slots);
+    TRY(pool_push(&w->pool, tasks));
+    w->n_tasks += (int)tasks.n;
     return 0;
 }
 
@@ -279,7 +315,7 @@ static int on_state(struct worker *w, const struct message *m)
 
     if (!is_current(w, m))
         return 0;
-    n = w->pool.kind->gives == GIVES_STATE ? task_state_size(w->pool.stage) : 0;
+    n = w->pool.kind->gives == GIVES_STATE ? task_state_size(w->pool.sampler.stage) : 0;
     if (n == 0 || m->h.size != n * sizeof(real))
         return err(ERR_DATA, "a state of %zu bytes, expected %zu", (size_t)m->h.size,
                    n * sizeof(real));
@@ -292,11 +328,17 @@ static int on_state(struct worker *w, const struct message *m)
 
 static int on_tasks(struct worker *w, const struct message *m)
 {
+    struct given g;
+
     if (!is_current(w, m))
         return 0;
+    TRY(wire_unpack_given(m->body, m->h.size, &g));
     w->wanted = false;
     w->idle_since = 0;
-    return wire_unpack_tasks(m->body, m->h.size, &w->last, take_task, w);
+    w->last = g.last;
+    for (int i = 0; i < g.n; i++)
+        TRY(take_tasks(w, g.ranges[i]));
+    return 0;
 }
 
 /* The round's sums again, along another tree: this rank's own total still stands in its threads. */

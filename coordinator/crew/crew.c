@@ -110,9 +110,8 @@ static int roll_call(struct crew *c)
     return 0;
 }
 
-/* Room for one message of tasks of the largest size. */
-static void crew_plan(const struct setup *setup, struct task tasks[WIRE_TASKS_MAX],
-                      struct arena *arena)
+/* Room for a task of the largest size. */
+static void crew_plan(const struct setup *setup, struct task *task, struct arena *arena)
 {
     struct task_size most = {0};
 
@@ -121,8 +120,7 @@ static void crew_plan(const struct setup *setup, struct task tasks[WIRE_TASKS_MA
 
         most = task_size_most(most, task_size_most(s->train, s->evaluate));
     }
-    for (int i = 0; i < WIRE_TASKS_MAX; i++)
-        task_init(&tasks[i], most, arena);
+    task_init(task, most, arena);
 }
 
 int crew_reserve(struct crew *c, uint32_t n_tasks)
@@ -152,10 +150,10 @@ static uint32_t most_tasks(const struct setup *s)
 size_t crew_size(const struct setup *setup)
 {
     struct arena measure = arena_measuring();
-    struct task tasks[WIRE_TASKS_MAX];
+    struct task task;
 
-    crew_plan(setup, tasks, &measure);
-    return measure.peak + sizeof tasks + most_tasks(setup) * sizeof(uint32_t) +
+    crew_plan(setup, &task, &measure);
+    return measure.peak + most_tasks(setup) * sizeof(uint32_t) +
            setup_sum_words(setup) * sizeof(int64_t);
 }
 
@@ -167,12 +165,9 @@ int crew_gather(struct crew *c, const struct setup *setup)
     TRY(setup_survey(setup, c->sections.each, &c->sections.n));
     TRY(roll_call(c));
     c->checked = c->spoke = clock_seconds();
-    c->tasks = calloc(WIRE_TASKS_MAX, sizeof *c->tasks);
-    if (!c->tasks)
-        return err(ERR_MEMORY, "no memory for tasks");
-    crew_plan(setup, c->tasks, &measure);
+    crew_plan(setup, &c->task, &measure);
     TRY(arena_init(&c->arena, measure.peak));
-    crew_plan(setup, c->tasks, &c->arena);
+    crew_plan(setup, &c->task, &c->arena);
     TRY(crew_reserve(c, most_tasks(setup)));
     c->words = malloc(setup_sum_words(setup) * sizeof *c->words);
     return c->words ? 0
@@ -241,7 +236,6 @@ void crew_release(struct crew *c)
 {
     arena_release(&c->arena);
     buffer_release(&c->out);
-    free(c->tasks);
     free(c->words);
     free(c->owner);
     free(c->host_first);

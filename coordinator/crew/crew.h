@@ -76,7 +76,7 @@ struct crew {
     uint32_t epoch;              /* of the round at hand: one more for each attempt */
     double checked;              /* clock: leases last checked */
     double spoke;                /* clock: last sign of life given */
-    struct task *tasks;          /* (WIRE_TASKS_MAX) in arena */
+    struct task task;            /* of a failed one's file, in arena */
     struct arena arena;
     struct buffer out;
     int64_t *words;              /* owned: the round's total */
@@ -113,7 +113,7 @@ int crew_invite(struct crew *c, struct comm *comm, const char *configuration, co
  * if nobody answers; ERR_MEMORY. */
 int crew_gather(struct crew *c, const struct setup *setup);
 
-/* Bytes that crew_gather takes: tasks to give, their owners, and the round's sum. */
+/* Bytes that crew_gather takes: a task for a file, owners of tasks, and the round's sum. */
 size_t crew_size(const struct setup *setup);
 
 /* Tells the workers now and then that the coordinator is there, while it waits for something else
@@ -145,7 +145,7 @@ struct round { /* what to do; all pointers are borrowed */
     const real *theta;  /* (P of a model); not read if tasks step models of their own */
     const real *anchor; /* parameters of the stage's anchor; NULL: it has none */
     const struct domain_models *domains; /* of training whose tasks step a model each; else NULL */
-    uint32_t amount;                     /* of evaluation: what its kind's `amount` gave */
+    uint32_t amount; /* of evaluation what its kind's `amount` gave; of watching n_tasks */
 };
 
 /* The kind that answers for all tasks of the round. */

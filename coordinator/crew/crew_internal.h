@@ -7,8 +7,7 @@
 struct transaction { /* a round at work */
     struct crew *crew;
     const struct round *r;
-    struct header h; /* of its messages */
-    struct sampler sampler;
+    struct header h;    /* of its messages */
     uint32_t next;      /* tasks below this have been given out */
     uint32_t n_orphans; /* tasks below next without an owner now */
     uint32_t orphan;    /* no task below this is without an owner */
@@ -81,7 +80,7 @@ int round_plant(struct transaction *p, bool again);
 
 /* ---- params.c ---- */
 
-/* Begins an attempt at round r under a new epoch: p's header and sampler, an empty total, every
+/* Begins an attempt at round r under a new epoch: p's header, an empty total, every
  * worker's part in it. */
 void round_begin(struct crew *c, const struct round *r, struct transaction *p);
 

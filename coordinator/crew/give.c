@@ -52,7 +52,7 @@ static uint32_t chunk_size(const struct transaction *p)
         chunk = least < share ? (uint32_t)least : share;
     if (chunk < (uint32_t)p->n_threads / workers)
         chunk = (uint32_t)p->n_threads / workers;
-    chunk = chunk < 1 ? 1 : chunk > WIRE_TASKS_MAX ? WIRE_TASKS_MAX : chunk;
+    chunk = chunk < 1 ? 1 : chunk;
     return chunk < left ? chunk : left;
 }
 
@@ -60,34 +60,61 @@ static uint32_t chunk_size(const struct transaction *p)
 static uint32_t next_slot(struct transaction *p)
 {
     if (!p->n_orphans)
-        return p->next++;
+        return p->next;
     while (p->crew->owner[p->orphan] != 0)
         p->orphan++;
-    p->n_orphans--;
-    p->crew->n_again++;
-    return p->orphan++;
+    return p->orphan;
 }
 
+/* That task is the rank's now. */
+static void take_slot(struct transaction *p, int rank, uint32_t slot)
+{
+    p->crew->owner[slot] = (uint32_t)rank;
+    if (p->n_orphans) {
+        p->n_orphans--;
+        p->crew->n_again++;
+    } else {
+        p->next++;
+    }
+}
+
+/* Adds a slot to the last range, or as a new one. false: there is no room for another. */
+static bool add_slot(struct given *g, uint32_t slot)
+{
+    struct slots *last = g->n > 0 ? &g->ranges[g->n - 1] : NULL;
+
+    if (last && slot == last->first + last->n) {
+        last->n++;
+        return true;
+    }
+    if (g->n == WIRE_RANGES_MAX)
+        return false;
+    g->ranges[g->n++] = (struct slots){slot, 1};
+    return true;
+}
+
+/* At most n tasks, as many as one message has room for. */
 static int give(struct transaction *p, int rank, uint32_t n)
 {
     struct crew *c = p->crew;
     struct crew_worker *worker = &c->workers[rank];
+    struct given g = {.n = 0};
+    uint32_t taken = 0, slot;
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t slot = next_slot(p);
-
-        sampler_draw(&p->sampler, slot, &c->tasks[i]);
-        c->owner[slot] = (uint32_t)rank;
+    for (; taken < n && add_slot(&g, slot = next_slot(p)); taken++) {
+        take_slot(p, rank, slot);
         TRY(domains_send(p, rank, slot));
     }
-    worker->given += n;
-    worker->chunk = n;
+    worker->given += taken;
+    worker->chunk = taken;
     worker->since = p->moved = clock_seconds();
-    worker->finished = worker->finished && n == 0;
-    worker->last = tasks_left(p) == 0;
-    TRY(wire_pack_tasks(c->tasks, (int)n, worker->last, &c->out));
+    worker->finished = worker->finished && taken == 0;
+    worker->last = g.last = tasks_left(p) == 0;
+    TRY(wire_pack_given(&g, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
+
+static const struct given no_more = {.last = true};
 
 int give_end(struct transaction *p, int rank)
 {
@@ -96,7 +123,7 @@ int give_end(struct transaction *p, int rank)
     if (c->workers[rank].last)
         return 0;
     c->workers[rank].last = true;
-    TRY(wire_pack_tasks(NULL, 0, true, &c->out));
+    TRY(wire_pack_given(&no_more, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
 
@@ -109,7 +136,7 @@ int give_owed_end(struct crew *c, int rank)
     if (!worker->owing || worker->owed_last || worker->gone || worker->left)
         return 0;
     worker->owed_last = true;
-    TRY(wire_pack_tasks(NULL, 0, true, &c->out));
+    TRY(wire_pack_given(&no_more, &c->out));
     body = (struct part){c->out.bytes, c->out.n};
     return comm_send(c->comm, rank, &h, &body, 1);
 }

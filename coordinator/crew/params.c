@@ -25,11 +25,7 @@ const struct task_kind *round_kind(const struct round *r)
 
 struct sampler round_sampler(const struct setup *setup, const struct round *r)
 {
-    bool measures = round_kind(r)->gives == GIVES_METRICS;
-
-    return (struct sampler){
-        setup, r->stage, r->data, r->purpose, measures ? 0 : (uint32_t)r->round, r->amount,
-    };
+    return sampler_of_round(setup, r->stage, r->purpose, r->data, r->round, r->amount);
 }
 
 void round_begin(struct crew *c, const struct round *r, struct transaction *p)
@@ -43,7 +39,6 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                            .round = r->round,
                            .purpose = r->purpose,
                            .data = (uint32_t)r->data};
-    p->sampler = round_sampler(c->setup, r);
     p->begun = p->moved = clock_seconds();
     memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
     for (int i = 1; i < c->comm->size; i++)
@@ -63,16 +58,19 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                                 r->stage->n_metrics);
 }
 
-/* PARAMS: the receiver's tree, theta, the anchor's parameters if a member lacks them. */
+/* PARAMS: the receiver's tree, u32 tasks, u32 amount, theta, the anchor's parameters if a member
+ * lacks them. */
 int round_send_params(struct transaction *p)
 {
+    const uint32_t tasks[] = {p->r->n_tasks, p->r->amount};
     struct part parts[] = {
         {0},
+        {tasks, sizeof tasks},
         {p->r->theta, p->r->domains ? 0 : p->r->stage->model.n * sizeof(real)},
         {p->r->anchor, p->h.anchor * sizeof(real)},
     };
 
     p->n_children = round_plant(p, false);
     p->h.kind = MESSAGE_PARAMS;
-    return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 3);
+    return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 4);
 }

@@ -101,8 +101,8 @@ static int write_task(struct failed_files *a, struct crew *c, const struct round
 {
     struct sampler s = round_sampler(c->setup, r);
 
-    sampler_draw(&s, slot, &c->tasks[0]);
-    TRY(wire_pack_task(&c->tasks[0], r->stage->config->method, &a->out));
+    sampler_draw(&s, slot, &c->task);
+    TRY(wire_pack_task(&c->task, r->stage->config->method, &a->out));
     return outfile_whole(path, a->out.bytes, a->out.n);
 }
 

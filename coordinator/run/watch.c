@@ -18,6 +18,7 @@ static int measure(struct crew *c, const struct stage_run *s, int model, const r
         .data = s->stage->target[model],
         .round = s->round,
         .n_tasks = BATCHES,
+        .amount = BATCHES,
         .theta = theta,
         .anchor = stage_run_anchor(s),
     };

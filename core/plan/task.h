@@ -33,6 +33,11 @@ struct task {
         *targets; /* (n_source), (n_targets) flat indices: core/data/data.h                */
 };
 
+/* Tasks that follow one another in a round. */
+struct slots {
+    uint32_t first, n;
+};
+
 /* What the buffers of a struct task must hold. */
 struct task_size {
     uint32_t way, shot, query;

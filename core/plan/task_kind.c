@@ -24,6 +24,16 @@ const struct task_kind *task_kind_of_round(const struct stage *s, enum purpose p
     return task_kind_at(s, purpose, 0);
 }
 
+uint32_t task_kinds_count(const struct stage *s, enum purpose purpose, uint32_t amount)
+{
+    uint32_t n = 0;
+
+    for (int i = 0; task_kinds[i]; i++)
+        if (task_kinds[i]->purpose == purpose)
+            n += task_kinds[i]->count(s, amount);
+    return n;
+}
+
 uint32_t task_kind_first(const struct stage *s, const struct task_kind *kind)
 {
     uint32_t first = 0;

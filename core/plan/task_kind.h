@@ -87,6 +87,10 @@ const struct task_kind *task_kind_at(const struct stage *s, enum purpose purpose
 /* The kind that rounds of this purpose are of: that of slot 0. */
 const struct task_kind *task_kind_of_round(const struct stage *s, enum purpose purpose);
 
+/* Tasks that a round of this purpose has, of all its kinds; amount: of evaluation what the kind's
+ * `amount` gave, of watching the batches. */
+uint32_t task_kinds_count(const struct stage *s, enum purpose purpose, uint32_t amount);
+
 /* First slot of a kind in a round of training. */
 uint32_t task_kind_first(const struct stage *s, const struct task_kind *kind);
 

@@ -34,38 +34,44 @@ static int take_each(void *context, const struct task *t)
     return 0;
 }
 
-static int pack_again(void *context, const struct task *t)
+static void try_given(const uint8_t *bytes, size_t n)
 {
-    return wire_pack_tasks(t, 1, true, context);
+    struct buffer first = {0}, second = {0};
+    struct given g;
+    int code = wire_unpack_given(bytes, n, &g);
+
+    if (code < 0) {
+        EXPECT_REFUSAL(code, ERR_DATA);
+        return;
+    }
+    EXPECT(g.n <= WIRE_RANGES_MAX);
+    for (int i = 0; i < g.n; i++)
+        EXPECT(g.ranges[i].first + g.ranges[i].n > g.ranges[i].first);
+    EXPECT(wire_pack_given(&g, &first) == 0);
+    EXPECT(wire_unpack_given(first.bytes, first.n, &g) == 0);
+    EXPECT(wire_pack_given(&g, &second) == 0);
+    same_release(&first, &second);
 }
 
-static void try_tasks(const uint8_t *bytes, size_t n)
+static int pack_again(void *context, const struct task *t)
 {
-    struct taken first = {0};
-    bool last;
-    int code = wire_unpack_tasks(bytes, n, &last, take_each, &first);
-
-    if (code < 0)
-        EXPECT_REFUSAL(code, ERR_DATA);
-    EXPECT(first.n <= WIRE_TASKS_MAX);
-    buffer_release(&first.all);
+    return wire_pack_task(t, NULL, context);
 }
 
 static void try_task(const uint8_t *bytes, size_t n)
 {
     struct taken first = {0}, second = {0};
-    struct buffer list = {0};
-    bool last = false;
+    struct buffer one = {0};
     int code = wire_unpack_task(bytes, n, take_each, &first);
 
     if (code < 0) {
         EXPECT_REFUSAL(code, ERR_DATA);
         return;
     }
-    EXPECT(wire_unpack_task(bytes, n, pack_again, &list) == 0);
-    EXPECT(wire_unpack_tasks(list.bytes, list.n, &last, take_each, &second) == 0);
-    EXPECT(last && first.n == 1 && second.n == 1);
-    buffer_release(&list);
+    EXPECT(wire_unpack_task(bytes, n, pack_again, &one) == 0);
+    EXPECT(wire_unpack_task(one.bytes, one.n, take_each, &second) == 0);
+    EXPECT(first.n == 1 && second.n == 1);
+    buffer_release(&one);
     same_release(&first.all, &second.all);
 }
 
@@ -170,7 +176,7 @@ static void try_alive(const uint8_t *bytes, size_t n)
 }
 
 static void (*const messages[])(const uint8_t *bytes, size_t n) = {
-    try_tasks, try_task, try_hello, try_welcome, try_bye, try_done, try_failed, try_alive,
+    try_given, try_task, try_hello, try_welcome, try_bye, try_done, try_failed, try_alive,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -230,13 +230,13 @@ def task(way, shot, query, round_=7):
 
 def put_messages():
     hello = [(1, "0.1"), (2, "host"), (3, 99), (4, 2), (5, "cpu"), (6, "Haswell"), (7, 1 << 60), (8, 5), (9, "no"), (10, 1 << 33)]
-    put("wire", "tasks", b"\0" + field(1, task(2, 1, 3)) + field(1, task(5, 1, 1)) + field(2, 1))
-    put("wire", "tasks-last", b"\0" + field(2, 1))
+    put("wire", "given", b"\0" + field(1, b"\0\5\7\1") + field(2, 1))
+    put("wire", "given-last", b"\0" + field(2, 1))
+    put("wire", "given-wrong", b"\0" + field(1, b"\7\0") + field(1, varint(2 ** 32 - 1) + b"\2"))
     put("wire", "task", b"\1" + task(5, 2, 3))
     batches = field(14, 2) + field(15, bytes(range(8))) + field(16, bytes(range(6)))
     put("wire", "task-batches", b"\1" + field(3, 7) + batches)
     put("wire", "task-both", b"\1" + task(5, 2, 3) + batches)
-    put("wire", "tasks-batches", b"\0" + field(1, batches) + field(1, batches) + field(2, 1))
     put("wire", "task-wrong", b"\1" + task(5, 2, 3).replace(field(6, 5), field(6, 4)))
     put("wire", "task-unpacked", b"\1" + field(6, 2) + b"".join(field(n, 1) for n in (9, 9, 10, 10)))
     put("wire", "hello", b"\2" + b"".join(field(n, v) for n, v in hello))

@@ -64,22 +64,13 @@ static void babble(struct faulty *f)
         comm_send(&f->inner, to, &f->round, &body, 1);
 }
 
-static int count_task(void *context, const struct task *t)
-{
-    (void)t;
-    ++*(int *)context;
-    return 0;
-}
-
 /* Has tasks and does nothing but live, for as long as the test wants. */
 static void hold(struct faulty *f, const struct message *m)
 {
     struct header alive = {.kind = MESSAGE_ALIVE};
-    bool last;
-    int n = 0;
+    struct given g;
 
-    wire_unpack_tasks(m->body, m->h.size, &last, count_task, &n);
-    while (n > 0 && f->holds) {
+    while (wire_unpack_given(m->body, m->h.size, &g) == 0 && g.n > 0 && f->holds) {
         comm_send(&f->inner, 0, &alive, NULL, 0);
         nap(0.01);
     }

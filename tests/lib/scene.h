@@ -193,6 +193,7 @@ static int play_some(struct scene *s, int k, uint32_t n, struct round_sum *total
         .data = blocks && k == 1 ? stage->target[1] : stage->data,
         .round = (uint64_t)k + 1,
         .n_tasks = k == 1 ? 24 : n,
+        .amount = k == 1 ? 24 : 0,
         .theta = s->theta,
         .anchor = blocks ? s->anchor : NULL,
         .domains = blocks && k != 1 ? &s->domains : NULL,

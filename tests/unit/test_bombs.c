@@ -521,12 +521,12 @@ static int task_try(const void *subject)
     return wire_unpack_task(b->at, b->n, task_taken, NULL);
 }
 
-static int tasks_try(const void *subject)
+static int given_try(const void *subject)
 {
     const struct bytes *b = subject;
-    bool last;
+    struct given g;
 
-    return wire_unpack_tasks(b->at, b->n, &last, task_taken, NULL);
+    return wire_unpack_given(b->at, b->n, &g);
 }
 
 static struct bytes message_of(const char *head, size_t n_head, const char *pair, size_t n)
@@ -554,8 +554,8 @@ static void messages(void **state)
     b = message_of("", 0, "\x48\1", 16 * (size_t)MIB);
     expect_cheap(task_try, &b, "task, 16 MiB of class ids one by one", ERR_DATA, "task");
     free(b.at);
-    b = message_of("", 0, "\x0a\0", 2 * (size_t)MILLION);
-    expect_cheap(tasks_try, &b, "tasks, 1,000,000 empty ones", ERR_DATA, "task");
+    b = message_of("", 0, "\x08\1", 2 * (size_t)MILLION);
+    expect_cheap(given_try, &b, "tasks, 1,000,000 numbers one by one", ERR_DATA, "tasks");
     free(b.at);
 }
 

@@ -233,7 +233,8 @@ static struct place *place_open(void)
     l = &p->setup.stages[0].layout;
     p->theta = malloc(l->n * sizeof *p->theta);
     layout_init(l, 1, 0, p->theta);
-    p->crew = (struct crew){.setup = &p->setup, .tasks = &p->task};
+    p->crew = (struct crew){.setup = &p->setup};
+    task_init(&p->crew.task, size, &p->arena);
     p->sink = (struct sink){.ops = &noting, .state = p};
     p->sinks = (struct sinks){1, {&p->sink}};
     p->progress.quiet = true;

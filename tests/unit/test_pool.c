@@ -75,8 +75,6 @@ static void test_share(void **state)
 struct place {
     struct comm comm;
     struct pool pool;
-    struct arena arena;
-    struct task task;
     real *theta; /* owned, as words */
     int64_t *words;
 };
@@ -93,15 +91,12 @@ static void place_open(struct place *p, int n_threads)
     p->words = calloc(n_words, sizeof *p->words);
     assert_true(p->theta && p->words && n_words > SHARE_BLOCK && n_words % SHARE_BLOCK != 0);
     layout_init(&stage->model, 1, 0, p->theta);
-    assert_int_equal(arena_init(&p->arena, 1 << 20), 0);
-    task_init(&p->task, stage->train, &p->arena);
 }
 
 static void place_close(struct place *p)
 {
     pool_close(&p->pool);
     comm_close(&p->comm);
-    arena_release(&p->arena);
     free(p->theta);
     free(p->words);
 }
@@ -113,11 +108,10 @@ static uint64_t run_round(struct place *p, uint64_t round, int n_tasks, struct r
     struct sampler s = {&setup, stage, stage->data, PURPOSE_TRAIN, round, N_TASKS};
 
     *sum = round_sum_begin(p->words, stage->model.n, stage->n_metrics);
-    pool_begin(&p->pool, stage, PURPOSE_TRAIN, p->theta, NULL);
-    for (int i = 0; i < n_tasks; i++) {
-        sampler_draw(&s, (uint32_t)i, &p->task);
-        assert_int_equal(pool_push(&p->pool, &p->task), 0);
-    }
+    pool_begin(&p->pool, &s, p->theta, NULL);
+    for (int i = 0; i < n_tasks; i += 2)
+        assert_int_equal(pool_push(&p->pool, (struct slots){(uint32_t)i, i + 1 < n_tasks ? 2 : 1}),
+                         0);
     while (pool_look(&p->pool).done < n_tasks)
         comm_idle(&p->comm);
     assert_int_equal(pool_look(&p->pool).code, 0);

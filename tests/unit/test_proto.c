@@ -40,44 +40,63 @@ static int same_task(void *context, const struct task *t)
     return 0;
 }
 
-static void test_tasks(void **state)
+static void test_task(void **state)
 {
-    struct task tasks[3] = {sample_task(), sample_task(), sample_task()};
+    struct task t = sample_task();
     struct buffer out = {0};
-    bool last = false;
     int n = 0;
 
     (void)state;
-    assert_int_equal(wire_pack_tasks(tasks, 3, true, &out), 0);
-    assert_int_equal(wire_unpack_tasks(out.bytes, out.n, &last, same_task, &n), 0);
-    assert_int_equal(n, 3);
-    assert_true(last);
-    assert_int_equal(wire_pack_tasks(tasks, 0, false, &out), 0);
-    assert_int_equal(wire_unpack_tasks(out.bytes, out.n, &last, same_task, &n), 0);
-    assert_false(last);
-    assert_int_equal(n, 3);
+    assert_int_equal(wire_pack_task(&t, "maml", &out), 0);
+    assert_int_equal(wire_unpack_task(out.bytes, out.n, same_task, &n), 0);
+    assert_int_equal(n, 1);
     buffer_release(&out);
 }
 
-/* Receivers have room for WIRE_TASKS_MAX. */
-static void test_too_many_tasks(void **state)
+static void test_given(void **state)
 {
-    struct task tasks[WIRE_TASKS_MAX + 1];
+    struct given g = {{{0, 1}, {7, 5}, {UINT32_MAX - 1, 1}}, 3, true}, same = {.n = 0};
     struct buffer out = {0};
-    bool last;
-    int n = 0;
 
     (void)state;
-    for (int i = 0; i <= WIRE_TASKS_MAX; i++)
-        tasks[i] = sample_task();
-    assert_int_equal(wire_pack_tasks(tasks, WIRE_TASKS_MAX, true, &out), 0);
-    assert_int_equal(wire_unpack_tasks(out.bytes, out.n, &last, same_task, &n), 0);
-    assert_int_equal(n, WIRE_TASKS_MAX);
-    assert_int_equal(wire_pack_tasks(tasks, WIRE_TASKS_MAX + 1, true, &out), 0);
-    assert_int_equal(wire_unpack_tasks(out.bytes, out.n, &last, same_task, &n), ERR_DATA);
-    assert_string_equal(err_text(), "a message of 65 tasks, the limit is 64");
-    assert_int_equal(n, WIRE_TASKS_MAX);
+    assert_int_equal(wire_pack_given(&g, &out), 0);
+    assert_int_equal(wire_unpack_given(out.bytes, out.n, &same), 0);
+    assert_int_equal(same.n, 3);
+    assert_true(same.last);
+    assert_memory_equal(same.ranges, g.ranges, 3 * sizeof *g.ranges);
+    g.n = 0, g.last = false;
+    assert_int_equal(wire_pack_given(&g, &out), 0);
+    assert_int_equal(wire_unpack_given(out.bytes, out.n, &same), 0);
+    assert_int_equal(same.n, 0);
+    assert_false(same.last);
     buffer_release(&out);
+}
+
+static void expect_given_refused(const char *bytes, size_t n, const char *why)
+{
+    struct given g;
+
+    assert_int_equal(wire_unpack_given(bytes, n, &g), ERR_DATA);
+    assert_non_null(strstr(err_text(), why));
+}
+
+/* Receivers have room for WIRE_RANGES_MAX; a range has tasks, and ends. */
+static void test_given_refused(void **state)
+{
+    char full[3 + 4 * WIRE_RANGES_MAX] = {0x0a, 0};
+    size_t n = 2 * WIRE_RANGES_MAX;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof full - 3; i++)
+        full[3 + i] = 1;
+    full[1] = (char)((n & 0x7f) | 0x80), full[2] = (char)(n >> 7);
+    assert_int_equal(wire_unpack_given(full, 3 + n, &(struct given){.n = 0}), 0);
+    n += 2;
+    full[1] = (char)((n & 0x7f) | 0x80);
+    expect_given_refused(full, 3 + n, "130 numbers for ranges of tasks, the limit is 64 pairs");
+    expect_given_refused("\x0a\x01\x01", 3, "1 numbers for ranges");
+    expect_given_refused("\x0a\x02\x05\x00", 4, "0 tasks from slot 5");
+    expect_given_refused("\x0a\x06\x01\xff\xff\xff\xff\x0f", 8, "tasks from slot 1");
 }
 
 static int ignore_task(void *context, const struct task *t)
@@ -244,15 +263,11 @@ static void test_rewind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_too_many_tasks),
-        cmocka_unit_test(test_task_damaged),
-        cmocka_unit_test(test_task_counts),
-        cmocka_unit_test(test_done),
-        cmocka_unit_test(test_bye),
-        cmocka_unit_test(test_rewind),
-        cmocka_unit_test(test_alive),
-        cmocka_unit_test(test_alive_by_its_numbers),
+        cmocka_unit_test(test_task),          cmocka_unit_test(test_given),
+        cmocka_unit_test(test_given_refused), cmocka_unit_test(test_task_damaged),
+        cmocka_unit_test(test_task_counts),   cmocka_unit_test(test_done),
+        cmocka_unit_test(test_bye),           cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_alive),         cmocka_unit_test(test_alive_by_its_numbers),
     };
 
     return cmocka_run_group_tests_name("proto", tests, NULL, NULL);
