@@ -186,7 +186,7 @@ static int check_provable(const struct stage *s)
             "stage '%s' adapts to several targets: choose one with --set stage.%s.target=NAME",
             s->config->name, s->config->name);
     if (ops->unproved && ops->unproved(s))
-        printf("method '%s' %s: it is expected to fail this\n", s->config->method,
+        printf("method '%s' %s: it is expected to fail this check\n", s->config->method,
                ops->unproved(s));
     return 0;
 }

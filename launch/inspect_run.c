@@ -161,7 +161,7 @@ static void print_head(const struct run_state *s)
     else if (s->end)
         printf(", finished, digest %s\n", text_in(s->end, "digest"));
     else
-        printf(", neither finished nor live: --resume continues it\n");
+        printf(", not finished, and no process runs it: --resume continues it\n");
     if (s->manifest)
         printf("  started %s on host '%s', %lld rank%s, metaloop %s\n",
                text_in(s->manifest, "started"), text_in(s->manifest, "host"),
@@ -235,7 +235,7 @@ static int print_checkpoints(const struct run_state *s, int n)
                                   NULL));
     if (found) {
         TRY(checkpoint_peek(path, &info));
-        printf(", the newest good one '%s' (stage '%s', round %" PRIu64 ")", path, info.stage_name,
+        printf(", the newest valid one '%s' (stage '%s', round %" PRIu64 ")", path, info.stage_name,
                info.round);
     }
     putchar('\n');

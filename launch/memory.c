@@ -169,12 +169,12 @@ void memory_print(const struct memory *m)
             print_cell(m->rows[i].bytes[owner]);
         putchar('\n');
     }
-    printf("  %-18s", "in all");
+    printf("  %-18s", "total");
     print_cell(m->thread);
     print_cell(m->worker);
     print_cell(m->first);
     printf("   (a worker with %d thread%s)\n", m->n_threads, m->n_threads == 1 ? "" : "s");
-    printf("  one process alone: %.2f MiB; a worker that passes messages on, from 4 ranks: %.2f "
+    printf("  a single process: %.2f MiB; a worker that forwards messages (4 ranks or more): %.2f "
            "more\n",
            (double)m->alone / MIB, (double)m->passed / MIB);
     if (m->mapped)

@@ -31,7 +31,7 @@ static int find_verb(const char *name, const struct verb **found)
     *found = table_find(verb_table, name);
     if (*found)
         return 0;
-    return err(ERR_USAGE, "no verb is called '%s'%s; try 'metaloop --help'", name,
+    return err(ERR_USAGE, "unknown verb '%s'%s (metaloop --help lists all)", name,
                table_hint(verb_table, name, hint));
 }
 

@@ -23,9 +23,9 @@ static const struct option {
     {"run", "DIR", TEXT, offsetof(struct options, run),
      "directory of the run, instead of run.directory"},
     {"resume", NULL, FLAG, offsetof(struct options, resume),
-     "continue from the newest good checkpoint; start if there is none"},
+     "continue from the newest valid checkpoint, or start if there is none"},
     {"overwrite", NULL, FLAG, offsetof(struct options, overwrite),
-     "first remove the run that is in the directory"},
+     "remove the run that is in the directory, and start"},
     {"other-data", NULL, FLAG, offsetof(struct options, other_data),
      "with --resume: continue although the data have changed since the run began"},
     {"data-root", "DIR", TEXT, offsetof(struct options, data_root),
@@ -36,7 +36,7 @@ static const struct option {
     {"domain", "NAME", TEXT, offsetof(struct options, domain),
      "data section to measure on, instead of evaluate.data"},
     {"stage", "NAME", TEXT, offsetof(struct options, stage),
-     "stage to use; default: the last one, for `evaluate` the checkpoint's"},
+     "stage to use; default: the last one (`evaluate`: that of the checkpoint)"},
     {"params", "FILE", TEXT, offsetof(struct options, params),
      "file with the parameters (safetensors)"},
     {"anchor", "FILE", TEXT, offsetof(struct options, anchor),
@@ -46,7 +46,7 @@ static const struct option {
     {"tasks", "N", NUMBER, offsetof(struct options, tasks),
      "print the tasks of the first N rounds (with --out DIR: write them)"},
     {"time-limit", "TIME", DURATION, offsetof(struct options, time_limit),
-     "time after which the run must be over: seconds, [H:]M:S or D-H:M:S; it saves before"},
+     "save and stop before this time has passed: seconds, [H:]M:S or D-H:M:S"},
     {"gradients", NULL, FLAG, offsetof(struct options, gradients),
      "compare the derivatives of this configuration with finite differences"},
     {"print-config", NULL, FLAG, offsetof(struct options, print_config),
@@ -80,7 +80,7 @@ static int unknown_option(const struct verb *v, const char *name)
     names[n++] = "help";
     names[n] = NULL;
     near = config_nearest(name, names);
-    return err(ERR_USAGE, "'%s' has no option '--%s'%s%s%s; try 'metaloop %s --help'", v->name,
+    return err(ERR_USAGE, "'%s' has no option '--%s'%s%s%s (metaloop %s --help lists all)", v->name,
                name, near ? ", did you mean '--" : "", near ? near : "", near ? "'?" : "", v->name);
 }
 
@@ -100,7 +100,7 @@ static int store_duration(const char *name, const char *value, double *seconds)
     for (int i = 0, unit = 1; i < n; i++, unit *= 60)
         *seconds += (double)part[n - 1 - i] * unit;
     if (*seconds <= 0)
-        return err(ERR_USAGE, "'--%s' is no time: '%s'", name, value);
+        return err(ERR_USAGE, "'--%s' needs a time above 0, not '%s'", name, value);
     return 0;
 }
 
@@ -200,7 +200,7 @@ void options_help(const struct verb *const *verbs)
            "       metaloop VERB ... [OPTION]...\n\n");
     for (; *verbs; verbs++)
         printf("  %-10s %s\n", (*verbs)->name, (*verbs)->summary);
-    printf("\n'metaloop VERB --help' says more of each.\n");
+    printf("\n'metaloop VERB --help' describes each verb.\n");
 }
 
 const char *options_data_root(const struct options *o)

@@ -19,13 +19,13 @@ static void print_matched(const struct setup *s, int i)
 {
     static const char *const how[] = {
         [MATCHED_NAMES] = "by name",
-        [MATCHED_ORDER] = "by name, and numbered in its order",
-        [MATCHED_NUMBERS] = "by number: one side has no names",
+        [MATCHED_ORDER] = "by name, and take its numbers",
+        [MATCHED_NUMBERS] = "by number, because one of the two has no names",
     };
 
     if (s->matched[i] != MATCHED_NOT)
-        printf("  its classes are those of '%s', %s\n", s->data[s->matched_with[i]].name,
-               how[s->matched[i]]);
+        printf("  its classes are matched with those of '%s' %s\n",
+               s->data[s->matched_with[i]].name, how[s->matched[i]]);
 }
 
 static void print_data(const struct setup *s)
@@ -139,7 +139,8 @@ static void print_steps(const struct stage *stage)
     print_roles(stage, "; learns: ", false);
     print_roles(stage, "; frozen: ", true);
     if (c->warm_up)
-        printf("; %ld round%s the head alone", (long)c->warm_up, plural((double)c->warm_up));
+        printf("; warm-up of %ld round%s: only the head", (long)c->warm_up,
+               plural((double)c->warm_up));
     putchar('\n');
 }
 
@@ -171,7 +172,7 @@ static void print_start(const struct setup *s, const struct stage *stage)
     for (int i = 0; i < l->n_segments; i++) {
         if (hand_over(s, stage, &l->segments[i]))
             continue;
-        printf("%s%s", any ? ", " : "; drawn anew: ", l->segments[i].name);
+        printf("%s%s", any ? ", " : "; initialised: ", l->segments[i].name);
         any = true;
     }
     putchar('\n');
@@ -180,7 +181,7 @@ static void print_start(const struct setup *s, const struct stage *stage)
 static void print_anchor(const struct setup *s, const struct stage *stage)
 {
     if (stage->anchor >= 0)
-        printf("  beside it, frozen: the result of stage '%s' (%zu parameters)\n",
+        printf("  anchor: the frozen result of stage '%s' (%zu parameters)\n",
                s->stages[stage->anchor].config->name, s->stages[stage->anchor].net.layout.n);
 }
 
@@ -211,7 +212,7 @@ static void print_evaluated(const struct setup *s, const struct stage *stage)
         int data = stage->evaluate_data[i], model = stage_model(s, stage, data);
 
         printf("%s '%s'%s", i ? "," : "", s->data[data].name,
-               model < 0                         ? " (not: no target's)"
+               model < 0                         ? " (not measured: no model for it)"
                : stage_measures_old(stage, data) ? " (old head)"
                                                  : "");
     }
@@ -225,7 +226,8 @@ static void print_networks(const struct stage *stage)
     for (int i = 0; i < stage->n_aux; i++)
         print_layers(stage->aux[i].name, &stage->aux[i].net);
     if (stage->n_models > 1)
-        printf("  of each of %d models, with the target's name as prefix:\n", stage->n_models);
+        printf("  segments of each of the %d domain models, with the target's name as prefix:\n",
+               stage->n_models);
     print_segments(&stage->model);
 }
 
@@ -276,9 +278,10 @@ int plan_print(const struct solo *s)
     for (int i = 0; i < s->setup.n_stages; i++)
         TRY(print_stage(&s->setup, &s->setup.stages[i]));
     memory_print(&memory);
-    printf("ranks: 1 (coordinator and worker in one process) or 1 coordinator + workers; up to %u "
-           "workers have a task each\n",
-           s->stage->n_tasks);
+    printf(
+        "ranks: a single process, or a coordinator and workers; at most %u workers have a task at "
+        "the same time\n",
+        s->stage->n_tasks);
     printf("run directory '%s'\n", c->run.directory);
     return 0;
 }

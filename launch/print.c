@@ -28,7 +28,7 @@ void print_curve(const char *data, const struct evaluation *e)
 {
     printf("data '%s': %" PRIu64 " %s%s%s%s\n", data, e->episodes, e->kind->unit,
            plural((double)e->episodes), e->transductive ? ", transductive" : "",
-           e->failed ? ", some were not finite:" : "");
+           e->failed ? ", some failed:" : "");
     if (e->failed)
         printf("  %" PRIu64 " set aside\n", e->failed);
     printf("  inner steps   loss              %s\n", e->has_accuracy ? "accuracy" : "");

@@ -17,7 +17,7 @@ int check_methods(const struct config *c)
 
     for (int i = 0; i < c->n_stages; i++)
         if (!method_find(c->stages[i].method))
-            return err(ERR_CONFIG, "stage '%s': no method is called '%s'%s", c->stages[i].name,
+            return err(ERR_CONFIG, "stage '%s': unknown method '%s'%s", c->stages[i].name,
                        c->stages[i].method, table_hint(method_table, c->stages[i].method, hint));
     return 0;
 }

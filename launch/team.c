@@ -76,7 +76,7 @@ static void on_signal(int signal)
     }
     if (speaks && !heard)
         say_stopping(team_round > 0 ? "finishing round " : "stopping", team_round,
-                     ", again: end at once\n");
+                     "; a second signal ends the run at once\n");
     heard = 1;
     team_stop = 1;
     errno = before;

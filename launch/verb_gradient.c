@@ -139,7 +139,7 @@ static int read_round(struct gradient_run *g, const struct safetensors *f, const
     double round = t && t->n == 1 ? tensor_get(t, 0) : 1;
 
     if (!(round >= 1 && round <= (double)g->solo.stage->config->rounds) || round != (int)round)
-        return err(ERR_DATA, "'%s': round %g of %ld", path, round,
+        return err(ERR_DATA, "'%s': round %g is not a whole number of 1 to %ld", path, round,
                    (long)g->solo.stage->config->rounds);
     g->episode.round = (uint32_t)round;
     g->episode.seed = (uint64_t)g->solo.config.run.seed;
@@ -201,8 +201,10 @@ static int read_anchor(struct gradient_run *g, const struct options *o)
     if (s->anchor < 0)
         return o->anchor ? err(ERR_USAGE, "method '%s' has no anchor", s->config->method) : 0;
     if (!o->anchor)
-        return err(ERR_USAGE, "stage '%s' is anchored to '%s': --anchor FILE has its parameters",
-                   s->config->name, g->solo.setup.stages[s->anchor].config->name);
+        return err(
+            ERR_USAGE,
+            "stage '%s' is anchored to '%s': give that stage's parameters with --anchor FILE",
+            s->config->name, g->solo.setup.stages[s->anchor].config->name);
     TRY(checkpoint_read(o->anchor, &g->solo.setup.stages[s->anchor].layout, g->anchor, NULL, NULL,
                         &info));
     g->method.anchor = g->anchor;

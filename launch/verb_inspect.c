@@ -259,8 +259,8 @@ static int inspect(const struct options *o)
             return kinds[i].inspect(path, o->all);
     }
     return err(ERR_USAGE,
-               "'%s' ends in none of .safetensors, .npy, .npz, .idx, -ubyte, .gz, .zip, .tar, "
-               ".tar.gz, .tgz, .bin (a recorded task), and is not a run's directory",
+               "'%s' is not a run directory, and its name ends in none of .safetensors, .npy, "
+               ".npz, .idx, -ubyte, .gz, .zip, .tar, .tar.gz, .tgz, .bin (a recorded task)",
                path);
 }
 

@@ -57,7 +57,7 @@ static int list(const struct options *o)
         }
     }
     names[N_TOPICS] = NULL;
-    return err(ERR_USAGE, "no list is called '%s'%s", o->places[0],
+    return err(ERR_USAGE, "unknown list '%s'%s", o->places[0],
                nearest_hint(o->places[0], names, hint));
 }
 
@@ -67,6 +67,6 @@ const struct verb verb_list = {
     .min_places = 1,
     .max_places = 1,
     .options = "markdown",
-    .summary = "print what there is, a line each",
+    .summary = "print what is available, one line each",
     .run = list,
 };

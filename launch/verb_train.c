@@ -242,7 +242,7 @@ static int run_evaluate(const struct options *o)
     if (!o->checkpoint)
         return err(ERR_USAGE, "'evaluate' needs --checkpoint FILE");
     if (o->episodes > 1 << 20)
-        return err(ERR_USAGE, "--episodes is %" PRId64 ", at most %d", o->episodes, 1 << 20);
+        return err(ERR_USAGE, "--episodes is %" PRId64 ", the limit is %d", o->episodes, 1 << 20);
     return team_run(o, lead_evaluate, NULL);
 }
 
@@ -252,7 +252,7 @@ const struct verb verb_evaluate = {
     .min_places = 1,
     .max_places = 1,
     .options = "checkpoint set stage episodes domain data-root json",
-    .summary = "measure a checkpoint over episodes, with 95 % intervals",
+    .summary = "measure a checkpoint's loss and accuracy, with 95 % intervals",
     .text = "Adapts the checkpoint to each episode's support set, and measures it on the\n"
             "query set before every inner step and after the last. Few-shot, batch\n"
             "normalisation normalises the query set as one batch (transductive), unless\n"

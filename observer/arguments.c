@@ -26,7 +26,7 @@ static const struct observe_option {
     {"--http", "ADDR:PORT", WORD, offsetof(struct arguments, http), 0,
      "serve a page for browsers, /metrics for Prometheus, and /api"},
     {"--token", "TOKEN", WORD, offsetof(struct arguments, token), 0,
-     "token that --http asks for; drawn if ADDR is not loopback and none is given"},
+     "token that browsers must have; default: none on loopback, a random one elsewhere"},
     {"--tensorboard", "DIR", WORD, offsetof(struct arguments, tensorboard), 0,
      "write event files for TensorBoard"},
     {"--jsonl", "FILE", WORD, offsetof(struct arguments, jsonl), 0,
@@ -34,7 +34,7 @@ static const struct observe_option {
     {"--csv", "FILE", WORD, offsetof(struct arguments, csv), 0, "write numbers, one a row"},
     {"--png", "FILE", WORD, offsetof(struct arguments, png), 0, "draw the curves as a picture"},
     {"--lines", NULL, FLAG, offsetof(struct arguments, lines), 0,
-     "print plain lines, even on a terminal"},
+     "print plain lines, also on a terminal"},
     {"--every", "SECONDS", SECONDS, offsetof(struct arguments, every), 0,
      "seconds between lines of progress (10)"},
     {"--linger", "SECONDS", SECONDS, offsetof(struct arguments, linger), 0,
@@ -77,7 +77,7 @@ static int unknown(const char *word)
     names[OPTIONS + 1] = "--version";
     names[OPTIONS + 2] = NULL;
     near = nearest_word(word, names);
-    return err(ERR_USAGE, "no option is called '%s'%s%s%s", word, near ? ", did you mean '" : "",
+    return err(ERR_USAGE, "unknown option '%s'%s%s%s", word, near ? ", did you mean '" : "",
                near ? near : "", near ? "'?" : "; try --help");
 }
 

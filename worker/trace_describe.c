@@ -76,7 +76,7 @@ void trace_describe(const struct trace *f, const struct data *d, char *text, siz
     text[0] = '\0';
     if (f->kind == TRACE_NONE)
         add(text, n,
-            "nothing that was looked at is not finite: the method computes more than "
+            "every value that was traced is finite: the method computes more than "
             "inner steps, query and adjoint");
     if (f->kind == TRACE_PARAMETERS)
         add(text, n, "the parameters themselves are not finite, first in segment '%s'", f->segment);
@@ -85,7 +85,7 @@ void trace_describe(const struct trace *f, const struct data *d, char *text, siz
     if (f->kind == TRACE_SAMPLE)
         add_sample(f, d, text, n);
     if (f->kind == TRACE_SAMPLE && f->pass)
-        add(text, n, "; first felt at: ");
+        add(text, n, "; first seen at: ");
     if (f->kind == TRACE_COMPUTATION)
         add(text, n, "the first value that is not finite: ");
     if (f->pass)

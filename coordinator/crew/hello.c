@@ -30,7 +30,7 @@ static int check_program(const struct crew *c, int rank)
             rank, h->host, h->build, machine_build());
     if (h->layout != setup_digest(c->setup))
         return err(ERR_CONFIG,
-                   "rank %d on host '%s' plans another network (digest %016" PRIx64
+                   "rank %d on host '%s' builds another network (digest %016" PRIx64
                    ", here %016" PRIx64 ")",
                    rank, h->host, h->layout, setup_digest(c->setup));
     if (strcmp(h->blas, blas_kernel()) != 0)

@@ -136,7 +136,7 @@ static int check_complete(const struct transaction *p)
         round_sum_read(p->total, METRIC_DONE) + round_sum_read(p->total, METRIC_FAILED);
 
     if (counted != p->r->n_tasks)
-        return err(ERR_FAILED, "round %zu came back with %.0f of %u tasks", (size_t)p->r->round,
+        return err(ERR_FAILED, "the sum of round %zu has %.0f of %u tasks", (size_t)p->r->round,
                    counted, p->r->n_tasks);
     return 0;
 }

@@ -15,13 +15,14 @@ static int remake(struct keeper *k, const struct stage_run *s, const char *what)
         snprintf(why, sizeof why, "%s", err_text());
         k->homeless = true;
         return err(ERR_IO,
-                   "%s, and cannot be made again: %s; the run ends after round %" PRIu64
+                   "%s, and cannot be created again: %s; the run ends after round %" PRIu64
                    " of stage '%s' with digest %016" PRIx64 ", not saved",
                    what, why, s->round, s->stage->config->name, s->hash);
     }
     report_begin(k->report);
     k->saver.owed = true;
-    progress_warn(k->report->progress, "warning: %s: made again, what was in it is lost", what);
+    progress_warn(k->report->progress,
+                  "warning: %s; it has been created again, its content is lost", what);
     return 0;
 }
 

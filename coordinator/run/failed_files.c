@@ -162,7 +162,7 @@ static void say_full(struct failed_files *a)
         return;
     a->full = true;
     progress_warn(a->progress,
-                  "warning: '%s' holds %d task%s that failed; further ones are only counted",
+                  "warning: '%s' holds %d failed task%s; further ones are only counted",
                   a->directory, a->n_files, plural(a->n_files));
 }
 

@@ -50,13 +50,12 @@ int keeper_check_finite(struct keeper *k, const struct stage_run *s)
         return 0;
     wait_disk(k, SAVER_PATIENCE); /* what is being written is still good: it is the last */
     keeper_note_saved(k);
-    return err(
-        ERR_NONFINITE,
-        "after round %" PRIu64
-        " of stage '%s' '%s' is not finite: nothing of it is saved; %s%s%s; try a lower rate",
-        s->round, s->stage->config->name, name,
-        k->checkpoint[0] ? "the last checkpoint is '" : "there is no checkpoint", k->checkpoint,
-        k->checkpoint[0] ? "'" : "");
+    return err(ERR_NONFINITE,
+               "'%s' is not finite after round %" PRIu64
+               " of stage '%s': that round is not saved; %s%s%s; try a lower rate",
+               name, s->round, s->stage->config->name,
+               k->checkpoint[0] ? "the last checkpoint is '" : "there is no checkpoint",
+               k->checkpoint, k->checkpoint[0] ? "'" : "");
 }
 
 int keeper_save(struct keeper *k, const struct stage_run *s)

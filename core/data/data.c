@@ -18,7 +18,7 @@ static int unknown_format(const char *name)
 {
     char hint[NEAREST_HINT];
 
-    return err(ERR_CONFIG, "no format is called '%s'%s", name, table_hint(data_table, name, hint));
+    return err(ERR_CONFIG, "unknown format '%s'%s", name, table_hint(data_table, name, hint));
 }
 
 static int rotations_set(struct data *d, const char *rotations)
@@ -37,8 +37,8 @@ static int rotations_set(struct data *d, const char *rotations)
     if (!d->turned_classes)
         return 0;
     if (d->n_samples != DATA_ENDLESS && d->n_samples > DATA_ENDLESS / 4)
-        return err(ERR_CONFIG, "rotations '%s' of %u images, the limit is %u", rotations,
-                   d->n_samples, DATA_ENDLESS / 4);
+        return err(ERR_CONFIG, "rotations '%s' make too many of %u images, the limit is %u images",
+                   rotations, d->n_samples, DATA_ENDLESS / 4);
     d->n_classes *= d->n_classes == DATA_ENDLESS ? 1 : 4;
     d->n_samples *= d->n_samples == DATA_ENDLESS ? 1 : 4;
     return 0;

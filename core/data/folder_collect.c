@@ -242,7 +242,7 @@ static int shape_check(struct folder *f, struct shape s, const char *path)
                f->src->path, path, s.h, s.w, colours(s.c), f->items[0].path, first->h, first->w,
                colours(first->c), s.c == first->c ? "" : "convert all to grey or all to colour",
                s.c != first->c && !is_size ? ", and " : "",
-               is_size ? "" : "set 'resize' to the size in pixels that all shall have");
+               is_size ? "" : "set 'resize' to one size in pixels for all");
 }
 
 static int pixels_keep(struct folder *f, const char *path)

@@ -34,7 +34,7 @@ static int style_find(const struct glyph_style **style, const char *name)
         if (*style - glyph_styles < 31)
             names[*style - glyph_styles] = (*style)->name;
     }
-    return err(ERR_CONFIG, "no style is called '%s'%s", name, nearest_hint(name, names, hint));
+    return err(ERR_CONFIG, "unknown style '%s'%s", name, nearest_hint(name, names, hint));
 }
 
 static int glyphs_set(struct glyphs *g, const struct data_config *c)

@@ -98,9 +98,11 @@ static int classes_set(struct images *m, struct data *d, const struct data_confi
 
     TRY(classes_select(m, &c->classes, root, &m->selected, &d->n_classes));
     if (c->first < 0 || c->first > d->n_classes)
-        return err(ERR_CONFIG, "first '%jd' of %u classes", (intmax_t)c->first, d->n_classes);
+        return err(ERR_CONFIG, "first is %jd, but there are %u classes", (intmax_t)c->first,
+                   d->n_classes);
     if (c->subset < 0 || c->subset > m->store->n)
-        return err(ERR_CONFIG, "subset '%jd' of %u images", (intmax_t)c->subset, m->store->n);
+        return err(ERR_CONFIG, "subset is %jd, but there are %u images", (intmax_t)c->subset,
+                   m->store->n);
     d->n_classes = c->first > 0 ? (uint32_t)c->first : d->n_classes;
     choice.selected = m->selected;
     choice.n_classes = d->n_classes;

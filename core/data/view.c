@@ -110,7 +110,7 @@ int view_init(struct store_view *v, const struct store *s, const struct choice *
     TRY(classes_choose(v, s, c));
     TRY(images_choose(v, s));
     if (c->subset > v->n)
-        return err(ERR_CONFIG, "subset '%u' of %u images", c->subset, v->n);
+        return err(ERR_CONFIG, "subset is %u, but there are %u images", c->subset, v->n);
     if (c->subset > 0)
         TRY(subset_choose(v, c));
     return view_index(v, s, c->n_classes);

@@ -65,8 +65,9 @@ static int header_check(const struct safetensors *s, const char *path, size_t *n
     for (int i = 7; i >= 0; i--)
         length = length << 8 | (unsigned char)s->bytes[i];
     if (length > s->n_bytes - 8)
-        return err(ERR_DATA, "'%s' has %zu bytes, its header would have %llu", path, s->n_bytes,
-                   (unsigned long long)length);
+        return err(ERR_DATA,
+                   "'%s' is not a safetensors file: it has %zu bytes, its header would have %llu",
+                   path, s->n_bytes, (unsigned long long)length);
     if (length > SAFETENSORS_HEADER_MAX)
         return err(ERR_DATA, "'%s' has a header of %llu bytes, more than %d", path,
                    (unsigned long long)length, SAFETENSORS_HEADER_MAX);

@@ -46,7 +46,7 @@ static int net_add(struct net *net, const struct layer_spec *spec, const struct 
     char name[32];
 
     if (!ops)
-        return err(ERR_CONFIG, "no layer is called '%s'", spec->type);
+        return err(ERR_CONFIG, "unknown layer '%s'", spec->type);
     *l = (struct layer){.ops = ops, .spec = *spec, .offset = net->layout.n};
     if (spec->head)
         l->spec.filters = net->n_out;

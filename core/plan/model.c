@@ -188,7 +188,7 @@ static int spec_type(struct layer_spec *s, const char *line, const char *type)
         names[n++] = layer_table[i]->name;
     names[n++] = "head";
     names[n] = NULL;
-    return err(ERR_CONFIG, "layer '%s': no layer is called '%s'%s", line, type,
+    return err(ERR_CONFIG, "layer '%s': unknown layer '%s'%s", line, type,
                nearest_hint(type, names, hint));
 }
 
@@ -249,7 +249,7 @@ int model_specs(const struct model_config *m, bool few_shot, struct layer_spec *
 
     *specs = NULL;
     if (!ops)
-        return err(ERR_CONFIG, "no model is called '%s'", m->type);
+        return err(ERR_CONFIG, "unknown model '%s'", m->type);
     n = ops->specs(m, norm_of(m, few_shot), NULL);
     TRY(n);
     *specs = malloc((size_t)n * sizeof **specs);

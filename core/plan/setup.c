@@ -83,8 +83,7 @@ int setup_stage(const struct setup *s, const char *name, const struct stage **st
             return 0;
         }
     }
-    return name ? err(ERR_USAGE, "no stage is called '%s'%s", name, nearest_hint(name, names, hint))
-                : 0;
+    return name ? err(ERR_USAGE, "unknown stage '%s'%s", name, nearest_hint(name, names, hint)) : 0;
 }
 
 uint64_t setup_digest(const struct setup *s)

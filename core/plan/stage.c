@@ -313,7 +313,7 @@ static int stage_form(const struct setup *s, struct stage *stage)
     stage->traits = s->traits_of(c->method);
     stage->own = config_own(s->config, c);
     if (!stage->traits)
-        return err(ERR_CONFIG, "no method is called '%s'", c->method);
+        return err(ERR_CONFIG, "unknown method '%s'", c->method);
     TRY(stage_before(s, stage));
     if (stage->traits->inherits)
         return inherit(stage, &s->stages[stage->start]);

@@ -31,7 +31,7 @@ static int list_read(const char *key, const json_t *list, struct event *e)
         const json_t *value = json_array_get(list, i);
 
         if (!json_is_number(value) && !json_is_null(value))
-            return err(ERR_DATA, "'%s' has what is not a number", key);
+            return err(ERR_DATA, "'%s' has an element that is not a number", key);
         numbers[i] = json_is_null(value) ? NAN : json_number_value(value);
     }
     e->n_numbers += (int)n;

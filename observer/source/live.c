@@ -131,7 +131,7 @@ static void heard(struct source *s, const struct event_header *h)
         meet(s, h);
     if (s->run.state == RUN_SILENT) {
         s->run.state = RUN_LIVE;
-        model_note(&s->run, NOTE_LOG, h->time, "'%s' is heard again", s->run.source);
+        model_note(&s->run, NOTE_LOG, h->time, "'%s' sends events again", s->run.source);
     }
 }
 
@@ -262,7 +262,7 @@ static int message_take(struct source *s, void *socket, int n, taking *take)
             break;
     }
     if (i > 0 && i != n)
-        refuse(s, "a message of another number of frames");
+        refuse(s, "a message with a wrong number of frames");
     return code < 0 ? code : i > 0;
 }
 
@@ -336,7 +336,7 @@ static int watch_silence(struct source *s, double now)
     if (s->run.state == RUN_LIVE) {
         s->run.state = RUN_SILENT;
         model_note(&s->run, NOTE_FAULT, s->run.time,
-                   "nothing heard from '%s' for %.0f s: waiting for it", l->sockets.endpoint,
+                   "nothing received from '%s' for %.0f s: waiting for it", l->sockets.endpoint,
                    SILENCE);
     }
     return 0;

@@ -178,7 +178,8 @@ static enum MHD_Result answer_shared(struct http *h, struct MHD_Connection *c, c
     bool same = k->of == (const void *)(uintptr_t)make && k->run == run;
 
     if (!(same && is_fresh(h, k)) && !kept_make(h, k, type, make, run))
-        return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too much is being sent\n");
+        return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "too many downloads at the same time; try again\n");
     return MHD_queue_response(c, MHD_HTTP_OK, k->response);
 }
 
@@ -223,13 +224,15 @@ static enum MHD_Result answer_series(struct http *h, struct MHD_Connection *c)
 
     if (!argument(c, "run", (uint64_t)h->runs->n, &run) ||
         !argument(c, "since", UINT64_MAX, &since))
-        return answer_text(c, MHD_HTTP_BAD_REQUEST, "run: the number of a run; since: a serial\n");
+        return answer_text(c, MHD_HTTP_BAD_REQUEST,
+                           "'run' must be the number of a run, 'since' a serial number\n");
     if (since == 0)
         return answer_shared(h, c, JSON, all_series_make, run);
     char *text = series_make(h, run, since, &n);
     r = body_response(h, text, n);
     return r ? answer(c, MHD_HTTP_OK, JSON, r)
-             : answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too much is being sent\n");
+             : answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "too many downloads at the same time; try again\n");
 }
 
 static char *configuration_make(struct http *h, uint64_t run, size_t *n)
@@ -245,7 +248,7 @@ static enum MHD_Result answer_configuration(struct http *h, struct MHD_Connectio
     uint64_t run;
 
     if (!argument(c, "run", (uint64_t)h->runs->n, &run))
-        return answer_text(c, MHD_HTTP_BAD_REQUEST, "run: the number of a run\n");
+        return answer_text(c, MHD_HTTP_BAD_REQUEST, "'run' must be the number of a run\n");
     return answer_shared(h, c, "text/plain; charset=utf-8", configuration_make, run);
 }
 
@@ -282,7 +285,8 @@ static enum MHD_Result answer_events(struct http *h, struct MHD_Connection *c)
     struct MHD_Response *r = feed_listen(&h->feed, c);
 
     return r ? answer(c, MHD_HTTP_OK, "text/event-stream", r)
-             : answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many listen\n");
+             : answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "too many browsers listen; try again\n");
 }
 
 static const struct {
@@ -330,9 +334,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
         return answer_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD only\n");
     if (verdict == GATE_FORM || path[0] != '/')
         return answer_text(c, MHD_HTTP_BAD_REQUEST,
-                           "one Host, and a path of this machine, nothing else\n");
+                           "a request needs one Host header, and a path that begins with /\n");
     if (verdict == GATE_HOST)
-        return answer_text(c, MHD_HTTP_FORBIDDEN, "this name is not the one of this machine\n");
+        return answer_text(c, MHD_HTTP_FORBIDDEN, "the Host header does not name this server\n");
     if (verdict == GATE_TOKEN)
         return answer_text(c, MHD_HTTP_UNAUTHORIZED,
                            "the token is missing or wrong: open the address as it was printed\n");

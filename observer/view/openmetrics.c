@@ -88,14 +88,15 @@ static const struct {
     const char *name, *type, *suffix, *help;
     double (*value)(const struct run *r);
 } of_run[] = {
-    {"metaloop_run_live", "gauge", "", "1 while the run is heard", run_up},
-    {"metaloop_run_ended", "gauge", "", "1 after the end", run_ended},
-    {"metaloop_run_stage", "gauge", "", "index of the present stage", run_stage},
-    {"metaloop_run_round", "gauge", "", "rounds done in the present stage", run_round},
-    {"metaloop_run_rounds", "gauge", "", "rounds the present stage has", run_rounds},
+    {"metaloop_run_live", "gauge", "", "1 while the run sends events", run_up},
+    {"metaloop_run_ended", "gauge", "", "1 after the run has ended", run_ended},
+    {"metaloop_run_stage", "gauge", "", "index of the current stage", run_stage},
+    {"metaloop_run_round", "gauge", "", "rounds done in the current stage", run_round},
+    {"metaloop_run_rounds", "gauge", "", "rounds of the current stage", run_rounds},
     {"metaloop_run_events", "counter", "_total", "events seen", run_events},
     {"metaloop_run_tasks_set_aside", "counter", "_total", "tasks that failed", run_failed},
-    {"metaloop_run_events_missing", "counter", "_total", "events that never arrived", run_lost},
+    {"metaloop_run_events_missing", "counter", "_total", "events that were lost on the way",
+     run_lost},
 };
 
 static void runs_write(FILE *f, const struct runs *runs)
@@ -128,7 +129,7 @@ static void workers_write(FILE *f, const struct runs *runs)
 
     for (int k = 0; k < 5; k++) {
         snprintf(name, sizeof name, "metaloop_worker_%s", names[k]);
-        family(f, name, "gauge", "of a rank");
+        family(f, name, "gauge", "latest value of a rank");
         for (int i = 0; i < runs->n; i++)
             for (int j = 0; j < runs->sources[i].run.n_workers; j++) {
                 const struct worker_seen *w = &runs->sources[i].run.workers[j];
@@ -193,7 +194,7 @@ static void family_write(FILE *f, const struct runs *runs, const char *name)
 {
     char other[160];
 
-    family(f, name, "gauge", "the last value");
+    family(f, name, "gauge", "latest value");
     for (int i = 0; i < runs->n; i++)
         for (int k = 0; k < runs->sources[i].run.n_series; k++) {
             const struct series *s = runs->sources[i].run.series[k];

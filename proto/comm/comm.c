@@ -11,7 +11,7 @@ int comm_open(const char *transport, struct comm *ends, int n)
     char hint[NEAREST_HINT];
 
     if (!ops)
-        return err(ERR_USAGE, "no transport is called '%s'%s", transport,
+        return err(ERR_USAGE, "unknown transport '%s'%s", transport,
                    table_hint(comm_table, transport, hint));
     TRY(ops->open(ends, n));
     for (int i = 0; i < n; i++)
@@ -35,7 +35,7 @@ int comm_poll(struct comm *c, struct message *m)
     int code = c->ops->poll(c, m);
 
     if (code > 0 && m->h.magic != HEADER_MAGIC)
-        return err(ERR_DATA, "rank %d sent a message that is none of ours", m->from);
+        return err(ERR_DATA, "rank %d sent a message of an unknown kind", m->from);
     return code;
 }
 

@@ -126,7 +126,7 @@ static void line_recall(struct recall *r, struct history *h, const struct stream
     const char *kind = json_string_value(json_object_get(o, "kind"));
     char text[128];
 
-    snprintf(text, sizeof text, "no event is called '%.40s'", kind ? kind : "");
+    snprintf(text, sizeof text, "unknown event '%.40s'", kind ? kind : "");
     if (!kind)
         refuse(r, "it is not an object of JSON with a kind");
     else if (!stream_event_has(kind, NULL))

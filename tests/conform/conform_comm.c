@@ -175,7 +175,7 @@ static void test_open(void **state)
 
     (void)state;
     assert_int_equal(comm_open("locla", ends, 1), ERR_USAGE);
-    assert_non_null(strstr(err_text(), "no transport is called 'locla', did you mean 'local'?"));
+    assert_non_null(strstr(err_text(), "unknown transport 'locla', did you mean 'local'?"));
     assert_int_equal(comm_open("local", ends, 1), 0);
     assert_true(comm_is_local(&ends[0]));
     assert_int_equal(ends[0].rank, 0);

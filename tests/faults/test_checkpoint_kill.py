@@ -1,4 +1,4 @@
-"""Killed at every system call of a checkpoint's writing: the newest good one loads, and the run goes on to the same bits."""
+"""Killed at every system call of a checkpoint's writing: the newest valid one loads, and the run goes on to the same bits."""
 import glob
 import json
 import os

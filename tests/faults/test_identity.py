@@ -421,7 +421,7 @@ def test_a_deleted_directory_is_made_again(tmp_path, conf):
             return
         process.send_signal(signal.SIGTERM)
         text = ends(process)
-    assert process.returncode == 75 and "made again" in text, text
+    assert process.returncode == 75 and "created again" in text, text
     assert identity_of(run) == mine == first_line(run)["run_id"]
     assert cli.run("train", conf, "--resume", "--time-limit", "1", "--set", "stage.meta.rounds=1000000").rc == 75
 

@@ -3,7 +3,7 @@
  *
  *   checkpoint_writer write DIRECTORY FIRST LAST KEEP   rounds FIRST to LAST, pruned;
  *   access("/begin") before each
- *   checkpoint_writer newest DIRECTORY                  prints the round of the newest good one,
+ *   checkpoint_writer newest DIRECTORY                  prints the round of the newest valid one,
  *   once its every value is
  *                                                       what `write` gave it; what is skipped goes
  *                                                       to standard error

@@ -284,7 +284,7 @@ static const struct flaw { /* slots that replace those of `local`; NULL: none */
     {"waits in poll", "does not end", 30, 1, {.poll = poll_waits}},
     {"changes *m", "changes *m", 30, 30, {.poll = poll_touches}},
     {"names the receiver as the sender", "a message of rank", 30, 30, {.poll = poll_mistakes}},
-    {"sticks to what is foreign", "none of ours", 30, 30, {.poll = poll_sticks}},
+    {"sticks to what is foreign", "of an unknown kind", 30, 30, {.poll = poll_sticks}},
     {"does not align", "not aligned", 30, 30, {.poll = poll_odd}},
     {"reuses a body", "the body of", 30, 30, {.send = send_overwrites, .poll = poll_copies}},
     {"does not wait in idle", "does not sleep", 30, 30, {.idle = idle_spins}},

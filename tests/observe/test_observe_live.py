@@ -200,9 +200,9 @@ def test_silence_is_said(stream, observer):
     stream.begin()
     observer.until(lambda: "stage 'meta'" in observer.text())
     stream.mute = True
-    observer.until(lambda: "nothing heard from" in observer.text(), 12)
+    observer.until(lambda: "nothing received from" in observer.text(), 12)
     stream.mute = False
-    observer.until(lambda: "is heard again" in observer.text())
+    observer.until(lambda: "sends events again" in observer.text())
 
 
 def test_a_run_that_failed_is_waited_for(stream, observer):

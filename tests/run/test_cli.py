@@ -85,18 +85,18 @@ def test_list_wrong_word():
 
 
 NEAREST = [  # status, arguments behind the verb, what is wrong, what is meant
-    (USAGE, ["--stage", "metta"], "no stage is called 'metta'", "meta"),
-    (CONFIG, ["--set", "stage.meta.method=mamll"], "no method is called 'mamll'", "maml"),
+    (USAGE, ["--stage", "metta"], "unknown stage 'metta'", "meta"),
+    (CONFIG, ["--set", "stage.meta.method=mamll"], "unknown method 'mamll'", "maml"),
     (CONFIG, ["--set", "stage.meta.data=glyfs"], "uses data 'glyfs'", "glyphs"),
     (CONFIG, ["--set", "stage.meta.model=modle"], "uses model 'modle'", "model"),
     (CONFIG, ["--set", "stage.meta.evaluate=glyps"], "uses data 'glyps'", "glyphs"),
     (CONFIG, ["--set", "evaluate.data=glyps"], "uses data 'glyps'", "glyphs"),
     (CONFIG, ["--set", "data.glyphs.domain=glyps"], "uses data 'glyps'", "glyphs"),
-    (CONFIG, ["--set", "data.glyphs.format=foldr"], "no format is called 'foldr'", "folder"),
-    (CONFIG, ["--set", "data.glyphs.style=chlak"], "no style is called 'chlak'", "chalk"),
+    (CONFIG, ["--set", "data.glyphs.format=foldr"], "unknown format 'foldr'", "folder"),
+    (CONFIG, ["--set", "data.glyphs.style=chlak"], "unknown style 'chlak'", "chalk"),
     (CONFIG, ["--set", "data.glyphs.rotations=drwa"], "'rotations' is 'drwa'", "draw"),
     (CONFIG, ["--set", "model.type=conv"], "'type' is 'conv'", "conv4"),
-    (CONFIG, ["--set", "model.type=layers", "--set", "model.layers=flaten,head"], "no layer is called 'flaten'", "flatten"),
+    (CONFIG, ["--set", "model.type=layers", "--set", "model.layers=flaten,head"], "unknown layer 'flaten'", "flatten"),
     (CONFIG, ["--set", "model.type=layers", "--set", "model.layers=dense filtres=3,head"], "unknown key 'filtres'",
      "filters"),
     (CONFIG, ["--set", "stage.meta.optimizer=adma"], "'optimizer' is 'adma'", "adam"),

@@ -84,9 +84,9 @@ def test_head_drawn_anew_body_taken(name, tmp_path):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_check_says_what_train_takes(name, tmp_path):
-    """What `check` does not call drawn anew is the stage's before, to the bit, in every model; the rest is not."""
+    """What `check` does not call initialised is the stage's before, to the bit, in every model; the rest is not."""
     plan = cli.done("check", cli.small(tmp_path, HEAD + STAGES[name])).out
-    anew = re.search(r"starts from stage 'source'(?:; drawn anew: (.*))?\n", plan)[1]
+    anew = re.search(r"starts from stage 'source'(?:; initialised: (.*))?\n", plan)[1]
     source, still = after(tmp_path, name, 1, "--set", "stage.next.rate=0")
     prefixes = ["outline.", "inverted."] if name == "domains" else [""]
     own = {n for n in still if not n.startswith(("optimizer.", "kept."))}
@@ -120,7 +120,7 @@ def test_another_shape_of_equal_size_is_drawn_anew(tmp_path):
     np.save(tmp_path / "labels.npy", np.arange(8) % 2)
     root = ["--data-root", tmp_path]
     plan = cli.done("check", cli.small(tmp_path, SHAPES), *root).out
-    assert "starts from stage 'first'; drawn anew: fc1.weight, fc1.bias, head.weight\n" in plan
+    assert "starts from stage 'first'; initialised: fc1.weight, fc1.bias, head.weight\n" in plan
     train(tmp_path, SHAPES, *root)
     first, following = (safetensors_io.load(checkpoint(tmp_path, stage, 1)) for stage in (0, 1))
     assert first["fc1.weight"].shape == (4, 6) and following["fc1.weight"].shape == (6, 4)

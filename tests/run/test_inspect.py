@@ -63,24 +63,24 @@ def test_a_finished_run(finished):
         assert line == (f"  data '{data}' after round 4 of stage 'second': accuracy {100 * e['accuracy']:.2f} "
                         f"+- {100 * e['accuracy_ci95']:.2f} %, loss {e['loss']:.4f} +- {e['loss_ci95']:.4f}")
     files = sorted(run.glob("checkpoint-*"))
-    assert out[5] == f"  {len(files)} checkpoints, the newest good one '{files[-1]}' (stage 'second', round 4)"
+    assert out[5] == f"  {len(files)} checkpoints, the newest valid one '{files[-1]}' (stage 'second', round 4)"
     assert out[6:] == [""]
 
 
 def test_a_run_that_was_stopped(copied):
     kept = [line for line in (copied / "metrics.jsonl").read_text().split("\n") if '"kind":"end"' not in line]
     (copied / "metrics.jsonl").write_text("\n".join(kept))
-    assert "neither finished nor live: --resume continues it" in inspect(copied)
+    assert "not finished, and no process runs it: --resume continues it" in inspect(copied)
     for path in sorted(copied.glob("checkpoint-*"))[1:]:
         path.unlink()
-    assert "\n  1 checkpoint, the newest good one" in inspect(copied)
+    assert "\n  1 checkpoint, the newest valid one" in inspect(copied)
 
 
 def test_a_run_that_goes_on_after_its_end(copied):
     """A stage that begins behind the end is no end."""
     with open(copied / "metrics.jsonl", "a") as f:
         f.write('{"kind":"stage","stage":"second","stage_index":1,"from_round":4,"rounds":9}\n{"kind":"rou')
-    assert "neither finished" in inspect(copied)
+    assert "not finished" in inspect(copied)
 
 
 def test_a_run_that_lives(copied):
@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_named(copied):
     *_, before, newest = sorted(copied.glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:-8])
     out = inspect(copied)
-    assert f"  '{newest}'" in out and f"the newest good one '{before}'" in out
+    assert f"  '{newest}'" in out and f"the newest valid one '{before}'" in out
 
 
 def test_a_long_history_is_not_read(copied):

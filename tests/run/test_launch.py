@@ -108,7 +108,7 @@ def test_prints_what_mpirun_prints(conf):
 def test_verbs_of_one_process_run_once(conf):
     def told(result):
         """Without the figures of memory that are measured, of this very process."""
-        return re.sub(r"^ *(program, libraries|in all|one process alone:).*$", "", result.out, flags=re.M)
+        return re.sub(r"^ *(program, libraries|total|a single process:).*$", "", result.out, flags=re.M)
     assert told(launch("-n", 3, "check", conf)) == told(cli.done("check", conf))
 
 

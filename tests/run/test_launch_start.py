@@ -258,7 +258,7 @@ def test_the_first_signal_says_what_happens(tmp_path, endless):
         wait_for(lambda: checkpoints_of(tmp_path / "run") or run.process.poll() is not None)
         run.process.send_signal(signal.SIGINT)
         result = run.result()
-    said = re.findall(r"finishing round (\d+), again: end at once", result.err)
+    said = re.findall(r"finishing round (\d+); a second signal ends the run at once", result.err)
     saved = re.search(r"round (\d+) of stage 'meta' is saved", result.err)
     assert result.rc == STOPPED and len(said) == 1 and int(saved[1]) - int(said[0]) in (-1, 0), result
 
@@ -275,7 +275,7 @@ def test_signals_to_a_single_process(times, tmp_path, endless):
         os.kill(run.process.pid, signal.SIGCONT)
         result = run.result()
     if times == 1:
-        assert result.rc == STOPPED and result.err.count("again: end at once") == 1, result
+        assert result.rc == STOPPED and result.err.count("a second signal ends the run at once") == 1, result
     else:
         assert result.rc == 1 and "ending at once" in result.err and not os.path.exists(run.status), result
 

@@ -90,7 +90,7 @@ def test_memory_adds_up(tmp_path):
     said = cli.done("check", conf).out
     for row in plan["rows"]:
         assert f"  {row['name']} " in said
-    alone = float(re.search(r"one process alone: ([\d.]+) MiB", said)[1])
+    alone = float(re.search(r"a single process: ([\d.]+) MiB", said)[1])
     assert abs(alone - plan["alone"] / MIB) < NOISE
 
 

@@ -42,12 +42,12 @@ def test_check_tells_what_hands_over_to_what(conf):
 def test_check_tells_what_is_frozen(conf):
     out = cli.done("check", conf).out
     adapt = section(out, "adapt")
-    assert "frozen: the result of stage 'source'" in adapt and "frozen: head" in adapt
-    assert "drawn anew: discriminator" in adapt and "discriminator (at 0.002)" in adapt
-    assert "2 models that take 2 steps each" in section(out, "many")
-    assert "frozen: the result of stage 'teacher'" in section(out, "student")
+    assert "anchor: the frozen result of stage 'source'" in adapt and "frozen: head" in adapt
+    assert "initialised: discriminator" in adapt and "discriminator (at 0.002)" in adapt
+    assert "2 domain models, 2 steps each" in section(out, "many")
+    assert "anchor: the frozen result of stage 'teacher'" in section(out, "student")
     after = section(out, "next")
-    assert "drawn anew: head.weight, head.bias" in after and "1 round the head alone" in after
+    assert "initialised: head.weight, head.bias" in after and "warm-up of 1 round: only the head" in after
     assert "'ink' (old head)" in after
 
 

@@ -348,7 +348,7 @@ static void safetensors_headers(void **state)
     (void)state;
     put("b.safetensors", "\0\xe1\xf5\5\0\0\0\0{}", 10);
     expect_cheap(safetensors_try, "b.safetensors", "safetensors, states a header of 100 MB",
-                 ERR_DATA, "has 10 bytes, its header would have 100000000");
+                 ERR_DATA, "it has 10 bytes, its header would have 100000000");
     expect_header_refused("{", " ", "}", all, "safetensors, a header of 100 MB of spaces",
                           "has a header of 100000000 bytes, more than");
     expect_header_refused("{", "\"a\":0,", "}", all, "safetensors, a header of 100 MB of keys",

@@ -133,7 +133,7 @@ static void npy_refusals(void **state)
     c.path = NULL;
     expect_refused(&c, ERR_CONFIG, "data 'set': format 'npy' needs the key 'path'");
     c.format = "nppy";
-    expect_refused(&c, ERR_CONFIG, "no format is called 'nppy', did you mean 'npy'?");
+    expect_refused(&c, ERR_CONFIG, "unknown format 'nppy', did you mean 'npy'?");
 }
 
 static void npy_fortran_order(void **state)

@@ -209,7 +209,7 @@ static void styles_differ(void **state)
     for (int i = 0; i < PIXELS; i++) /* the same drawing: where there is much ink, paper is dark */
         assert_true(x[0][i] < (real)0.9 || x[5][i] < (real)0.2);
     expect_refused(&(struct data_config){.name = "g", .format = "glyphs", .style = "oil"},
-                   ERR_CONFIG, "no style is called 'oil'; there is ink, ");
+                   ERR_CONFIG, "unknown style 'oil'; there is ink, ");
     expect_refused(&(struct data_config){.name = "g", .format = "glyphs", .size = 500}, ERR_CONFIG,
                    "size '500'");
 }

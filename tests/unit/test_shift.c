@@ -507,11 +507,11 @@ static void keys_refused(void **state)
         with.key = value;                                                                          \
         expect_key(with, part);                                                                    \
     } while (0)
-    REFUSED(c, first, 4, "first '4' of 3 classes");
-    REFUSED(c, first, -1, "first '-1' of 3 classes");
-    REFUSED(c, subset, 7, "subset '7' of 6 images");
-    REFUSED(c, subset, -7, "subset '-7' of 6 images");
-    REFUSED(c, subset, (1ll << 32) + 1, "subset '4294967297' of 6 images");
+    REFUSED(c, first, 4, "first is 4, but there are 3 classes");
+    REFUSED(c, first, -1, "first is -1, but there are 3 classes");
+    REFUSED(c, subset, 7, "subset is 7, but there are 6 images");
+    REFUSED(c, subset, -7, "subset is -7, but there are 6 images");
+    REFUSED(c, subset, (1ll << 32) + 1, "subset is 4294967297, but there are 6 images");
     REFUSED(c, margin, -1, "margin '-1' around");
     REFUSED(c, margin, 2047, "margin '2047' around images of 3 x 4 pixels, the limit is 4096");
     REFUSED(c, margin, INT64_MAX, "margin '9223372036854775807' around");
@@ -528,7 +528,7 @@ static void keys_refused(void **state)
     REFUSED(s, texture, 1, "format 'sinusoid' does not use the key 'texture'");
     c.subset = 5; /* of the three images of class 0 */
     c.first = 1;
-    expect_key(c, "subset '5' of 3 images");
+    expect_key(c, "subset is 5, but there are 3 images");
 }
 
 static void largest_margin(void **state)

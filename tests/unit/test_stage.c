@@ -288,10 +288,9 @@ static void the_plan_is_told(void **state)
     has(text, "stage 'first': pretrain on 'a', 32 batches of 4 x 1000 rounds\n");
     has(text, "  595 parameters, loss cross_entropy, ");
     has(text, "  hands over to: 's' (start and anchor)\n");
-    has(text,
-        "stage 's': adda on 'a' to 'b', 'c', 2 models that take 3 steps each of 4 + 6 samples");
+    has(text, "stage 's': adda on 'a' to 'b', 'c', 2 domain models, 3 steps each of 4 + 6 samples");
     has(text, "  1250 parameters, loss cross_entropy, ");
-    has(text, "up to 2 workers have a task each\n");
+    has(text, "at most 2 workers have a task at the same time\n");
     close_solo(s);
 }
 
@@ -302,9 +301,10 @@ static void what_learns_is_told(void **state)
     const char *text = plan_of(s);
 
     (void)state;
-    has(text, "  adam at 0.5, constant; learns: head; frozen: body; 3 rounds the head alone\n");
-    has(text, "  starts from stage 'first'; drawn anew: head.weight, head.bias\n");
-    has(text, "up to 9 workers have a task each\n");
+    has(text, "  adam at 0.5, constant; learns: head; frozen: body; warm-up of 3 rounds: only the "
+              "head\n");
+    has(text, "  starts from stage 'first'; initialised: head.weight, head.bias\n");
+    has(text, "at most 9 workers have a task at the same time\n");
     close_solo(s);
     s = open_solo(DATA FIRST
                   "stage s { method = \"finetune\" data = \"b\" body_rate = 0.25 rate = 0.5 }\n");
@@ -312,7 +312,7 @@ static void what_learns_is_told(void **state)
     close_solo(s);
 }
 
-/* Parameters of one size and another shape are drawn anew, and said to be: [4, 6] and [6, 4]. */
+/* Parameters of one size and another shape are initialised, and said to be: [4, 6] and [6, 4]. */
 static void another_shape_is_told(void **state)
 {
     uint8_t x[24] = {0}, y[4] = {0, 1, 0, 1};
@@ -328,7 +328,7 @@ static void another_shape_is_told(void **state)
                   "model two { type = \"mlp\" widths = {\"6\"} }\n"
                   "stage a { method = \"pretrain\" data = \"x\" model = \"one\" batch = 4 }\n"
                   "stage b { method = \"pretrain\" data = \"z\" model = \"two\" batch = 4 }\n");
-    has(plan_of(s), "  starts from stage 'a'; drawn anew: fc1.weight, fc1.bias, head.weight\n");
+    has(plan_of(s), "  starts from stage 'a'; initialised: fc1.weight, fc1.bias, head.weight\n");
     close_solo(s);
 }
 

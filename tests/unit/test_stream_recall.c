@@ -141,9 +141,9 @@ static void test_what_is_no_event(void **state)
         const char *line, *says; /* NULL: nothing */
     } tries[] = {
         {"{\"kind\":\"run\",\"run_id\":\"0123456789abcdef\",\"name\":\"x\",\"new\":1}", NULL},
-        {"{\"kind\":\"rounds\",\"loss\":1}", "no event is called 'rounds'"},
-        {"{\"kind\":\"seq\",\"loss\":1}", "no event is called 'seq'"},
-        {"{\"kind\":\"run_id\"}", "no event is called 'run_id'"},
+        {"{\"kind\":\"rounds\",\"loss\":1}", "unknown event 'rounds'"},
+        {"{\"kind\":\"seq\",\"loss\":1}", "unknown event 'seq'"},
+        {"{\"kind\":\"run_id\"}", "unknown event 'run_id'"},
         {"{\"kind\":7}", "not an object of JSON with a kind"},
         {"{\"kind\":\"round\",\"loss\":0.5", "not an object of JSON with a kind"},
         {"[1,2]", "not an object of JSON with a kind"},

@@ -36,7 +36,7 @@ static const char *const adda_takes[] = {
 
 const struct method_ops method_adda = {
     .name = "adda",
-    .summary = "an encoder whose features of the target a discriminator takes for the source's "
+    .summary = "a target encoder whose features a discriminator cannot tell from the source's "
                "(Tzeng 2017)",
     .traits = {.draws = DRAW_SOURCE | DRAW_TARGET,
                .anchor = true,

@@ -13,7 +13,7 @@ static const char *const anil_takes[] = {TAKES_INNER_LOOP, NULL};
 
 const struct method_ops method_anil = {
     .name = "anil",
-    .summary = "MAML whose inner loop moves the head alone (Raghu et al. 2020)",
+    .summary = "MAML whose inner loop adapts only the head (Raghu et al. 2020)",
     .traits = {.draws = DRAW_EPISODES, .inner_loop = true},
     .takes = anil_takes,
     .inner = anil_inner,

@@ -36,7 +36,7 @@ static const char *const coral_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_coral = {
     .name = "coral",
-    .summary = "source labels, and similar covariances of both domains' features (Sun 2016)",
+    .summary = "source labels, and the distance of the domains' feature covariances (Sun 2016)",
     .traits = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = coral_plan, .metrics = coral_metrics},
     .takes = coral_takes,
     .size = sizeof(struct passes),

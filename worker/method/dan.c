@@ -20,7 +20,7 @@ static const struct config_key dan_keys[] = {
 {"stage", "bandwidth", CONFIG_STRING, "mean", 0, CONFIG_LENGTH, "mean|median", KEY(bandwidth),
  "width of the middle kernel: mean or median of the squared distances in a batch"},
 {"stage", "sigma", CONFIG_REAL, "0", 0, 1e12, NULL, KEY(sigma),
- "width of the middle kernel as a number; 0: as bandwidth says"},
+ "width of the middle kernel; 0: as bandwidth says"},
 {"stage", "kernels", CONFIG_STRING, "five", 0, CONFIG_LENGTH, "five|paper", KEY(kernels),
  "five: five Gaussians, widths a factor of 2 apart; paper: the 33 of the paper"},
 {0}};
@@ -85,7 +85,7 @@ static const char *const dan_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_dan = {
     .name = "dan",
-    .summary = "source labels, and similar kernel embeddings of both domains' features (Long 2015)",
+    .summary = "source labels, and the MMD between the domains' features (Long 2015)",
     .traits = {.draws = DRAW_SOURCE | DRAW_TARGET, .plan = dan_plan, .metrics = dan_metrics},
     .takes = dan_takes,
     .keys = dan_keys,

@@ -16,7 +16,7 @@ struct fitnet_keys {
 
 static const struct config_key fitnet_keys[] = {
     {"stage", "hint", CONFIG_STRING, "", 0, CONFIG_LENGTH, NULL, offsetof(struct fitnet_keys, hint),
-     "layer of the teacher; empty: the input of its head"},
+     "teacher's layer to predict; empty: the input of its head"},
     {0}};
 
 static int hint_act(const struct stage *s, const struct net *teacher)
@@ -119,8 +119,7 @@ static const char *const fitnet_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_fitnet = {
     .name = "fitnet",
-    .summary =
-        "a student's layer predicts a hint, a layer of its teacher (Romero 2015); kd follows",
+    .summary = "a student's layer learns to predict a teacher's; kd follows (Romero 2015)",
     .traits = {.draws = DRAW_SOURCE,
                .anchor = true,
                .plan = fitnet_plan,

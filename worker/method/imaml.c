@@ -16,11 +16,11 @@ struct imaml_keys {
 #define KEY(f) offsetof(struct imaml_keys, f)
 static const struct config_key imaml_keys[] = {
     {"stage", "lambda", CONFIG_REAL, "2", 1e-6, 1e6, NULL, KEY(lambda),
-     "strength of the pull of the inner loop towards where it began"},
+     "weight of the proximal term, which pulls inner steps back to the initial parameters"},
     {"stage", "cg_steps", CONFIG_INT, "5", 1, 10000, NULL, KEY(cg_steps),
-     "steps of conjugate gradients, a Hessian-vector product each"},
+     "conjugate gradient steps, one Hessian-vector product each"},
     {"stage", "cg_damping", CONFIG_REAL, "0", 0, 1e6, NULL, KEY(cg_damping),
-     "added to the diagonal of the system, whose own is 1"},
+     "number added to the diagonal of the linear system I + H / lambda"},
     {0}};
 
 static int imaml_plan(struct stage *s, const struct setup *setup)
@@ -86,8 +86,7 @@ static const char *const imaml_takes[] = {TAKES_INNER_LOOP, NULL};
 
 const struct method_ops method_imaml = {
     .name = "imaml",
-    .summary =
-        "a proximal inner loop, its gradient by conjugate gradients (Rajeswaran et al. 2019)",
+    .summary = "implicit MAML: proximal inner loop, conjugate gradients (Rajeswaran et al. 2019)",
     .traits = {.draws = DRAW_EPISODES, .inner_loop = true, .plan = imaml_plan},
     .takes = imaml_takes,
     .keys = imaml_keys,

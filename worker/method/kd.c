@@ -82,7 +82,7 @@ static const char *const kd_takes[] = {TAKES_WEIGHT, "anchor", "temperature", NU
 
 const struct method_ops method_kd = {
     .name = "kd",
-    .summary = "labels and a teacher's softened outputs (Hinton 2015)",
+    .summary = "distillation: labels and a teacher's softened outputs (Hinton 2015)",
     .traits = {.draws = DRAW_SOURCE,
                .anchor = true,
                .same_outputs = true,

@@ -79,7 +79,7 @@ static const char *const lwf_takes[] = {TAKES_WEIGHT, "anchor", "temperature",
 
 const struct method_ops method_lwf = {
     .name = "lwf",
-    .summary = "a new task, while the outputs for the old one are kept (Li and Hoiem 2016)",
+    .summary = "learning without forgetting: a new task, the old outputs kept (Li and Hoiem 2016)",
     .traits = {.draws = DRAW_SOURCE,
                .anchor = true,
                .new_head = true,

@@ -15,7 +15,7 @@ struct metasgd_keys {
 static const struct config_key metasgd_keys[] = {
     {"stage", "rates", CONFIG_STRING, "uniform", 0, CONFIG_LENGTH, "uniform|constant",
      offsetof(struct metasgd_keys, rates),
-     "first inner rates: drawn between 0.005 and 0.1, or all inner_rate"},
+     "initial inner rates: drawn between 0.005 and 0.1, or all equal to inner_rate"},
     {0}};
 
 /* Behind the network's segments one of rates for each that learns: "rate.conv1.weight". */

@@ -25,14 +25,14 @@ const struct method_ops method_pretrain = {
     .outer = pretrain_outer,
 };
 
-/* finetune: a network that was trained elsewhere, with its head drawn anew, learns another task.
+/* finetune: a network that was trained elsewhere, with its head initialised, learns another task.
  * Its body learns at a rate of its own (stage.body_rate), or is frozen; a warm-up of the head alone
  * comes first if `warm_up` says so. */
 static const char *const finetune_takes[] = {"warm_up", NULL};
 
 const struct method_ops method_finetune = {
     .name = "finetune",
-    .summary = "a new head on a trained body, which is trained at its own rate or frozen",
+    .summary = "a new head on a trained body, which has its own rate or is frozen",
     .traits = {.draws = DRAW_SOURCE, .new_head = true},
     .takes = finetune_takes,
     .size = sizeof(struct passes),

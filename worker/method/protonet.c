@@ -12,7 +12,8 @@ struct protonet_keys {
 
 static const struct config_key protonet_keys[] = {
     {"stage", "evaluate_way", CONFIG_INT, "0", 0, 4096, NULL,
-     offsetof(struct protonet_keys, evaluate_way), "classes of a task of evaluation; 0: as way"},
+     offsetof(struct protonet_keys, evaluate_way),
+     "classes per evaluation episode; 0: the same as way"},
     {0}};
 
 struct protonet {
@@ -86,7 +87,7 @@ static int protonet_evaluate(struct method *m, const struct episode *ep, const r
 
 const struct method_ops method_protonet = {
     .name = "protonet",
-    .summary = "distances to the means of classes, no inner loop (Snell et al. 2017)",
+    .summary = "distances to class means in feature space, no inner loop (Snell et al. 2017)",
     .traits = {.draws = DRAW_EPISODES, .plan = protonet_plan},
     .keys = protonet_keys,
     .keys_size = sizeof(struct protonet_keys),

@@ -16,9 +16,9 @@ struct reptile_keys {
 static const struct config_key reptile_keys[] = {
     {"stage", "inner_optimizer", CONFIG_STRING, "sgd", 0, CONFIG_LENGTH, "sgd|adam",
      KEY(inner_optimizer),
-     "steps of the inner loop; adam: with beta1 = 0, begun anew for each task"},
+     "optimizer of the inner loop; adam has beta1 = 0 and starts afresh in each task"},
     {"stage", "inner_batch", CONFIG_INT, "0", 0, 65536, NULL, KEY(inner_batch),
-     "samples of the support that an inner step takes, in a random order; 0: all of them"},
+     "support samples per inner step, in random order; 0: all"},
     {0}};
 
 static void reptile_inner(const struct method *m, struct unroll_spec *s)
@@ -54,14 +54,14 @@ static int reptile_outer(struct method *m, const struct episode *ep, const real 
 static const char *reptile_unproved(const struct stage *s)
 {
     (void)s;
-    return "goes along a displacement, which is the gradient of no loss";
+    return "steps along a displacement, which is not the gradient of a loss";
 }
 
 static const char *const reptile_takes[] = {TAKES_INNER_LOOP, NULL};
 
 const struct method_ops method_reptile = {
     .name = "reptile",
-    .summary = "the displacement of an inner loop, first order (Nichol et al. 2018)",
+    .summary = "first-order steps towards adapted parameters (Nichol et al. 2018)",
     .traits = {.draws = DRAW_EPISODES, .inner_loop = true},
     .takes = reptile_takes,
     .keys = reptile_keys,

@@ -49,8 +49,8 @@ static void describe(const struct setup *setup, const struct stage *s, char *tex
 
     (void)setup;
     kind_describe_step(s, step, sizeof step);
-    snprintf(text, n, ", %d model%s that take%s %u step%s each%s", s->n_models, plural(s->n_models),
-             s->n_models == 1 ? "s" : "", s->steps, plural(s->steps), step);
+    snprintf(text, n, ", %d domain model%s, %u step%s each%s", s->n_models, plural(s->n_models),
+             s->steps, plural(s->steps), step);
 }
 
 const struct task_kind kind_domain = {

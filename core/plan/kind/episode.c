@@ -1,5 +1,5 @@
 /* episode.c - few-shot tasks: classes, each with support and query samples. For training they are
- * drawn anew in every round; for evaluation they are the same every time, with evaluate.query
+ * initialised in every round; for evaluation they are the same every time, with evaluate.query
  * queries, or the fixed points of a regression set. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -210,8 +210,9 @@ static void episode_describe(const struct setup *setup, const struct stage *s, c
     uint32_t tasks = episode_count(s, 0);
 
     (void)setup;
-    snprintf(text, n, ", %u-way %u-shot, %u query a class, %u task%s", s->train.way, s->train.shot,
-             s->train.query, tasks, plural(tasks));
+    snprintf(text, n, ", %u-way %u-shot, %u quer%s per class, %u task%s", s->train.way,
+             s->train.shot, s->train.query, s->train.query == 1 ? "y" : "ies", tasks,
+             plural(tasks));
 }
 
 static void evaluation_describe(const struct setup *setup, const struct stage *s, char *text,
@@ -232,7 +233,7 @@ static void describe_classes(const struct setup *setup, const struct task *t, FI
         data_class_name(&setup->data[t->data], t->classes[k], name, sizeof name);
         fprintf(to, "%s %s", k ? "," : "", name);
         if (t->turns[k])
-            fprintf(to, " turned %u", 90 * t->turns[k]);
+            fprintf(to, " rotated by %u", 90 * t->turns[k]);
     }
 }
 
