@@ -28,15 +28,16 @@ ROOMS = {
     "observer/view": (810, 144, 280, 54, ["screen, page, files, picture"], "M7"),
     "observer/source": (810, 218, 280, 54, ["the live stream, or a run's file"], "M5"),
     "observer/model": (810, 292, 280, 54, ["what is known of each run"], "M6"),
-    "proto/comm": (30, 402, 350, 54, ["bytes between ranks: MPI, or threads"], "P3 T3"),
+    "proto/comm": (30, 402, 350, 54, ["bytes between ranks: MPI, threads, simulated"], "P3 T3"),
     "proto": (410, 402, 350, 54, ["wire: structs to messages and back"], "T2"),
     "proto/stream": (810, 402, 280, 54, ["events to metrics.jsonl and to observers"], "M4"),
     "core/file": (30, 512, 230, 54, ["safetensors, checkpoints"], ""),
     "core/plan": (290, 512, 800, 54, ["the configuration made ready: stages, tasks, metrics, the round's sum"], "P6 M2"),
     "core/data": (290, 600, 800, 54, ["data sets: formats, generators, what all ranks must hold alike"], ""),
     "core/config": (750, 688, 340, 54, ["one table with every key"], ""),
+    "core/sim": (30, 600, 155, 54, ["virtual time"], ""),
     "core/math": (30, 688, 690, 54, ["layers, losses, optimizers, networks, random numbers, the exact sum"], ""),
-    "core/base": (30, 776, 1060, 54, ["errors, arena, clock, output files"], ""),
+    "core/base": (30, 776, 1060, 54, ["errors, arena, clock, threads, output files"], ""),
 }
 GROUPS = {"coordinator": (20, 132, 370, 224), "worker": (400, 132, 370, 224), "observer": (800, 46, 300, 310),
           "proto": (20, 390, 1080, 76), "core": (20, 500, 1080, 340)}
@@ -49,9 +50,9 @@ ARROWS = [
     ("worker/contract", "worker/inner"), ("worker/inner", "core/plan"),
     ("worker", "proto/comm"), ("worker", "proto"),
     ("observer", "observer/view"), ("observer/view", "observer/source"), ("observer/source", "observer/model"), ("observer/model", "proto/stream"),
-    ("proto/comm", "core/plan"), ("proto", "core/plan"), ("proto/stream", "core/config"),
+    ("proto/comm", "core/plan"), ("proto/comm", "core/sim"), ("proto", "core/plan"), ("proto/stream", "core/config"),
     ("core/plan", "core/data"), ("core/data", "core/config"), ("core/data", "core/math"), ("core/file", "core/math"),
-    ("core/config", "core/base"), ("core/math", "core/base"),
+    ("core/config", "core/base"), ("core/math", "core/base"), ("core/sim", "core/base"),
 ]
 # where an arrow does not run straight down between two boxes: its corners
 CORNERS = {
@@ -66,7 +67,9 @@ CORNERS = {
     ("proto/stream", "core/config"): [(1090, 429), (1112, 429), (1112, 715), (1090, 715)],
     ("core/data", "core/config"): [(920, 654), (920, 688)],
     ("core/data", "core/math"): [(505, 654), (505, 688)],
-    ("core/file", "core/math"): [(145, 566), (145, 688)],
+    ("core/file", "core/math"): [(225, 566), (225, 688)],
+    ("proto/comm", "core/sim"): [(30, 429), (16, 429), (16, 620), (30, 620)],
+    ("core/sim", "core/base"): [(30, 640), (16, 640), (16, 803), (30, 803)],
 }
 
 

@@ -1,8 +1,9 @@
 /* comm.h - how bytes travel: point to point, without blocking, between numbered ranks.
  *
- * A transport is a struct comm_ops and a line in table.c: local (ranks are threads of one process)
- * and mpi (ranks are processes). Its contract stands at the slots below;
- * tests/conform/conform_comm.c proves each line of it for every entry of the table.
+ * A transport is a struct comm_ops and a line in table.c: local (ranks are threads of one process),
+ * mpi (ranks are processes) and sim (ranks are fibers of one thread, in virtual time). Its contract
+ * stands at the slots below; tests/conform/conform_comm.c proves each line of it for every entry of
+ * the table.
  *
  * An end is one rank's access to all others. It belongs to one thread at a time: that thread alone
  * may call it, except comm_poke, which any thread may call. */
@@ -69,7 +70,7 @@ struct comm {                   /* an end: one rank's access to the others */
 
 struct comm_ops { /* what a transport does */
     const char *name;
-    bool one_process; /* the ranks are threads of one process and share its memory */
+    bool one_process; /* the ranks are threads or fibers of one process and share its memory */
 
     /* Opens the n ends that this process holds: all ranks, 0 .. n - 1, if one_process; else n is 1
      * and *ends becomes the rank that the launcher made this process. Fills rank, size and state of
@@ -135,7 +136,7 @@ void comm_give_up(struct comm *c, int rank);
 /* Closes an end and zeroes *c: comm_ops.close. Does nothing to one that is zero. */
 void comm_close(struct comm *c);
 
-/* True if the ranks are threads of one process, which share its data sets. */
+/* True if the ranks are of one process, and share its data sets. */
 bool comm_is_local(const struct comm *c);
 
 #endif

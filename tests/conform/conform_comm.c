@@ -16,8 +16,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "core/sim/fiber.h"
 #include "tests/lib/comm_broken.h"
 
 enum { LIMIT = 30 }; /* seconds */
@@ -39,6 +41,15 @@ static void meet_threads(void)
     pthread_barrier_wait(&barrier);
 }
 
+/* How often this thread has gone to sleep. */
+static long thread_sleeps(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_THREAD, &u);
+    return u.ru_nvcsw;
+}
+
 struct rank {
     const struct script *script;
     struct comm comm;
@@ -57,7 +68,7 @@ static void rank_fail(int out)
 static void *rank_thread(void *context)
 {
     struct rank *r = context;
-    struct scene s = {&r->comm, meet_threads, meet_threads, r->limit};
+    struct scene s = {&r->comm, meet_threads, meet_threads, r->limit, thread_sleeps};
 
     if (r->script->play(&s) < 0)
         rank_fail(r->out);
@@ -84,6 +95,58 @@ static void play_threads(const char *transport, const struct comm_ops *ops,
     }
     for (int i = 0; i < RANKS; i++)
         pthread_join(threads[i], NULL);
+    _exit(0);
+}
+
+/* ---- ranks as fibers, whose time is virtual ---- */
+
+static struct fiber *met[RANKS]; /* those that wait for the others */
+static int n_met;
+
+static void meet_fibers(void)
+{
+    met[n_met++] = fiber_running();
+    if (n_met < RANKS) {
+        fiber_wait();
+        return;
+    }
+    for (int i = 0; i < RANKS - 1; i++)
+        fiber_wake(met[i], fiber_now());
+    n_met = 0;
+}
+
+/* An idle that sleeps takes time, 10 us at least; one that was poked takes none. */
+static long fiber_sleeps(void)
+{
+    return (long)(fiber_now() / 10000);
+}
+
+static void rank_fiber(void *context)
+{
+    struct rank *r = context;
+    struct scene s = {&r->comm, meet_fibers, meet_fibers, r->limit, fiber_sleeps};
+
+    if (r->script->play(&s) < 0)
+        rank_fail(r->out);
+    comm_close(&r->comm);
+}
+
+static void play_fibers(const char *transport, const struct script *script, double limit, int out)
+{
+    struct comm ends[RANKS];
+    struct rank ranks[RANKS];
+
+    fibers_open();
+    if (comm_open(transport, ends, RANKS) < 0)
+        rank_fail(out);
+    for (int i = 0; i < RANKS; i++) {
+        ranks[i] = (struct rank){script, ends[i], limit, out};
+        if (fiber_start(rank_fiber, &ranks[i], "host") < 0)
+            rank_fail(out);
+    }
+    if (fibers_run() < 0)
+        rank_fail(out);
+    fibers_close();
     _exit(0);
 }
 
@@ -115,6 +178,8 @@ static int play(const char *transport, const struct comm_ops *ops, const struct 
     assert_true(child >= 0);
     if (child == 0) {
         close(ends[0]);
+        if (strcmp(transport, "sim") == 0)
+            play_fibers(transport, script, limit, ends[1]);
         play_threads(transport, ops, script, limit, ends[1]);
     }
     close(ends[1]);
@@ -274,7 +339,7 @@ static void play_processes(const char *transport)
     if (comm_open(transport, &other, 2) != ERR_USAGE)
         err(ERR_FAILED, "two ranks in one process are not refused"), report(&other, "open", -1);
     for (int i = 0; i < SCRIPTS; i++) {
-        struct scene s = {&c, meet_processes, meet_still, LIMIT};
+        struct scene s = {&c, meet_processes, meet_still, LIMIT, thread_sleeps};
         int code = comm_open(transport, &c, 1);
 
         code = code < 0 ? code : scripts[i].play(&s);
@@ -288,7 +353,7 @@ static void play_processes(const char *transport)
 static void play_death_here(const char *transport)
 {
     struct comm c;
-    struct scene s = {&c, nobody, nobody, LIMIT};
+    struct scene s = {&c, nobody, nobody, LIMIT, thread_sleeps};
 
     if (comm_open(transport, &c, 1) < 0)
         MPI_Abort(MPI_COMM_WORLD, 1);

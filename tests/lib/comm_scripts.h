@@ -3,22 +3,22 @@
 #ifndef TESTS_LIB_COMM_SCRIPTS_H
 #define TESTS_LIB_COMM_SCRIPTS_H
 
-#include <pthread.h>
 #include <stdalign.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "core/base/clock.h"
 #include "core/base/err.h"
+#include "core/base/thread.h"
 #include "proto/comm/comm.h"
 
 enum { RANKS = 3, LARGE = (1 << 20) + 7 };
 
 struct scene {
     struct comm *c;
-    void (*meet)(void);  /* returns when all ranks have called it; not by the transport itself */
-    void (*still)(void); /* the same, and what is under way must not need this rank meanwhile */
-    double limit;        /* seconds that a message may take */
+    void (*meet)(void);   /* returns when all ranks have called it; not by the transport itself */
+    void (*still)(void);  /* the same, and what is under way must not need this rank meanwhile */
+    double limit;         /* seconds that a message may take */
+    long (*sleeps)(void); /* how often this rank has gone to sleep */
 };
 
 /* ---- messages that tell where they belong ---- */
@@ -209,15 +209,6 @@ static int play_held(const struct scene *s)
     return hear_nothing(s);
 }
 
-/* How often this thread has gone to sleep. */
-static long sleeps(void)
-{
-    struct rusage u;
-
-    getrusage(RUSAGE_THREAD, &u);
-    return u.ru_nvcsw;
-}
-
 static void *poke(void *comm)
 {
     comm_poke(comm);
@@ -225,19 +216,19 @@ static void *poke(void *comm)
 }
 
 /* Poked from another thread before each. */
-static long sleeps_poked(struct comm *c, int n)
+static long sleeps_poked(const struct scene *s, int n)
 {
     long sum = 0;
 
     for (int i = 0; i < n; i++) {
-        pthread_t other;
+        struct thread other;
 
-        if (pthread_create(&other, NULL, poke, c) != 0)
+        if (thread_start(&other, poke, s->c) < 0)
             return n;
-        pthread_join(other, NULL);
-        sum -= sleeps();
-        comm_idle(c);
-        sum += sleeps();
+        thread_join(&other);
+        sum -= s->sleeps();
+        comm_idle(s->c);
+        sum += s->sleeps();
     }
     return sum;
 }
@@ -249,13 +240,13 @@ static int play_idle(const struct scene *s)
     s->meet();
     for (int i = 0; i < 60; i++) /* the back-off grows */
         comm_idle(s->c);
-    n = sleeps();
+    n = s->sleeps();
     for (int i = 0; i < 40; i++)
         comm_idle(s->c);
-    n = sleeps() - n;
+    n = s->sleeps() - n;
     if (n < 20)
         return err(ERR_FAILED, "an idle does not sleep: %ld of 40 do", n);
-    n = sleeps_poked(s->c, 40);
+    n = sleeps_poked(s, 40);
     if (n > 10)
         return err(ERR_FAILED, "a poke does not end an idle: %ld of 40 sleep", n);
     s->meet();

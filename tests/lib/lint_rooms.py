@@ -2,9 +2,10 @@
 import os
 import re
 
-CORE = {"core/base", "core/math", "core/config", "core/data", "core/file", "core/plan"}
+CORE = {"core/base", "core/sim", "core/math", "core/config", "core/data", "core/file", "core/plan"}
 ROOMS = {  # room: the rooms beneath it, from which it may include
     "core/base": set(),
+    "core/sim": {"core/base"},
     "core/math": {"core/base"},
     "core/config": {"core/base"},
     "core/data": {"core/base", "core/math", "core/config"},
