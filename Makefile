@@ -5,6 +5,8 @@ ARCH ?= native
 OPT ?= -O3
 SANITIZE ?=
 DEFINES ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
 ifeq ($(origin CC),default) # make's own cc does not win; yours, from the environment or the command line, does
 CC = gcc
 endif
@@ -38,7 +40,7 @@ FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 FUZZ_TIME ?= 60
 FUZZ_TARGETS ?= all
 FUZZ_RESULTS ?=
-REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || echo unversioned)
+REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || cat .revision 2>/dev/null || echo unversioned)
 
 # The observer knows neither MPI nor BLAS: its objects are compiled without their flags, in a folder of their own.
 OBSERVE_PACKAGES = libzmq libprotobuf-c jansson ncursesw libmicrohttpd cairo
@@ -215,6 +217,27 @@ accuracy:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@bench/accuracy/run
 
+install: all
+	@BUILD=$(BUILD) PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' launch/package/install --list
+
+# The observer alone: neither MPI nor BLAS.
+install-observe: observe
+	@BUILD=$(BUILD) PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' launch/package/install --list observe
+
+uninstall:
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' launch/package/install --remove
+
+# metaloop and metaloop-observe as Debian packages, in build/deb.
+deb:
+	@launch/install-deps build package
+	@launch/package/deb
+
+# The packages into a new Debian tree, used there, and removed without a trace.
+check-install:
+	@launch/install-deps build package
+	@launch/package/deb
+	@launch/package/check
+
 docs/configuration.md: $(BUILD)/metaloop
 	@{ echo '# Configuration'; echo; $(BUILD)/metaloop list keys --markdown; } > $@
 
@@ -235,6 +258,10 @@ help:
 	@echo '                  job: about an hour; continues where it stopped'
 	@echo 'make accuracy     MNIST and USPS with every transfer method on five seeds, into bench/RESULTS.md (METALOOP_DATA);'
 	@echo '                  continues where it stopped'
+	@echo 'make install      to PREFIX=/usr/local (DESTDIR= before it): programs, manual pages, completion, examples, documents;'
+	@echo '                  make install-observe: the observer alone; make uninstall'
+	@echo 'make deb          Debian packages of both, in build/deb'
+	@echo 'make check-install  the packages into a new Debian tree: a training, an evaluation, a manual page, their removal'
 	@echo 'make clean        remove what was built'
 	@echo
 	@echo 'Variables: ARCH=native (x86-64-v3 for mixed clusters), OPT=-O3, SANITIZE=, DEFINES=, CC=gcc, BUILD=build;'
@@ -244,5 +271,5 @@ clean:
 	rm -rf build build64 build-san build-fuzz
 
 -include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
-.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz check-torch check-slurm soak accuracy help clean FORCE
+.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz check-torch check-slurm soak accuracy install install-observe uninstall deb check-install help clean FORCE
 .SECONDARY:

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/base/machine.h"
 #include "core/base/nearest.h"
 #include "core/base/table.h"
 #include "core/config/config.h"
+#include "core/math/blas.h"
 #include "launch/exit_report.h"
 #include "launch/team.h"
 #include "launch/verbs.h"
@@ -149,6 +151,18 @@ static int run_ranks(const struct verb *v, const struct options *o, int *argc, c
     return status;
 }
 
+/* What decides the bits of a result besides the configuration. */
+static void print_version(void)
+{
+    char mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int n = 0;
+
+    MPI_Get_library_version(mpi, &n);
+    mpi[strcspn(mpi, ",\n")] = '\0';
+    printf("metaloop %s\n", version);
+    printf("%s, %s\n%s\n%s\n", REAL_NAME, machine_build(), mpi, openblas_get_config());
+}
+
 static int start(int argc, char **argv)
 {
     const struct verb *v = NULL;
@@ -163,7 +177,7 @@ static int start(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("metaloop %s\n", version);
+        print_version();
         return 0;
     }
     TRY(find_verb(argv[1], &v));

@@ -1,6 +1,7 @@
 #!/bin/bash
-# A training run as a PBS job (OpenPBS, PBS Professional): copy it, set what the cluster wants, submit it from metaloop's
-# own directory (or say where that is: METALOOP_HOME). PBS gives a script no arguments: they are in METALOOP_ARGS.
+# A training run as a PBS job (OpenPBS, PBS Professional): copy it, set what the cluster wants, submit it. metaloop is found
+# in the directory that METALOOP_HOME names or from which the job is submitted, or else on PATH (metaloop-run). PBS gives a
+# script no arguments: they are in METALOOP_ARGS.
 #
 #   qsub -l select=4:ncpus=8:mpiprocs=8 -v METALOOP_ARGS="train cluster.conf --run runs/mine" launch/pbs.sh
 #
@@ -14,11 +15,15 @@ set -euo pipefail
 MARGIN=90 # seconds
 
 cd "$PBS_O_WORKDIR"
-home=${METALOOP_HOME:-$PBS_O_WORKDIR}
-if [ ! -x "$home/launch/run" ]; then
-    echo "pbs.sh: '$home/launch/run' is not there: submit from metaloop's directory, or set METALOOP_HOME" >&2
+launch=${METALOOP_HOME:-$PBS_O_WORKDIR}/launch/run
+[ -x "$launch" ] || [ -n "${METALOOP_HOME:-}" ] || launch=$(command -v metaloop-run || echo "$launch")
+if [ ! -x "$launch" ]; then
+    echo "pbs.sh: '$launch' is not there, nor metaloop-run on PATH: submit from metaloop's directory, or set METALOOP_HOME" >&2
     exit 66
 fi
+# The script that follows this job, if it may not be requeued: beside the launcher, or where it is installed.
+script=${launch%/run}/pbs.sh
+[ -f "$script" ] || script=$(dirname "$(readlink -f "$launch")")/../../../share/metaloop/pbs.sh
 if [ -z "${METALOOP_ARGS:-}" ]; then
     echo "pbs.sh: nothing to run: qsub -v METALOOP_ARGS=\"train cluster.conf\" launch/pbs.sh" >&2
     exit 64
@@ -59,7 +64,7 @@ if [ -n "$walltime" ]; then # the end in seconds since the epoch, under the name
     fi
 fi
 
-"$home/launch/run" "${args[@]}" &
+"$launch" "${args[@]}" &
 run=$!
 caught=true
 while $caught; do # a signal ends wait, not the run
@@ -71,8 +76,7 @@ done
 if [ "$status" = 75 ] && ! $cancelled; then
     echo "pbs.sh: saved; job $PBS_JOBID goes back into the queue" >&2
     if ! qrerun "$PBS_JOBID"; then
-        qsub -W "depend=afterany:$PBS_JOBID" -v "METALOOP_ARGS=$METALOOP_ARGS,METALOOP_HOME=$home,METALOOP_AGAIN=1,METALOOP_JOB=$METALOOP_JOB" \
-            "$home/launch/pbs.sh"
+        qsub -W "depend=afterany:$PBS_JOBID" -v "METALOOP_ARGS=$METALOOP_ARGS,METALOOP_HOME=${METALOOP_HOME:-},METALOOP_AGAIN=1,METALOOP_JOB=$METALOOP_JOB" "$script"
     fi
 fi
 exit "$status"

@@ -4,12 +4,12 @@
 OWN_OPTIONS='-n --hostfile --host --max-restarts --help --version'
 
 misuse() {
-    say "$*; try 'launch/run --help'"
+    say "$*; try '$me --help'"
     exit 64
 }
 
 usage() {
-    sed -n '3,/^SIGNALS/s/^# \{0,1\}//p' "$home/launch/run"
+    sed -n '3,/^SIGNALS/s/^# \{0,1\}//p' "$home/launch/run" | sed "s|launch/run|$me|g"
 }
 
 whole() { # NAME VALUE LEAST
@@ -47,7 +47,7 @@ unknown_option() { # WORD
     -hostfile | --machinefile | -machinefile | --host-file) near=--hostfile ;;
     -host) near=--host ;;
     --set | --run | --resume | --overwrite | --other-data | --data-root | --checkpoint | --episodes | --domain | --stage | --json | --quiet | --time-limit)
-        misuse "'$word' is an option of the verb and belongs behind it, as in 'launch/run -n 4 train cluster.conf $word ...'"
+        misuse "'$word' is an option of the verb and belongs behind it, as in '$me -n 4 train cluster.conf $word ...'"
         ;;
     esac
     if [ -z "$near" ]; then
@@ -84,7 +84,7 @@ read_own_options() {
         --max-restarts) whole --max-restarts "$value" 0 && max_restarts=$((10#$value)) ;;
         esac
     done
-    [ $# -gt 0 ] || misuse "a verb is missing, as in 'launch/run train cluster.conf'"
+    [ $# -gt 0 ] || misuse "a verb is missing, as in '$me train cluster.conf'"
     args=("$@")
     [ -z "$hostfile" ] || [ ${#hosts[@]} = 0 ] || misuse "'--hostfile' and '--host' exclude each other"
     [ -z "$hostfile" ] || read_hostfile "$hostfile"
@@ -98,7 +98,7 @@ read_arguments() {
         word=${args[i]}
         case $word in
         -n | -np | --np | --hostfile | --host | --max-restarts | --hostfile=* | --host=* | --max-restarts=*)
-            misuse "'${word%%=*}' is an option of launch/run and belongs before the verb, as in 'launch/run -n 4 $verb ...'"
+            misuse "'${word%%=*}' is an option of $me and belongs before the verb, as in '$me -n 4 $verb ...'"
             ;;
         --set | --run | --data-root | --checkpoint | --episodes | --domain | --stage | --time-limit)
             if [ $((i + 1)) -lt ${#args[@]} ]; then
