@@ -14,7 +14,6 @@ mistake is well apart from the right result, no query sample is close to a tie, 
 Parameters and learned rates are compared by themselves, each relative to its own largest element.
 """
 import os
-import shutil
 import sys
 
 import numpy as np
@@ -23,9 +22,9 @@ import torch
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import family_gradients
-import safetensors_io
-import twin
+import fixtures
 from family_gradients import RATE
+from fixtures import draw, make, make_wanted, margin, mistakes, model_text, network, patterns, shapes_of, tensors, value_text
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "family")
 AGREE, APART, MARGIN = 1e-5, 0.12, 1e-3
@@ -109,68 +108,39 @@ def add_imaml(add):
 
 # ---- what a case is made of ----
 
-def value_text(value):
-    return f'"{value}"' if isinstance(value, str) else str(value)
-
-
 def conf(name, c):
     """The configuration that describes the case to metaloop."""
     net = NETS[c["net"]]
-    if net["model"] == "mlp":
-        widths = ", ".join(f'"{w}"' for w in net["widths"])
-        model = f'type = "mlp"  widths = {{{widths}}}  activation = "{net["activation"]}"'
-    else:
-        model = f'type = "conv4"  filters = {net["filters"]}  reduction = "{net["reduction"]}"  pool = "{net["pool"]}"'
     own = "  ".join(f"{k} = {value_text(v)}" for k, v in c["keys"].items())
     return (f'run {{ name = "{name}" }}\n'
             f'data fixture {{ format = "glyphs"  size = {net["size"]} }}\n'
-            f'model {{ {model} }}\n'
+            f'model {{ {model_text(net)} }}\n'
             f'stage meta {{ method = "{c["method"]}"  data = "fixture"  way = {c["way"]}  shot = {c["shot"]}  '
             f'query = {c["query"]}\n'
             f'             {own} }}\n')
 
 
-def network(c):
-    net = NETS[c["net"]]
-    if net["model"] == "mlp":
-        return twin.Mlp(net["size"] ** 2, net["widths"], c["way"], net["activation"])
-    return twin.Conv4(net["size"], net["filters"], c["way"], net["reduction"], net["pool"])
-
-
-def draw(name, shape, rng):
-    """Xavier weights; scales and biases off their usual 1 and 0, so that they matter."""
-    if len(shape) > 1:
-        limit = np.sqrt(6 / (np.prod(shape[2:]) * (shape[0] + shape[1])))
-        return rng.uniform(-limit, limit, shape)
-    if name.startswith("bn") and name.endswith("weight"):
-        return rng.uniform(0.6, 1.4, shape)
-    return rng.uniform(-0.3, 0.3, shape)
-
-
 def parameters(c, net, rng):
     """And metasgd's rates: of either sign, as learned ones may be."""
-    shapes = {n: tuple(p.shape) for n, p in net.named_parameters()}
-    theta = {n: draw(n, s, rng) for n, s in shapes.items()}
+    theta = draw(shapes_of(net), rng)
     if c["method"] == "metasgd":
-        theta.update({RATE + n: rng.uniform(-0.1, 0.5, s) for n, s in shapes.items()})
-    return {n: v.astype(np.float32) for n, v in theta.items()}
+        theta.update({RATE + n: rng.uniform(-0.1, 0.5, s).astype(np.float32) for n, s in shapes_of(net).items()})
+    return theta
 
 
-def images(patterns, counts, rng):
+def images(coarse, counts, rng):
     """Noisy copies of each class's pattern, paler ones and darker ones, in random order."""
     labels = rng.permutation(np.arange(len(counts)).repeat(counts))
     contrast = rng.uniform(0.3, 1, (len(labels), 1, 1, 1))
-    x = patterns[labels] * contrast + rng.uniform(0, 0.3, (len(labels), *patterns.shape[1:]))
+    x = coarse[labels] * contrast + rng.uniform(0, 0.3, (len(labels), *coarse.shape[1:]))
     return x.astype(np.float32), labels.astype(np.int64)
 
 
 def task(c, rng):
-    size, way = NETS[c["net"]]["size"], c["way"]
-    place = np.arange(size) * 4 // size
-    patterns = rng.uniform(0, 1, (way, 1, 4, 4))[:, :, place][:, :, :, place]
-    arrays = {}
+    way, arrays = c["way"], {}
+    coarse = patterns(way, NETS[c["net"]]["size"], rng)
     for part, counts in (("support", c["counts"] or [c["shot"]] * way), ("query", [c["query"]] * way)):
-        arrays[part + ".x"], arrays[part + ".y"] = images(patterns, counts, rng)
+        arrays[part + ".x"], arrays[part + ".y"] = images(coarse, counts, rng)
     return arrays
 
 
@@ -181,7 +151,7 @@ class Case:
 
     def __init__(self, c, seed):
         rng = np.random.default_rng(seed)
-        self.c, self.net = c, network(c)
+        self.c, self.net = c, network(NETS[c["net"]], c["way"])
         self.theta, self.task = parameters(c, self.net, rng), task(c, rng)
         self.orders = [None]
         if c["keys"].get("inner_batch"):
@@ -190,12 +160,10 @@ class Case:
 
     def compute(self, dtype=torch.float64, wrong=None, order=None, solve=None):
         """({name: contribution}, the query's outputs)"""
-        def tensors(of):
-            return {k: torch.from_numpy(v).to(torch.int64 if v.dtype == np.int64 else dtype) for k, v in of.items()}
         keys = dict(self.c["keys"])
         if wrong == "undamped":
             keys["cg_damping"] = 0
-        r = family_gradients.Run(self.net.to(dtype), tensors(self.theta), tensors(self.task), keys, wrong, order)
+        r = family_gradients.Run(self.net.to(dtype), tensors(self.theta, dtype), tensors(self.task, dtype), keys, wrong, order)
         more = {"solve": solve} if solve else {}
         found, outputs = family_gradients.METHODS[self.c["method"]](r, **more)
         return {k: v.detach() for k, v in found.items()}, outputs.detach()
@@ -211,19 +179,13 @@ def groups(names):
 
 def distance(a, b):
     """The largest difference, relative to the largest element of b in its group."""
-    return max(max((a[k].double() - b[k].double()).abs().max() for k in names) /
-               max(b[k].abs().max() for k in names) for names in groups(b))
+    return max(fixtures.distance(a, b, names) for names in groups(b))
 
 
 def asleep(c, g):
     """Segments whose contribution shows too little of them; protonet's head has none."""
     used = [k for k in g if not (c["method"] == "protonet" and k.startswith("head."))]
     return [k for k in used if (g[k] != 0).double().mean() < AWAKE]
-
-
-def margin(outputs):
-    best = outputs.topk(2, 1).values
-    return (best[:, 0] - best[:, 1]).min()
 
 
 def measures(case, outputs):
@@ -266,36 +228,9 @@ def attempt(c, seed):
         prefix = f"any/{i}/" if len(exact) > 1 else ""
         expected.update({prefix + k: v.numpy() for k, v in g.items()})
         expected.update({} if prefix else {k: v.numpy() for k, v in measures(case, o).items()})
-    for name, g in wrong.items():
-        expected.update({f"wrong/{name}/{k}": v.numpy().astype(np.float32) for k, v in g.items()})
+    expected.update(mistakes(wrong))
     return {"params": case.theta, "task": case.task, "grad": expected}, said
 
 
-def make(name, c):
-    for seed in range(1, 400):
-        found, why = attempt(c, seed)
-        if found:
-            break
-    else:
-        sys.exit(f"{name}: no seed does: {why}")
-    folder = os.path.join(HERE, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    with open(os.path.join(folder, "conf"), "w") as f:
-        f.write(conf(name, c))
-    for what, arrays in found.items():
-        safetensors_io.save(os.path.join(folder, what + ".safetensors"), arrays)
-    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
-    print(f"{name:32} seed {seed:3} {why}  {size / 1024:.0f} KiB", flush=True)
-
-
-def main():
-    torch.set_num_threads(1)
-    wanted = sys.argv[1:]
-    for name, c in cases().items():
-        if not wanted or name in wanted:
-            make(name, c)
-
-
 if __name__ == "__main__":
-    main()
+    make_wanted(cases(), lambda name, c: make(HERE, name, c, attempt, conf))

@@ -9,7 +9,6 @@ agrees with float64 to 2e-5 of the largest element (no relu or maximum that deci
 sample is close to a tie, and the first-order gradient is well apart from the exact one.
 """
 import os
-import shutil
 import sys
 
 import numpy as np
@@ -17,8 +16,8 @@ import torch
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import safetensors_io
 import twin
+from fixtures import distance, draw, make, make_wanted, margin, model_text, network, patterns, shapes_of, tensors
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 AGREE, APART, MARGIN = 1e-5, 0.15, 1e-3
@@ -58,60 +57,32 @@ def conf(name, c):
         classes, loss = f'way = {c["way"]}  ', "cross_entropy"
     else:
         data, classes, loss = 'format = "sinusoid"', "", "mse"
-    if c["model"] == "mlp":
-        widths = ", ".join(f'"{w}"' for w in c["widths"])
-        model = f'type = "mlp"  widths = {{{widths}}}  activation = "{c["activation"]}"'
-    else:
-        model = f'type = "conv4"  filters = {c["filters"]}  reduction = "{c["reduction"]}"  pool = "{c["pool"]}"'
     return (f'run {{ name = "{name}" }}\n'
             f'data fixture {{ {data} }}\n'
-            f'model {{ {model} }}\n'
+            f'model {{ {model_text(c)} }}\n'
             f'stage meta {{ method = "maml"  data = "fixture"  loss = "{loss}"  {classes}shot = {c["shot"]}  '
             f'query = {c["query"]}\n'
             f'             inner_steps = {c["steps"]}  inner_rate = {c["rate"]} }}\n')
 
 
-def network(c):
-    outputs = c["way"] or 1
-    if c["model"] == "mlp":
-        return twin.Mlp(c["channels"] * c["size"] ** 2 or 1, c["widths"], outputs, c["activation"])
-    return twin.Conv4(c["size"], c["filters"], outputs, c["reduction"], c["pool"], c["channels"])
-
-
-def parameters(net, rng):
-    """Xavier weights; scales and biases off their usual 1 and 0, so that they matter."""
-    theta = {}
-    for name, p in net.named_parameters():
-        shape = tuple(p.shape)
-        if len(shape) > 1:
-            limit = np.sqrt(6 / (np.prod(shape[2:]) * (shape[0] + shape[1])))
-            theta[name] = rng.uniform(-limit, limit, shape)
-        elif name.startswith("bn") and name.endswith("weight"):
-            theta[name] = rng.uniform(0.6, 1.4, shape)
-        else:
-            theta[name] = rng.uniform(-0.3, 0.3, shape)
-    return {k: v.astype(np.float32) for k, v in theta.items()}
-
-
 def images(c, rng):
     """Coarse random patterns, one per class, and noisy copies of them."""
     size, way, channels = c["size"], c["way"], c["channels"]
-    place = np.arange(size) * 4 // size
-    patterns = rng.uniform(0, 1, (way, channels, 4, 4))[:, :, place][:, :, :, place]
+    coarse = patterns(way, size, rng, channels)
 
-    def draw(n):
-        x = patterns.repeat(n, 0) * 0.7 + rng.uniform(0, 0.3, (way * n, channels, size, size))
+    def some(n):
+        x = coarse.repeat(n, 0) * 0.7 + rng.uniform(0, 0.3, (way * n, channels, size, size))
         return x.astype(np.float32), np.arange(way).repeat(n).astype(np.int64)
-    return draw(c["shot"]), draw(c["query"])
+    return some(c["shot"]), some(c["query"])
 
 
 def curves(c, rng):
     amplitude, phase = rng.uniform(1, 5), rng.uniform(0, np.pi)
 
-    def draw(n):
+    def some(n):
         x = rng.uniform(-5, 5, (n, 1)).astype(np.float32)
         return x, (amplitude * np.sin(x - phase)).astype(np.float32).astype(np.float64)
-    return draw(c["shot"]), draw(c["query"])
+    return some(c["shot"]), some(c["query"])
 
 
 def task(c, rng):
@@ -120,25 +91,14 @@ def task(c, rng):
 
 
 def compute(c, theta, arrays, dtype, second):
-    def tensors(of):
-        return {k: torch.from_numpy(v).to(torch.int64 if v.dtype == np.int64 else dtype) for k, v in of.items()}
-    return twin.gradient(network(c).to(dtype), tensors(theta), tensors(arrays), c["rate"], c["steps"], second)
-
-
-def distance(a, b):
-    """The largest difference, relative to the largest element of b."""
-    return max((a[k].double() - b[k].double()).abs().max() for k in b) / max(b[k].abs().max() for k in b)
-
-
-def margin(logits):
-    best = logits.topk(2, 1).values
-    return (best[:, 0] - best[:, 1]).min()
+    net = network(c, c["way"] or 1).to(dtype)
+    return twin.gradient(net, tensors(theta, dtype), tensors(arrays, dtype), c["rate"], c["steps"], second)
 
 
 def attempt(c, seed):
     """The case with one seed, or why it does not do."""
     rng = np.random.default_rng(seed)
-    theta, arrays = parameters(network(c), rng), task(c, rng)
+    theta, arrays = draw(shapes_of(network(c, c["way"] or 1)), rng), task(c, rng)
     exact, values = compute(c, theta, arrays, torch.float64, True)
     first, _ = compute(c, theta, arrays, torch.float64, False)
     rough = [compute(c, theta, arrays, torch.float32, second)[0] for second in (True, False)]
@@ -148,39 +108,18 @@ def attempt(c, seed):
     if c["way"] and min(margin(values["logits"]), margin(values["logits_before"])) < MARGIN:
         return None, "a query sample close to a tie"
     expected = {**exact, **{f"first_order/{k}": v for k, v in first.items()}, **values}
-    return (theta, arrays, {k: v.numpy() for k, v in expected.items()}), \
+    return {"params": theta, "task": arrays, "grad": {k: v.numpy() for k, v in expected.items()}}, \
         f"agree {agree:.1e} apart {apart:.2f} loss {values['loss_before']:.3f} -> {values['loss']:.3f}"
 
 
-def make(name, c):
-    for seed in range(1, 200):
-        found, why = attempt(c, seed)
-        if found:
-            break
-    else:
-        sys.exit(f"{name}: no seed does: {why}")
-    folder = os.path.join(HERE, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    with open(os.path.join(folder, "conf"), "w") as f:
-        f.write(conf(name, c))
+def make_case(name, differences):
+    c = describe(**differences)
+    folder = make(HERE, name, c, attempt, conf)
     if c["channels"] > 1:
         labels = np.arange(c["way"], dtype=np.uint8).repeat(c["shot"] + c["query"])
         black = np.zeros((len(labels), c["size"], c["size"], c["channels"]), np.uint8)
         np.savez_compressed(os.path.join(folder, "data.npz"), images=black, labels=labels)
-    for what, arrays in zip(("params", "task", "grad"), found):
-        safetensors_io.save(os.path.join(folder, what + ".safetensors"), arrays)
-    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
-    print(f"{name:26} seed {seed:3} {why}  {size / 1024:.0f} KiB", flush=True)
-
-
-def main():
-    torch.set_num_threads(1)
-    wanted = sys.argv[1:]
-    for name, differences in cases().items():
-        if not wanted or name in wanted:
-            make(name, describe(**differences))
 
 
 if __name__ == "__main__":
-    main()
+    make_wanted(cases(), make_case)

@@ -11,7 +11,6 @@ that decides by a rounding), every mistake is well apart from the right gradient
 on is asleep behind relus.
 """
 import os
-import shutil
 import sys
 
 import numpy as np
@@ -19,13 +18,14 @@ import torch
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import safetensors_io
 import transfer_losses
+from fixtures import distance, draw, make, make_wanted, mistakes, patterns, tensors, value_text
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "transfer")
 AGREE, APART = 1e-5, 1e-2
 AWAKE, SMALLEST = 0.5, 1e-3  # of a segment: share of its elements that are not 0; its largest beside the largest of all
 SIZE, CLASSES, OLD_CLASSES = 12, 5, 4
+LEAST_SCALE = 0.4
 
 SMALL, HALVED = ["maxpool kernel=2 stride=2", "flatten"], "maxpool kernel=2 stride=2"
 CONV = "conv filters=3 kernel=3 stride=2 pad=1 bias=0"
@@ -100,15 +100,7 @@ def cases():
     return found
 
 
-def value_text(value):
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "{" + ", ".join(f'"{v}"' for v in value) + "}"
-    return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def model_text(name, net):
+def layers_text(name, net):
     lines = ",\n                      ".join(f'"{line}"' for line in NETS[net])
     return f'model {name} {{ type = "layers"\n             layers = {{{lines}}} }}\n'
 
@@ -122,9 +114,9 @@ def conf(name, c):
                 'texture = 0.3 }\n'
     if c["method"] == "lwf":
         text += f'data old {{ format = "glyphs"  seed = 2  size = {SIZE}  first = {OLD_CLASSES}  texture = 0.3 }}\n'
-    text += model_text("main", c["net"])
+    text += layers_text("main", c["net"])
     if c["teacher"] != c["net"]:
-        text += model_text("teacher", c["teacher"])
+        text += layers_text("teacher", c["teacher"])
     if c["method"] in transfer_losses.ANCHORED:
         few = f'method = "maml"  way = {c["outputs"]}' if c["method"] == "joint" else 'method = "pretrain"'
         text += f'stage before {{ {few}  data = "{"old" if c["method"] == "lwf" else "source"}"  model = ' \
@@ -138,20 +130,6 @@ def conf(name, c):
     return text + f'stage adapt {{ {body} }}\n'
 
 
-def draw(shapes, rng):
-    """Xavier weights; scales, biases and statistics off their usual 1 and 0, so that they matter."""
-    theta = {}
-    for name, shape in shapes.items():
-        if len(shape) > 1:
-            limit = np.sqrt(6 / (np.prod(shape[2:]) * (shape[0] + shape[1])))
-            theta[name] = rng.uniform(-limit, limit, shape)
-        elif name.endswith("running_var") or ".weight" in name:
-            theta[name] = rng.uniform(0.4, 1.4, shape)
-        else:
-            theta[name] = rng.uniform(-0.3, 0.3, shape)
-    return {k: v.astype(np.float32) for k, v in theta.items()}
-
-
 def parameters(c, rng):
     net = transfer_losses.Net(NETS[c["net"]], (1, SIZE, SIZE), c["outputs"])
     teacher = transfer_losses.Net(NETS[c["teacher"]], (1, SIZE, SIZE),
@@ -160,42 +138,36 @@ def parameters(c, rng):
     shapes = dict(net.shapes)
     if part:
         shapes.update({f"{part.name}.{k}": s for k, s in part.shapes.items()})
-    theta = draw(shapes, rng)
+    theta = draw(shapes, rng, LEAST_SCALE)
     if c["method"] not in transfer_losses.ANCHORED:
         return net, None, part, theta, {}
-    anchor = draw(teacher.shapes, rng)
+    anchor = draw(teacher.shapes, rng, LEAST_SCALE)
     if c["method"] in ("adda", "joint"):  # the encoder starts there: near, not the same
         anchor = {k: (0.8 * theta[k] + 0.2 * v).astype(np.float32) for k, v in anchor.items()}
     return net, teacher, part, theta, anchor
 
 
-def images(classes, each, contrast, patterns, rng):
+def images(classes, each, contrast, coarse, rng):
     """Noisy copies of coarse patterns, the classes in random order."""
     labels = rng.permutation(np.arange(each) % classes)
-    x = patterns[labels] * contrast + rng.uniform(0, 0.3, (each, 1, SIZE, SIZE)) - 0.5
+    x = coarse[labels] * contrast + rng.uniform(0, 0.3, (each, 1, SIZE, SIZE)) - 0.5
     return x.astype(np.float32), labels.astype(np.int64)
 
 
 def task(c, rng):
-    place = np.arange(SIZE) * 4 // SIZE
-    patterns = rng.uniform(0, 1, (c["outputs"], 1, 4, 4))[:, :, place][:, :, :, place]
+    coarse = patterns(c["outputs"], SIZE, rng)
     arrays = {}
     if c["sizes"] is None:
         way, shot, query = (c["keys"][k] for k in ("way", "shot", "query"))
         for name, n in (("support", shot), ("query", query)):
-            arrays[name + ".x"], arrays[name + ".y"] = images(way, way * n, 0.7, patterns, rng)
+            arrays[name + ".x"], arrays[name + ".y"] = images(way, way * n, 0.7, coarse, rng)
         return arrays
-    arrays["source.x"], arrays["source.y"] = images(c["outputs"], c["sizes"][0], 0.7, patterns, rng)
+    arrays["source.x"], arrays["source.y"] = images(c["outputs"], c["sizes"][0], 0.7, coarse, rng)
     if c["method"] in transfer_losses.TARGETED:
-        arrays["target.x"] = -images(c["outputs"], c["sizes"][1], 0.6, patterns, rng)[0]
+        arrays["target.x"] = -images(c["outputs"], c["sizes"][1], 0.6, coarse, rng)[0]
     if c["round"] != 1:
         arrays["round"] = np.array(c["round"], np.int64)
     return arrays
-
-
-def distance(a, b):
-    """The largest difference, relative to the largest element of b."""
-    return max((a[k].double() - b[k].double()).abs().max() for k in b) / max(b[k].abs().max() for k in b)
 
 
 def asleep(g, used):
@@ -211,9 +183,8 @@ def attempt(c, seed):
     arrays = task(c, rng)
 
     def compute(dtype, wrong=None):
-        def tensors(of):
-            return {k: torch.from_numpy(v).to(torch.int64 if v.dtype == np.int64 else dtype) for k, v in of.items()}
-        return transfer_losses.gradient(c, net, teacher, part, tensors(theta), tensors(anchor), tensors(arrays), wrong)
+        given = (tensors(of, dtype) for of in (theta, anchor, arrays))
+        return transfer_losses.gradient(c, net, teacher, part, *given, wrong)
     exact, values, used = compute(torch.float64)
     if asleep(exact, used):
         return None, f"asleep: {asleep(exact, used)}"
@@ -223,38 +194,9 @@ def attempt(c, seed):
     why = f"agree {agree:.1e} apart " + " ".join(f"{w} {a:.3f}" for w, a in apart.items())
     if agree > AGREE or min(apart.values()) < APART:
         return None, why
-    expected = {k: v.numpy() for k, v in {**exact, **values}.items()}
-    for name, g in wrong.items():
-        expected.update({f"wrong/{name}/{k}": v.numpy().astype(np.float32) for k, v in g.items()})
+    expected = {**{k: v.numpy() for k, v in {**exact, **values}.items()}, **mistakes(wrong)}
     return {"params": theta, "anchor": anchor, "task": arrays, "grad": expected}, why
 
 
-def make(name, c):
-    for seed in range(1, 400):
-        found, why = attempt(c, seed)
-        if found:
-            break
-    else:
-        sys.exit(f"{name}: no seed does: {why}")
-    folder = os.path.join(HERE, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    with open(os.path.join(folder, "conf"), "w") as f:
-        f.write(conf(name, c))
-    for what, arrays in found.items():
-        if arrays:
-            safetensors_io.save(os.path.join(folder, what + ".safetensors"), arrays)
-    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
-    print(f"{name:30} seed {seed:3} {why}  {size / 1024:.0f} KiB", flush=True)
-
-
-def main():
-    torch.set_num_threads(1)
-    wanted = sys.argv[1:]
-    for name, c in cases().items():
-        if not wanted or name in wanted:
-            make(name, c)
-
-
 if __name__ == "__main__":
-    main()
+    make_wanted(cases(), lambda name, c: make(HERE, name, c, attempt, conf))
