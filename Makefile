@@ -160,7 +160,8 @@ test:
 	@launch/install-deps test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build64 DEFINES=-DREAL64 all \
-	    $(patsubst tests/%.c,build64/tests/%,$(wildcard tests/conform/*.c)) build64/tests/unit/test_discrepancy
+	    $(patsubst tests/%.c,build64/tests/%,$(wildcard tests/conform/*.c)) \
+	    $(addprefix build64/tests/unit/test_,discrepancy cg prototype)
 	@$(PYTHON) tests/suite
 
 # What to run before each commit: no double build, and of the long tests only those that tests/suite lists as quick.

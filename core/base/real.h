@@ -7,10 +7,12 @@
 #ifdef REAL64
 typedef double real;
 #define REAL_EPS DBL_EPSILON
+#define REAL_MIN DBL_MIN
 #define REAL_NAME "float64"
 #else
 typedef float real;
 #define REAL_EPS FLT_EPSILON
+#define REAL_MIN FLT_MIN
 #define REAL_NAME "float32"
 #endif
 

@@ -1,6 +1,8 @@
 /* cg.c - one product a step. */
 #include "core/math/cg.h"
 
+#include <math.h>
+
 #include "core/math/vec.h"
 
 void cg_init(struct cg *s, size_t n, struct arena *arena)
@@ -27,6 +29,15 @@ static void add_scaled(size_t n, double by, const real *x, real *y)
         y[i] = (real)(y[i] + by * x[i]);
 }
 
+/* The least r . r that a step can divide by: below it elements or their squares lose digits, and in
+ * the end p . q rounds to 0. */
+static double least(void)
+{
+    double element = REAL_MIN / REAL_EPS;
+
+    return fmax(element * element, DBL_MIN / DBL_EPSILON);
+}
+
 void cg_solve(struct cg *s, size_t n, int64_t steps,
               void (*apply)(void *context, const real *p, real *q), void *context)
 {
@@ -34,7 +45,7 @@ void cg_solve(struct cg *s, size_t n, int64_t steps,
 
     vec_zero(n, s->x);
     vec_copy(n, s->r, s->p);
-    for (int64_t i = 0; i < steps && rr > 0; i++) {
+    for (int64_t i = 0; i < steps && rr > least(); i++) {
         double step, next;
 
         apply(context, s->p, s->q);

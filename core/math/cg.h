@@ -16,7 +16,8 @@ struct cg {      /* work space, (n) each, in an arena */
 /* Takes room for systems of n unknowns. */
 void cg_init(struct cg *s, size_t n, struct arena *arena);
 
-/* From x = 0, `steps` steps towards A x = r, or fewer if the residual gets 0. s->r is set before.
+/* From x = 0, `steps` steps towards A x = r, or fewer if the residual gets 0 or so small that
+ * products round to 0. s->r is set before.
  * apply: q (overwritten) = A p. Sums are in double, in the order of the elements. */
 void cg_solve(struct cg *s, size_t n, int64_t steps,
               void (*apply)(void *context, const real *p, real *q), void *context);
