@@ -35,24 +35,33 @@ static inline int compare(const struct probe *p, const struct snapshot *s, enum 
     return code ? err_within(code, "%s", operand_names[o]) : 0;
 }
 
+static inline int compare_plans(const struct probe *again, const struct probe *p)
+{
+    const struct layer *l = &again->l;
+
+    for (int o = 0; o < N_OPERANDS; o++)
+        if (operand_size(again, (enum operand)o) != p->b[o].n)
+            return err(ERR_FAILED, "plan leaves the size of %s to chance", operand_names[o]);
+    if (l->multiply_adds != p->l.multiply_adds || l->input_adds != p->l.input_adds)
+        return err(ERR_FAILED, "plan leaves multiply_adds to chance");
+    if (again->layout.n != l->n_w)
+        return err(ERR_FAILED, "plan appends %zu weights, n_w is %zu", again->layout.n, l->n_w);
+    return 0;
+}
+
 /* Plans into a struct full of garbage: what plan leaves out would be garbage in the network too. */
 static inline int check_plan(const struct probe *p, const struct layer_case *c)
 {
     struct probe again = {.n = p->n};
-    struct layer *l = &again.l;
+    int code;
 
-    memset(l, 0x77, sizeof *l);
-    l->ops = p->l.ops;
-    l->spec = p->l.spec;
-    TRY(l->ops->plan(l, c->in, "probe1", &again.layout));
-    for (int o = 0; o < N_OPERANDS; o++)
-        if (operand_size(&again, (enum operand)o) != p->b[o].n)
-            return err(ERR_FAILED, "plan leaves the size of %s to chance", operand_names[o]);
-    if (l->multiply_adds != p->l.multiply_adds || l->input_adds != p->l.input_adds)
-        return err(ERR_FAILED, "plan leaves multiply_adds to chance");
-    if (again.layout.n != l->n_w)
-        return err(ERR_FAILED, "plan appends %zu weights, n_w is %zu", again.layout.n, l->n_w);
-    return 0;
+    memset(&again.l, 0x77, sizeof again.l);
+    again.l.ops = p->l.ops;
+    again.l.spec = p->l.spec;
+    code = again.l.ops->plan(&again.l, c->in, "probe1", &again.layout);
+    code = code < 0 ? code : compare_plans(&again, p);
+    layout_release(&again.layout);
+    return code;
 }
 
 /* The same bits whatever lay in scratch and outputs before: results are functions of the

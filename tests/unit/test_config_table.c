@@ -236,25 +236,34 @@ static void test_mutations(void **state)
 
 /* ---- the table ---- */
 
+/* Sets one key of a fresh section; the code. */
+static int key_code(const struct config_key *k, const char *value)
+{
+    const struct config_section *s = config_section_find(k->section);
+    void *base = calloc(1, s->size);
+    int code;
+
+    assert_non_null(base);
+    assert_int_equal(config_section_init(&table, s, base), 0);
+    *(char **)base = s->max ? strdup("e") : *(char **)base;
+    code = config_key_set(k, base, value);
+    config_section_release(&table, s, base);
+    free(base);
+    return code;
+}
+
 static void test_table(void **state)
 {
     (void)state;
-    struct config c = {.table = calloc(1, sizeof *c.table)};
-
-    assert_non_null(c.table);
-    assert_int_equal(config_table_init(c.table, NULL), 0);
     for (const struct config_key *k = table.rows; k->name; k++) {
         const struct config_section *s = config_section_find(k->section);
         assert_non_null(s);
         assert_true(k->offset < s->size);
         assert_true(k->min <= k->max && k->doc && strlen(k->doc) > 5);
         assert_ptr_equal(config_key_find(&table, k->section, k->name), k); /* no two of one name */
-        void *base = config_section_at(s, &c, 0);
-        if (k->preset && config_key_set(k, base, k->preset) < 0)
+        if (k->preset && key_code(k, k->preset) < 0)
             fail_msg("the default of '%s.%s': %s", k->section, k->name, err_text());
     }
-    c.n_data = c.n_models = c.n_stages = 1;
-    config_release(&c);
 }
 
 static void test_document(void **state)
@@ -371,22 +380,6 @@ static void test_unknown_sections(void **state)
         snprintf(set, sizeof set, "%sq.way=1", name);
         refused(text, sets, 1, part);
     }
-}
-
-/* Sets one key of a fresh section; the code. */
-static int key_code(const struct config_key *k, const char *value)
-{
-    const struct config_section *s = config_section_find(k->section);
-    void *base = calloc(1, s->size);
-    int code;
-
-    assert_non_null(base);
-    assert_int_equal(config_section_init(&table, s, base), 0);
-    *(char **)base = s->max ? strdup("e") : *(char **)base;
-    code = config_key_set(k, base, value);
-    config_section_release(&table, s, base);
-    free(base);
-    return code;
 }
 
 static void expect_code(const struct config_key *k, const char *value, int code)
