@@ -21,7 +21,7 @@ struct gradient_check {
     struct task task;
     real *theta, *moved, *direction, *grad, *anchor;
     size_t n;
-    bool discriminator; /* its loss and its segments; else all the others and theirs */
+    bool discriminator; /* the discriminator's loss and segments; otherwise those of the rest */
 };
 
 static void lay_out(struct gradient_check *p, struct arena *a)
@@ -37,8 +37,8 @@ static void lay_out(struct gradient_check *p, struct arena *a)
     p->grad = arena_reals(a, p->n);
 }
 
-/* The loss at theta (of a few-shot task: the query's after adaptation), and its gradient where grad
- * is not NULL. */
+/* The loss at theta (for a few-shot task, that of the query set after adaptation). Its gradient
+ * too, if grad is not NULL. */
 static int outer(struct gradient_check *p, const real *theta, double *loss, real *grad)
 {
     engine_begin(&p->engine, p->solo->stage, PURPOSE_TRAIN, p->anchor);
@@ -58,8 +58,8 @@ static bool is_variable(const struct gradient_check *p, enum role role)
     return role != ROLE_STAT && (role == ROLE_DISCRIMINATOR) == p->discriminator;
 }
 
-/* A direction of length 1 without the statistics, which are no function's variables, and without
- * those of the other loss. */
+/* A direction of length 1. It leaves out statistics, which no loss depends on, and the segments of
+ * the other loss. */
 static void draw_direction(struct gradient_check *p, uint32_t which)
 {
     const struct layout *l = &p->solo->stage->model;
@@ -100,7 +100,7 @@ static int check_direction(struct gradient_check *p, uint32_t which, double scal
     return 0;
 }
 
-/* The norm of the gradient of the loss at hand. */
+/* The norm of this loss's gradient. */
 static double norm_of(const struct gradient_check *p)
 {
     const struct layout *l = &p->solo->stage->model;
@@ -134,7 +134,7 @@ static int check_task(struct gradient_check *p, const struct task_kind *kind)
 {
     const struct stage *s = p->solo->stage;
     uint32_t round =
-        1 + (uint32_t)(s->config->rounds / 2); /* where a weight that rises has risen */
+        1 + (uint32_t)(s->config->rounds / 2); /* a round in which a rising weight has risen */
     struct sampler sampler = {&p->solo->setup, s, s->data, PURPOSE_TRAIN, round};
 
     sampler_draw(&sampler, task_kind_first(s, kind), &p->task);
@@ -144,8 +144,8 @@ static int check_task(struct gradient_check *p, const struct task_kind *kind)
     return !kind->few_shot && stage_aux(s, "discriminator") ? check_loss(p, "discriminator, ") : 0;
 }
 
-/* Running statistics as training leaves them, off their first 0 and 1: with a mean of 0 a blank
- * part of an image sits on relu's kink if the body is frozen. */
+/* Running statistics as training would leave them, not their initial 0 and 1: with a mean of 0 and
+ * a frozen body, a blank part of an image sits on relu's kink. */
 static void move_statistics(const struct layout *l, real *theta)
 {
     for (int i = 0; i < l->n_segments; i++)

@@ -114,7 +114,7 @@ static int metrics_read(struct run_state *s, bool *found)
     return code;
 }
 
-/* "KEY=" ... of run.lock's text, up to the end of its line. */
+/* The value of "KEY=" in the text of run.lock, up to the end of its line. */
 static void lock_word(const char *text, const char *key, char *word, size_t n)
 {
     const char *at = strstr(text, key);
@@ -125,7 +125,7 @@ static void lock_word(const char *text, const char *key, char *word, size_t n)
     word[i] = '\0';
 }
 
-/* Whether somebody holds the run's lock, and who says so in it. */
+/* True if a process holds the run's lock; who: the process that the lock names. */
 static bool is_live(const char *directory, char *who, size_t n)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -1,4 +1,4 @@
-/* memory.c - sizes, from the code that takes them, in one table. */
+/* memory.c - one table of sizes, each from the code that takes the memory. */
 #include "launch/memory.h"
 
 #include <assert.h>
@@ -19,16 +19,16 @@
 
 #define MIB 1048576.0
 
-/* What other libraries take is measured, not planned: resident growth on x86-64 with Open MPI 4.1
- * and OpenBLAS 0.3. OpenBLAS copies parts of a product's operands into a buffer of each thread:
- * at most BLAS_MOST, and BLAS_SHARE times the largest layer's weights if those are few. */
+/* The share of other libraries is measured, not planned: resident growth on x86-64 with Open MPI
+ * 4.1 and OpenBLAS 0.3. OpenBLAS copies parts of a product's operands into a buffer of each thread:
+ * at most BLAS_MOST, and at most BLAS_SHARE times the weights of the largest layer. */
 enum {
     MPI = 8448 << 10,  /* what MPI_Init adds to a process */
     OTHER = 640 << 10, /* its main thread's stack, open files, events, small blocks */
-    STACK = 96 << 10,  /* of a thread, as far as it is used */
+    STACK = 96 << 10,  /* the part of a thread's stack that is used */
     BLAS_MOST = 640 << 10,
     BLAS_SHARE = 4,
-    HEAP = 1 << 20, /* smaller blocks that grow leave their old place in the heap behind */
+    HEAP = 1 << 20, /* smaller blocks leave their old place behind when they grow */
 };
 
 static struct memory_row *add(struct memory *m, const char *name)
@@ -48,7 +48,7 @@ static size_t larger(size_t a, size_t b)
 }
 
 struct messages {
-    size_t params, sum; /* bytes of the largest of each */
+    size_t params, sum; /* bytes, the largest of all stages */
 };
 
 static struct messages messages_of(const struct setup *s)
@@ -73,12 +73,12 @@ static void add_messages(struct memory *m, const struct setup *s)
     struct messages each = messages_of(s);
     struct memory_row *row = add(m, "messages");
 
-    size_t most = larger(each.params, each.sum); /* the memory of the one does for the other */
+    size_t most = larger(each.params, each.sum); /* both use the same memory */
 
     row->bytes[OWNER_WORKER] = most;
     m->passed = TREE_ARITY * (most + (each.params < HEAP ? each.params : 0));
     row->bytes[OWNER_FIRST] = m->passed;
-    /* Alone, it sends to itself: a mailbox for each. */
+    /* A single process sends to itself: it has both mailboxes. */
     m->twice += row->bytes[OWNER_WORKER] + row->bytes[OWNER_FIRST] - each.params - each.sum;
 }
 

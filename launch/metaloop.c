@@ -43,8 +43,8 @@ static void say_error(int code)
         fprintf(stderr, "metaloop: %s\n", err_text());
 }
 
-/* Verbs of one process, and every mistake on the command line, need no MPI. Under an mpirun only
- * its first rank speaks. */
+/* Verbs of one process, and all mistakes on the command line, need no MPI. Under mpirun only the
+ * first rank speaks. */
 static int is_first_rank(void)
 {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
@@ -52,7 +52,8 @@ static int is_first_rank(void)
     return !rank || strcmp(rank, "0") == 0;
 }
 
-/* Results are out, the error is told, the exit report is on disk: the exit status of the run. */
+/* The exit status of the run. Results are printed, the error is reported, the exit report is
+ * written. */
 static int conclude(int code)
 {
     struct exit_report report = {
@@ -68,8 +69,8 @@ static int conclude(int code)
     return report.status ? report.status : err_exit_status(code);
 }
 
-/* After a loss MPI_Finalize could wait for ever. The coordinator ends everybody; a worker waits for
- * that, unless it is the coordinator that was lost. */
+/* After a loss MPI_Finalize could wait for ever. The coordinator ends all ranks. A worker waits to
+ * be ended, unless it is the coordinator that was lost. */
 static void leave(int rank, int code, int status)
 {
     if (rank == 0)
@@ -90,8 +91,8 @@ static void on_alarm(int signal)
     _exit(1);
 }
 
-/* Seconds that MPI may take to start. The first rank has the configuration; what is wrong with it
- * is told later. */
+/* Seconds that MPI may take to start. Only the first rank reads the configuration here; errors in
+ * it are reported later. */
 static unsigned start_limit(const struct options *o)
 {
     struct config c;
@@ -104,8 +105,8 @@ static unsigned start_limit(const struct options *o)
     return (unsigned)limit + 1;
 }
 
-/* launch/run waits for this file, and no longer than cluster.start_limit. If it cannot be written,
- * that is what it says. */
+/* launch/run waits for this file until cluster.start_limit. If the file cannot be written,
+ * launch/run reports that ranks have not started. */
 static void tell_started(void)
 {
     const char *path = getenv("METALOOP_STARTED");
@@ -132,7 +133,7 @@ static int start_mpi(const struct options *o, int *argc, char ***argv)
     return rank;
 }
 
-/* The run ends as the coordinator ended; a worker has already reported its own error to it. */
+/* The exit status is the coordinator's; a worker has already reported its error to it. */
 static int run_ranks(const struct verb *v, const struct options *o, int *argc, char ***argv)
 {
     int rank, code, status = 0;
@@ -189,9 +190,9 @@ static int start(int argc, char **argv)
     return v->run(&o);
 }
 
-/* Large blocks are mapped, and go back to the system when they are freed: how much a process holds
- * then depends on what it holds, not on what it has freed. (glibc would raise the limit with every
- * block that is freed.) */
+/* Large blocks are mapped, so that they go back to the system when they are freed. The memory of a
+ * process then depends on what it holds now. (glibc would raise the limit with every block that is
+ * freed.) */
 static void map_large_blocks(void)
 {
     mallopt(M_MMAP_THRESHOLD, 1 << 20);

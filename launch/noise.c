@@ -1,11 +1,11 @@
-/* noise.c - lines and boxes of a closed list are dropped. */
+/* noise.c - drops the lines and boxes of a fixed list. */
 #include "launch/noise.h"
 
 #include <string.h>
 
 enum {
     RULE = 60,      /* dashes, at least, of the line above and below a box */
-    BOX_LINES = 24, /* a box that does not end is dropped no further */
+    BOX_LINES = 24, /* lines after which a box without an end is no longer dropped */
 };
 
 /* Beginnings of lines. '[' up to ']' and a blank, which name host and process, may come first. */
@@ -35,7 +35,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* True if text begins as one of the list does; also when it is too short to tell. */
+/* True if text begins like one of the list, or is too short to tell. */
 static bool may_begin(const char *text, size_t n, const char *const *list)
 {
     for (; *list; list++)
@@ -77,7 +77,7 @@ static bool is_rule(const char *text, size_t n)
     return dashes == n && n >= RULE;
 }
 
-/* Whether a line, so far, may turn out to be noise. */
+/* True if the line, as far as it is known, may turn out to be noise. */
 static bool may_be_noise(const char *text, size_t n)
 {
     size_t dashes = 0;
@@ -124,7 +124,7 @@ void noise_flush(struct noise_filter *z)
     z->dropping = 0;
 }
 
-/* What stands on the line is complete. With a rule before it, it is the first line of a box. */
+/* The line is complete. After a rule, it is the first line of a box. */
 static void end_line(struct noise_filter *z)
 {
     const char *line = z->held + z->line;
@@ -150,7 +150,7 @@ static void end_line(struct noise_filter *z)
     }
 }
 
-/* Whether the text of the line that is held has to wait for more of it. */
+/* True if more text of the held line is needed to decide. */
 static bool must_wait(const struct noise_filter *z)
 {
     const char *line = z->held + z->line;
@@ -166,7 +166,7 @@ static void follow_escape(struct noise_filter *z, char c)
     z->escape = c == clear[z->escape] ? z->escape + 1 : c == clear[0];
 }
 
-/* Text that is known to be no noise; the end of a line or of a bar begins anew. */
+/* Passes on text that is not noise. After the end of a line or of a bar the next line begins. */
 static void pass(struct noise_filter *z, const char *text, size_t n)
 {
     put(z, text, n);

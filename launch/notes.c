@@ -24,7 +24,7 @@ void notes_of_data(const struct data *d, const struct survey *s)
     note_of_range(s);
 }
 
-/* Sets opened from the same files share the sentence itself. */
+/* Data sets opened from the same files share one sentence. */
 static bool is_told(const struct setup *s, int i)
 {
     const char *note = note_of(&s->data[i]);

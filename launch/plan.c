@@ -14,7 +14,7 @@
 #include "worker/method_work.h"
 #include "worker/pool.h"
 
-/* How the classes of section i were found to be those of another, whose head it shares. */
+/* How the classes of section i were matched with those of the section whose head it shares. */
 static void print_matched(const struct setup *s, int i)
 {
     static const char *const how[] = {
@@ -144,7 +144,7 @@ static void print_steps(const struct stage *stage)
     putchar('\n');
 }
 
-/* What stays as it is, although its role learns. */
+/* Segments that no gradient reaches, although their role learns. */
 static void print_idle(const struct stage *stage)
 {
     bool any = false;

@@ -26,11 +26,11 @@
 
 enum {
     OBEY = 4,       /* seconds to end after SIGTERM */
-    HELD = 100,     /* milliseconds that a line which may be noise waits for its end */
-    GRACE = 5000,   /* milliseconds in which what the command has started may end by itself */
-    STEP = 20,      /* milliseconds between two looks at that */
+    HELD = 100,     /* milliseconds to wait for the rest of a line that may be noise */
+    GRACE = 5000,   /* milliseconds in which the command's children may end by themselves */
+    STEP = 20,      /* milliseconds between checks for that */
     FAILED = 71,    /* this program itself could not do its work */
-    NOT_FOUND = 127 /* as a shell has it */
+    NOT_FOUND = 127 /* the statuses that a shell uses */
 };
 
 static const int taken[] = {SIGCHLD, SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
@@ -38,10 +38,10 @@ static const int taken[] = {SIGCHLD, SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGUSR1, 
 struct session {
     pid_t parent, command;
     int errors, signals; /* file descriptors; errors is -1 at the end of the stream */
-    int status;          /* of the command; -1: it runs */
+    int status;          /* of the command; -1: it is running */
     bool killed;         /* by a signal */
-    bool hard;           /* all are to end at once */
-    bool gone;           /* nobody reads any more: the run goes on */
+    bool hard;           /* end all processes at once */
+    bool gone;           /* standard error has no reader; the run goes on */
     struct noise_filter noise;
 };
 
@@ -95,8 +95,8 @@ static pid_t spawn(char **command, const sigset_t *before, int *errors)
     _exit(NOT_FOUND);
 }
 
-/* What the command and its children have left has become ours (a subreaper's). Sends a signal to
- * each; their number. */
+/* The processes that the command left behind are now children of this one (a subreaper). Sends a
+ * signal to each; returns their number. */
 static int children(int signal)
 {
     FILE *f = fopen("/proc/thread-self/children", "re");
@@ -110,8 +110,8 @@ static int children(int signal)
     return n;
 }
 
-/* The parent has died before the ranks have started (METALOOP_STARTED): nobody is left to wait for
- * that. */
+/* True if the parent died before the ranks started (METALOOP_STARTED): then the command is
+ * ended. */
 static bool is_orphaned_early(const struct session *s)
 {
     const char *started = getenv("METALOOP_STARTED");
@@ -119,7 +119,7 @@ static bool is_orphaned_early(const struct session *s)
     return getppid() != s->parent && started && access(started, F_OK) != 0;
 }
 
-/* Collects who has ended; notes the command's status if it is among them. */
+/* Collects the children that have ended; keeps the command's status if it is among them. */
 static void collect(struct session *s)
 {
     int status;
@@ -132,7 +132,7 @@ static void collect(struct session *s)
         }
 }
 
-/* Reads what there is; false: the end. */
+/* Reads what is available; false: end of the stream. */
 static bool relay(int errors, struct noise_filter *noise)
 {
     char text[65536];
@@ -160,7 +160,7 @@ static void take_signal(struct session *s)
         kill(s->command, s->hard ? SIGKILL : (int)info.ssi_signo);
 }
 
-/* Waits for text, a signal, or the end of the time; passes both on. */
+/* Waits for text, a signal or the timeout; passes on text and signals. */
 static void look(struct session *s, int timeout)
 {
     struct pollfd fd[2] = {{s->signals, POLLIN, 0}, {s->errors, POLLIN, 0}};
@@ -176,7 +176,7 @@ static void look(struct session *s, int timeout)
         take_signal(s);
 }
 
-/* The command has ended. What it has started gets some time, then none. */
+/* The command has ended. Its children get some time, then they are killed. */
 static void end_others(struct session *s)
 {
     struct pollfd fd = {s->errors, POLLIN, 0};
@@ -205,7 +205,7 @@ static void open_signals(struct session *s, sigset_t *before)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Writes a line; not to be able to is told and has no other consequence. */
+/* Writes a line. A failure is reported and has no other consequence. */
 static void write_file(const char *path, const char *text, int number)
 {
     FILE *f = path ? fopen(path, "we") : NULL;

@@ -1,4 +1,4 @@
-/* table.c - every verb there is. */
+/* table.c - all verbs. */
 #include <stddef.h>
 
 #include "launch/verbs.h"

@@ -27,7 +27,7 @@ const struct losses *team_losses(void)
 }
 
 static bool speaks;     /* the first rank, or the only process */
-static bool is_alone;   /* nobody else passes signals on to it */
+static bool is_alone;   /* no other program passes signals on to it */
 static bool bar_stands; /* standard error is, or becomes, a terminal's line that is drawn over */
 
 static size_t put_text(char *line, size_t n, const char *text)
@@ -49,7 +49,7 @@ static size_t put_number(char *line, size_t n, long number)
     return n;
 }
 
-/* In a signal handler: with write alone. */
+/* Runs in a signal handler, so it only calls write. */
 static void say_stopping(const char *what, long round, const char *then)
 {
     char line[160];
@@ -63,8 +63,8 @@ static void say_stopping(const char *what, long round, const char *then)
     (void)!write(STDERR_FILENO, line, n);
 }
 
-/* Under mpirun the same signal may come twice by several ways, and launch/run ends the ranks itself
- * at the second. */
+/* Under mpirun the same signal may arrive twice, by different ways, and launch/run itself ends the
+ * ranks at the second. */
 static void on_signal(int signal)
 {
     static volatile sig_atomic_t heard;
@@ -185,7 +185,7 @@ static void *worker_thread(void *comm)
     return NULL;
 }
 
-/* One process: the worker is a thread, and everything else is as between processes. */
+/* One process: the worker is a thread; everything else works as between processes. */
 static int run_alone(const struct options *o, int (*lead)(struct team *t, void *context),
                      void *context)
 {

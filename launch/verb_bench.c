@@ -24,7 +24,7 @@ struct bench {
     struct arena arena;
     struct task task;
     real *theta, *anchor; /* parameters */
-    real *state;          /* of a task, if it has one; theta is its first part */
+    real *state;          /* the task's state, if it has one; theta is its first part */
     real *a, *b, *c;      /* SIDE x SIDE */
     double task_seconds[REPEATS], gemm_seconds[REPEATS];
 };
@@ -51,7 +51,7 @@ static double time_gemm(struct bench *b)
     return clock_seconds() - start;
 }
 
-/* Draws, reads, adapts, adds: all a worker does for a task. Seconds per task over one slice. */
+/* Everything that a worker does for a task: draw, read, adapt, add. Returns seconds per task. */
 static int time_tasks(struct bench *b, double *seconds)
 {
     const struct stage *stage = b->solo.stage;
@@ -82,7 +82,7 @@ static double median(double *x)
     return x[REPEATS / 2];
 }
 
-/* Products and tasks in turn, so that a machine that changes its speed changes it for both. */
+/* Products and tasks alternate, so that a change of the machine's speed affects both. */
 static int measure(struct bench *b)
 {
     const struct stage *s = b->solo.stage;

@@ -1,5 +1,5 @@
-/* verb_gradient.c - `metaloop gradient`: one task's outer gradient, for comparison with any other
- * program. */
+/* verb_gradient.c - `metaloop gradient`: one task's outer gradient, to compare with other
+ * programs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +67,7 @@ static int read_y(const struct tensor *t, const struct net *net, const char *pat
     return 0;
 }
 
-/* Fills one batch's samples; the arena may be measuring, then only sizes are taken. */
+/* Fills one batch's samples. While the arena measures, it only takes sizes. */
 static int read_samples(const struct safetensors *f, const char *path, const struct net *net,
                         const char *part, struct arena *a, struct batch *b)
 {
@@ -86,7 +86,7 @@ static int read_samples(const struct safetensors *f, const char *path, const str
     return 0;
 }
 
-/* And its labels or regression targets. */
+/* Fills its labels or regression targets. */
 static int read_part(const struct safetensors *f, const char *path, const struct net *net,
                      const char *part, struct arena *a, struct batch *b)
 {
@@ -104,7 +104,7 @@ static int read_part(const struct safetensors *f, const char *path, const struct
     return a->base ? read_y(y, net, path, b->n, label, target) : 0;
 }
 
-/* Of a stage that draws both, what the file holds decides. */
+/* If the stage draws few-shot tasks and batches, the tensors of the file decide. */
 static const struct task_kind *kind_of_file(const struct stage *s, const struct safetensors *f)
 {
     bool both = s->traits->draws & DRAW_EPISODES && s->traits->draws & DRAW_SOURCE;
@@ -132,7 +132,7 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
                                           : 0;
 }
 
-/* Where the task stands in its stage: 1 unless a tensor `round` says otherwise. */
+/* The task's round: 1 unless a tensor `round` says otherwise. */
 static int read_round(struct gradient_run *g, const struct safetensors *f, const char *path)
 {
     const struct tensor *t = safetensors_find(f, "round");
@@ -237,7 +237,7 @@ static struct tensor double_tensor(const char *name, const double *data)
     return (struct tensor){.name = name, .dtype = DTYPE_F64, .n = 1, .data = data};
 }
 
-/* The method's own number of that name; 0 if it has none. */
+/* The method's metric of that name; 0 if it has none. */
 static struct tensor own_tensor(const struct gradient_run *g, const char *name)
 {
     static const double none = 0;

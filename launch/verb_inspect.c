@@ -29,8 +29,8 @@ static void print_tensor(const struct tensor *t, bool all)
     printf("]\n");
 }
 
-/* Of a checkpoint what is no parameter of the stage: the optimizer's vectors, what later stages
- * need. */
+/* True for tensors of a checkpoint that are not parameters of the stage: vectors of the optimizer,
+ * parameters that later stages need. */
 static bool is_beside(const struct tensor *t)
 {
     return strncmp(t->name, "optimizer.", 10) == 0 || strncmp(t->name, "kept.", 5) == 0;
@@ -55,7 +55,7 @@ static void print_all(const struct safetensors *s, const char *path)
     print_texts(s);
 }
 
-/* Texts of a checkpoint's metadata in a line, those that are there. */
+/* The metadata of a checkpoint that are there, on one line. */
 static void print_origin(const struct safetensors *s)
 {
     static const char *const keys[][2] = {{"seed", "seed "},

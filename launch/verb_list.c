@@ -1,4 +1,4 @@
-/* verb_list.c - `metaloop list`: what there is, a line each, from the tables. */
+/* verb_list.c - `metaloop list`: the entries of a table, one per line. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
-/* verb_pack.c - `metaloop pack`: images in folders, zip or tar, or any image set, to mapped
- * .npy. */
+/* verb_pack.c - `metaloop pack`: converts any image set to mapped .npy files. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +25,7 @@ static int pack(const struct options *o)
     struct data d;
     int code;
 
-    /* A source is a data section like any other: --set data.source.resize=28 and the rest apply. */
+    /* The source is an ordinary data section, so --set data.source.resize=28 and the like apply. */
     snprintf(section, sizeof section,
              "data source { format = '%s' path = '%s' }\nstage none { data = 'source' }\n", format,
              o->places[0]);

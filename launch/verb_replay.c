@@ -1,4 +1,4 @@
-/* verb_replay.c - `metaloop replay`: one recorded task again, alone. */
+/* verb_replay.c - `metaloop replay`: computes one recorded task again, alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ struct replay {
     struct trace trace;           /* of a task that is set aside */
 };
 
-/* A task knows its stage and its slot; round 0 is an evaluation's. */
+/* A task holds its stage and its slot; round 0 means an evaluation. */
 static int choose_stage(struct replay *r, const struct task *t)
 {
     if (t->stage >= (uint32_t)r->solo.setup.n_stages)
@@ -54,7 +54,7 @@ static int load_anchor(struct replay *r)
     return checkpoint_read_kept(r->options->checkpoint, name, l, r->anchor);
 }
 
-/* Parameters, and if tasks step a model, the optimizer's vectors behind them. */
+/* Reads the parameters and, if tasks step a model, the optimizer's vectors, which follow them. */
 static int load_theta(struct replay *r)
 {
     const struct stage *s = r->solo.stage;
@@ -70,7 +70,7 @@ static int load_theta(struct replay *r)
     return load_anchor(r);
 }
 
-/* The state that travels with the task: its model, and the model's part of every vector. */
+/* The state that travels with the task: its model, and that model's part of every vector. */
 static int take_state(struct replay *r, const struct task *t)
 {
     const struct stage *s = r->solo.stage;
@@ -145,7 +145,7 @@ static json_t *trace_json(const struct trace *f, const struct data *d)
     return o;
 }
 
-/* The section that the trace's sample is of. */
+/* The data section of the sample that the trace found. */
 static const struct data *data_of(const struct replay *r, const struct task *t)
 {
     const char *batch = r->trace.sample.batch;

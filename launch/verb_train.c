@@ -18,7 +18,7 @@ static json_t *real_or_null(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-/* Loss and, of classification, accuracy after k inner steps. */
+/* Loss and, for classification, accuracy after k inner steps. */
 static void add_figures(json_t *o, const struct evaluation *e, int k)
 {
     json_object_set_new(o, "loss", real_or_null(e->loss[k].mean));
@@ -48,7 +48,7 @@ static json_t *evaluation_json(const struct stage *stage, const char *data,
     return o;
 }
 
-/* One for each section that the last stage is measured on. */
+/* One result for each section that the last stage is measured on. */
 static json_t *evaluations_json(const struct stage_run *s)
 {
     json_t *all = json_array();
@@ -75,7 +75,7 @@ static void print_result(const struct stage_run *s, const char *checkpoint, bool
                   (json_int_t)s->round, "loss", real_or_null(s->loss), "accuracy",
                   real_or_null(s->accuracy >= 0 ? s->accuracy : NAN), "checkpoint", checkpoint,
                   "evaluations", evaluations_json(s));
-    /* The first of them once more, as it always was. */
+    /* The first result again, at the top level, for readers of the older format. */
     first = json_array_get(json_object_get(o, "evaluations"), 0);
     json_object_set(o, "evaluation", first ? first : json_null());
     print_json(o);
@@ -197,7 +197,8 @@ static int evaluate_all(struct team *t, const struct stage *stage, const real *t
     return 0;
 }
 
-/* --stage, else the one that the file is of; a file of another program is of the last. */
+/* The stage of --stage, otherwise that of the file; a file of another program belongs to the last
+ * stage. */
 static int choose_stage(const struct team *t, const struct stage **stage,
                         struct checkpoint_info *info)
 {

@@ -1,4 +1,4 @@
-/* changes.c - what a resumed run was told to do, beside what it is told now. */
+/* changes.c - compares the configuration and the data of a resumed run with those it began with. */
 #include "coordinator/run/changes.h"
 
 #include <inttypes.h>
@@ -93,7 +93,7 @@ int changes_find(struct changes *c, const char *path, const struct checkpoint_in
         path, c->refused, directory);
 }
 
-struct data_changes { /* while the data are compared */
+struct data_changes { /* context of a comparison of data */
     struct changes *changes;
     const char *directory;
     bool allowed;

@@ -1,4 +1,4 @@
-/* deadline.c - time that is left against time that is needed. */
+/* deadline.c - compares the time that is left with the time that a round and a save need. */
 #include "coordinator/run/deadline.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include "core/base/err.h"
 
 #define LEAVE_SECONDS 2.0 /* to end all ranks */
-#define MARGIN 1.5        /* times what was seen */
+#define MARGIN 1.5        /* safety factor on measured times */
 
-/* Seconds from now until the batch job ends; infinite if nobody says. */
+/* Seconds until the batch job ends; infinite if no limit is known. */
 static int job_left(double *left)
 {
     const char *text = getenv("SLURM_JOB_END_TIME");
@@ -41,7 +41,7 @@ int deadline_open(struct deadline *d, double limit)
     return 0;
 }
 
-/* Slow rounds count at once, quick ones little by little. */
+/* A slow round raises the estimate at once; quick ones lower it slowly. */
 void deadline_note_round(struct deadline *d, double seconds)
 {
     d->round = fmax(seconds, 0.9 * d->round);

@@ -1,4 +1,4 @@
-/* directory.c - a run's directory that is deleted, moved or emptied under it. */
+/* directory.c - what a run does if its directory is deleted, moved or emptied. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "coordinator/run/keeper.h"
 #include "core/base/err.h"
 
-/* The run goes on in a directory made again; what is in memory is saved at once. */
+/* Creates the directory again; what is in memory is saved at once. */
 static int remake(struct keeper *k, const struct stage_run *s, const char *what)
 {
     char why[512];
@@ -26,7 +26,7 @@ static int remake(struct keeper *k, const struct stage_run *s, const char *what)
     return 0;
 }
 
-/* It is still this run's, under another name: saved there. */
+/* The directory has been moved: the run saves there and ends. */
 static int follow(struct keeper *k, const struct stage_run *s)
 {
     int code = err(ERR_IO, "'%s' has been moved to '%s': the run ends with digest %016" PRIx64,

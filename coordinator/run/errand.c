@@ -1,4 +1,4 @@
-/* errand.c - a thread that is waited for in small steps. */
+/* errand.c - a thread whose caller waits in small steps. */
 #include "coordinator/run/errand.h"
 
 #include <pthread.h>
@@ -26,7 +26,7 @@ static void *errand_thread(void *argument)
     return NULL;
 }
 
-/* The program's signals are not the thread's. */
+/* The thread blocks the program's signals. */
 static int start(pthread_t *thread, struct errand *e)
 {
     sigset_t all, before;
@@ -43,7 +43,7 @@ static struct timespec soon(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t); /* a change of the time of day holds nobody up */
+    clock_gettime(CLOCK_MONOTONIC, &t); /* not affected by changes of the time of day */
     t.tv_nsec += STEP;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;

@@ -1,4 +1,4 @@
-/* evaluate.c - a round whose sum is a curve. */
+/* evaluate.c - evaluation: a round whose sum is a curve over inner steps. */
 #include "coordinator/run/evaluate.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* failed_files.c - the failed task again, drawn, packed and kept. */
+/* failed_files.c - draws a failed task again and writes it to a file. */
 #include "coordinator/run/failed_files.h"
 
 #include <glob.h>
@@ -16,7 +16,7 @@
 
 enum { MESSAGES = 3 };
 
-/* Rounds done by the parameters that round r runs at. */
+/* The number of rounds that the parameters at the start of round r have seen. */
 static uint64_t theta_round(const struct round *r)
 {
     return round_kind(r)->gives == GIVES_METRICS ? r->round : r->round - 1;
@@ -106,8 +106,8 @@ static int write_task(struct failed_files *a, struct crew *c, const struct round
     return outfile_whole(path, a->out.bytes, a->out.n);
 }
 
-/* Files for the slots that have none yet, the parameters first: a task's file is never without
- * them. Returns how many were written. */
+/* Writes files for slots without one. Parameters are written first: no task's file is ever without
+ * them. Returns the number of files. */
 static int write_all(struct failed_files *a, struct crew *c, const struct round *r, uint64_t hash)
 {
     const struct failed_set *s = &c->failed.slots;
@@ -128,7 +128,7 @@ static int write_all(struct failed_files *a, struct crew *c, const struct round 
     return n;
 }
 
-/* The first task's file, if it is there. */
+/* Notes the first task's file, if it exists. */
 static void find_file(struct failed_files *a, const struct crew *c, const struct round *r)
 {
     a->file[0] = '\0';

@@ -1,4 +1,4 @@
-/* guard.c - scores, alarms, the best safe encoder. */
+/* guard.c - scores, alarms, and the best safe encoder of a stage. */
 #include "coordinator/run/guard.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "core/plan/task_kind.h"
 
 #define COLLAPSED 0.5   /* of the source's spread of classes */
-#define SWAP_SHARE 0.02 /* of the sure samples, for a class to be judged by */
+#define SWAP_SHARE 0.02 /* sure samples that a class needs to be judged */
 #define WINS 0.98       /* share of the discriminator's right answers */
 
 /* ---- a measurement ---- */

@@ -1,4 +1,4 @@
-/* inputs.c - the range and mean of what a network is shown. */
+/* inputs.c - compares the range and mean of the inputs of two domains. */
 #include "coordinator/run/inputs.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* keeper.c - a run's directory is taken, and a run that is there goes on. */
+/* keeper.c - takes a run's directory, and continues the run that is in it. */
 #include "coordinator/run/keeper.h"
 
 #include <inttypes.h>
@@ -19,7 +19,7 @@ static void complain(void *context, const char *sentence)
                   "warning: %s; it is set aside, and the one before it is used", sentence);
 }
 
-/* Finds the checkpoint to go on from, and whether this configuration may. */
+/* Finds the checkpoint to continue from; checks that this configuration may. */
 static int find(struct keeper *k, const char *directory)
 {
     int found = checkpoint_newest(directory, &k->rundir.run, k->from, sizeof k->from, complain, k);
@@ -68,7 +68,7 @@ void keeper_release(struct keeper *k)
 
 /* ---- a run that is there ---- */
 
-/* From the very beginning, if no checkpoint is left to go on from. */
+/* Starts at round 0, because there is no checkpoint to continue from. */
 static int begin(struct keeper *k, struct stage_run *s)
 {
     const char *directory = k->rundir.path;
@@ -82,7 +82,7 @@ static int begin(struct keeper *k, struct stage_run *s)
     return stage_run_begin(s, &k->setup->stages[0]);
 }
 
-/* The same seed; another BLAS kernel only makes other last bits. */
+/* The seed must be the same. Another BLAS kernel only changes the last bits. */
 static int check_origin(const struct keeper *k, const struct checkpoint_info *info)
 {
     int64_t seed = k->setup->config->run.seed;

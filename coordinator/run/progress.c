@@ -1,4 +1,4 @@
-/* progress.c - a bar, or lines. */
+/* progress.c - progress as a bar or as lines. */
 #include "coordinator/run/progress.h"
 
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 #include "core/base/clock.h"
 
 #define REDRAW 0.1  /* seconds */
-#define MEASURE 0.5 /* seconds between two looks at the terminal's size */
+#define MEASURE 0.5 /* seconds between checks of the terminal's size */
 
 enum { BAR = 20, LINE = 8192, WIDTH = 80 };
 
@@ -34,7 +34,7 @@ void progress_stage(struct progress *p, uint64_t first_round)
     p->first = first_round;
 }
 
-/* Whether standard error takes a line without making us wait. */
+/* True if standard error takes a line without blocking. */
 static bool reader_ready(void)
 {
     struct pollfd fd = {STDERR_FILENO, POLLOUT, 0};
@@ -42,8 +42,8 @@ static bool reader_ready(void)
     return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
 }
 
-/* As before if the file cannot be read: it is being written, or its file system is slow to show
- * it. */
+/* Keeps the old value if the file cannot be read: it may be half written, or its file system
+ * slow. */
 static int columns_of_file(const char *path, int before)
 {
     FILE *f = fopen(path, "re");
@@ -113,8 +113,8 @@ static void bar(const struct glance *g, char text[BAR * 3 + 1])
         strcat(text, i < filled ? "━" : i == filled ? "╸" : " ");
 }
 
-/* Never as wide as the terminal, where the line would go on below: the figures are cut, the bar is
- * left out, the rest is cut. */
+/* Narrower than the terminal, where the line would wrap: first the figures are cut, then the bar is
+ * left out, then the rest is cut. */
 static void draw(struct progress *p, const struct glance *g, const char *figures)
 {
     char head[320], cells[BAR * 3 + 1];

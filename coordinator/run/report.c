@@ -1,4 +1,5 @@
-/* report.c - what a run tells: events for metrics.jsonl, lines and the bar for a person. */
+/* report.c - reports of a run: events for metrics.jsonl and observers, lines and the bar for
+ * people. */
 #include "coordinator/run/report.h"
 
 #include <inttypes.h>
@@ -50,7 +51,7 @@ void report_start(struct report *r, const struct stage_run *s)
     sinks_emit(&r->sinks, "stage", fields);
 }
 
-/* The mean of the method's own metric of that name; not a number: it has none. */
+/* The mean of the method's own metric of that name; NaN if it has none. */
 static struct field own_mean(const struct stage *s, const struct round_sum *total, const char *name)
 {
     int slot = stage_metric(s, name);
@@ -59,7 +60,7 @@ static struct field own_mean(const struct stage *s, const struct round_sum *tota
         name, slot < 0 ? NAN : round_sum_read(total, slot) / round_sum_read(total, METRIC_DONE));
 }
 
-/* What methods on batches of two domains add to a round. */
+/* Adds the numbers that methods on two domains report. */
 static void report_adaptation(struct report *r, const struct stage_run *s,
                               const struct round_sum *total)
 {
@@ -80,7 +81,7 @@ static void report_adaptation(struct report *r, const struct stage_run *s,
         sinks_emit(&r->sinks, "adaptation", fields);
 }
 
-/* Of the workers as they last reported; not a number: none has. */
+/* Sums over workers, as last reported; NaN if no worker has reported. */
 static void speed(const struct crew *c, double *idle, double *gflops)
 {
     double busy = 0, threads = 0, sum = 0;
@@ -98,7 +99,7 @@ static void speed(const struct crew *c, double *idle, double *gflops)
     *gflops = threads > 0 ? sum : NAN;
 }
 
-/* Means of the support before each of so many inner steps. */
+/* Means over the support set before each inner step. */
 static void inner_loop(const struct stage *s, const struct round_sum *total, int steps,
                        double *losses, double *accuracies)
 {

@@ -1,5 +1,5 @@
-/* rewind.c - metrics.jsonl cut back to the round that a resumed run goes on from: read from its
- * end, so that what it costs does not grow with the history. */
+/* rewind.c - cuts metrics.jsonl back to the round that a resumed run continues from. It reads from
+ * the end, so its cost does not grow with the history. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -14,10 +14,10 @@
 #include "core/base/err.h"
 
 enum bearing {
-    BESIDE,  /* tells no round */
-    BEYOND,  /* of what will be done again */
-    BEFORE,  /* of what is done */
-    NO_LINE, /* no JSON object */
+    BESIDE,  /* a line without a round */
+    BEYOND,  /* a line of a round that will be done again */
+    BEFORE,  /* a line of a round that stays */
+    NO_LINE, /* a line that is not a JSON object */
 };
 
 static bool is_one_of(const char *word, const char *a, const char *b)
@@ -25,8 +25,7 @@ static bool is_one_of(const char *word, const char *a, const char *b)
     return word && (strcmp(word, a) == 0 || strcmp(word, b) == 0);
 }
 
-/* An evaluation of the last round that is done, or a look at its adaptation, will be done again,
- * too. */
+/* An evaluation or a watch of the last round that stays will be done again, too. */
 static enum bearing bearing_of(const char *line, size_t n, int stage, uint64_t round)
 {
     json_t *o = json_loadb(line, n, 0, NULL);
@@ -47,13 +46,13 @@ static enum bearing bearing_of(const char *line, size_t n, int stage, uint64_t r
     return bearing;
 }
 
-/* What a power cut leaves at the end of a file: zeros, or a line so long that it is none. */
+/* What a power cut may leave at the end of a file: zeros, or a line of impossible length. */
 static bool is_debris(const struct back_line *line)
 {
     return !line->text || memchr(line->text, '\0', line->n);
 }
 
-/* The bytes to keep, from the end back to the last line of what is done. */
+/* The bytes to keep: searches backwards for the last line that stays. */
 static int keep_backwards(struct back_lines *b, int stage, uint64_t round, off_t *keep)
 {
     bool at_end = true;
@@ -74,7 +73,7 @@ static int keep_backwards(struct back_lines *b, int stage, uint64_t round, off_t
     return more < 0 ? more : 0;
 }
 
-/* The bytes before the first round's line: a run that begins again keeps no more. */
+/* The bytes before the first round's line: all that a run that starts at round 0 keeps. */
 static int keep_of_none(int fd, off_t *keep)
 {
     FILE *f = fdopen(dup(fd), "r");

@@ -1,4 +1,5 @@
-/* run_lock.c - open, lock, look whether it is still the file of that name, sign. */
+/* run_lock.c - opens the file, locks it, checks that it still has its name, and writes who holds
+ * it. */
 #include "coordinator/run/run_lock.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ static void lock_path(const char *directory, char path[PATH_ROOM])
     snprintf(path, PATH_ROOM, "%s/" RUN_LOCK, directory);
 }
 
-/* Clock ticks after boot; 0: not known. */
+/* Start of the process in clock ticks after boot; 0: not known. */
 static unsigned long long start_of(long pid)
 {
     char path[64], text[1024], *p;
@@ -37,7 +38,7 @@ static unsigned long long start_of(long pid)
         fclose(f);
     }
     text[n] = '\0';
-    p = strrchr(text, ')'); /* the command may hold anything */
+    p = strrchr(text, ')'); /* the command's name may hold any character */
     if (p && sscanf(p + 1,
                     " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
                     "%*d %*d %llu",
@@ -46,7 +47,7 @@ static unsigned long long start_of(long pid)
     return start;
 }
 
-/* "KEY=" ... of a line, cleaned of what a terminal would obey. */
+/* The value of "KEY=" in the text, without control characters. */
 static void line_take(const char *text, const char *key, char *to, size_t n)
 {
     const char *at = strstr(text, key);
@@ -84,7 +85,7 @@ static int refuse(const char *directory, const struct lock_holder *h)
         directory, h->pid, h->host, h->since, h->run_id);
 }
 
-/* Without locks: whether the process that the text tells lives on this host. */
+/* If the file system has no locks: true if the process that the text names lives on this host. */
 static bool holder_lives(const struct lock_holder *h)
 {
     char host[64];
@@ -147,7 +148,7 @@ int run_lock_take(struct run_lock *l, const char *directory, struct lock_holder 
             run_lock_release(l);
             return code;
         }
-        if (run_lock_stands(l, directory)) /* else somebody has put another one there meanwhile */
+        if (run_lock_stands(l, directory)) /* otherwise the file has been replaced meanwhile */
             return 0;
         run_lock_release(l);
     }

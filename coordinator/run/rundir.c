@@ -1,4 +1,4 @@
-/* rundir.c - files a person or a script finds in a run's directory. */
+/* rundir.c - the files of a run's directory. */
 #include "coordinator/run/rundir_internal.h"
 
 #include <dirent.h>
@@ -47,8 +47,8 @@ static int erase_names(DIR *d, const char *path, const char *pattern)
     return 0;
 }
 
-/* The manifest is the new run's already: what is left of the old one, should this be cut short, is
- * nobody's. */
+/* The manifest is already that of the new run. If this is interrupted, the rest of the old run
+ * belongs to no run. */
 static int erase(const char *path)
 {
     static const char *const patterns[] = {FAILED_FILES_PARAMETERS, FAILED_FILES_TASKS,
@@ -84,7 +84,7 @@ static json_t *describe_rank(int rank, const struct crew_worker *worker)
                      "version", h->version, "arena_bytes", (json_int_t)h->arena);
 }
 
-/* What the data sets hold: a resume on other data can be told by it. */
+/* Digests of the data sets, so that a resume on other data is noticed. */
 static json_t *describe_data(const struct survey *s)
 {
     char digest[20];
@@ -132,7 +132,7 @@ static int write_manifest(const struct rundir *d, const struct crew *c, const ch
     return code;
 }
 
-/* The identity first: whatever is cut short from here on is the new run's. */
+/* The identity is written first: if this is interrupted, the directory belongs to the new run. */
 int rundir_begin(struct rundir *d, const char *configuration, const struct crew *c,
                  const char *version)
 {

@@ -1,4 +1,4 @@
-/* rundir_check.c - whether a run's directory is still there, and made again if it is not. */
+/* rundir_check.c - checks that a run's directory still exists, and creates it again if not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static bool is_same(int fd, const char *path)
            mine.st_ino == there.st_ino;
 }
 
-/* What cannot be asked just now is taken to be as it was. */
+/* If the check itself fails, nothing is taken to have changed. */
 static bool is_missing(const char *path)
 {
     struct stat st;

@@ -1,11 +1,11 @@
-/* rundir_data.c - the data that a run began with, beside the data of now. */
+/* rundir_data.c - compares the data that a run began with and the present data. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "coordinator/run/rundir_internal.h"
 
-/* The digest that the manifest tells of a section; NULL: none. */
+/* The digest of a section in the manifest; NULL: none. */
 static const char *digest_of(const json_t *manifest, const char *name)
 {
     const json_t *section;

@@ -1,4 +1,5 @@
-/* rundir_metrics.c - whose metrics.jsonl it is; what is not this run's is set aside. */
+/* rundir_metrics.c - finds the run that metrics.jsonl belongs to, and sets aside that of another
+ * run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -11,8 +12,7 @@
 #include "core/base/err.h"
 #include "core/base/outfile.h"
 
-/* The first line, or as much as there is room for; of a file only, since others may keep the reader
- * waiting. */
+/* The first line, or as much as fits. Only of a regular file, since others may block. */
 static size_t first_line(const char *path, char *line, size_t n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -45,7 +45,7 @@ bool rundir_metrics_tell(const char *directory, char id[RUN_ID_ROOM])
     return n > 0;
 }
 
-/* A device is written in place, and so is what tells no run. */
+/* A device is written in place, and so is a file that names no run. */
 static bool is_usable(const struct rundir *d, const char *path)
 {
     char id[RUN_ID_ROOM] = "";

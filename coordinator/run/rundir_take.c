@@ -1,4 +1,4 @@
-/* rundir_take.c - whose directory it is: the lock, and the identity that the files tell. */
+/* rundir_take.c - takes a directory for a run: the lock, and the identity in its files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -106,7 +106,7 @@ static void ignore(void *context, const char *sentence)
     (void)sentence;
 }
 
-/* Of a directory that tells no run, that of its newest checkpoint. 1: there is one. */
+/* The identity in the newest checkpoint, for a directory without another. 1: there is one. */
 static int identity_of_checkpoint(const char *directory, struct run_identity *run)
 {
     struct checkpoint_info info;
@@ -122,7 +122,7 @@ static int identity_of_checkpoint(const char *directory, struct run_identity *ru
     return 1;
 }
 
-/* Whose run this start is: that of the directory, or one of its own. `wanted`: its id, "" to draw
+/* The identity of this start: that of the directory, or a new one. `wanted`: its id; "" draws
  * one. */
 static int decide(struct rundir *d, const char *wanted)
 {
@@ -144,7 +144,7 @@ static int decide(struct rundir *d, const char *wanted)
     return 0;
 }
 
-/* A run that was lost and starts again finds the lock held while what held it is dying. */
+/* A run that restarts after a loss may find the lock still held by a process that is dying. */
 static int await_lock(struct rundir *d, const struct rundir_start *s)
 {
     double limit = clock_seconds() + s->patience;

@@ -1,4 +1,4 @@
-/* save.c - checkpoints on the way, between stages and at the end. */
+/* save.c - checkpoints during a stage, between stages and at the end. */
 #include "coordinator/run/keeper.h"
 
 #include <inttypes.h>
@@ -10,8 +10,8 @@
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 
-#define STUCK 10.0  /* seconds that the disk may hold up the beginning of a stage */
-#define MOMENT 0.02 /* seconds between two looks at the disk at the end */
+#define STUCK 10.0  /* seconds that a slow disk may delay the start of a stage */
+#define MOMENT 0.02 /* seconds between checks of the disk at the end */
 
 enum { LAST_ATTEMPTS = 5 };
 
@@ -31,7 +31,7 @@ void keeper_note_saved(struct keeper *k)
         progress_warn(k->report->progress, "%s", sentence);
 }
 
-/* Until nothing is being written, or for so long; the workers hear meanwhile that we are here. */
+/* Waits until nothing is being written, or for the limit; keeps the workers informed meanwhile. */
 static int wait_disk(struct keeper *k, double seconds)
 {
     double limit = clock_seconds() + seconds;
@@ -48,7 +48,7 @@ int keeper_check_finite(struct keeper *k, const struct stage_run *s)
 
     if (!name)
         return 0;
-    wait_disk(k, SAVER_PATIENCE); /* what is being written is still good: it is the last */
+    wait_disk(k, SAVER_PATIENCE); /* the write in progress is still valid: it is the last */
     keeper_note_saved(k);
     return err(ERR_NONFINITE,
                "'%s' is not finite after round %" PRIu64
@@ -99,7 +99,7 @@ static int save_once(struct keeper *k, const struct stage_run *s)
     return 0;
 }
 
-/* The run's last save: tried five times, over five seconds. */
+/* The run's last save: up to five attempts in five seconds. */
 int keeper_save_last(struct keeper *k, const struct stage_run *s)
 {
     const struct saved *last = &k->saver.last;
@@ -118,8 +118,7 @@ int keeper_save_last(struct keeper *k, const struct stage_run *s)
     return 0;
 }
 
-/* A stage's result, while the next one begins: a disk that is stuck holds it up for a moment at
- * most. */
+/* Saves a stage's result while the next one begins; a disk that is stuck delays it only briefly. */
 int keeper_save_between(struct keeper *k, const struct stage_run *s)
 {
     if (wait_disk(k, STUCK) < 0)
@@ -128,7 +127,7 @@ int keeper_save_between(struct keeper *k, const struct stage_run *s)
     return saver_ready(&k->saver, true) ? keeper_save(k, s) : 0;
 }
 
-/* The run cannot or shall not go on: the rounds that are done are kept. */
+/* The run ends early: saves the rounds that are done. */
 int keeper_give_up(struct keeper *k, const struct stage_run *s, int code)
 {
     char why[1024];

@@ -1,4 +1,5 @@
-/* saver.c - snapshot, write, prune; what failed is tried again. */
+/* saver.c - copies the state, writes it and prunes old files, in a thread. A failed write is tried
+ * again. */
 #include "coordinator/run/saver.h"
 
 #include <assert.h>
@@ -18,12 +19,12 @@
 #define DELAY_FIRST 1.0 /* seconds */
 #define DELAY_MOST 60.0
 
-/* Nothing in here is borrowed: it outlives a coordinator that could not wait. */
+/* Borrows nothing: the thread may outlive a coordinator that could not wait. */
 struct writer {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool busy, fresh, ending, left; /* fresh: a result nobody has asked for yet */
+    bool busy, fresh, ending, left; /* fresh: a result that has not been read yet */
     double started;                 /* clock of the write in progress */
     char directory[1024];
     int keep;
@@ -108,7 +109,7 @@ static void writer_init(struct writer *w)
     pthread_condattr_destroy(&monotonic);
 }
 
-/* The program's signals are not the thread's. */
+/* The thread blocks the program's signals. */
 static int writer_start(struct writer *w)
 {
     sigset_t all, before;
@@ -179,7 +180,7 @@ void saver_close(struct saver *s)
     *s = (struct saver){0};
 }
 
-/* A result that saver_poll has not told of is in the way, too. */
+/* Also waits for saver_poll to report the last result. */
 static bool is_busy(struct writer *w)
 {
     bool busy;
@@ -196,7 +197,7 @@ bool saver_ready(struct saver *s, bool due)
     return s->owed && clock_seconds() >= s->again && !is_busy(s->writer);
 }
 
-/* The text is the same all run long: copied once. */
+/* The text does not change during a run, so it is copied once. */
 static int keep_configuration(struct writer *w, const char *text)
 {
     if (!text || (w->configuration && strcmp(w->configuration, text) == 0))
@@ -212,7 +213,7 @@ static int copy_layout(struct layout *to, const struct layout *from)
     return layout_append(to, "", from);
 }
 
-/* Copies of what the checkpoint keeps of other stages, behind the state. */
+/* Copies the parameters of other stages that the checkpoint keeps, behind the state. */
 static int snapshot_kept(struct writer *w, real *room)
 {
     struct checkpoint_info *info = &w->attempt.info;
@@ -270,7 +271,7 @@ int saver_save(struct saver *s, const struct layout *l, const real *theta,
     return 0;
 }
 
-/* What s->last means for the next attempt, and for the user. */
+/* Evaluates s->last for the next attempt and for the user. */
 static void conclude(struct saver *s)
 {
     const struct saved *a = &s->last;

@@ -1,4 +1,4 @@
-/* stage_run.c - a stage begins, steps, and leaves what later ones need. */
+/* stage_run.c - begins a stage, steps it, and keeps what later stages need. */
 #include "coordinator/run/stage_run.h"
 
 #include <math.h>
@@ -56,7 +56,7 @@ static int keep_result(struct stage_run *s)
     return 0;
 }
 
-/* What the stage at hand and later ones do not need. */
+/* Frees parameters that neither this stage nor a later one needs. */
 static void forget(struct stage_run *s)
 {
     for (int j = 0; j < s->stage->index; j++) {
@@ -113,8 +113,7 @@ size_t stage_run_size(const struct setup *setup)
     return most;
 }
 
-/* What the stage that it starts from hands over goes on in every model; the rest stays as it was
- * drawn. */
+/* Copies what the earlier stage hands over into every model; the rest keeps its initial values. */
 static void take_over(struct stage_run *s, const struct stage *stage, const real *old)
 {
     for (int i = 0; i < stage->model.n_segments * stage->n_models; i++) {
@@ -244,7 +243,7 @@ struct round stage_run_round(const struct stage_run *s)
     };
 }
 
-/* Copies in the models that came back; the others stay as they were. */
+/* Copies the models that came back; the others stay unchanged. */
 static void take_models(struct stage_run *s)
 {
     const struct stage *stage = s->stage;

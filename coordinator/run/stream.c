@@ -1,5 +1,4 @@
-/* stream.c - what only observers hear: what runs, how the workers are, the lines that people read.
- */
+/* stream.c - events for observers only: the run, the workers, the lines that people read. */
 #include "coordinator/run/report.h"
 
 #include <inttypes.h>
@@ -18,7 +17,7 @@
 
 /* ---- what runs ---- */
 
-struct hosts { /* the workers', each once */
+struct hosts { /* host names of the workers, each once */
     int n;
     struct {
         const char *name, *cpu;
@@ -149,7 +148,7 @@ static void worker_fill(const struct crew_worker *m, int rank, struct field fiel
     memcpy(fields, of, sizeof of);
 }
 
-/* What became of the process that serves observers. Another one has to be told what runs. */
+/* Reports what happened to the process that serves observers. A new one is told about the run. */
 static void tend_stream(struct report *r)
 {
     struct sink_zmq_news news;

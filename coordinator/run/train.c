@@ -1,5 +1,5 @@
-/* train.c - run = stage*; stage = begin round* end; a round is trained, and now and then measured
- * and saved. */
+/* train.c - run = stage*; stage = begin round* end. Rounds are trained, and some of them are
+ * followed by an evaluation or a save. */
 #include "coordinator/run/train.h"
 
 #include <math.h>
@@ -12,12 +12,12 @@
 #include "proto/stream/sink_zmq.h"
 
 #define CHECK_EVERY 1.0 /* seconds between two checks of the files of the data */
-#define PATIENCE 30.0   /* seconds for the process of a lost attempt to let go of the directory */
+#define PATIENCE 30.0   /* seconds for a lost attempt to release the directory */
 
 /* ---- what may end a run ---- */
 
-/* A round of training is finished after a signal; an evaluation is not, and neither may outlast the
- * time limit. */
+/* After a signal a training round is finished, an evaluation is not; neither may exceed the time
+ * limit. */
 static bool is_interrupted(void *context, const struct task_kind *kind)
 {
     struct train *t = context;
@@ -34,8 +34,8 @@ static int check_stop(const struct train *t)
     return 0;
 }
 
-/* Whether the files that are mapped are what they were, once a second, or now. If they are not,
- * what the rounds since the last check have made is not kept. */
+/* Checks that mapped data files are unchanged, once a second or now. If not, the rounds since the
+ * last check are discarded. */
 static int check_data(struct train *t, bool now)
 {
     const struct sections *known = &t->start.crew->sections;
@@ -46,7 +46,7 @@ static int check_data(struct train *t, bool now)
     return setup_check_files(t->start.setup, known->each, known->n);
 }
 
-/* What came of data that are not what they were is not saved. */
+/* Rounds on changed data are not saved. */
 static int data_failed(const struct keeper *k)
 {
     char why[1024];
@@ -59,7 +59,7 @@ static int data_failed(const struct keeper *k)
                k->checkpoint);
 }
 
-/* Keeps the tasks that failed; if they are too many the run ends before the step. */
+/* Writes failed tasks to files. If they are too many, the run ends before the step. */
 static int set_aside(struct train *t, const struct round *r, const struct round_sum *total)
 {
     uint64_t failed = (uint64_t)round_sum_read(total, METRIC_FAILED);
@@ -92,7 +92,7 @@ static int train_round(struct train *t)
     return 0;
 }
 
-/* On the way a stage that ends with its best encoder may have a bad one. */
+/* During a stage, the present encoder may be worse than the best one. */
 static bool may_recover(const struct stage_run *s)
 {
     return s->guard.active && s->stage->traits->keeps_best && !stage_run_is_done(s);
@@ -156,7 +156,7 @@ static int stage_rounds(struct train *t)
     while (!stage_run_is_done(&t->now)) {
         TRY(check_stop(t));
         if (is_due(t->start.setup->config->evaluate.every, t->now.round)) {
-            TRY(watch_models(t->start.crew, &t->now, &t->report)); /* first also after a resume */
+            TRY(watch_models(t->start.crew, &t->now, &t->report)); /* also after a resume */
             TRY(measure(t));
         }
         TRY(train_round(t));
@@ -194,12 +194,12 @@ static int stage(struct train *t)
     return stage_end(t);
 }
 
-/* The stage failed: keeps what can be trusted. */
+/* The stage failed: saves the state if it can be trusted. */
 static int stage_failed(struct train *t, int code)
 {
     if (code == ERR_STOPPED)
         err(code, *t->start.stop ? "stopped by a signal" : "stopped before the time limit");
-    if (code == ERR_NONFINITE || code == ERR_FAILED) /* kept already; not to be trusted */
+    if (code == ERR_NONFINITE || code == ERR_FAILED) /* already saved; or not trustworthy */
         return code;
     return code == ERR_DATA ? data_failed(&t->keeper) : keeper_give_up(&t->keeper, &t->now, code);
 }

@@ -1,4 +1,4 @@
-/* watch.c - rounds that measure encoders, and what follows from them. */
+/* watch.c - runs the rounds that measure encoders, and acts on the result. */
 #include "coordinator/run/watch.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 
 enum { BATCHES = 8 };
 
-/* One model's encoder; its parameters are theta (P of a model). */
+/* Measures one model's encoder; theta are its parameters (P of a model). */
 static int measure(struct crew *c, const struct stage_run *s, int model, const real *theta,
                    struct watch *w)
 {
@@ -49,7 +49,7 @@ static int compare_inputs(const struct stage_run *s, struct report *r)
     return 0;
 }
 
-/* Scores follow from parameters alone, so what a checkpoint kept is scored again. */
+/* Scores depend only on parameters, so the encoders of a checkpoint are scored again. */
 static int open_model(struct crew *c, struct stage_run *s, int b)
 {
     struct guard *g = &s->guard;

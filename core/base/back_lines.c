@@ -43,7 +43,7 @@ static int read_at(int fd, char *to, size_t n, off_t at)
     return 0;
 }
 
-/* One more chunk before the window; of a line that is too long, its text is let go. */
+/* Reads one more chunk before the window. The text of a line that is too long is dropped. */
 static int extend(struct back_lines *b)
 {
     size_t more = b->base < CHUNK ? (size_t)b->base : CHUNK;

@@ -1,4 +1,4 @@
-/* err.c - the code travels as the return value, the sentence waits here, one per thread. */
+/* err.c - the code is the return value; the sentence is kept here, one per thread. */
 #include "core/base/err.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* machine.c - asked from the system once in a while. */
+/* machine.c - answers of the system, some of them kept for a while. */
 #include "core/base/machine.h"
 
 #include <stdio.h>
@@ -36,7 +36,7 @@ void machine_cpu(char *name, size_t n)
         fclose(f);
 }
 
-/* The coordinator sleeps nearly always: it is not counted. */
+/* The coordinator sleeps nearly all the time, so it is not counted. */
 int machine_ranks_beside(void)
 {
     const char *size = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");

@@ -40,7 +40,7 @@ const char *nearest_word(const char *word, const char *const *words)
 
     if (length > NEAR_MAX)
         return NULL;
-    if (best >= length) /* not one letter of it would have to be right */
+    if (best >= length) /* at this distance every letter may differ */
         best = length - 1;
     for (; *words; words++) {
         if (strlen(*words) > NEAR_MAX)

@@ -1,5 +1,5 @@
-/* outfile.c - temporary, fsync, rename, fsync of the directory; or in place what is no regular
- * file. */
+/* outfile.c - a regular file: temporary, fsync, rename, fsync of the directory. Anything else is
+ * written in place. */
 #include "core/base/outfile.h"
 
 #include <ctype.h>
@@ -38,7 +38,7 @@ static int fail_create(const char *path, int error)
 
 /* ---- where a path leads ---- */
 
-/* Whether the directory is the one in which a process finds its own descriptors. */
+/* True if the directory is the one in which a process finds its own descriptors. */
 static bool is_descriptors(const char *directory)
 {
     static const char *const places[] = {"/proc/self/fd", "/proc/thread-self/fd"};
@@ -65,7 +65,7 @@ static int descriptor_of(const char *path)
     return !*digit && realpath(directory, real) && is_descriptors(real) ? (int)n : -1;
 }
 
-/* What a link says, seen from the directory that it lies in; NULL: no memory, or it cannot be
+/* The target of a link, relative to the link's directory. NULL: no memory, or the link cannot be
  * read. */
 static char *link_read(const char *path)
 {
@@ -81,8 +81,8 @@ static char *link_read(const char *path)
     return asprintf(&joined, "%.*s/%s", (int)(slash - path), path, text) < 0 ? NULL : joined;
 }
 
-/* Follows the links of the last component, also to what is not there yet. *descriptor: an open one,
- * or -1. */
+/* Follows links of the last component, even to a file that does not exist yet. *descriptor: an open
+ * one, or -1. */
 static int target_find(struct outfile *f, int *descriptor)
 {
     struct stat st;
@@ -103,7 +103,7 @@ static int target_find(struct outfile *f, int *descriptor)
 
 /* ---- opening ---- */
 
-/* A FIFO is opened when somebody reads it. */
+/* Opens a device, or a FIFO, for whose reader it waits OUTFILE_PATIENCE seconds. */
 static int special_open(const char *path, const struct stat *st)
 {
     int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY, fd;
@@ -282,15 +282,14 @@ void outfile_abandon(struct outfile *f)
     *f = (struct outfile){.fd = -1};
 }
 
-/* What is written in place may be of a kind that has nothing to sync. */
+/* Devices and FIFOs cannot always be synced. */
 static bool is_synced(const struct outfile *f)
 {
     return fsync(f->fd) == 0 ||
            (!f->temporary && (errno == EINVAL || errno == EROFS || errno == ENOTSUP));
 }
 
-/* After a failed fsync the bytes are nobody's promise: the next attempt writes a file of its
- * own. */
+/* After a failed fsync the written bytes are uncertain: the next attempt writes a new file. */
 int outfile_sync(struct outfile *f)
 {
     int fd = f->fd;
@@ -356,7 +355,7 @@ static const char *digits_end(const char *p)
     return end > p ? end : NULL;
 }
 
-/* NAME.tmp-PID-N with a NAME of ours. */
+/* True for NAME.tmp-PID-N with one of our NAMEs. */
 static bool is_stale(const char *entry, bool (*is_ours)(const char *name))
 {
     char name[NAME_MAX + 1];

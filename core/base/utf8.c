@@ -1,7 +1,7 @@
 /* utf8.c - RFC 3629. */
 #include "core/base/utf8.h"
 
-/* The length of a character as its first byte tells it; 0 if no character begins with it. */
+/* The length of a character by its first byte; 0 if no character begins with it. */
 static int length_of(unsigned char first)
 {
     return first < 0x80         ? 1

@@ -1,4 +1,4 @@
-/* config.c - a file, then --set, then what holds between sections. */
+/* config.c - reads the file, then --set, then checks sections against each other. */
 #include "core/config/config.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ struct load {
     struct config *c;
     const char *name; /* of the file, for errors */
     struct config_origins origins;
-    bool printed; /* by config_print: keys of other methods are no mistake */
+    bool printed; /* for config_print: keys of other methods are allowed */
 };
 
 /* Puts FILE:LINE in front of what err() holds. */
@@ -54,7 +54,8 @@ static int instance_find(const struct config_section *s, const struct config *c,
     return err(ERR_CONFIG, "no %s '%.63s'%s", s->name, title, nearest_hint(title, words, hint));
 }
 
-/* Keys that are checked beside others: they name a section or a stage, or belong together. */
+/* Keys that are checked together with others: they name a section or a stage, or belong
+ * together. */
 static bool is_reference(const char *key)
 {
     static const char *const keys[] = {"target",  "old",        "evaluate", "domain",
@@ -67,7 +68,7 @@ static bool is_reference(const char *key)
     return false;
 }
 
-/* place is "section.key" or "section.title.key", and is cut up. */
+/* place is "section.key" or "section.title.key"; it is overwritten. */
 static int set_apply(struct load *l, char *place, const char *value, const char *set)
 {
     char *dot = strchr(place, '.'), *last = strrchr(place, '.');
@@ -89,7 +90,7 @@ static int set_apply(struct load *l, char *place, const char *value, const char 
         return config_unknown_key(l->c->table, place, last + 1);
     TRY(config_origins_note(&l->origins, l->c, k, config_section_at(s, l->c, i), set));
     TRY(config_key_set(k, config_section_at(s, l->c, i), value));
-    /* A key called as a section is names one of those. */
+    /* A key with the name of a section refers to one of those sections. */
     if (config_section_find(k->name) || is_reference(k->name) || strstr(k->name, "_min") ||
         strstr(k->name, "_max"))
         l->origins.of[s - config_sections][i].set = set;
@@ -213,7 +214,7 @@ static bool has_control(const char *text)
     return false;
 }
 
-/* The name is that of a folder: here (runs/NAME), and wherever observers write. */
+/* The name becomes the name of a folder: runs/NAME, and directories of observers. */
 static int name_check(const struct load *l, int i)
 {
     const char *name = l->c->run.name;
@@ -236,7 +237,7 @@ static int metrics_check(const struct load *l, int i)
     return config_metrics_check(l->c, i);
 }
 
-/* What holds between sections, once the last --set is in. */
+/* Checks between sections, after the last --set. */
 static int load_check(struct load *l)
 {
     static const struct {

@@ -1,5 +1,4 @@
-/* config_compare.c - what differs between two configurations, key by key: the table knows all of
- * them. */
+/* config_compare.c - compares two configurations key by key, from the table. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@ struct comparison {
     void *context;
 };
 
-/* The value as in a file, owned by the caller; NULL: no memory. */
+/* The value as text, as in a file; owned by the caller. NULL: no memory. */
 static char *value_of(const struct config_key *k, const void *base)
 {
     char *text = NULL;
@@ -43,8 +42,7 @@ static int key_compare(const struct comparison *c, const struct config_key *k, c
     return old && new ? 0 : err(ERR_MEMORY, "out of memory");
 }
 
-/* What a section is called in a key: "cluster", "stage.meta"; the model without a name is
- * "model". */
+/* The name of a section in a key: "cluster", "stage.meta"; "model" for the model without a name. */
 static void section_name(const struct config_section *s, const void *base, char *name, size_t n)
 {
     const char *title = s->max ? *(char *const *)base : NULL;
@@ -103,7 +101,7 @@ static void stages_compare(const struct comparison *c)
         c->each(c->context, &change);
 }
 
-/* The first model is that of the stages which name none. */
+/* The first model is used by the stages that name none. */
 static void first_model_compare(const struct comparison *c)
 {
     const char *before = c->before->models[0].name, *now = c->now->models[0].name;

@@ -1,4 +1,4 @@
-/* config_metrics.c - where metrics may go: TCP, and beyond this machine only with keys. */
+/* config_metrics.c - addresses of the stream: TCP only; keys are needed beyond this machine. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #define TCP "tcp://"
 #define LOCALHOST "localhost"
 
-struct endpoint { /* tcp://HOST:PORT, in its pieces */
+struct endpoint { /* the parts of tcp://HOST:PORT */
     const char *key, *text;
     char host[256];
     const char *port; /* NULL: none */
@@ -22,8 +22,8 @@ static int refuse(const struct endpoint *e, const char *what, const char *write)
     return err(ERR_CONFIG, "metrics.%s '%.200s' %s: write %.300s", e->key, e->text, what, write);
 }
 
-/* What it would be with tcp:// before it, and an address of this machine if there is none, or only
- * its name. */
+/* The suggested spelling: with tcp:// in front, and an address of this machine instead of none or a
+ * name. */
 static int refuse_protocol(const struct endpoint *e)
 {
     const char *other = strstr(e->text, "://"), *rest = e->text;

@@ -29,7 +29,7 @@ static size_t block_size(const struct config_method *m)
     return (m->size + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* A method's rows, behind core's of the same section. */
+/* Adds a method's rows after core's rows of the same section. */
 static void add_method(struct config_table *t, const struct config_method *m)
 {
     for (const struct config_key *k = m->keys; k && k->name; k++) {
@@ -115,7 +115,7 @@ static bool takes(const struct config_method *m, const struct config_key *k)
     return false;
 }
 
-/* Whether `method` takes it, and whether any does. */
+/* True if `method` takes the key, or is unknown; *anybody: true if some method takes it. */
 static bool is_taken_by(const struct config_table *t, const struct config_key *k,
                         const char *method, bool *anybody)
 {

@@ -30,7 +30,7 @@ static void scan_copy(struct scan *s)
     *s->out++ = *s->in++;
 }
 
-/* At the backslash of a string in double quotes. */
+/* Checks the escape at a backslash in double quotes. */
 static int scan_escape(struct scan *s)
 {
     const char *digits = s->in + 1;
@@ -79,7 +79,7 @@ static int scan_string(struct scan *s)
     return 0;
 }
 
-/* A '/' inside a word ("runs/a", "tcp://x") starts no comment. */
+/* A '/' inside a word ("runs/a", "tcp://x") does not start a comment. */
 static bool scan_at_comment(const struct scan *s, const char *start)
 {
     if (*s->in == '#')
@@ -114,7 +114,7 @@ static bool word_equal(const char *word, size_t n, const char *name)
     return n == strlen(name) && memcmp(word, name, n) == 0;
 }
 
-/* At a section's brace: if only its name stands before, writes the title it then has. */
+/* At a section's opening brace: writes the implied title if only the name stands before it. */
 static void scan_title(struct scan *s)
 {
     const char *word = s->statement, *end = s->out;

@@ -54,7 +54,8 @@ static int section_add(struct syntax_reader *r, const struct config_section *s, 
     return 0;
 }
 
-/* libconfuse says nothing at a section's start: its first key, or else its end, opens it. */
+/* libconfuse does not report the start of a section, so its first key, or else its end, opens
+ * it. */
 static int section_open(struct syntax_reader *r, const char *name, const char *title)
 {
     const struct config_section *s = config_section_find(name);
@@ -75,7 +76,7 @@ static int section_open(struct syntax_reader *r, const char *name, const char *t
     return 0;
 }
 
-/* n: items read of a list before this one. */
+/* n: items of the list that are already read. */
 static int key_read(struct syntax_reader *r, const struct config_key *k, const char *value,
                     unsigned n)
 {
@@ -111,7 +112,7 @@ static int list_take(struct strings *field, const cfg_opt_t *opt)
     return 0;
 }
 
-/* At a section's end: only here does libconfuse tell of an empty list. */
+/* At the end of a section: libconfuse reports an empty list only here. */
 static int on_section(cfg_t *root, cfg_opt_t *opt)
 {
     struct syntax_reader *r = reader;
@@ -142,7 +143,7 @@ static int unknown_name(const char *section, const char *name)
     return config_unknown_section(reader->c->table, name);
 }
 
-/* Of a name in quotes: whether a section of that name may do without a title. */
+/* For a name in quotes: true if a section of that name may have no title. */
 static bool untitled(const char *subject)
 {
     for (int i = 0; subject && i < CONFIG_SECTIONS; i++)
@@ -172,7 +173,7 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list args)
     reader_fail(reader, cfg->line, code);
 }
 
-/* How far the parser came: a section's line is its parent's only once it ends. */
+/* The line that the parser reached: a section's line is its parent's only once it ends. */
 static int furthest_line(cfg_t *cfg)
 {
     int line = cfg->line;

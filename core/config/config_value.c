@@ -1,4 +1,5 @@
-/* config_value.c - a row reads its field from text, and says what is wrong with the text. */
+/* config_value.c - reads a field from text as its row says, or explains what is wrong with the
+ * text. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -21,7 +21,7 @@
 
 enum {
     CHUNK = 1 << 14,       /* bytes read at once */
-    PIECE = 1 << 20,       /* bytes unpacked between two looks at the ratio */
+    PIECE = 1 << 20,       /* bytes unpacked between two checks of the ratio */
     TAR_END = 1024,        /* tar ends with two blocks of zeros */
     AHEAD_MAX = 64 << 20,  /* bytes of a zip's directory looked at before libarchive reads it */
     MEMBERS_MAX = 1 << 18, /* of a zip, whose directory libarchive keeps in memory */
@@ -38,7 +38,7 @@ struct reader {
     size_t taken, made;  /* bytes read from the file, and what they have unpacked to */
     size_t zeros;        /* of tar: at the end of what was read */
     char name[4096];     /* the file at hand */
-    char refusal[96];    /* why a callback stopped libarchive, whose own sentence may be another */
+    char refusal[96];    /* the error of a callback; libarchive may report another */
     locale_t utf8;       /* 0: the system has none */
     bool directories;    /* are told */
     bool looked;         /* of zip: ahead, since the last seek */
@@ -67,7 +67,8 @@ static bool reader_stopped(const struct reader *r)
     return *r->refusal || status != Z_OK;
 }
 
-/* libarchive failed: where nothing was read before, it is no archive, and may be something else. */
+/* libarchive failed. If nothing was read before, the file is not an archive and may be of another
+ * format. */
 static int archive_failed(struct reader *r)
 {
     if (r->begun || reader_stopped(r))
@@ -149,8 +150,8 @@ static size_t members_count(const uint8_t *bytes, size_t n)
     return count;
 }
 
-/* Where a directory begins: its members, before libarchive spends two microseconds on each. What
- * lies beyond AHEAD_MAX is counted as it is read. */
+/* Counts a zip's members at the start of its directory, before libarchive spends two microseconds
+ * on each. Members beyond AHEAD_MAX are counted while they are read. */
 static void members_ahead(struct reader *r)
 {
     uint8_t bytes[CHUNK];
@@ -258,7 +259,7 @@ int reader_open(struct reader **out, const char *path)
     return 0;
 }
 
-/* After tar's end mark: the rest of the gzip stream, for its CRC. */
+/* Reads the rest of the gzip stream after tar's end mark, to check its CRC. */
 static int reader_drain(struct reader *r)
 {
     const void *bytes;
@@ -285,7 +286,7 @@ static int directory_accept(struct reader *r, size_t *size)
     return 1;
 }
 
-/* Names that would be another file when the archive is unpacked. */
+/* Refuses names that would be another file after unpacking. */
 static int name_check(const struct reader *r, const char *name)
 {
     if (!*name)
@@ -349,7 +350,7 @@ static int next_file(struct reader *r, const char **name, size_t *size)
     return accepted;
 }
 
-/* libarchive turns names into the locale's encoding: whatever that is, here it is UTF-8. */
+/* libarchive converts names to the encoding of the locale, so it is set to UTF-8 here. */
 int reader_next(struct reader *r, const char **name, size_t *size)
 {
     locale_t before = r->utf8 ? uselocale(r->utf8) : (locale_t)0;

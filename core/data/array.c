@@ -120,7 +120,7 @@ static bool parse_dict(struct cursor *c, struct array *a, struct npy_header *h)
     return c->at == c->end && h->has_type && h->has_order && h->has_shape;
 }
 
-/* What to do about numbers that are neither integers nor floats of 4 or 8 bytes. */
+/* Advice for numbers that are neither integers nor floats of 4 or 8 bytes. */
 static const char *type_advice(const char *type)
 {
     switch (type[strspn(type, "<>|=")]) {
@@ -142,7 +142,7 @@ static const char *type_advice(const char *type)
     }
 }
 
-/* That the numbers fill the blob from byte `start` to its end exactly. */
+/* Checks that the numbers fill the blob exactly from byte `start` to its end. */
 static int check_extent(struct array *a, const struct blob *b, size_t start, const char *what)
 {
     uint64_t bytes = 0;
@@ -162,7 +162,7 @@ static int check_extent(struct array *a, const struct blob *b, size_t start, con
     return 0;
 }
 
-/* Where the header's text starts and how long it is. */
+/* Finds the start and the length of the header's text. */
 static int npy_preamble(const struct blob *b, size_t *start, size_t *length, const char *what)
 {
     const uint8_t *p = b->bytes;

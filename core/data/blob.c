@@ -15,7 +15,7 @@
 
 enum {
     INPUT_MAX = 1 << 30,  /* zlib counts in unsigned int */
-    OUTPUT_MAX = 1 << 20, /* bytes between two looks at the ratio */
+    OUTPUT_MAX = 1 << 20, /* bytes between two checks of the ratio */
 };
 
 static int map_fd(struct blob *b, int fd, const char *path)
@@ -96,7 +96,7 @@ size_t blob_limit_so_far(size_t n)
     return blob_limit(n) + DATA_RATIO_SLACK;
 }
 
-/* The unpacked size as the trailer states it: a hint, so that the usual file is unpacked in one
+/* The unpacked size that the trailer states: only a hint, so that most files are unpacked in one
  * go. */
 static size_t gzip_hint(const struct blob *b)
 {

@@ -18,7 +18,7 @@ static bool is_junk(const char *part, size_t n)
     return n > 2 && strncmp(part, "._", 2) == 0;
 }
 
-/* Goes through the parts of a path: whether one of them is hidden, or junk. */
+/* Walks the parts of a path; true if one of them is hidden or junk. */
 static void path_look(const char *path, bool *hidden, bool *junk)
 {
     *hidden = *junk = false;
@@ -84,7 +84,7 @@ int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, 
     return 0;
 }
 
-/* The parts of a path that say something: without "." and empty ones. Owned by the caller. */
+/* The path without "." and empty parts. Owned by the caller. */
 static char *clean_copy(const char *path)
 {
     char *copy = calloc(strlen(path) + 1, 1), *to = copy;
@@ -143,7 +143,7 @@ int folder_pass_over(struct folder *f, const char *path)
     return code;
 }
 
-/* A folder with neither an image nor one below it. */
+/* True for a folder without an image in it or below it. */
 static bool is_empty(const struct store *s, const char *directory)
 {
     size_t n = strlen(directory);
@@ -155,7 +155,8 @@ static bool is_empty(const struct store *s, const char *directory)
     return true;
 }
 
-/* What was not read, for the user; the first class without an image, by name. */
+/* Notes for the user: the files that were not read, and the first class without an image, by
+ * name. */
 static void tell_passed(struct folder *f)
 {
     struct store *s = f->store;
@@ -261,14 +262,14 @@ static int pixels_keep(struct folder *f, const char *path)
     return 0;
 }
 
-/* Bytes that the image at hand may unpack to: a zip may shrink once more what PNG has shrunk a
- * thousandfold. What is resized is not kept, hence no limit in all. */
+/* Bytes that this image may unpack to: a zip may compress once more what PNG has compressed a
+ * thousandfold. Resized images are not kept, so they have no total limit. */
 static size_t pixels_left(const struct folder *f)
 {
     return f->packed * DATA_RATIO_MAX + DATA_RATIO_FREE + DATA_RATIO_SLACK - f->unpacked;
 }
 
-/* path: clean; on success the folder's. */
+/* path: cleaned; on success it belongs to the folder. */
 static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n)
 {
     char what[1024];

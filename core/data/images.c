@@ -1,4 +1,4 @@
-/* images.c - one data set's view of a store: which images, under which names, shifted how. */
+/* images.c - a data set's view of a store: which images, under which names, with which changes. */
 #include "core/data/images.h"
 
 #include <stdio.h>

@@ -47,17 +47,17 @@ static void on_bus(int signal, siginfo_t *info, void *context)
 
     (void)context;
     if (m)
-        atomic_store(&m->torn, true); /* first: another thread may read the zeros at once */
+        atomic_store(&m->torn, true); /* first: another thread may read zeros at once */
     if (m && fill(m, at)) {
         errno = kept;
         return;
     }
-    sigaction(signal, &before, NULL); /* not ours: the instruction is tried again */
+    sigaction(signal, &before, NULL); /* not one of ours: the instruction runs again */
     if (info->si_code <= 0)
         raise(signal);
 }
 
-/* Under lock; again if somebody else (MPI) has put a handler in place of ours. */
+/* Called under the lock. Installs our handler, again if another library (MPI) has replaced it. */
 static void install(void)
 {
     struct sigaction a = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO}, now;

@@ -172,7 +172,7 @@ void names_release(struct names *v)
     *v = (struct names){0};
 }
 
-/* How many bytes of a and b, up to and with a "/", are the same. */
+/* The number of bytes, up to and including a "/", in which a and b agree. */
 static size_t folders_shared(const char *a, const char *b, size_t most)
 {
     size_t shared = 0;
@@ -271,7 +271,7 @@ static uint32_t ending_bound(const struct selection *s, const struct ending *e, 
     return low;
 }
 
-/* How many classes have the ending, and one of them. */
+/* The number of classes with this ending, and one of them. */
 static uint32_t ending_find(const struct selection *s, const struct ending *e, uint32_t *found)
 {
     uint32_t low = ending_bound(s, e, 0), n = ending_bound(s, e, 1) - low;

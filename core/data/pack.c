@@ -1,4 +1,4 @@
-/* pack.c - three files, written beside their places, synced, then renamed into them. */
+/* pack.c - writes three temporary files, syncs them, then renames them. */
 #include "core/data/pack.h"
 
 #include <errno.h>
@@ -179,7 +179,7 @@ static int pack_to(struct packing *p, const char *dest, struct output *o)
     classes_write(p, &o[CLASSES]);
     for (int i = 0; i < N_OUTPUTS; i++)
         TRY(output_sync(&o[i]));
-    for (int i = N_OUTPUTS - 1; i >= 0; i--) /* the images last: they say that the set is there */
+    for (int i = N_OUTPUTS - 1; i >= 0; i--) /* images last: they say that the set is complete */
         TRY(outfile_commit(&o[i].out));
     return 0;
 }

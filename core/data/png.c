@@ -84,7 +84,7 @@ static void header_read(struct decoder *d)
 
     png_set_user_limits(d->png, SIDE_MAX, SIDE_MAX);
     png_set_chunk_malloc_max(d->png, 1 << 20);
-    png_set_chunk_cache_max(d->png, 1); /* none: texts and the like are passed over */
+    png_set_chunk_cache_max(d->png, 1); /* none: texts and the like are skipped */
     png_read_info(d->png, d->info);
     png_get_IHDR(d->png, d->info, &w, &h, &depth, &type, NULL, NULL, NULL);
     if (h * png_get_rowbytes(d->png, d->info) > DEFLATE_RATIO * d->n)
@@ -138,7 +138,7 @@ static void channels_keep(uint8_t *pixels, size_t n, int from, int to)
     }
 }
 
-/* All that may longjmp, and so no local that changes. */
+/* Everything that may longjmp, so no local variable here changes. */
 static int decode_guarded(struct decoder *d)
 {
     if (setjmp(png_jmpbuf(d->png)))

@@ -12,7 +12,7 @@
 
 enum {
     TILE = 32, /* pixels a side of what is made at once */
-    BOX = 48,  /* of what that is made from, at any angle: 31 (sin + cos) + 3 at most */
+    BOX = 48,  /* of the part it is made from, at any angle: 31 (sin + cos) + 3 at most */
     WIDE = BOX + 2 * THICKEN_MAX /* and with what reaches into it */
 };
 
@@ -72,7 +72,7 @@ int shift_refuse(const struct data_config *c)
     return key ? err(ERR_CONFIG, "format '%s' does not use the key '%s'", c->format, key) : 0;
 }
 
-/* Row i of the box: the largest of the weighted pixels around. What is not finite itself makes
+/* Row i of the box: the maximum of the weighted pixels around. A pixel that is not finite gives
  * NaN. */
 static void line_thicken(const struct shift *s, struct box *b, int i)
 {
@@ -119,8 +119,9 @@ static void box_fill(const struct shift *s, const struct raster *r, int k, struc
     }
 }
 
-/* Where pixel i, j comes from: turned back about the centre. Never decreasing or never increasing
- * along rows and columns, also as rounded, so that the corners of a tile say what it needs. */
+/* The source of pixel i, j: rotated back about the centre. Along rows and columns it never
+ * decreases or never increases, also after rounding, so the corners of a tile tell which part it
+ * needs. */
 static void origin(const struct shift *s, struct shape shape, int i, int j, double *y, double *x)
 {
     double up = i + 0.5 - shape.h / 2.0, over = j + 0.5 - shape.w / 2.0;

@@ -1,4 +1,4 @@
-/* store.c - the list of open stores, and what is done to each after loading: resize. */
+/* store.c - the list of open stores, and the resizing that follows loading. */
 #include "core/data/store.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ static void store_free(struct store *s)
     free(s);
 }
 
-/* Format, options, and which file it is now: a file that was replaced is another one. */
+/* A key of format, options and file identity: a file that was replaced is a different one. */
 static char *store_key(const struct store_source *src)
 {
     struct stat a = {0}, b = {0};

@@ -1,4 +1,5 @@
-/* store_fill.c - arrays become a store's pixels and labels, once every number has been checked. */
+/* store_fill.c - turns arrays into a store's pixels and labels, after it has checked every
+ * number. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,9 @@ int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const c
     return 0;
 }
 
-/* Copies the n numbers of width 4 or 8 (little endian) to floats. A finite number out of range is a
- * set of another scale, and refused; one that is not finite is a damaged image, and the tasks that
- * draw it are set aside. */
+/* Copies n numbers of width 4 or 8 (little endian) to floats. A finite number out of range means
+ * another scale and is refused. A number that is not finite means a damaged image: tasks that draw
+ * it fail. */
 static int floats_copy(struct blob *to, const struct array *a, const char *what)
 {
     float *f;
@@ -64,7 +65,7 @@ static int images_type_refuse(const struct array *a, const char *what)
         a->n_dims == 1 ? " (or are 'path' and 'labels' swapped?)" : "");
 }
 
-/* As many as pictures have: grey, with transparency, RGB, RGBA. */
+/* The channels of a picture: grey, with transparency, RGB, RGBA. */
 static bool is_channels(uint64_t c)
 {
     return c >= 1 && c <= 4;

@@ -9,8 +9,7 @@
 
 enum { NAME_MAX_BYTES = 4096 };
 
-#define SURVEY_RANGE                                                                               \
-    (1 / 16.0f) /* of the pixels, below which a set looks like one of another scale */
+#define SURVEY_RANGE (1 / 16.0f) /* range of pixels below which a set seems to have another scale */
 
 static uint64_t names_digest(const struct data *d)
 {

@@ -43,13 +43,13 @@ static void range_floats(const float *p, size_t n, struct survey *out)
         }
 }
 
-/* Image `index` of k that are looked at, evenly spaced over the view's n. */
+/* Image `index` of k that are read, evenly spaced over the view's n. */
 static uint32_t nth(const struct store_view *v, uint64_t k, uint64_t index)
 {
     return (uint32_t)(k > 1 ? index * (v->n - 1) / (k - 1) : 0);
 }
 
-/* How many images are looked at: all, or of what is mapped and large, a sample. */
+/* The number of images that are read: all, or a sample if they are mapped and large. */
 static uint64_t images_looked_at(const struct store_view *v, const struct store *s, size_t bytes)
 {
     uint64_t k;

@@ -18,8 +18,8 @@ static const enum dtype REAL_DTYPE = DTYPE_F64;
 static const enum dtype REAL_DTYPE = DTYPE_F32;
 #endif
 
-/* `where`: "" for the parameters, "optimizer.exp_avg." or "kept.NAME." for others. The caller frees
- * it. NULL: no memory. */
+/* `where` is "" for parameters, "optimizer.exp_avg." or "kept.NAME." for other vectors. The caller
+ * frees the result. NULL: no memory. */
 static char *tensor_name(const struct segment *s, const char *where)
 {
     size_t n = strlen(where) + strlen(s->name) + 1;
@@ -30,7 +30,7 @@ static char *tensor_name(const struct segment *s, const char *where)
     return name;
 }
 
-/* What a file is written from. */
+/* The content of a file before it is written. */
 struct contents {
     int n;
     struct tensor *tensors; /* owned, (n), and their names */
@@ -87,7 +87,7 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
         {"blas", info->blas},
         {"cpu", info->cpu},
         {"configuration", info->configuration},
-        {"run_id", info->run.id}, /* "" is told, too: see has_old_columns */
+        {"run_id", info->run.id}, /* "" is also written: see has_old_columns */
     };
 
     int n_texts = sizeof texts / sizeof *texts;
@@ -192,8 +192,7 @@ static int check_tensor(const char *path, const struct segment *s, const struct 
     return 0;
 }
 
-/* Before runs had ids, metaloop wrote the columns of a dense layer on a map as they lie in
- * memory. */
+/* Before runs had ids, metaloop wrote the columns of a dense layer on a map in memory order. */
 static bool has_old_columns(const struct safetensors *f)
 {
     const char *writer = safetensors_text(f, "writer");
@@ -263,8 +262,8 @@ static bool is_parameter(const char *name)
     return strncmp(name, "optimizer.", 10) != 0 && strncmp(name, "kept.", 5) != 0;
 }
 
-/* A parameter the model has no place for: another model's file. Running statistics' counter is
- * PyTorch's own. */
+/* A parameter that the model does not have means a file of another model. Only the counter of
+ * running statistics, which PyTorch writes, is skipped. */
 static int check_strangers(const struct safetensors *f, const char *path, const struct layout *l)
 {
     for (int i = 0; i < f->n_tensors; i++) {

@@ -144,7 +144,7 @@ static void path_of(const char *directory, const struct entry *e, char path[PATH
     snprintf(path, PATH_ROOM, "%s/%s", directory, e->name);
 }
 
-/* A good file: 0; of another run: ERR_FAILED; damaged: the reader's error. */
+/* 0: a valid file; ERR_FAILED: of another run; otherwise the reader's error (damaged). */
 static int look_at(const char *path, const struct run_identity *run)
 {
     struct checkpoint_info info;
@@ -227,7 +227,7 @@ static int remove_one(const char *directory, const struct entry *e)
     return 0;
 }
 
-/* From newest to oldest: counts one of the run's good files, or removes it if there are enough. */
+/* From newest to oldest: counts a valid file of the run, or removes it if there are enough. */
 static int prune_one(const char *directory, const struct run_identity *run, const struct entry *e,
                      bool trusted, int keep, int *good)
 {

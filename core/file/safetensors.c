@@ -1,4 +1,4 @@
-/* safetensors.c - what is in a file that has been read. */
+/* safetensors.c - access to the content of a file that has been read. */
 #include "core/file/safetensors.h"
 
 #include <jansson.h>

@@ -16,8 +16,8 @@
 
 enum { DIMS_MAX = 6, READ_MAX = 1 << 30 };
 
-/* Room for the whole file, of which no page is used before it is read: a size that the header does
- * not bear out costs nothing. */
+/* Reserves memory for the whole file. Pages are used only as they are read, so a false size costs
+ * nothing. */
 static int room_take(struct safetensors *s, int fd, const char *path)
 {
     struct stat st;
@@ -75,7 +75,7 @@ static int header_check(const struct safetensors *s, const char *path, size_t *n
     return 0;
 }
 
-/* Values in a JSON text, without strings' contents: an empty object of 2 bytes takes 250 in
+/* The number of values in a JSON text outside strings: an empty object of 2 bytes takes 250 in
  * memory. */
 static size_t values_count(const char *json, size_t n)
 {
@@ -274,7 +274,7 @@ static int file_read(struct safetensors *s, int fd, const char *path)
 
 int safetensors_open(struct safetensors *s, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* no waiting at a pipe's other end */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* does not wait for a pipe */
 
     *s = (struct safetensors){0};
     if (fd < 0)

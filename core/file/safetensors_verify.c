@@ -1,4 +1,5 @@
-/* safetensors_verify.c - the digest of the whole says whether, those of the tensors say where. */
+/* safetensors_verify.c - the digest of the file tells if it is damaged, those of the tensors
+ * where. */
 #include "core/file/safetensors_verify.h"
 
 #include <ctype.h>
@@ -19,7 +20,8 @@ static bool is_digest(const char *text)
     return strspn(text, "0123456789abcdef") == DIGITS && !text[DIGITS];
 }
 
-/* Where the digits of `"digest": "..."` stand in the raw header: NULL unless at one place. */
+/* The place of the digits of `"digest": "..."` in the raw header; NULL unless there is exactly
+ * one. */
 static const char *digest_place(const char *header, size_t n, const char *digits)
 {
     static const char key[] = "\"digest\"";
@@ -56,7 +58,7 @@ static uint64_t digest_whole(const struct safetensors *s, const char *header, si
     return XXH64_digest(&state);
 }
 
-/* Whether there is one digest per tensor, a space between. */
+/* True if there is one digest per tensor, separated by spaces. */
 static bool is_list(const char *list, int n_tensors)
 {
     size_t n = strlen(list);
@@ -69,7 +71,7 @@ static bool is_list(const char *list, int n_tensors)
     return true;
 }
 
-/* Every tensor's digest; the first that is not as listed, or NULL. */
+/* Compares every tensor's digest; returns the first tensor that differs, or NULL. */
 static const struct tensor *tensors_check(struct safetensors *s, const char *list)
 {
     const struct tensor *bad = NULL;
@@ -84,8 +86,8 @@ static const struct tensor *tensors_check(struct safetensors *s, const char *lis
     return bad;
 }
 
-/* Whether the file would be right if the list held the tensors' digests: then the list is damaged,
- * not they. */
+/* True if the file would be valid with the tensors' own digests in the list: then the list is
+ * damaged, not they. */
 static bool list_is_damaged(const struct safetensors *s, size_t n_header, const char *list,
                             size_t at, uint64_t told)
 {
@@ -120,7 +122,7 @@ static int fail_header(const char *path, size_t n_header)
                path, n_header);
 }
 
-/* "digest_kind" tells a file that lost its digest from one that never had any. */
+/* "digest_kind" distinguishes a file that lost its digest from one that never had one. */
 int safetensors_verify(struct safetensors *s, const char *path, size_t n_header)
 {
     const char *digits = safetensors_text(s, "digest"), *kind = safetensors_text(s, "digest_kind");

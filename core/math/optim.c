@@ -49,7 +49,7 @@ double optim_clip(real *g, size_t n, double clip)
     return norm;
 }
 
-/* The share of the rate that a role steps by in round t. */
+/* The factor of the rate for a role in round t. */
 static double share(const struct optim_spec *o, enum role role, uint64_t t)
 {
     if (role == ROLE_STAT)
@@ -57,7 +57,7 @@ static double share(const struct optim_spec *o, enum role role, uint64_t t)
     return t <= (uint64_t)o->warm_up && role != ROLE_HEAD ? 0 : o->factor[role];
 }
 
-/* How often a role that steps in round t has stepped, this one included. */
+/* The number of steps that a role has made in round t, this one included. */
 static uint64_t steps_of(const struct optim_spec *o, enum role role, uint64_t t)
 {
     return role == ROLE_HEAD ? t : t - (uint64_t)o->warm_up;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Its name in the stage before; NULL: the method wants a new one. */
+/* The segment's name in the earlier stage; NULL: the method wants a new one. */
 static const char *name_before(const struct stage *stage, const struct segment *segment)
 {
     if (segment->role == ROLE_OLD)

@@ -1,5 +1,5 @@
-/* heads.c - which data sections share the outputs of a network, and that their classes are the same
- * ones: by name, in the order of the section that the head was trained on; by number where one side
+/* heads.c - finds the data sections that share a network's outputs, and checks that their classes
+ * agree: by name, in the order of the section that the head was trained on; by number if one side
  * has no names. */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ struct label {  /* a class by its name */
 
 struct heads {
     struct setup *s;
-    bool fixed[CONFIG_DATA_MAX]; /* its order is that of a head */
+    bool fixed[CONFIG_DATA_MAX]; /* a head depends on its order */
 };
 
 static uint32_t base_classes(const struct data *d)
@@ -60,8 +60,8 @@ static struct label *labels_of(const struct data *d)
     return v;
 }
 
-/* order[class of a] = class of b of the same name. False: *lost is the first class of b that a does
- * not have, or of a that b does not have (then *of_b is false). */
+/* order[class of a] = class of b with the same name. False: *lost is the first class of b that a
+ * lacks (*of_b true), or of a that b lacks. */
 static bool order_find(const struct label *a, uint32_t n_a, const struct label *b, uint32_t n_b,
                        uint32_t *order, const struct label **lost, bool *of_b)
 {
@@ -106,7 +106,7 @@ static bool is_identity(const uint32_t *order, uint32_t n)
     return i == n;
 }
 
-/* Gives b the order that its classes have in a. */
+/* Orders the classes of b as in a. */
 static int take_order(struct heads *h, const struct stage *stage, int a, int b,
                       const uint32_t *order)
 {
@@ -125,7 +125,7 @@ static int take_order(struct heads *h, const struct stage *stage, int a, int b,
     return of_b->ops->reorder(of_b, order);
 }
 
-/* Compares by name. 1: one side has no names, and they are not its numbers. */
+/* Compares by name. 1: the names differ, and one side has none of its own. */
 static int match_names(struct heads *h, const struct stage *stage, int a, int b, bool all)
 {
     struct data *of_a = &h->s->data[a], *of_b = &h->s->data[b];
@@ -157,8 +157,8 @@ static bool is_counted(const struct data *d)
     return d->ops && d->n_target == 0 && d->n_classes != DATA_ENDLESS;
 }
 
-/* Section b meets the outputs that section a has named. all: its labels are compared with them;
- * else it may lack some. */
+/* Section b uses the outputs that section a has named. all: its labels are compared with the
+ * outputs, so it must have all classes. */
 static int meet(struct heads *h, const struct stage *stage, int a, int b, bool all)
 {
     struct data *of_a = &h->s->data[a], *of_b = &h->s->data[b];
@@ -179,7 +179,7 @@ static int meet(struct heads *h, const struct stage *stage, int a, int b, bool a
     return 0;
 }
 
-/* Whether the stage goes on with the head of the one that it starts from. */
+/* True if the stage continues with the head of the stage it starts from. */
 static bool keeps_head(const struct setup *s, const struct stage *stage)
 {
     const struct layout *l = &stage->net.layout;
@@ -199,7 +199,7 @@ static bool keeps_head(const struct setup *s, const struct stage *stage)
     return false;
 }
 
-/* The data section whose classes the outputs of a stage are; -1: they are those of episodes. */
+/* The data section that the outputs of a stage stand for; -1: classes of episodes. */
 static int head_of(const struct setup *s, const struct stage *stage)
 {
     int before = keeps_head(s, stage) ? head_of(s, &s->stages[stage->start]) : -1;
@@ -209,7 +209,7 @@ static int head_of(const struct setup *s, const struct stage *stage)
     return before >= 0 ? before : stage->data;
 }
 
-/* What the stage trains on: its data, and a teacher's. */
+/* Matches the sections that the stage trains on: its data, and those of a teacher. */
 static int meet_in_training(struct heads *h, const struct stage *stage)
 {
     int head = head_of(h->s, stage);
@@ -234,8 +234,8 @@ static bool is_measured(const struct stage *stage, int data)
     return false;
 }
 
-/* What it is measured on; and targets, whose labels nobody looks at: those of one class may have
- * any name. */
+/* Matches the sections that the stage is measured on, and its targets. The labels of targets are
+ * not used, so a target with one class may give it any name. */
 static int meet_in_evaluation(struct heads *h, const struct stage *stage)
 {
     int head = head_of(h->s, stage), old = -1;

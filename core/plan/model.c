@@ -1,4 +1,4 @@
-/* model.c - mlp, conv4, lenet, resnet12, and layers as listed. */
+/* model.c - the models mlp, conv4, lenet, resnet12 and a list of layers. */
 #include "core/plan/model.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "core/base/nearest.h"
 #include "core/base/table.h"
 
-/* The next layer; specs NULL: it is only counted. */
+/* Adds the next layer; if specs is NULL it is only counted. */
 static void put(struct layer_spec *specs, int *n, struct layer_spec s)
 {
     if (specs)
@@ -47,7 +47,7 @@ static int mlp_specs(const struct model_config *m, struct layer_spec norm, struc
     return n;
 }
 
-/* Batch normalisation as the configuration has it in a stage that is measured few-shot, or on whole
+/* Batch normalisation by model.statistics, for a stage that is measured few-shot or on whole
  * sets. */
 static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
 {

@@ -15,7 +15,7 @@ static void mark_used(const struct config *c, const struct strings *names, bool 
         used[config_find_data(c, names->items[i]) - c->data] = true;
 }
 
-/* Only what is named is opened: a configuration may describe more data than this run uses. */
+/* Only sections that a stage names are opened: a configuration may have more than this run uses. */
 static int open_used(struct setup *s)
 {
     const struct config *c = s->config;
@@ -107,7 +107,7 @@ int setup_survey(const struct setup *s, struct survey *out, int *n)
     return 0;
 }
 
-/* A file that was written to: 1: it still holds what it did. */
+/* A file was modified. 1: its content is still the same. */
 static int look_again(const struct data *d, const struct mapped *map, const struct survey *known)
 {
     struct survey now;

@@ -88,7 +88,7 @@ static int stage_targets(const struct setup *s, struct stage *stage)
     return 0;
 }
 
-/* Tasks of every kind that a round of the stage has. */
+/* The number of tasks of all kinds in a round of the stage. */
 static int stage_draws(const struct setup *s, struct stage *stage)
 {
     TRY(stage_targets(s, stage));
@@ -203,9 +203,9 @@ static bool has_statistics(const struct layout *l)
     return false;
 }
 
-/* Statistics stay while the body does: there its training normalises by them, as its evaluation
- * does. Those that a stage on batches does not take from another were never estimated, and move
- * from the first round on. */
+/* Statistics stay fixed while the body is frozen: training then normalises by them, as evaluation
+ * does. If a stage on batches does not take them over from another stage, they were never
+ * estimated, and move from the first round on. */
 static void stage_statistics(const struct setup *s, struct stage *stage)
 {
     bool taken = stage->start >= 0 && has_statistics(&s->stages[stage->start].layout);
@@ -215,7 +215,7 @@ static void stage_statistics(const struct setup *s, struct stage *stage)
             stage->config->body_rate == 0 ? UINT64_MAX : (uint64_t)stage->config->warm_up;
 }
 
-/* One model, or one per target, which then has its model to itself and steps on its own. */
+/* One model, or one per target, which then has its own and steps by itself. */
 static int stage_layout(const struct setup *s, struct stage *stage)
 {
     if (stage->n_models == 1)
@@ -291,7 +291,7 @@ static bool learns_rates(const struct stage *stage)
     return false;
 }
 
-/* Outputs, few-shot tasks and evaluation are those of the stage it starts from. */
+/* Outputs, few-shot tasks and evaluation are taken from the stage it starts from. */
 static int inherit(struct stage *stage, const struct stage *before)
 {
     if (learns_rates(before))

@@ -1,4 +1,4 @@
-/* stage_facts.c - what others ask a stage that is planned. */
+/* stage_facts.c - questions about a stage that is planned. */
 #include <math.h>
 #include <string.h>
 

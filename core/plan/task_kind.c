@@ -1,4 +1,4 @@
-/* task_kind.c - which kind a task is of. */
+/* task_kind.c - finds the kind of a task. */
 #include "core/plan/task_kind.h"
 
 #include "core/base/err.h"

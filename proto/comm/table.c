@@ -1,4 +1,4 @@
-/* table.c - every transport there is. */
+/* table.c - all transports. */
 #include <stddef.h>
 
 #include "proto/comm/comm.h"

@@ -1,4 +1,4 @@
-/* table.c - every discrepancy there is. */
+/* table.c - all discrepancies. */
 #include <stddef.h>
 
 #include "core/base/table.h"

@@ -51,7 +51,7 @@ static int conv_plan(struct layer *l, struct shape in, const char *name, struct 
                         fan_out);
 }
 
-/* Where row r of the column matrix looks: sample, and the window's top left corner in x. */
+/* The window of row r of the column matrix: sample, and top left corner in x. */
 struct window {
     size_t sample;
     int y, x;

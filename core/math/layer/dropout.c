@@ -46,8 +46,7 @@ static void dropout_decide(const uint32_t *restrict words, uint32_t dropped, rea
         mask[n - 1] = (words[n / 2] & (WHOLE - 1)) < dropped ? 0 : kept;
 }
 
-/* The stream has 16 bits for the pass and 8 for the layer's index. What lies beyond them moves the
- * seed. */
+/* The stream has 16 bits for the pass and 8 for the layer's index. Higher bits go into the seed. */
 static uint64_t seed_beyond(uint32_t pass, uint32_t index)
 {
     return 0x9e3779b97f4a7c15u * ((uint64_t)(index >> 8) << 16 | pass >> 16);

@@ -22,10 +22,10 @@
 
 extern const struct layer_ops layer_batchnorm, layer_conv2d, layer_leaky_relu;
 
-/* Where activations are: the block's x and y, maps in save, a map in scratch. */
+/* Places of activations: the block's x and y, maps in save, a map in scratch. */
 enum place { IN, C1, A1, C2, A2, C3, C0, OUT, SUM, SAVED = OUT - C1 };
 
-/* Where gradients are: the block's gy and gx, maps in scratch. */
+/* Places of gradients: the block's gy and gx, maps in scratch. */
 enum gradient { GY, G, H, K, GX, MAPS = GX - G };
 
 static const struct branch {
@@ -53,7 +53,7 @@ struct block {
     struct layer layer[PARTS];
     size_t w[PARTS], save[PARTS]; /* where each part's begin in the block's       */
     size_t maps;                  /* where the maps begin in save                 */
-    size_t unused, gradients;     /* in scratch: a gw nobody wants, gradient maps */
+    size_t unused, gradients;     /* in scratch: a gw that is not used, gradient maps */
     size_t n_w;
 };
 
@@ -216,8 +216,8 @@ static void residual_forward_tangent(const struct layer *l, const struct io *io)
     residual_up(l, io, true);
 }
 
-/* One part's backward, or its backward_tangent behind the gradient that the next part's needs. The
- * shortcut's part of gx waits in a map of its own; if nobody wants gx, neither is computed. */
+/* Runs one part's backward, or its backward_tangent after the gradient pass that it needs. The
+ * shortcut's part of gx has its own map. Without a gx neither is computed. */
 static void part_down(const struct layer *l, const struct block *b, const struct io *io, int i,
                       bool tangent)
 {

@@ -1,4 +1,4 @@
-/* table.c - every layer there is. */
+/* table.c - all layers. */
 #include <stddef.h>
 
 #include "core/base/table.h"

@@ -36,7 +36,7 @@ static void crossentropy_grad_tangent(const struct batch *b, int c, const real *
     }
 }
 
-/* Of equal largest outputs the first is the answer. */
+/* If several outputs are largest, the first is the answer. */
 static double crossentropy_accuracy(const struct batch *b, int c, const real *y)
 {
     int right = 0;

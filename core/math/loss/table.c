@@ -1,4 +1,4 @@
-/* table.c - every loss there is. */
+/* table.c - all losses. */
 #include <stddef.h>
 
 #include "core/base/table.h"

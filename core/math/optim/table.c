@@ -1,4 +1,4 @@
-/* table.c - every optimizer there is. */
+/* table.c - all optimizers. */
 #include <stddef.h>
 
 #include "core/base/table.h"

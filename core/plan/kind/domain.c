@@ -29,7 +29,7 @@ static struct task_size size(const struct sampler *s)
     return s->stage->train;
 }
 
-/* Step by step through both sets, from round to round. */
+/* Steps go through both sets in order, from round to round. */
 static void draw(const struct sampler *s, uint32_t nth, struct task *t)
 {
     kind_choose_pair(s, s->round - 1, (uint32_t)s->stage->target[nth], size(s), t);

@@ -1,6 +1,6 @@
-/* episode.c - few-shot tasks: classes, each with support and query samples. For training they are
- * initialised in every round; for evaluation they are the same every time, with evaluate.query
- * queries, or the fixed points of a regression set. */
+/* episode.c - few-shot tasks: classes, each with support and query samples. Training draws new ones
+ * in every round. Evaluation has the same ones every time, with evaluate.query queries, or with the
+ * fixed points of a regression set. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -47,7 +47,7 @@ static int check_class(const struct stage *s, const struct data *d, uint32_t i, 
                s->config->name, name, d->name, data_class_size(d, i), need);
 }
 
-/* Every class must have shot + query samples; regression data have them without end. */
+/* Every class must have shot + query samples; regression data have no limit. */
 static int check_classes(const struct stage *s, const struct data *d, uint32_t way, uint32_t query)
 {
     uint32_t n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes;

@@ -1,5 +1,5 @@
-/* watch.c - what has become of an adaptation, without labels of the target: batches of the stage's
- * section and of one target, the same in every such round. The sampler's section is the target. */
+/* watch.c - measures an adaptation without labels of the target: batches of the stage's section and
+ * of one target, the same in every such round. The sampler's section is the target. */
 #include <stdio.h>
 
 #include "core/base/plural.h"

@@ -1,6 +1,6 @@
-/* whole_set.c - evaluation of every sample of a section once, in batches as equal as can be and of
- * evaluate.batch at most: in file order, or, if the network has batch statistics, in an order drawn
- * from the seed, the same at every evaluation. Of a set without end the first samples are taken. */
+/* whole_set.c - evaluation of every sample of a section, once, in batches of nearly equal size, at
+ * most evaluate.batch. The order is that of the file or, if the network has batch statistics, drawn
+ * from the seed, the same at every evaluation. From an endless set the first samples are taken. */
 #include <stdio.h>
 
 #include "core/base/err.h"
@@ -25,8 +25,8 @@ static uint32_t amount(const struct setup *setup, const struct stage *s, int dat
     return n == DATA_ENDLESS && drawn < n ? (uint32_t)drawn : n;
 }
 
-/* If batch statistics make the batch a part of the figure, it is what evaluate.batch says.
- * Otherwise it is no larger than in training, for which there is room. */
+/* With batch statistics the batch affects the result, so evaluate.batch decides alone. Otherwise it
+ * is at most that of training, for which there is memory. */
 static int plan(const struct setup *setup, struct stage *s)
 {
     int64_t batch = setup->config->evaluate.batch, trained = s->config->batch;
