@@ -118,7 +118,7 @@ static int option_set(struct arguments *a, const struct observe_option *o, const
     return 0;
 }
 
-/* argv[*i], and its value where that is the next word. */
+/* argv[*i], and its value if that is the next word. */
 static int option_read(struct arguments *a, int argc, char **argv, int *i)
 {
     const char *word = argv[*i], *value = strchr(word, '=');

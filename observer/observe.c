@@ -126,7 +126,7 @@ static int items_collect(struct observe *o, zmq_pollitem_t *items)
     return n;
 }
 
-/* Hands on what has arrived; 1: there is more. */
+/* Passes on what has arrived; 1: there is more. */
 static int sources_step(struct observe *o, double now)
 {
     const struct listener to = {event_show, o};
@@ -187,7 +187,7 @@ static int loop(struct observe *o)
     return 0;
 }
 
-/* The first error counts; the sentence is told at once, as the next replaces it. */
+/* Keeps the first error. Its sentence is printed at once, because the next error replaces it. */
 static void keep(int *code, int fresh)
 {
     if (fresh >= 0)
@@ -221,7 +221,7 @@ static int observe(struct observe *o)
     return loop(o);
 }
 
-/* What is opened must not take the place of a standard stream that is closed. */
+/* A file that is opened must not take the place of a closed standard stream. */
 static void streams_hold(void)
 {
     for (int fd = open("/dev/null", O_RDWR); fd >= 0; fd = open("/dev/null", O_RDWR))

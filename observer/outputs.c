@@ -1,5 +1,5 @@
-/* outputs.c - what would overwrite itself, or what is read, is refused before anything is
- * opened. */
+/* outputs.c - before anything is opened, refuses outputs that would overwrite each other or an
+ * input. */
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,9 +13,9 @@
 
 struct output_place { /* where an output goes */
     const char *option, *path;
-    bool there, shared; /* shared: a device, which takes whatever it is given */
+    bool there, shared; /* shared: a device, which several outputs may use */
     struct stat st;
-    char real[PATH_MAX + 256]; /* of a file that is not there yet */
+    char real[PATH_MAX + 256]; /* for a file that does not exist yet */
 };
 
 static void place_find(struct output_place *p, const char *option, const char *path)
@@ -44,7 +44,7 @@ static bool is_same(const struct output_place *a, const struct output_place *b)
     return *a->real && strcmp(a->real, b->real) == 0;
 }
 
-/* What a replay reads. */
+/* Files that a replay reads. */
 static int check_inputs(const struct arguments *a, const struct output_place *out)
 {
     static const char *const names[] = {"metrics.jsonl", "configuration.conf", "manifest.json"};

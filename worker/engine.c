@@ -1,4 +1,4 @@
-/* engine.c - read, adapt, add. */
+/* engine.c - computes a task: read, adapt, add. */
 #include "worker/engine.h"
 
 #include <stdlib.h>
@@ -13,13 +13,13 @@ struct task_size engine_task_size(const struct stage *stage)
     return task_size_most(stage->train, stage->evaluate);
 }
 
-/* Length of the gradient that a round of training sums. */
+/* Length of the vector that a training round sums. */
 static size_t summed_size(const struct stage *stage)
 {
     return task_kind_of_round(stage, PURPOSE_TRAIN)->gives == GIVES_GRADIENT ? stage->model.n : 0;
 }
 
-/* Samples of the episode's buffers: batches are read step by step. */
+/* Sizes of the episode's buffers: batches are read step by step. */
 static struct task_size buffer_size(const struct stage *stage)
 {
     struct task_size size = engine_task_size(stage);
@@ -89,7 +89,7 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
     e->empty = true;
 }
 
-/* What a task that was computed adds, or that it adds nothing. */
+/* Adds a computed task to the sum, or counts it as failed. */
 static int engine_add(struct engine *e, int code)
 {
     if (code == ERR_NONFINITE)

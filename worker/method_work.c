@@ -1,4 +1,4 @@
-/* method_work.c - a method put to work. */
+/* method_work.c - prepares a stage's method for tasks, and calls it. */
 #include "worker/method_work.h"
 
 #include <math.h>
@@ -39,7 +39,7 @@ static void init_inner(struct method *m, const struct method_spec *spec, struct 
     unroll_init(m->inner ? m->inner : &measured, m->net, &s, arena);
 }
 
-/* Of whole sets. */
+/* Work space for whole sets. */
 static void init_measure(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
     const struct aux *old = stage_aux(m->stage, "old");
@@ -54,7 +54,7 @@ static void init_measure(struct method *m, const struct method_spec *spec, struc
     m->measure_old.evaluate = true;
 }
 
-/* The method's own state; while measuring it is one that nobody keeps. */
+/* The method's own state; while the arena measures, a temporary one. */
 static void init_own(struct method *m, const struct method_spec *spec, struct arena *arena)
 {
     max_align_t measured[m->ops->size / sizeof(max_align_t) + 1];
@@ -88,7 +88,7 @@ struct method_spec method_spec_of(const struct setup *s, const struct stage *sta
 void method_init(struct method *m, const struct setup *setup, const struct stage *stage,
                  const struct method_spec *spec, struct arena *arena)
 {
-    /* A stage that inherits its few-shot tasks is measured as the stage they are of. */
+    /* A stage that takes its few-shot tasks from another stage is measured like that stage. */
     const char *name = (spec->evaluate ? stage->shape : stage->config)->method;
 
     *m = (struct method){
@@ -136,7 +136,7 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
     return 0;
 }
 
-/* Sums over samples, each by itself. */
+/* Adds the loss and accuracy of each sample. */
 static int measure_samples(const struct net *net, const struct batch *b, const real *y,
                            struct task_metrics *metrics)
 {
@@ -157,7 +157,7 @@ static int measure_samples(const struct net *net, const struct batch *b, const r
     return 0;
 }
 
-/* The old task's outputs from the features of the last forward. */
+/* The outputs for the old task, from the features of the last forward pass. */
 static const real *old_outputs(struct method *m, const struct aux *old, const real *theta, int n)
 {
     struct batch features = {.n = n, .x = m->measure.act[net_features(m->net)].v};
@@ -183,7 +183,7 @@ int method_measure(struct method *m, const struct episode *ep, int data, const r
 
 /* ---- what it costs, what it claims ---- */
 
-/* A method that no work space was taken for. */
+/* True if a method has no work space. */
 static struct method unready(const struct setup *setup, const struct stage *stage)
 {
     return (struct method){.ops = method_find(stage->config->method),

@@ -1,5 +1,5 @@
-/* trace.c - a task computed once more, with a look at everything after each pass; the method
- * decides what is computed. */
+/* trace.c - computes a task again and checks all values after each pass. The method decides what is
+ * computed. */
 #include "worker/trace.h"
 
 #include <math.h>
@@ -17,11 +17,11 @@ struct tracer {
     const struct net *net;
     bool evaluate;
     struct arena arena;
-    struct method method; /* the engine's, laid out anew so that tapes keep everything */
+    struct method method; /* the engine's inner loop, with tapes that keep everything */
     struct pass_hook hook;
     real *gradient; /* (P of a model) */
     struct task_metrics metrics;
-    bool done; /* the first place was found */
+    bool done; /* the first place has been found */
     struct trace *out;
 };
 
@@ -39,7 +39,7 @@ static void tracer_layout(struct tracer *r, struct arena *arena)
     r->method.anchor = e->method.anchor;
 }
 
-/* A finding: the first one stands. */
+/* Records a finding, unless there is one already. */
 static void found(struct tracer *r, const struct pass *at, const char *pass, int layer)
 {
     struct trace *f = r->out;
@@ -57,7 +57,7 @@ static void found(struct tracer *r, const struct pass *at, const char *pass, int
     net_layer_name(at->net, layer, f->name, sizeof f->name);
 }
 
-/* The first segment of v that is not finite into out->segment. */
+/* Puts the first segment of v that is not finite into out->segment. */
 static bool vector_bad(struct tracer *r, const struct layout *l, const real *v)
 {
     for (int i = 0; i < l->n_segments; i++)
@@ -177,7 +177,7 @@ static void gradient_beyond(struct tracer *r)
     }
 }
 
-/* The task as the method computes it. Its own error says no more than what is found on the way. */
+/* Computes the task by its method, whose own error says less than what the trace finds. */
 static void compute(struct tracer *r, const real *theta)
 {
     const struct episode *ep = &r->engine->episode;
@@ -195,7 +195,7 @@ static void compute(struct tracer *r, const real *theta)
         gradient_beyond(r);
 }
 
-/* The i-th sample of a part of the episode, if it is not finite. */
+/* Checks the i-th sample of a part of the episode. */
 static bool sample_bad(struct tracer *r, const struct batch *b, bool support, int i)
 {
     const struct data *d = &r->engine->setup->data[r->task->data];
@@ -228,7 +228,7 @@ static bool samples(struct tracer *r)
     return false;
 }
 
-/* A bad sample is named, and the search goes on to where it is first felt. */
+/* Names a bad sample, and then searches for the first place that it affects. */
 static void trace_all(struct tracer *r, const real *theta)
 {
     if (vector_bad(r, &r->engine->stage->model, theta)) {

@@ -1,5 +1,4 @@
-/* trace_batch.c - a task on batches that was set aside: what its passes have left behind, looked
- * through in their order. */
+/* trace_batch.c - checks the results of a failed task's passes over batches, in their order. */
 #include <math.h>
 #include <stdio.h>
 
@@ -38,7 +37,7 @@ static bool parameters_bad(struct walk *l)
     return true;
 }
 
-/* A bad sample is named, and the search goes on to where it is first felt. */
+/* Names a bad sample, and then searches for the first place that it affects. */
 static void find_sample(struct walk *l, const struct batch *b, const char *set, const uint32_t *ids)
 {
     size_t each = shape_size(l->engine->method.net->in);
@@ -119,7 +118,7 @@ static bool gradient_bad(struct walk *l)
     return false;
 }
 
-/* Whether the passes are to be looked through: parameters and samples have been. */
+/* True if the passes need to be checked: parameters and samples have been. */
 static bool begin(struct walk *l)
 {
     *l->out = (struct trace){.step = -1, .layer = -1};

@@ -1,4 +1,4 @@
-/* trace_describe.c - a finding as a sentence. */
+/* trace_describe.c - describes a finding in a sentence. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* event.c - values by their keys, texts made harmless. */
+/* event.c - finds values by their keys; cleans texts for terminals. */
 #include "observer/model/event.h"
 
 #include <math.h>
@@ -90,7 +90,7 @@ const char *event_text(const struct event *e, const char *key)
     return f && f->type == FIELD_TEXT && f->text ? f->text : "";
 }
 
-/* Also the marks that turn the direction of a line. */
+/* Also characters that reverse the direction of a line. */
 static int is_harmless(uint32_t c)
 {
     return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && c != 0x61c && !(c >= 0x200b && c <= 0x200f) &&

@@ -1,4 +1,4 @@
-/* model.c - each kind of event changes what is known of the run. */
+/* model.c - what is known of a run, and the texts and numbers in it. */
 #include "observer/model/model.h"
 
 #include <inttypes.h>
@@ -71,7 +71,7 @@ void model_restart(struct run *r)
     r->generation++;
 }
 
-/* Of the same sentence again only the count moves. */
+/* If a sentence is repeated only its count changes. */
 static void note(struct run *r, struct note fresh)
 {
     struct note *last = &r->notes[(r->n_notes + NOTES_MAX - 1) % NOTES_MAX];
@@ -114,7 +114,7 @@ void model_fact(struct run *r, const char *key, const char *value)
         r->n_facts++;
 }
 
-/* Lines stay lines. */
+/* Keeps line breaks. */
 void model_configuration(struct run *r, const char *text, size_t n)
 {
     char *copy;

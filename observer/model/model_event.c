@@ -1,4 +1,4 @@
-/* model_event.c - what each kind of event changes; a kind that is not here gives curves of its
+/* model_event.c - what each kind of event changes in the model. Other kinds become curves of their
  * numbers. */
 #include <inttypes.h>
 #include <math.h>
@@ -23,7 +23,8 @@ static struct stage_seen *stage_make(struct run *r, int index, const char *name)
     return s;
 }
 
-/* The stage that an event names, made if it is new; -1 if it names none, or one that cannot be. */
+/* The stage that an event names, added if it is new; -1 if the event names none, or an impossible
+ * one. */
 static int stage_of(struct run *r, const struct event *e)
 {
     int64_t index = event_integer(e, "stage_index", -1);
@@ -34,7 +35,7 @@ static int stage_of(struct run *r, const struct event *e)
     return (int)index;
 }
 
-/* Rounds after an end: the run was resumed. */
+/* A round after the end means that the run was resumed. */
 static void goes_on(struct run *r)
 {
     if (r->state == RUN_ENDED)
@@ -74,7 +75,7 @@ static int take_plan(struct run *r, const struct event *e)
     return 0;
 }
 
-/* Tasks a second of all workers, if the event does not tell. */
+/* Tasks per second of all workers, if the event does not say. */
 static int add_speed(struct run *r, const struct event *e, int stage, uint64_t round)
 {
     double speed = event_number(e, "tasks", NAN) / event_number(e, "seconds", NAN);
@@ -144,7 +145,7 @@ static int take_evaluation(struct run *r, const struct event *e)
     return series_event(r, e, stage, data, step, but);
 }
 
-/* An alarm is told when it begins and when it is over. */
+/* An alarm is reported when it begins and when it ends. */
 static void watch_alarm(struct run *r, const struct event *e, const char *key, const char *target,
                         int stage)
 {
@@ -188,7 +189,7 @@ static int take_rank(struct run *r, const struct event *e)
     return 0;
 }
 
-/* Of the stream: sums since the start, so that speed and share of work come from two of them. */
+/* The stream has sums since the start, so speed and load come from the difference of two events. */
 static int take_worker(struct run *r, const struct event *e)
 {
     int64_t rank = event_integer(e, "rank", -1);
@@ -249,7 +250,7 @@ static int take_log(struct run *r, const struct event *e)
 {
     bool bad = strcmp(event_text(e, "level"), "info") != 0;
 
-    if (!bad && *event_text(e, "about")) /* an event of its own tells it */
+    if (!bad && *event_text(e, "about")) /* another event reports it */
         return 0;
     model_note(r, bad ? NOTE_FAULT : NOTE_LOG, e->time, "%s", event_text(e, "text"));
     return 0;
@@ -296,7 +297,7 @@ static int take_run(struct run *r, const struct event *e)
     return 0;
 }
 
-/* A host has ranks; which ones, the workers tell. */
+/* For kinds that add nothing to the model: other events say the same. */
 static int take_nothing(struct run *r, const struct event *e)
 {
     (void)r;
@@ -306,7 +307,7 @@ static int take_nothing(struct run *r, const struct event *e)
 
 static const struct {
     const char *kind;
-    int (*take)(struct run *r, const struct event *e); /* 1: makes no sense */
+    int (*take)(struct run *r, const struct event *e); /* 1: the event makes no sense */
 } takers[] = {
     {"run", take_run},           {"plan", take_plan},      {"stage", take_stage},
     {"round", take_round},       {"watch", take_watch},    {"evaluation", take_evaluation},

@@ -44,7 +44,8 @@ void series_free(struct series *s)
     free(s);
 }
 
-/* Events of a kind name the same curves in the same order. */
+/* Events of one kind name the same curves in the same order, so the search starts at the next
+ * one. */
 static struct series *series_follows(struct run *r, const struct series_key *k)
 {
     int i = r->next_series < r->n_series ? r->next_series : 0;
@@ -70,7 +71,7 @@ int series_get(struct run *r, const struct series_key *key, struct series **foun
     return 1;
 }
 
-/* Every second point goes, and with it every second of those to come. */
+/* Drops every second point, now and in future. */
 static void series_halve(struct series *s)
 {
     for (int i = 0; i < s->n / 2; i++)

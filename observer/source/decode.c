@@ -1,5 +1,4 @@
-/* decode.c - by protobuf-c's descriptions of the schema: a kind that is added there needs nothing
- * here. */
+/* decode.c - decodes by protobuf-c's descriptors, so a new kind of event needs no code here. */
 #include "observer/source/decode.h"
 
 #include <ctype.h>
@@ -36,7 +35,7 @@ static Metaloop__Event *unpack(const void *bytes, size_t n)
     return e;
 }
 
-/* A number in groups of seven bits, the lowest first; 0: there is none. */
+/* A number in groups of seven bits, lowest first; returns its bytes, 0 if there is none. */
 static size_t varint(const struct span *s, uint64_t *x)
 {
     *x = 0;
@@ -87,7 +86,7 @@ int decode_header(const void *bytes, size_t n, struct event_header *h)
     return 0;
 }
 
-/* A list of numbers; false: it is not one. */
+/* Decodes a list of numbers; false: it is not one. */
 static bool list_of(const ProtobufCFieldDescriptor *d, const ProtobufCMessage *m, struct field *f)
 {
     const char *at = (const char *)m;
@@ -97,7 +96,7 @@ static bool list_of(const ProtobufCFieldDescriptor *d, const ProtobufCMessage *m
     return d->type == PROTOBUF_C_TYPE_DOUBLE;
 }
 
-/* A single value; false: it is not one. */
+/* Decodes a single value; false: it is not one. */
 static bool field_of(const ProtobufCFieldDescriptor *d, const void *at, struct field *f)
 {
     f->key = d->name;

@@ -1,4 +1,4 @@
-/* line.c - nothing in a line is believed before it was checked. */
+/* line.c - reads an event from a line, and checks everything in it. */
 #include "observer/source/line.h"
 
 #include <ctype.h>
@@ -81,7 +81,7 @@ int line_read(const char *line, size_t n, struct event *e, json_t **holder)
 
     *e = (struct event){0};
     *holder = NULL;
-    if (memchr(line, '\0', n)) /* jansson reads over it */
+    if (memchr(line, '\0', n)) /* jansson does not notice it */
         return err(ERR_DATA, "not JSON: a zero byte");
     *holder = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
     if (!*holder)

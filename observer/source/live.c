@@ -13,13 +13,13 @@
 #include "core/base/err.h"
 #include "observer/source/live_internal.h"
 
-#define PATIENCE 2.0 /* seconds without a publisher before that is said */
+#define PATIENCE 2.0 /* seconds without a publisher before that is reported */
 #define SILENCE 5.0  /* seconds without a heartbeat */
 #define ASK 3.0      /* seconds without a part of an answer */
 
 enum { VERSION = 1, TOLD = 5 };
 
-#define RECALLED (UINT64_C(1) << 32) /* seq before the first live event of a run that has a past */
+#define RECALLED (UINT64_C(1) << 32) /* seq before the first live event, if the run has a past */
 
 struct live {
     struct sockets sockets;
@@ -27,8 +27,8 @@ struct live {
     struct marks marks;
     char run_id[128];
     uint64_t incarnation, seq; /* of the last event taken */
-    bool joining, fresh;       /* fresh: nothing is known of this coordinator */
-    bool told;                 /* that there is none, or why it refuses us */
+    bool joining, fresh;       /* fresh: nothing is known of this coordinator yet */
+    bool told;                 /* reported: that there is none, or why it refuses us */
     enum refusal refusal;
     double opened, heard, asked, ended, linger;
     const struct listener *to; /* borrowed, during a step */
@@ -60,8 +60,7 @@ static int event_take(void *context, const struct event *e)
     return event_clean(e, event_clean_take, context);
 }
 
-/* An event that cannot be read is refused and does not end the rest; what a view cannot do ends
- * us. */
+/* An event that cannot be read is skipped. An error of a view ends the program. */
 static int held_take(struct source *s, struct held_event *h, bool history)
 {
     struct live *l = s->state;
@@ -81,7 +80,7 @@ static void join(struct live *l)
     l->joining = true;
 }
 
-/* Another coordinator process: all it tells is new, until its snapshot is here. */
+/* Another coordinator process: all its events are new, until its snapshot is here. */
 static void meet(struct source *s, const struct event_header *h)
 {
     struct live *l = s->state;
@@ -97,7 +96,7 @@ static void meet(struct source *s, const struct event_header *h)
 
 /* ---- the stream ---- */
 
-/* What was held back, as far as it goes on without a gap. */
+/* Takes the events that were held back, up to the first gap. */
 static int queue_take(struct source *s)
 {
     struct live *l = s->state;
@@ -163,8 +162,8 @@ static int events_of(void *context, const struct event *e)
     return 0;
 }
 
-/* Another run at the same endpoint is told as a whole; the same one goes on where views have been
- * told. */
+/* Another run at the same endpoint is passed on as a whole; the same run continues after the last
+ * event that views have. */
 static void begin_again(struct source *s, const struct event_header *h)
 {
     struct live *l = s->state;
@@ -181,7 +180,8 @@ static void begin_again(struct source *s, const struct event_header *h)
     l->fresh = false;
 }
 
-/* The last `n` of the answer's events: what is before them is of an answer that was begun again. */
+/* Takes the last `n` events of the answer: those before belong to an answer that was started
+ * again. */
 static int answer_apply(struct source *s, size_t n, const struct event_header *complete)
 {
     struct live *l = s->state;
@@ -232,7 +232,7 @@ static int answer_take(struct source *s, struct span event)
 
 typedef int taking(struct source *s, struct span event);
 
-/* Every event of a frame. */
+/* Decodes every event of a frame. */
 static int frame_take(struct source *s, zmq_msg_t *frame, taking *take)
 {
     struct span rest = {zmq_msg_data(frame), zmq_msg_size(frame)}, event;
@@ -245,8 +245,8 @@ static int frame_take(struct source *s, zmq_msg_t *frame, taking *take)
     return 0;
 }
 
-/* One message of n frames, the last of which holds events; a topic before it tells nothing that
- * they do not. 0: there is none. */
+/* Receives one message of n frames, the last of which holds events; the topic before it adds
+ * nothing. 0: there is none. */
 static int message_take(struct source *s, void *socket, int n, taking *take)
 {
     zmq_msg_t frame;
@@ -275,7 +275,7 @@ static int socket_step(struct source *s, void *socket, int n_frames, taking *tak
     return code;
 }
 
-/* The coordinator is gone: what is held back is taken as it is, its gaps told. */
+/* The coordinator is gone: takes what was held back, and reports its gaps. */
 static int queue_force(struct source *s)
 {
     struct live *l = s->state;
@@ -284,7 +284,7 @@ static int queue_force(struct source *s)
     if (l->queue.n > 0 && l->fresh)
         begin_again(s, &l->queue.items[0].header);
     if (l->queue.n > 0 && l->queue.items[0].header.seq > RECALLED && l->seq < RECALLED)
-        l->seq = RECALLED; /* what lies below is the past, which was never asked for */
+        l->seq = RECALLED; /* earlier events are the past, which was never asked for */
     for (size_t i = 0; i < l->queue.n && code >= 0; i++) {
         struct held_event *h = &l->queue.items[i];
 
@@ -342,7 +342,7 @@ static int watch_silence(struct source *s, double now)
     return 0;
 }
 
-/* A run that failed or was stopped may be started again. */
+/* Waits, because a run that failed or was stopped may be restarted. */
 static void watch_end(struct source *s, double now)
 {
     struct live *l = s->state;

@@ -1,4 +1,4 @@
-/* live_parts.c - what the live source is made of: kept events, marks. */
+/* live_parts.c - parts of the live source: events that are held back, marks. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* live_sockets.c - connections to a coordinator: the stream, its history, and what becomes of the
+/* live_sockets.c - connections to a coordinator: the stream, its history, and the result of
  * handshakes. */
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static int fail_endpoint(const char *endpoint, const char *why)
                endpoint, why);
 }
 
-/* What was perhaps meant. HOST:PORT means tcp://HOST:PORT. */
+/* A suggestion: HOST:PORT means tcp://HOST:PORT. */
 static int endpoint_complete(const char *text, char *full, size_t n)
 {
     struct stat st;
@@ -47,7 +47,7 @@ static int endpoint_complete(const char *text, char *full, size_t n)
     return strchr(text, ':') ? 0 : fail_endpoint(text, "no port");
 }
 
-/* "tcp://host:5555" has its history at the next port; "A,B" has it at B. */
+/* The history of "tcp://host:5555" is at the next port, that of "A,B" at B. */
 static int endpoint_split(struct sockets *s, const char *given)
 {
     char text[2 * PLACE], *comma, *end;
@@ -107,7 +107,7 @@ static void *socket_open(void *context, int type)
                    {ZMQ_HEARTBEAT_TIMEOUT, BEAT_LIMIT}};
     void *socket = zmq_socket(context, type);
     int64_t most = FRAME_MAX;
-    int immediate = 1; /* a request waits for nobody who is not there */
+    int immediate = 1; /* a request does not wait for a missing peer */
 
     if (!socket)
         return NULL;
@@ -119,7 +119,7 @@ static void *socket_open(void *context, int type)
     return socket;
 }
 
-/* Handshakes of the subscriber, told through a socket of its own. */
+/* Events about the subscriber's handshakes, from a socket of their own. */
 static int monitor_open(struct sockets *s, void *context)
 {
     static const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
@@ -186,7 +186,7 @@ static enum refusal refusal_of(const struct sockets *s, uint16_t event)
     return s->n_failed < DOUBT ? REFUSAL_NONE : s->locked ? REFUSAL_SERVER : REFUSAL_STRANGER;
 }
 
-/* ZeroMQ does not come back by itself where it was refused. */
+/* ZeroMQ does not reconnect by itself after it was refused. */
 static void reconnect(struct sockets *s)
 {
     zmq_disconnect(s->sub, s->endpoint);

@@ -1,5 +1,5 @@
-/* name.c - words, strings and braces of a configuration: as much of its syntax as finding one name
- * takes. */
+/* name.c - finds the run's name in a configuration: words, strings and braces, no more of its
+ * syntax. */
 #include "observer/source/name.h"
 
 #include <ctype.h>
@@ -28,8 +28,7 @@ static void skip_blank(struct name_reader *r)
     }
 }
 
-/* The character behind a backslash of a string in double quotes: \n, \x41, \101; any other stands
- * for itself. */
+/* The character after a backslash in double quotes: \n, \x41, \101; any other stands for itself. */
 static char escape_read(struct name_reader *r)
 {
     static const char letters[] = "abefnrtv", bytes[] = "\a\b\033\f\n\r\t\v";

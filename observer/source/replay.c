@@ -1,4 +1,4 @@
-/* replay.c - a run directory: metrics.jsonl, and what is beside it. */
+/* replay.c - reads a run directory: metrics.jsonl and the files beside it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct replay_file {
     char path[1024];
 };
 
-/* What is wrong with a path that is no run directory. */
+/* Explains why a path is not a run directory. */
 static int fail_open(const char *directory, int error)
 {
     const char *slash = strrchr(directory, '/');
@@ -48,7 +48,7 @@ static FILE *open_in(const char *directory, const char *name)
     return fopen(path, "re");
 }
 
-/* The whole of a file, NULL if there is none; longer ones are cut. */
+/* The content of a file, cut if it is too long; NULL if there is none. */
 static char *read_in(const char *directory, const char *name, size_t *n)
 {
     FILE *f = open_in(directory, name);
@@ -94,7 +94,7 @@ static void workers_read(struct run *r, const json_t *workers)
     }
 }
 
-/* Without an id of its own a run is the directory that it lies in. */
+/* A run without an id is identified by its directory. */
 static void identity_find(struct run *r, const char *directory, const json_t *manifest)
 {
     const char *id = json_string_value(json_object_get(manifest, "run_id"));
@@ -104,7 +104,7 @@ static void identity_find(struct run *r, const char *directory, const json_t *ma
     free(place);
 }
 
-/* What a manifest does not tell, or one that cannot be read, is not shown. */
+/* Fields that are missing, or a manifest that cannot be read, are not shown. */
 static void manifest_read(struct run *r, const char *directory)
 {
     size_t n;
@@ -144,8 +144,8 @@ static void refuse(struct source *s)
                 (unsigned long long)p->number, why);
 }
 
-/* Bytes of the next line without its end; -1: there is none; LINE_BYTES: longer than may be,
- * skipped. */
+/* Reads the next line; returns its bytes without the line end. -1: there is none; LINE_BYTES: it
+ * was too long and skipped. */
 static ssize_t line_next(struct replay_file *p)
 {
     size_t n = 0;

@@ -1,4 +1,4 @@
-/* source.c - the calls, whichever source it is. */
+/* source.c - calls the functions of a source. */
 #include "observer/source/source.h"
 
 #include "core/base/err.h"

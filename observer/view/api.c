@@ -1,4 +1,4 @@
-/* api.c - the model as JSON; a number that is not finite is null. */
+/* api.c - the model as JSON; numbers that are not finite become null. */
 #include "observer/view/api.h"
 
 #include <inttypes.h>
@@ -118,7 +118,7 @@ static json_t *notes_json(const struct run *r)
     return all;
 }
 
-/* The last values of what has a target: the guard's look. */
+/* The last values of curves that belong to a target: the guard's measurements. */
 static json_t *watch_json(const struct run *r)
 {
     json_t *all = json_array();
@@ -198,7 +198,7 @@ static void number_write(FILE *f, double x)
         fputs("null", f);
 }
 
-/* Written at once: of many points no tree is made. */
+/* Written directly, because a tree of many points would take too much memory. */
 static void points_write(FILE *f, const struct series *s, uint64_t since)
 {
     int from = s->n;

@@ -1,4 +1,4 @@
-/* chart.c - one table says which curves belong together. */
+/* chart.c - a table of the curves that share a chart. */
 #include "observer/view/chart.h"
 
 #include <math.h>
@@ -35,7 +35,7 @@ static void chart_add(struct chart *c, const struct series *s, const char *name)
     c->names[c->n++] = name;
 }
 
-/* Evaluations after the last inner step, a curve per data section. */
+/* Evaluations after the last inner step, one curve per data section. */
 static void chart_evaluations(const struct run *r, int stage, const char *field, struct chart *c)
 {
     for (int i = 0; i < r->n_series; i++) {
@@ -70,7 +70,8 @@ static int charts_evaluated(const struct run *r, int stage, struct chart *charts
     return charts->n > 0;
 }
 
-/* Before each of the first inner steps; one alone is before the adaptation. */
+/* Values before each of the first inner steps. If there is only one, it is before the
+ * adaptation. */
 static int charts_steps(const struct run *r, int stage, struct chart *charts)
 {
     static const char *const fields[] = {"support_losses", "support_accuracies"},
@@ -127,7 +128,7 @@ static void range_take(struct range *g, const struct series *s)
         const struct curve_point *p = &s->points[i];
         double spread = isfinite(p->spread) ? p->spread : 0;
 
-        g->low = fmin(g->low, range_value(g, p->value - spread)); /* fmin and fmax leave NAN out */
+        g->low = fmin(g->low, range_value(g, p->value - spread)); /* fmin and fmax skip NAN */
         g->high = fmax(g->high, range_value(g, p->value + spread));
     }
     if (s->points[0].round < g->first)
@@ -145,7 +146,7 @@ static bool all_positive(const struct chart *c)
     return true;
 }
 
-/* A little room, but not below 0, nor above 1 for a share, where no value is. */
+/* Adds a margin, but not below 0, nor above 1 for a share, if no value is there. */
 static void range_widen(struct range *g, bool share)
 {
     double top = g->log ? 0 : 1;

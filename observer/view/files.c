@@ -1,4 +1,4 @@
-/* files.c - --jsonl and --csv: what is seen, kept for other programs. */
+/* files.c - --jsonl and --csv: events for other programs. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ struct jsonl_view {
     int fd; /* the sink's */
 };
 
-/* Lines as metrics.jsonl has them; with several runs each begins with "run" and "run_id". */
+/* Lines as in metrics.jsonl; with several runs each line begins with "run" and "run_id". */
 static int jsonl_event(struct view *v, const struct source *s, const struct event *e)
 {
     struct jsonl_view *j = v->state;
@@ -76,7 +76,7 @@ struct csv {
     char path[];
 };
 
-/* As RFC 4180 has it; a text that a spreadsheet would take for a formula has a ' in front. */
+/* By RFC 4180; a text that a spreadsheet would take for a formula gets a ' in front. */
 static void csv_text(FILE *f, const char *text, char end)
 {
     const char *guard = *text && strchr("=+-@", *text) ? "'" : "";
@@ -91,7 +91,7 @@ static void csv_text(FILE *f, const char *text, char end)
     fprintf(f, "\"%c", end);
 }
 
-/* The stage by name, if the event tells its index only. */
+/* The stage's name, if the event has only its index. */
 static const char *stage_name(const struct source *s, const struct event *e)
 {
     int64_t i = event_integer(e, "stage_index", -1);

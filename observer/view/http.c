@@ -1,5 +1,5 @@
-/* http.c - libmicrohttpd without threads: it runs in our loop, so what it reads stands still
- * meanwhile. */
+/* http.c - libmicrohttpd without threads: it runs in our loop, so the model does not change while
+ * it reads. */
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
@@ -19,8 +19,8 @@ struct shared_answer { /* an answer that others may get as well */
     const void *of;    /* what answers */
     uint64_t run;
     struct MHD_Response *response; /* shared */
-    double made, cost;             /* clock; seconds that it took */
-    uint64_t state;                /* of all runs, then */
+    double made, cost;             /* clock of its making; seconds that it took */
+    uint64_t state;                /* events of all runs at that time */
 };
 
 struct http {
@@ -31,12 +31,12 @@ struct http {
     struct peers peers;
     struct feed feed;
     struct shared_answer kept[KEPT_MAX];
-    size_t held; /* bytes of answers on their way */
+    size_t held; /* bytes of answers that are being sent */
 };
 
 /* ---- answers ---- */
 
-/* What every answer says: nothing of it is for other sites, or to be kept. */
+/* Headers of every answer: no use by other sites, no caching. */
 static void headers_add(struct MHD_Response *r, const char *type)
 {
     static const char *const headers[][2] = {
@@ -80,7 +80,7 @@ static enum MHD_Result answer_text(struct MHD_Connection *c, unsigned status, co
 
 /* ---- answers that are shared ---- */
 
-struct body { /* of an answer: its bytes are counted while somebody takes them */
+struct body { /* the body of an answer: its bytes are counted while it is sent */
     struct http *http;
     size_t n;
     char *text; /* owned */
@@ -95,7 +95,7 @@ static void body_free(void *context)
     free(b);
 }
 
-/* Owns text. NULL: no memory, or too much is on its way already. */
+/* Owns text. NULL: no memory, or too many bytes are being sent already. */
 static struct MHD_Response *body_response(struct http *h, char *text, size_t n)
 {
     struct body *b =
@@ -129,7 +129,7 @@ static struct shared_answer *kept_of(struct http *h, making *make, uint64_t run)
     return oldest;
 }
 
-/* Another value whenever anything was seen. */
+/* A value that changes with every event. */
 static uint64_t state_of(const struct runs *runs)
 {
     uint64_t state = 0;
@@ -142,8 +142,8 @@ static uint64_t state_of(const struct runs *runs)
     return state;
 }
 
-/* While nothing happens a text is good for a second; else it is made again, but never for more than
- * a part of our time. */
+/* Without new events a text is valid for a second. With new ones it is made again, but that takes
+ * only a part of our time. */
 static bool is_fresh(const struct http *h, const struct shared_answer *k)
 {
     double age = clock_seconds() - k->made;
@@ -170,7 +170,7 @@ static int kept_make(struct http *h, struct shared_answer *k, const char *type, 
     return k->response != NULL;
 }
 
-/* Those who ask at about the same time get the same text, which is made and held once. */
+/* Requests at about the same time get the same text, which is made and held once. */
 static enum MHD_Result answer_shared(struct http *h, struct MHD_Connection *c, const char *type,
                                      making *make, uint64_t run)
 {

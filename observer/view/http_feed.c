@@ -14,7 +14,7 @@
 #include "observer/view/http_internal.h"
 
 struct feed_message {
-    int shared; /* by how many it is held */
+    int shared; /* number of holders */
     char *text; /* owned */
     size_t n;
 };
@@ -45,7 +45,7 @@ static void stream_drop(struct http_stream *s)
     connection_end(s->connection);
 }
 
-/* Who is furthest behind goes first. */
+/* Drops the listener that is furthest behind. */
 static void room_make(struct feed *f)
 {
     while (f->held > HELD_MAX) {
@@ -74,8 +74,7 @@ static void runs_write(FILE *f, const struct runs *runs)
     free(text);
 }
 
-/* All runs, then their points since what `since` tells; NULL: all of them. Held once; NULL: no
- * memory. */
+/* All runs, then their points since `since`; NULL: all points. Held once; NULL: no memory. */
 static struct feed_message *message_make(struct feed *f, const uint64_t *since)
 {
     struct feed_message *m = calloc(1, sizeof *m);
@@ -123,7 +122,7 @@ static bool somebody_follows(const struct feed *f)
     return false;
 }
 
-/* The next version. If nobody has the one before, nobody is sent what is new in it. */
+/* Makes the next version. If no listener has the version before, its news are sent to none. */
 static void version_make(struct feed *f)
 {
     uint64_t none[RUNS];
@@ -149,7 +148,7 @@ static void version_make(struct feed *f)
     room_make(f);
 }
 
-/* Everything, not older than the messages that are kept. */
+/* The text with everything, not older than the messages that are kept. */
 static void whole_make(struct feed *f)
 {
     if (f->whole && f->version - f->whole_version < DELTAS)

@@ -1,4 +1,4 @@
-/* http_gate.c - closed, unless the request shows that it may. */
+/* http_gate.c - refuses a request unless it shows that it is allowed. */
 #include "observer/view/http_gate.h"
 
 #include <arpa/inet.h>
@@ -43,7 +43,7 @@ static int address_read(struct gate *g, const char *text)
     else
         snprintf(host, sizeof host, "%.*s", (int)n, text);
     TRY(host_read(g, host));
-    g->address.four.sin_port = htons((uint16_t)port); /* in the same place for both families */
+    g->address.four.sin_port = htons((uint16_t)port); /* at the same offset for both families */
     return 0;
 }
 
@@ -77,7 +77,7 @@ void gate_bound(struct gate *g, unsigned port)
     snprintf(g->cookie, sizeof g->cookie, "metaloop_%u", port);
 }
 
-/* In a time that does not depend on where they differ. */
+/* Compares in a time that does not depend on where the texts differ. */
 static bool same_token(const struct gate *g, const char *given)
 {
     size_t n = strlen(g->token);
@@ -88,8 +88,8 @@ static bool same_token(const struct gate *g, const char *given)
     return differ == 0;
 }
 
-/* The host is one of this machine's, to the letter, and what follows is a port or nothing:
- * "localhost.evil.example" and "[::1].evil.example" are names that somebody else has. */
+/* True if the host is exactly one of this machine's, followed by a port or nothing:
+ * "localhost.evil.example" and "[::1].evil.example" are names of other machines. */
 static bool is_here(const struct gate *g, const char *host)
 {
     const char *const names[] = {"localhost", "127.0.0.1", "[::1]", g->host};

@@ -1,4 +1,4 @@
-/* http_peers.c - a connection that does not ask holds a place that others want. */
+/* http_peers.c - closes connections that send no request, so that others find room. */
 #include <sys/socket.h>
 
 #include "core/base/clock.h"

@@ -1,4 +1,4 @@
-/* label.c - runs are told apart by identity: two of one name are two. */
+/* label.c - distinguishes runs by id, also those with the same name. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* lines.c - what happens, a line each, for a log or a pipe. */
+/* lines.c - one line per event, for a log or a pipe. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -12,7 +12,7 @@
 #include "observer/view/view.h"
 
 enum { BACKLOG = 1 << 20, PIECE = 4096, PIECE_TERMINAL = 256 };
-enum { PARTS = 20 }; /* of a stage: a line of progress at each, however fast it goes */
+enum { PARTS = 20 }; /* shares of a stage, with a line of progress at each, however fast it runs */
 
 struct seen { /* of a run */
     uint64_t notes, evaluations, generation;
@@ -63,7 +63,7 @@ static FILE *out(const struct view *v)
     return ((const struct lines *)v->state)->out;
 }
 
-/* The run, if there are several. */
+/* Prints the run's label, if there are several runs. */
 static void prefix(const struct view *v, const struct run *r)
 {
     char label[NAME + KEY];
@@ -127,7 +127,7 @@ static void say_progress(const struct view *v, const struct run *r, double now)
     fputc('\n', out(v));
 }
 
-/* One episode has none. */
+/* One episode has no interval. */
 static void say_interval(FILE *f, double ci95, int digits)
 {
     if (isfinite(ci95))
@@ -172,7 +172,7 @@ static void round_seen(const struct view *v, const struct run *r, struct seen *s
     say_progress(v, r, r->time);
 }
 
-/* After a restart of the run its notes are told again; they are not said again. */
+/* After a restart the run sends its notes again; they are not printed again. */
 static struct seen *seen_of(const struct view *v, int i)
 {
     const struct lines *l = v->state;
@@ -207,8 +207,8 @@ static bool is_writable(int milliseconds)
     return poll(&one, 1, milliseconds) == 1;
 }
 
-/* Writes what standard output takes now; waits only while more than `least` bytes are left. Pieces
- * that fit do not block. */
+/* Writes what standard output takes now. Waits only while more than `least` bytes are left. Small
+ * pieces do not block. */
 static int pending_write(struct view *v, size_t least)
 {
     struct lines *l = v->state;

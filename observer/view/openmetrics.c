@@ -1,4 +1,4 @@
-/* openmetrics.c - /metrics: families in one piece each, the last value of every curve. */
+/* openmetrics.c - /metrics: each family in one piece, with the latest value of every curve. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static void family(FILE *f, const char *name, const char *type, const char *help
     fprintf(f, "# TYPE %s %s\n# HELP %s %s\n", name, type, name, help);
 }
 
-/* Two runs of one name differ in their id. */
+/* Runs with the same name differ in their id. */
 static void run_labels(FILE *f, const struct runs *runs, const struct run *r, const char *end)
 {
     char key[KEY];
@@ -146,7 +146,7 @@ static void workers_write(FILE *f, const struct runs *runs)
 
 /* ---- of curves ---- */
 
-/* false: a name that would stand in the way of those above. */
+/* false: the name would collide with one of those above. */
 static bool series_family(const struct series *s, char *name, size_t n)
 {
     bool plain = strcmp(s->group, "round") == 0;
@@ -189,7 +189,7 @@ static bool is_first(const struct runs *runs, int run, int series, const char *n
     return true;
 }
 
-/* The samples of a family, from the series that names it first. */
+/* Writes a family's samples, when the first series with its name is reached. */
 static void family_write(FILE *f, const struct runs *runs, const char *name)
 {
     char other[160];

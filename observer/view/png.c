@@ -1,4 +1,4 @@
-/* png.c - the curves as a picture, with cairo: a row of charts per stage. */
+/* png.c - draws the curves with cairo: a row of charts per stage. */
 #include <cairo.h>
 #include <inttypes.h>
 #include <math.h>
@@ -12,7 +12,7 @@
 #include "observer/view/chart.h"
 #include "observer/view/view.h"
 
-#define REWRITE 10.0 /* seconds, while it moves */
+#define REWRITE 10.0 /* seconds between pictures while the run goes on */
 
 enum {
     CELL_W = 400,
@@ -31,8 +31,8 @@ enum {
 
 struct png {
     double written;
-    bool once;       /* the output cannot be rewritten: only the last picture goes there */
-    uint64_t serial; /* of all runs together, as written */
+    bool once;       /* the output cannot be rewritten, so only the last picture is written */
+    uint64_t serial; /* of all runs, when last written */
     char path[];
 };
 
@@ -74,7 +74,7 @@ static double text_draw(cairo_t *c, double x, double y, double align, double siz
     return e.x_advance;
 }
 
-/* A round step for about TICKS marks. */
+/* A round distance between marks, for about TICKS marks. */
 static double tick_step(double span)
 {
     double raw = span / TICKS, power = pow(10, floor(log10(raw))), m = raw / power;
@@ -82,7 +82,7 @@ static double tick_step(double span)
     return power * (m < 1.5 ? 1 : m < 3.5 ? 2 : m < 7.5 ? 5 : 10);
 }
 
-/* As many decimals as the marks need to differ. */
+/* The decimals that the marks need to differ. */
 static void tick_text(char *text, size_t n, const struct chart *chart, double value, double step)
 {
     double scale = chart->share ? 100 : 1;
@@ -135,7 +135,7 @@ static double place_y(struct frame b, const struct range *g, double value)
     return b.y + b.h * (g->high - value) / (g->high - g->low);
 }
 
-/* Half an interval up and down; intervals are of the few points of evaluations. */
+/* Draws intervals, which only the few points of evaluations have. */
 static void spread_draw(cairo_t *c, struct frame b, const struct range *g,
                         const struct curve_point *p)
 {
@@ -277,7 +277,7 @@ static cairo_surface_t *picture_draw(const struct runs *runs)
     return surface;
 }
 
-/* The old picture or the new one, whole, is there at any moment. */
+/* At any moment either the old or the new picture is there, complete. */
 static int picture_write(const struct png *p, const struct runs *runs)
 {
     cairo_surface_t *surface = picture_draw(runs);
@@ -339,5 +339,5 @@ int view_png(struct view *v, const char *path)
     v->ops = &png;
     v->state = p;
     p->once = !outfile_replaces(path);
-    return p->once ? 0 : picture_write(p, v->runs); /* what cannot be written is told at once */
+    return p->once ? 0 : picture_write(p, v->runs); /* reports at once if it cannot be written */
 }

@@ -1,5 +1,5 @@
-/* screen.c - ncursesw. A braille character has 2 x 4 dots, so a curve has four times the rows it
- * takes. */
+/* screen.c - ncursesw. A braille character has 2 x 4 dots, so a curve has four times the resolution
+ * of its rows. */
 #include "observer/view/screen.h"
 
 #include <inttypes.h>
@@ -130,7 +130,7 @@ static void dot(struct area a, int x, int y)
     mvaddwstr(row, column, text);
 }
 
-/* From dot to dot; what is missing between is a straight line. */
+/* Connects dots; missing values are bridged by a straight line. */
 static void curve_draw(struct area a, const struct series *s, const struct range *g)
 {
     double means[COLUMNS_MAX];

@@ -1,5 +1,4 @@
-/* tensorboard.c - a directory per run, in it one event file: scalars as they come, hyperparameters
- * as text. */
+/* tensorboard.c - a directory per run with one event file: scalars, and hyperparameters as text. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,9 +19,9 @@ enum { DT_STRING = 7, PATH_ROOM = 1200, TAG = 256 };
 
 struct board {     /* of a run */
     FILE *file;    /* owned; NULL before its first event */
-    char key[KEY]; /* of the run that it is of */
+    char key[KEY]; /* id of its run */
     bool configured;
-    double started; /* events that do not tell their time are dated in order from here */
+    double started; /* events without a time are dated in order from here */
 };
 
 struct tensorboard {
@@ -43,7 +42,7 @@ static int write_event(FILE *f, Tensorboard__Event *e, const char *path)
     return ferror(f) ? err(ERR_IO, "cannot write an event file in '%s'", path) : 0;
 }
 
-/* A name that can be a directory; TensorBoard shows it as the run's. */
+/* A name that can be a directory; TensorBoard shows it as the name of the run. */
 static void safe_name(char *to, size_t n, const char *from)
 {
     size_t i = 0;
@@ -63,8 +62,8 @@ static int directory_make(const char *path)
     return err(outfile_code(errno), "cannot create '%s': %s", path, strerror(errno));
 }
 
-/* NAME-ID: two runs of one name have a directory each, whatever else is watched and in which
- * order. */
+/* NAME-ID: runs with the same name have different directories, in whatever order they are
+ * watched. */
 static int file_open(const struct tensorboard *t, const struct source *s, int index, FILE **file)
 {
     const char *key = t->boards[index].key;
@@ -94,7 +93,7 @@ static int board_shut(const struct tensorboard *t, struct board *b)
     return 0;
 }
 
-/* Of the run that the source shows now. */
+/* The writer of the run that the source shows now. */
 static int board_open(const struct tensorboard *t, const struct source *s, int index,
                       const char *key)
 {
@@ -153,7 +152,7 @@ static int write_text(const struct tensorboard *t, const struct board *b, char *
     return write_value(t, b, 0, 0, &value);
 }
 
-/* As Markdown, in which four blanks keep a text as it is. */
+/* As Markdown, in which four leading blanks keep a text unchanged. */
 static int write_configuration(const struct tensorboard *t, struct board *b, const struct run *r)
 {
     size_t n = 0, room = 0;

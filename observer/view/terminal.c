@@ -30,7 +30,7 @@ enum {
 struct terminal {
     SCREEN *screen; /* owned */
     int shown;      /* run */
-    int back;       /* stages before the present one that is shown */
+    int back;       /* how many stages before the present one is shown */
     bool log;
     double drawn;
 };
@@ -77,7 +77,7 @@ static void draw_stage(const struct run *r, int stage)
     screen_text(1, COLS - (int)strlen(tail), COLS, "%s", tail);
 }
 
-/* Figures of the last round that are told, as many as fit. */
+/* Numbers of the last reported round, as many as fit. */
 static void draw_figures(const struct run *r, int stage)
 {
     static const struct {
@@ -135,7 +135,7 @@ static int draw_charts(const struct terminal *t, const struct run *r, struct are
     return rows * h;
 }
 
-/* "-", as wide, if one episode has none. */
+/* "-", equally wide, if one episode has no interval. */
 static void interval_text(double ci95, int width, int digits, char *text, size_t n)
 {
     if (isfinite(ci95))
@@ -162,7 +162,7 @@ static void draw_evaluation(const struct run *r, const struct evaluated *v, int 
                 figure, v->round);
 }
 
-/* The newest last; those after the last inner step only, if not all fit. */
+/* The newest last; only those after the last inner step if not all fit. */
 static void draw_evaluations(const struct run *r, struct area a)
 {
     bool all = r->n_evaluations <= a.h - 1;
@@ -200,7 +200,7 @@ static void draw_worker(const struct worker_seen *w, int y, struct area a)
     screen_paint(PAINT_PLAIN);
 }
 
-/* Those that are gone first: with many workers, they are what one looks for. */
+/* Lost workers first: with many workers, they matter most. */
 static void draw_workers(const struct run *r, struct area a)
 {
     char title[64];
@@ -298,7 +298,7 @@ static void draw(const struct view *v, struct terminal *t)
     refresh();
 }
 
-/* 1: leave; 0: something may have changed; -1: no key. */
+/* 1: quit; 0: something may have changed; -1: no key. */
 static int key_take(const struct view *v, struct terminal *t)
 {
     const struct run *r = &v->runs->sources[t->shown].run;
@@ -319,8 +319,8 @@ static int key_take(const struct view *v, struct terminal *t)
     return 0;
 }
 
-/* The terminal is closed, or its input has ended: then every read is told to be ready, and gives
- * nothing. */
+/* True if the terminal is closed or its input has ended: then poll reports input for ever, and
+ * reads return nothing. */
 static bool input_is_gone(void)
 {
     struct pollfd one = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -371,7 +371,7 @@ static int terminal_close(struct view *v)
 {
     struct terminal *t = v->state;
 
-    tcflow(STDOUT_FILENO, TCOON); /* of a stopped terminal the end is not waited for */
+    tcflow(STDOUT_FILENO, TCOON); /* does not wait for a stopped terminal */
     endwin();
     delscreen(t->screen);
     free(t);

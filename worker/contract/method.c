@@ -1,4 +1,4 @@
-/* method.c - what several methods share. */
+/* method.c - functions that several methods share. */
 #include "worker/contract/method.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* episode.c - from ids to samples. */
+/* episode.c - reads the samples that a task's ids name. */
 #include "worker/inner/episode.h"
 
 #include "core/base/err.h"

@@ -1,4 +1,4 @@
-/* unroll.c - inner steps up, Hessian-vector products down. */
+/* unroll.c - inner steps forward, Hessian-vector products backward. */
 #include "worker/inner/unroll.h"
 
 #include <math.h>
@@ -60,8 +60,8 @@ static void take_tapes(struct unroll *u, real *scratch, struct arena *arena)
                   arena);
 }
 
-/* For layers below the moved ones: their pass over the support, and gradients on the way down to
- * them. */
+/* Work space for layers below those that the inner loop moves: their pass over the support, and
+ * gradients on the way down to them. */
 static void take_below(struct unroll *u, real *scratch, struct arena *arena)
 {
     size_t inputs = (size_t)u->spec.n_support * shape_size(u->moved.in);
@@ -102,8 +102,7 @@ static void fill_rates(struct unroll *u)
                 l->segments[i].role == ROLE_STAT ? 0 : (real)u->spec.rate;
 }
 
-/* The query's pass is over when the products begin: what they need overlays it, and nothing else
- * does. */
+/* The query's pass is over when the products begin, so their work space overlays it. */
 static void take_second(struct unroll *u, size_t mark, struct arena *arena)
 {
     size_t end = arena_mark(arena);
@@ -168,7 +167,7 @@ static double values(struct unroll *u, int k, const struct net *net, const struc
     return loss;
 }
 
-/* The gradient of the last forward pass's loss into gw (P, overwritten). */
+/* The gradient of the last forward pass's loss, into gw (P, overwritten). */
 static void gradient(struct unroll *u, int k, const struct net *net, const struct batch *b,
                      struct tape *t, real *gw)
 {
@@ -214,7 +213,7 @@ static double step_gradient(struct unroll *u, int k, const struct episode *ep, d
     return loss;
 }
 
-/* u->gradient += proximal (theta_k - theta_0), of what moves. */
+/* u->gradient += proximal (theta_k - theta_0), for segments that move. */
 static void add_proximal(struct unroll *u, const real *theta)
 {
     real *g = u->gradient;
@@ -223,7 +222,7 @@ static void add_proximal(struct unroll *u, const real *theta)
         g[i] = (real)(g[i] + u->spec.proximal * ((double)theta[i] - u->start[i]));
 }
 
-/* Step k + 1 of Adam without momentum; statistics stay. */
+/* Step k + 1 of Adam without momentum; statistics do not move. */
 static void adam_step(struct unroll *u, int k, real *theta)
 {
     const struct optim_spec o = {.beta1 = 0, .beta2 = 0.999, .epsilon = 1e-8};
@@ -319,8 +318,8 @@ static void add_rate_gradient(struct unroll *u, int k)
     vec_sub(u->net->layout.n, u->direction, u->g_rate);
 }
 
-/* What the moved layers' inputs want of the layers below, added to the adjoint; the support is seen
- * by them once, so its statistics are not observed here. */
+/* Adds to the adjoint the gradient that the moved layers' inputs pass to the layers below. These
+ * saw the support once, so its statistics are not observed here. */
 static void go_below(struct unroll *u)
 {
     const struct layout *l = &u->net->layout;

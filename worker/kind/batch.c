@@ -1,4 +1,4 @@
-/* batch.c - a batch: the method's outer gradient; what several kinds share. */
+/* batch.c - computes a batch: the method's outer gradient; functions that several kinds share. */
 #include "core/math/vec.h"
 #include "worker/engine.h"
 #include "worker/task_work.h"

@@ -1,4 +1,4 @@
-/* domain.c - the steps of a task on a model of its own. */
+/* domain.c - computes the steps of a task on a domain model. */
 #include "core/base/err.h"
 #include "core/math/vec.h"
 #include "worker/engine.h"

@@ -1,4 +1,4 @@
-/* episode.c - few-shot tasks: the method's outer gradient, or its evaluation. */
+/* episode.c - computes few-shot tasks: the method's outer gradient, or its evaluation. */
 #include "worker/engine.h"
 #include "worker/method_work.h"
 #include "worker/task_work.h"

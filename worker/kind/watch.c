@@ -1,4 +1,4 @@
-/* watch.c - the method looks at what has become of the target. */
+/* watch.c - lets the method measure an adaptation without labels. */
 #include "worker/engine.h"
 #include "worker/task_work.h"
 

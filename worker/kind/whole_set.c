@@ -1,4 +1,4 @@
-/* whole_set.c - a batch of a whole set, measured. */
+/* whole_set.c - measures a batch of a whole set. */
 #include "worker/engine.h"
 #include "worker/method_work.h"
 #include "worker/task_work.h"

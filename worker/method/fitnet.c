@@ -27,8 +27,7 @@ static int hint_act(const struct stage *s, const struct net *teacher)
     return act ? act : tap_unknown(s, "teacher", teacher, hint);
 }
 
-/* The activation to whose range an activation is limited, "relu" or "tanh"; "": it takes any
- * value. */
+/* The nonlinearity that limits an activation's values, "relu" or "tanh"; "": none does. */
 static const char *range_of(const struct net *net, int act)
 {
     for (int i = act - 1; i >= 0; i--) {
@@ -42,8 +41,8 @@ static const char *range_of(const struct net *net, int act)
     return "";
 }
 
-/* From features to features a dense layer, from map to map a convolution without padding; then the
- * hint's nonlinearity (section 2.2). */
+/* The regressor: a dense layer from features to features, or a convolution without padding from map
+ * to map; then the hint's nonlinearity (section 2.2). */
 static int fitnet_plan(struct stage *s, const struct setup *setup)
 {
     const struct net *teacher = &setup->stages[s->anchor].net;
@@ -114,7 +113,7 @@ static int fitnet_outer(struct method *m, const struct episode *ep, const real *
 }
 
 static const char *const fitnet_takes[] = {"anchor", "layers", NULL};
-/* Its loss is its only number: told as 0. */
+/* It has no other metric than its loss. */
 static const char *const fitnet_metrics[] = {"discrepancy", NULL};
 
 const struct method_ops method_fitnet = {

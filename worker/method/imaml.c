@@ -61,7 +61,7 @@ static void apply(void *context, const real *p, real *q)
         q[i] = (real)((1 + k->cg_damping) * p[i] + q[i] / k->lambda);
 }
 
-/* Statistics are no unknowns: theirs pass as the query has left them. */
+/* Statistics are not unknowns of the system: their part of the contribution is the query's. */
 static int imaml_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
                        struct task_metrics *metrics)
 {

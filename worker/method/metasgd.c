@@ -18,7 +18,7 @@ static const struct config_key metasgd_keys[] = {
      "initial inner rates: drawn between 0.005 and 0.1, or all equal to inner_rate"},
     {0}};
 
-/* Behind the network's segments one of rates for each that learns: "rate.conv1.weight". */
+/* After the network's segments, one segment of rates for each that learns: "rate.conv1.weight". */
 static int metasgd_plan(struct stage *s, const struct setup *setup)
 {
     bool drawn = strcmp(((const struct metasgd_keys *)s->own)->rates, "uniform") == 0;

@@ -24,13 +24,14 @@ static const struct config_key reptile_keys[] = {
 static void reptile_inner(const struct method *m, struct unroll_spec *s)
 {
     const struct reptile_keys *k =
-        config_own(m->setup->config, m->stage->shape); /* an heir is measured as this is */
+        config_own(m->setup->config, m->stage->shape); /* also for stages that start here */
 
     s->adam = strcmp(k->inner_optimizer, "adam") == 0;
     s->minibatch = (int)k->inner_batch;
 }
 
-/* Statistics have no displacement: theirs is the query's stat - observed, as for every method. */
+/* Statistics have no displacement: their contribution is the query's stat - observed, as in every
+ * method. */
 static int reptile_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
                          struct task_metrics *metrics)
 {

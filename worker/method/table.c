@@ -1,4 +1,4 @@
-/* table.c - every method there is, a line each. */
+/* table.c - all methods, one per line. */
 #include "worker/method/table.h"
 
 #include "core/base/table.h"

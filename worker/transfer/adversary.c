@@ -1,5 +1,5 @@
-/* adversary.c - features up from both encoders, the discriminator's two losses, the deceived
- * gradient down. */
+/* adversary.c - features of both encoders forward, the discriminator's two losses, and the gradient
+ * of inverted labels backward. */
 #include "worker/transfer/adversary.h"
 
 #include <math.h>
@@ -34,7 +34,7 @@ static int hidden_specs(const struct strings *widths, struct layer_spec *specs)
     return n;
 }
 
-/* A share of the rate; of a rate of 0 there is none. */
+/* The discriminator's rate, as a factor of the stage's rate if that is above 0. */
 static void set_rates(struct stage *s)
 {
     const struct stage_config *c = s->config;
@@ -47,7 +47,7 @@ static void set_rates(struct stage *s)
         s->optim.beta1 = 0.5;
 }
 
-/* Appends the discriminator of an activation. */
+/* Adds the discriminator of an activation. */
 static int add_discriminator(struct stage *s, int act)
 {
     const struct strings *widths = &s->config->discriminator;
@@ -61,7 +61,7 @@ static int add_discriminator(struct stage *s, int act)
                      (struct shape){1, 1, (int)shape_size(seen)}, 2, "cross_entropy");
     free(specs);
     TRY(code);
-    s->model.segments[first].positions = (size_t)(seen.h * seen.w); /* read as the map lies */
+    s->model.segments[first].positions = (size_t)(seen.h * seen.w); /* a map in memory order */
     return 0;
 }
 
@@ -116,8 +116,8 @@ static struct batch all_of(struct method *m, int domain, int n, const real *feat
     return (struct batch){.n = n, .x = features, .label = label};
 }
 
-/* The loss of calling the last forward's features `domain`; its gradient times `by` back through
- * the discriminator. */
+/* The loss if the last forward pass's features are labelled `domain`; adds `by` times its gradient
+ * back through the discriminator. */
 static double call_them(struct method *m, const struct batch *b, const real *w, double by, real *gw,
                         real *gx)
 {

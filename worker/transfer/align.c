@@ -1,4 +1,4 @@
-/* align.c - two batches up, discrepancies at several layers, two gradients down. */
+/* align.c - two batches forward, discrepancies at several layers, two gradients backward. */
 #include "worker/transfer/align.h"
 
 #include <math.h>
@@ -84,7 +84,7 @@ void align_init(const struct align *a, struct method *m, const struct method_spe
     m->passes->scratch = arena_take(arena, most * sizeof(double));
 }
 
-/* The sum of the discrepancies; the taps' gradients times weight. */
+/* The sum of the discrepancies; the taps' gradients are multiplied by weight. */
 static double compare(const struct align *a, struct method *m, const struct episode *ep,
                       double weight)
 {

@@ -1,4 +1,4 @@
-/* batch.c - what methods on batches share: passes over them, and the supervised loss. */
+/* batch.c - functions that methods on batches share: passes, and the supervised loss. */
 #include "worker/transfer/batch.h"
 
 #include "core/base/err.h"

@@ -1,4 +1,4 @@
-/* watch.c - an adaptation looked at without labels: predictions, features, the discriminator's
+/* watch.c - measures an adaptation without labels: predictions, features, the discriminator's
  * balance. */
 #include <math.h>
 
@@ -23,8 +23,8 @@ static size_t mmd_bytes(const struct method *m, int n)
     return discrepancy_find("mmd")->scratch(&spread, n, n, (int)features_size(m)) * sizeof(double);
 }
 
-/* The discrepancy's doubles, then of each sample the anchor's class, or -1 - class if it is not
- * sure. */
+/* The scratch of the discrepancy, then for each sample the anchor's class, or -1 - class if it is
+ * not sure. */
 size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec)
 {
     int n = smaller(spec->n_source, spec->n_target);
@@ -75,7 +75,7 @@ static void add_probabilities(int c, const double *p, double *sums)
         sums[k] += p[k];
 }
 
-/* One prediction beside the anchor's. */
+/* Compares one prediction with the anchor's. */
 static void compare(int c, int ours, int anchors, double *w)
 {
     bool sure = anchors >= 0;
@@ -118,7 +118,7 @@ static void add_source(struct method *m, const struct batch *b, double *w)
     }
 }
 
-/* How many of n features the discriminator takes for the source's. */
+/* The number of n features that the discriminator takes for the source's. */
 static double taken_for_source(struct method *m, const real *theta, int n, const real *features)
 {
     const struct aux *d = stage_aux(m->stage, "discriminator");
