@@ -12,7 +12,7 @@
 
 #define DEFAULT_ENDPOINT "tcp://127.0.0.1:5555"
 
-enum option_kind { FLAG, WORD, SECONDS, LIST };
+enum option_kind { FLAG, WORD, SECONDS, LIST, COMMAND };
 
 static const struct observe_option {
     const char *name, *value;
@@ -39,6 +39,8 @@ static const struct observe_option {
      "seconds between lines of progress (10)"},
     {"--linger", "SECONDS", SECONDS, offsetof(struct arguments, linger), 0,
      "seconds to wait for the restart of a run that failed or was stopped (60)"},
+    {"--on", "end|fault|alarm COMMAND", COMMAND, 0, 0,
+     "run a command when that happens (docs/observe.md); may be repeated"},
     {"--key", "FILE", WORD, offsetof(struct arguments, key), 0,
      "CURVE: file with the observer's secret key, mode 0600"},
     {"--server-key", "FILE", WORD, offsetof(struct arguments, server_key), 0,
@@ -58,9 +60,9 @@ static int print_help(void)
         char name[48];
 
         snprintf(name, sizeof name, "%s %s", o->name, o->value ? o->value : "");
-        printf("  %-24s  %s\n", name, o->help);
+        printf("  %-28s  %s\n", name, o->help);
     }
-    puts("  --help, --version         this text; the version\n\n"
+    puts("  --help, --version             this text; the version\n\n"
          "Exit codes: 0 done; 1 failed; 64 wrong use; 65 lines or messages were refused; 66 no "
          "input; 73, 74 cannot\n"
          "write; 78 a key file that cannot be used.");
@@ -99,6 +101,21 @@ static int list_add(const char **items, int *n, const char *word)
     return 0;
 }
 
+/* Two words: what it is for, and the command. */
+static int command_add(struct arguments *a, const char *what, const char *command)
+{
+    struct on_command *c = &a->commands[a->n_commands];
+
+    if (!what || !command || !*command)
+        return err(ERR_USAGE, "--on needs two values: end, fault or alarm, and a command");
+    if (a->n_commands == COMMANDS_MAX)
+        return err(ERR_USAGE, "more than %d commands: '%s'", COMMANDS_MAX, command);
+    TRY(on_what_find(what, &c->what));
+    c->command = command;
+    a->n_commands++;
+    return 0;
+}
+
 static int option_set(struct arguments *a, const struct observe_option *o, const char *text)
 {
     void *at = (char *)a + o->at;
@@ -127,6 +144,11 @@ static int option_read(struct arguments *a, int argc, char **argv, int *i)
     for (const struct observe_option *o = options; o < options + OPTIONS; o++) {
         if (strncmp(o->name, word, n) != 0 || o->name[n])
             continue;
+        if (o->kind == COMMAND) {
+            const char *what = value ? value + 1 : ++*i < argc ? argv[*i] : NULL;
+
+            return command_add(a, what, ++*i < argc ? argv[*i] : NULL);
+        }
         if (value)
             return option_set(a, o, value + 1);
         if (o->kind == FLAG)

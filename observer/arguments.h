@@ -4,11 +4,15 @@
 
 #include <stdbool.h>
 
-enum { ENDPOINTS_MAX = 16 };
+#include "observer/view/view.h"
+
+enum { ENDPOINTS_MAX = 16, COMMANDS_MAX = 16 };
 
 struct arguments { /* all texts are borrowed from argv */
     const char *endpoints[ENDPOINTS_MAX], *replays[ENDPOINTS_MAX];
     int n_endpoints, n_replays;
+    struct on_command commands[COMMANDS_MAX];
+    int n_commands;
     const char *http, *token, *tensorboard, *jsonl, *csv, *png, *key, *server_key;
     bool lines;
     double every, linger; /* seconds */

@@ -109,6 +109,8 @@ static int views_open(struct observe *o)
         TRY(opened(o, view_tensorboard(view_next(o), a->tensorboard)));
     if (a->http)
         TRY(opened(o, view_http(view_next(o), &(struct http_options){a->http, a->token})));
+    if (a->n_commands)
+        TRY(opened(o, view_commands(view_next(o), a->commands, a->n_commands)));
     if (a->png)
         TRY(opened(o, view_png(view_next(o), a->png)));
     return screen_open(o);

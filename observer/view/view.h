@@ -82,6 +82,21 @@ int view_tensorboard(struct view *v, const char *directory);
 /* A picture of the curves, written again while they move, and at the end. */
 int view_png(struct view *v, const char *path);
 
+enum on_what { ON_END, ON_FAULT, ON_ALARM };
+
+struct on_command { /* what to do when something happens to a run */
+    enum on_what what;
+    const char *command;
+};
+
+/* "end", "fault" or "alarm". ERR_USAGE. */
+int on_what_find(const char *name, enum on_what *what);
+
+/* Runs the command of each event that it is for, by the shell, one at a time, with METALOOP_EVENT,
+ * METALOOP_RUN, METALOOP_ROUND and METALOOP_TEXT in its environment. What was over before the view
+ * was opened is not told, but for the end. given (n): borrowed until the view is closed. */
+int view_commands(struct view *v, const struct on_command *given, int n);
+
 struct http_options {
     const char *address; /* ADDR:PORT */
     const char *token;   /* NULL: one is drawn if it is needed */

@@ -225,6 +225,64 @@ def test_garbage_is_refused(stream, observer):
     assert "more than 4096 numbers in 'support_losses'; ignored" in observer.text() and "\x1b" not in observer.text()
 
 
+def heard(folder):
+    path = folder / "heard"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def on(folder):
+    """Options of a command for everything, which writes down what it is told."""
+    script = f'echo "$METALOOP_EVENT $METALOOP_RUN $METALOOP_ROUND $METALOOP_TEXT" >>{folder}/heard'
+    return [word for what in ("end", "fault", "alarm") for word in ("--on", what, script)]
+
+
+def make_older(stream, seconds):
+    """All that was told so far was told earlier."""
+    for i, (kind, body) in enumerate(stream.history):
+        events = stream.pb.Events.FromString(body)
+        events.events[0].time -= seconds
+        stream.history[i] = [kind, events.SerializeToString()]
+
+
+def test_commands_of_the_user(stream, port, tmp_path):
+    """Each event once, in order; what was over before the observer came is no news. Nothing in a text is a command."""
+    stream.begin()
+    stream.tell("rank", what="lost", rank=1, host="a", text="rank 1 was lost long ago")
+    make_older(stream, 1000)
+    watcher = Observer(tmp_path, port, *on(tmp_path), "--on", "end", "exit 3")
+    watcher.until(lambda: "lost long ago" in watcher.text())
+    stream.round(2)
+    stream.tell("rank", what="lost", rank=2, host="b", text="rank 2 is lost; $(touch x) `touch x`")
+    stream.tell("watch", stage="meta", stage_index=0, round=2, target="t", collapsed=1)
+    stream.tell("end", status=0, digest="abc")
+    watcher.process.wait(60)
+    assert heard(tmp_path) == ["fault played 2 rank 2 is lost; $(touch x) `touch x`", "alarm played 2 target 't': collapsed",
+                               "end played 2 done  digest abc"], watcher.text()
+    assert "the command of --on ended with 3" in watcher.text()
+
+
+def test_a_command_that_lasts_holds_up_nothing(stream, port, tmp_path):
+    stream.begin()
+    watcher = Observer(tmp_path, port, "--on", "fault", f"echo begun >>{tmp_path}/heard; while ! [ -e {tmp_path}/go ]; do sleep 0.05; done")
+    watcher.until(lambda: "stage 'meta'" in watcher.text())
+    for n in range(2):
+        stream.tell("rank", what="lost", rank=1 + n, host="a", text=f"rank {1 + n} is lost")
+    stream.round(50)
+    watcher.until(lambda: 50 in watcher.rounds() and heard(tmp_path) == ["begun"])
+    (tmp_path / "go").write_text("")
+    watcher.until(lambda: heard(tmp_path) == ["begun", "begun"])
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--on", "ende", "true"], "--on 'ende': end, fault or alarm"),
+    (["--on", "end"], "--on needs two values"),
+    (["--on"], "--on needs two values"),
+])
+def test_commands_given_wrongly(args, says):
+    result = cli.execute([OBSERVE, *args])
+    assert result.rc == 64 and says in result.err, result
+
+
 def test_curve(tmp_path, port):
     """Beside a publisher with a key, an observer with keys sees it; without them, nothing."""
     server, secret = zmq.curve_keypair()
