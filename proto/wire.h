@@ -28,6 +28,13 @@ int buffer_reserve(struct buffer *b, size_t room);
 /* Frees the bytes and zeroes *b. */
 void buffer_release(struct buffer *b);
 
+struct deal { /* of a round's tasks; with the parameters, behind the tree */
+    uint32_t n_tasks;
+    uint32_t amount; /* the sampler's */
+    uint32_t dealt;  /* tasks that the nodes of the whole tree have */
+    uint32_t spare;
+};
+
 struct given { /* coordinator to worker: tasks of the round, which the worker draws itself */
     struct slots ranges[WIRE_RANGES_MAX];
     int n;     /* ranges */

@@ -245,31 +245,43 @@ static int sampler_view(const struct worker *w, const struct header *h, struct s
     return 0;
 }
 
-/* How many tasks the round has: u32 tasks, u32 amount, behind the tree; *head grows by them. */
-static int tasks_view(struct worker *w, const struct message *m, struct sampler *s, size_t *head)
+/* How many tasks the round has: behind the tree; *head grows by what tells it. */
+static int deal_view(const struct message *m, struct sampler *s, struct deal *deal, size_t *head)
 {
-    const uint32_t *words = (const uint32_t *)m->body + *head / sizeof *words;
     uint32_t most;
 
-    *head += 2 * sizeof *words;
-    if (m->h.size < *head)
+    if (m->h.size < *head + sizeof *deal)
         return err(ERR_DATA, "parameters of %zu bytes", (size_t)m->h.size);
-    w->n_slots = words[0];
-    s->amount = words[1];
+    memcpy(deal, (const char *)m->body + *head, sizeof *deal);
+    *head += sizeof *deal;
+    s->amount = deal->amount;
     most = task_kinds_count(s->stage, s->purpose, s->amount);
-    if (w->n_slots < 1 || w->n_slots > most)
-        return err(ERR_DATA, "a round of %u tasks of stage %d, which has %u at most", w->n_slots,
+    if (deal->n_tasks < 1 || deal->n_tasks > most)
+        return err(ERR_DATA, "a round of %u tasks of stage %d, which has %u at most", deal->n_tasks,
                    s->stage->index, most);
     return 0;
 }
 
-/* PARAMS: the tree, its tasks, theta, the anchor's. Opens a round. */
+static int take_tasks(struct worker *w, struct slots tasks)
+{
+    if (tasks.n == 0)
+        return 0;
+    if (tasks.n > w->n_slots || tasks.first > w->n_slots - tasks.n)
+        return err(ERR_DATA, "%u tasks from slot %u of a round of %u", tasks.n, tasks.first,
+                   w->n_slots);
+    TRY(pool_push(&w->pool, tasks));
+    w->n_tasks += (int)tasks.n;
+    return 0;
+}
+
+/* PARAMS: the tree, the deal, theta, the anchor's. Opens a round. */
 static int on_params(struct worker *w, const struct message *m)
 {
     const struct task_kind *kind;
     const struct stage *stage;
     struct sampler sampler;
     const struct tree_node *tree;
+    struct deal deal;
     size_t head;
 
     if (w->open && m->h.epoch <= w->round.epoch)
@@ -277,7 +289,7 @@ static int on_params(struct worker *w, const struct message *m)
     TRY(sampler_view(w, &m->h, &sampler));
     TRY(tree_take(w, m, &tree));
     head = tree_bytes(tree);
-    TRY(tasks_view(w, m, &sampler, &head));
+    TRY(deal_view(m, &sampler, &deal, &head));
     TRY(tree_enter(w, m, tree));
     pool_begin(&w->pool, &sampler, w->theta, w->anchor);
     stage = sampler.stage, kind = w->pool.kind;
@@ -285,26 +297,19 @@ static int on_params(struct worker *w, const struct message *m)
     w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
                                stage->n_metrics);
     w->open = true;
-    w->wanted = w->last = false;
+    w->wanted = false;
+    w->last = deal.dealt == deal.n_tasks;
+    w->n_slots = deal.n_tasks;
     w->n_tasks = 0;
     w->n_reported = -1;
     w->idle_since = 0;
     w->begun = clock_seconds();
-    return 0;
+    return take_tasks(w, tree->tasks);
 }
 
 static bool is_current(const struct worker *w, const struct message *m)
 {
     return w->open && m->h.epoch == w->round.epoch;
-}
-
-static int take_tasks(struct worker *w, struct slots tasks)
-{
-    if (tasks.first + tasks.n > w->n_slots)
-        return err(ERR_DATA, "task %u of a round of %u", tasks.first + tasks.n - 1, w->n_slots);
-    TRY(pool_push(&w->pool, tasks));
-    w->n_tasks += (int)tasks.n;
-    return 0;
 }
 
 /* The state of a task that will follow. */
@@ -330,6 +335,8 @@ static int on_tasks(struct worker *w, const struct message *m)
 {
     struct given g;
 
+    if (m->h.epoch > w->round.epoch) /* the parameters have not come here */
+        return say(w, 0, MESSAGE_ALIVE, NULL, 0);
     if (!is_current(w, m))
         return 0;
     TRY(wire_unpack_given(m->body, m->h.size, &g));

@@ -1,8 +1,9 @@
 /* crew.h - the workers as rank 0 sees them, and a round with them.
  *
- * A round is a transaction: parameters go down the tree, tasks to each rank that asks, sums up the
- * tree. Every message carries the round's epoch, and every wait has a limit. A rank that is lost or
- * holds the round up is left out of it: its tasks go to others, to the same bits. docs/protocol.md.
+ * A round is a transaction: parameters and each rank's first tasks go down the tree, more tasks to
+ * each rank that asks, sums up the tree. Every message carries the round's epoch, and every wait
+ * has a limit. A rank that is lost or holds the round up is left out of it: its tasks go to others,
+ * to the same bits. docs/protocol.md.
  */
 #ifndef COORDINATOR_CREW_CREW_H
 #define COORDINATOR_CREW_CREW_H
@@ -17,6 +18,7 @@ struct crew_worker { /* one worker rank */
     struct hello hello;
     bool ready;        /* its hello has come */
     double heard;      /* clock of its last message */
+    uint32_t epoch;    /* of its last message: that of the last round whose parameters it got */
     bool gone;         /* silent for a lease; comes back with its next message */
     bool left;         /* has said that it cannot go on */
     bool behind;       /* was sent parameters, and not heard since */
@@ -34,19 +36,17 @@ struct crew_worker { /* one worker rank */
     bool owing;
     uint32_t owed_epoch;      /* of that round */
     uint32_t owed_tasks;      /* that it was given */
-    bool owed_last;           /* knows that there are no more of them */
     bool others_known;        /* others_checksum is */
     uint64_t others_checksum; /* of the same tasks done by others */
 
     /* of the round at hand */
     bool member;           /* was sent its parameters */
-    bool asked;            /* for tasks: it has the parameters */
-    bool waits;            /* has asked for more while the rest is kept for others */
     bool last;             /* knows that there are no more tasks */
     bool out;              /* left out: nothing it does counts */
     bool finished;         /* has reported all it was given */
     bool helped;           /* was given tasks of a rank left out, after its own were finished */
     uint64_t own_checksum; /* of its own tasks, if it helped */
+    struct slots first;    /* its tasks from the beginning: of those given */
     uint32_t given;        /* tasks */
     uint32_t chunk;        /* tasks given last */
     double since;          /* clock: when they were given */

@@ -12,10 +12,6 @@ struct transaction { /* a round at work */
     uint32_t n_orphans; /* tasks below next without an owner now */
     uint32_t orphan;    /* no task below this is without an owner */
     int n_threads;      /* of all its ranks */
-    int n_unasked;      /* ranks that have not asked for tasks yet */
-    int unasked;        /* threads of those */
-    int n_waiting;      /* ranks that wait for more while the rest is kept for those */
-    bool hurried;       /* nothing is kept any more */
     int n_children;     /* sums to come; -1: no tree stands */
     int n_sums;         /* sums that have come */
     uint64_t worked;    /* nanoseconds of the rank that worked longest, of those summed so far */
@@ -24,6 +20,7 @@ struct transaction { /* a round at work */
                             told apart */
     double begun;       /* clock: its beginning */
     double moved;       /* clock: the last thing that happened */
+    double broken;      /* clock: the last time that a rank was left out */
     double first_took;  /* seconds until the first rank had finished its tasks; 0: none yet */
     struct round_sum *total;
 };
@@ -91,16 +88,15 @@ int round_send_params(struct transaction *p);
 
 uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
 
+/* Gives each member its first tasks, which it is told of with the parameters; if tasks step models,
+ * when it asks. */
+void give_first(struct transaction *p);
+
+/* Whether the rank's first tasks still wait for it to ask. */
+bool give_is_kept(const struct transaction *p, const struct crew_worker *worker);
+
 /* A rank asks for tasks: gives it a chunk of those that are left. */
 int give_on_request(struct transaction *p, int rank);
-
-/* The rank will not ask for its first tasks in this round, or does: none are kept for it any
- * more. */
-void give_keep_none(struct transaction *p, int rank);
-
-/* Gives the ranks that wait for more what need not be kept any more, and ends the queue if that was
- * the rest. */
-int give_kept(struct transaction *p);
 
 /* Gives tasks without an owner to the ranks that have finished theirs. */
 int give_orphans(struct transaction *p);
@@ -109,7 +105,7 @@ int give_orphans(struct transaction *p);
 int give_end(struct transaction *p, int rank);
 
 /* The same of the round that the rank was left out of, which may be over: it reports what it owes
- * only when it knows that it has all of it. Not before it is heard. */
+ * only when it knows that it has all of it. Nothing is sent to a rank that is gone. */
 int give_owed_end(struct crew *c, int rank);
 
 /* ---- domains.c: nothing happens in a round whose tasks do not step models ---- */

@@ -16,11 +16,10 @@ static int give_disputed(struct transaction *p, int rank)
     uint32_t n = p->r->n_tasks < most ? p->r->n_tasks : most;
     struct given g = {.ranges = {{0, n}}, .n = 1, .last = true};
 
-    if (worker->asked)
+    if (worker->given > 0)
         return 0;
     for (uint32_t i = 0; i < n; i++)
         TRY(domains_send(p, rank, i));
-    worker->asked = true;
     worker->given = n;
     TRY(wire_pack_given(&g, &c->out));
     return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);

@@ -1,4 +1,5 @@
 /* give.c - which tasks go to whom, and when. */
+#include <math.h>
 #include <string.h>
 
 #include "coordinator/crew/crew_internal.h"
@@ -17,6 +18,7 @@ static bool is_static(const struct transaction *p)
     return strcmp(p->crew->setup->config->cluster.schedule, "static") == 0;
 }
 
+/* Tasks of every rank, if all have as many. */
 static uint32_t even_share(const struct transaction *p)
 {
     uint32_t workers = (uint32_t)p->crew->n_members - 1;
@@ -24,34 +26,31 @@ static uint32_t even_share(const struct transaction *p)
     return (p->r->n_tasks + workers - 1) / workers;
 }
 
-/* Tasks that ranks without any will ask for, so that nobody has its second while they have none. */
-static uint32_t tasks_kept(const struct transaction *p)
+/* Tasks that keep a thread busy for CHUNK_SECONDS; 0: that is not known yet. */
+static double least_a_thread(const struct transaction *p)
 {
-    if (p->hurried)
-        return 0;
-    return is_static(p) ? (uint32_t)p->n_unasked * even_share(p) : (uint32_t)p->unasked;
+    double each = p->crew->task_seconds[p->r->purpose];
+
+    return each > 0 ? CHUNK_SECONDS / each : 0;
 }
 
 /* Tasks for one request. dynamic: half of an even share of what is left, so that all end together,
- * but at least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages; static: an even
- * share of the round for every rank. */
+ * but at least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages, and one a
+ * thread; static: an even share of the round for every rank. */
 static uint32_t chunk_size(const struct transaction *p)
 {
-    const struct crew *c = p->crew;
-
     if (p->r->domains)
         return tasks_left(p) > 0;
-    uint32_t left = tasks_left(p), workers = (uint32_t)c->n_members - 1;
+    uint32_t left = tasks_left(p), workers = (uint32_t)p->crew->n_members - 1;
     uint32_t share = (left + workers - 1) / workers, chunk = share / 2;
-    double each = c->task_seconds[p->r->purpose];
-    double least = CHUNK_SECONDS * p->n_threads / (workers * (each + 1e-9));
+    uint32_t threads = (uint32_t)p->n_threads / workers;
+    double least = least_a_thread(p) * p->n_threads / workers;
 
     if (is_static(p))
         chunk = even_share(p);
     else if (chunk < least)
         chunk = least < share ? (uint32_t)least : share;
-    if (chunk < (uint32_t)p->n_threads / workers)
-        chunk = (uint32_t)p->n_threads / workers;
+    chunk = chunk < threads ? threads : chunk;
     chunk = chunk < 1 ? 1 : chunk;
     return chunk < left ? chunk : left;
 }
@@ -93,6 +92,16 @@ static bool add_slot(struct given *g, uint32_t slot)
     return true;
 }
 
+static int send(struct transaction *p, int rank, struct given *g)
+{
+    struct crew_worker *worker = &p->crew->workers[rank];
+
+    worker->since = p->moved = clock_seconds();
+    worker->last = g->last = tasks_left(p) == 0;
+    TRY(wire_pack_given(g, &p->crew->out));
+    return crew_say(p->crew, rank, MESSAGE_TASKS, &p->h, &p->crew->out);
+}
+
 /* At most n tasks, as many as one message has room for. */
 static int give(struct transaction *p, int rank, uint32_t n)
 {
@@ -107,11 +116,24 @@ static int give(struct transaction *p, int rank, uint32_t n)
     }
     worker->given += taken;
     worker->chunk = taken;
-    worker->since = p->moved = clock_seconds();
     worker->finished = worker->finished && taken == 0;
-    worker->last = g.last = tasks_left(p) == 0;
-    TRY(wire_pack_given(&g, &c->out));
-    return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
+    return send(p, rank, &g);
+}
+
+bool give_is_kept(const struct transaction *p, const struct crew_worker *worker)
+{
+    return p->r->domains && worker->first.n > 0;
+}
+
+/* The first tasks of a rank, with their models. */
+static int give_kept(struct transaction *p, int rank)
+{
+    struct slots *first = &p->crew->workers[rank].first;
+    struct given g = {.ranges = {*first}, .n = 1};
+
+    for (; first->n > 0; first->n--)
+        TRY(domains_send(p, rank, first->first++));
+    return send(p, rank, &g);
 }
 
 static const struct given no_more = {.last = true};
@@ -133,85 +155,75 @@ int give_owed_end(struct crew *c, int rank)
     struct header h = {.kind = MESSAGE_TASKS, .epoch = worker->owed_epoch};
     struct part body;
 
-    if (!worker->owing || worker->owed_last || worker->gone || worker->left)
+    if (!worker->owing || worker->gone || worker->left)
         return 0;
-    worker->owed_last = true;
     TRY(wire_pack_given(&no_more, &c->out));
     body = (struct part){c->out.bytes, c->out.n};
     return comm_send(c->comm, rank, &h, &body, 1);
 }
 
-/* At most n tasks, and one at least if it has none yet. */
-static uint32_t without_kept(const struct transaction *p, const struct crew_worker *worker,
-                             uint32_t n)
+/* Tasks that a rank has from the beginning. dynamic: half an even share a thread, at least
+ * CHUNK_SECONDS of work and one task, but never more than an even share. */
+static uint32_t first_share(const struct transaction *p, const struct crew_worker *worker)
 {
-    uint32_t left = tasks_left(p), kept = tasks_kept(p), least = worker->given == 0 && left > 0;
-    uint32_t most = left > kept ? left - kept : least;
+    double even = (double)p->r->n_tasks / p->n_threads, each = fmax(least_a_thread(p), 1);
 
-    return n < most ? n : most;
+    if (p->r->domains)
+        return 1;
+    if (is_static(p))
+        return even_share(p);
+    return (uint32_t)(fmin(even, fmax(even / 2, each)) * worker->hello.threads + 1e-6);
 }
 
-static void wait_for_more(struct transaction *p, struct crew_worker *worker, bool waits)
+/* Nobody has a second task while another has none. */
+void give_first(struct transaction *p)
 {
-    p->n_waiting += waits - worker->waits;
-    worker->waits = waits;
+    struct crew *c = p->crew;
+
+    for (int i = 1; i < c->n_members; i++) {
+        struct crew_worker *worker = &c->workers[c->members[i]];
+        uint32_t left = tasks_left(p), others = (uint32_t)(c->n_members - 1 - i);
+        uint32_t share = first_share(p, worker), most = left > others ? left - others : left > 0;
+
+        share = share < 1 ? 1 : share;
+        share = share < most ? share : most;
+        worker->first = (struct slots){p->next, share};
+        worker->given = worker->chunk = share;
+        worker->since = p->begun;
+        for (uint32_t k = 0; k < share; k++)
+            take_slot(p, (int)c->members[i], p->next);
+    }
+    for (int i = 1; i < c->n_members; i++)
+        c->workers[c->members[i]].last = tasks_left(p) == 0 && !p->r->domains;
 }
 
-void give_keep_none(struct transaction *p, int rank)
-{
-    struct crew_worker *worker = &p->crew->workers[rank];
-
-    wait_for_more(p, worker, false);
-    if (worker->asked || worker->out)
-        return;
-    p->n_unasked--;
-    p->unasked -= (int)worker->hello.threads;
-}
-
-static int answer(struct transaction *p, int rank)
-{
-    struct crew_worker *worker = &p->crew->workers[rank];
-    uint32_t left = tasks_left(p), n = without_kept(p, worker, chunk_size(p));
-
-    p->mixed |= p->n_orphans > 0;
-    wait_for_more(p, worker, left > 0 && n == 0);
-    return worker->waits ? 0 : give(p, rank, n);
-}
-
-/* Who gets the last tasks ends the queue for everybody: those who asked before are told at once. A
- * rank that has not asked yet may not have the parameters yet, and is told when it asks. */
+/* Who gets the last tasks ends the queue for everybody: those who are known to have the parameters
+ * are told at once, others when they ask. */
 static int end_queue(struct transaction *p)
 {
     struct crew *c = p->crew;
 
-    for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++)
-        if (c->workers[c->members[i]].asked)
-            TRY(give_end(p, (int)c->members[i]));
-    return 0;
-}
+    for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++) {
+        const struct crew_worker *worker = &c->workers[c->members[i]];
 
-int give_kept(struct transaction *p)
-{
-    if (p->n_waiting == 0)
-        return 0;
-    for (int i = 1; i < p->crew->n_members; i++)
-        if (p->crew->workers[p->crew->members[i]].waits)
-            TRY(answer(p, (int)p->crew->members[i]));
-    return end_queue(p);
+        if (worker->epoch == c->epoch && !give_is_kept(p, worker))
+            TRY(give_end(p, (int)c->members[i]));
+    }
+    return 0;
 }
 
 int give_on_request(struct transaction *p, int rank)
 {
     struct crew_worker *worker = &p->crew->workers[rank];
+    uint32_t n = chunk_size(p);
 
     if (worker->last || worker->out)
         return 0;
-    give_keep_none(p, rank);
-    worker->asked = true;
-    worker->anchored = 1 + p->r->stage->index;
-    TRY(answer(p, rank));
-    TRY(give_kept(p));
-    return end_queue(p);
+    if (give_is_kept(p, worker))
+        return give_kept(p, rank);
+    p->mixed |= p->n_orphans > 0;
+    TRY(give(p, rank, n));
+    return n > 0 ? end_queue(p) : 0;
 }
 
 int give_orphans(struct transaction *p)
@@ -221,7 +233,7 @@ int give_orphans(struct transaction *p)
     for (int i = 1; i < c->n_members && tasks_left(p) > 0; i++) {
         struct crew_worker *worker = &c->workers[c->members[i]];
 
-        if (!worker->asked || !worker->finished || worker->out)
+        if (!worker->finished || worker->out)
             continue;
         if (!worker->helped)
             worker->own_checksum = worker->checksum;

@@ -61,6 +61,9 @@ int crew_heard(struct crew *c, const struct message *m, uint64_t round)
 
     worker->heard = clock_seconds();
     worker->behind = false;
+    worker->epoch = m->h.epoch;
+    if (m->h.epoch < worker->owed_epoch) /* it never got that round's parameters */
+        worker->owing = false;
     if (!worker->gone || !worker->ready)
         return 0;
     worker->gone = false;

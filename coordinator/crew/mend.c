@@ -28,7 +28,7 @@ static int leave_out(struct transaction *p, int rank)
 
     p->n_children = -1;
     p->mixed |= worker->helped;
-    give_keep_none(p, rank);
+    p->broken = clock_seconds();
     worker->out = worker->behind = true;
     if (worker->given == 0)
         return 0;
@@ -38,10 +38,14 @@ static int leave_out(struct transaction *p, int rank)
             c->owner[slot] = 0;
             p->n_orphans++;
         }
+    if (give_is_kept(p, worker)) { /* it owes nothing, and others have tasks of two ranks */
+        worker->given = 0;
+        p->mixed = true;
+        return 0;
+    }
     worker->owing = true;
     worker->owed_epoch = c->epoch;
     worker->owed_tasks = worker->given;
-    worker->owed_last = worker->last;
     worker->others_known = false;
     return give_owed_end(c, rank);
 }
@@ -59,8 +63,7 @@ static int n_finished(const struct transaction *p, uint32_t least)
     int n = 0;
 
     for (int i = 1; i < p->crew->n_members; i++)
-        n += member(p, i)->asked && member(p, i)->finished && !member(p, i)->out &&
-             member(p, i)->given >= least;
+        n += member(p, i)->finished && !member(p, i)->out && member(p, i)->given >= least;
     return n;
 }
 
@@ -99,17 +102,6 @@ static void tell_late(struct transaction *p, int rank)
                     ": its %u task%s %s also given to other ranks%s",
                     rank, worker->hello.host, p->r->round, worker->given, plural(worker->given),
                     worker->given == 1 ? "is" : "are", times);
-}
-
-/* A rank that has not asked yet may not have its parameters for long: what is kept for it goes to
- * those that wait, when nothing has happened for so long as a task would be late. */
-static int hurry(struct transaction *p)
-{
-    double usual = p->crew->task_seconds[p->r->purpose];
-
-    if (p->n_waiting > 0 && clock_seconds() - p->moved > LATE_SECONDS + LATE_TIMES * usual)
-        p->hurried = true;
-    return give_kept(p);
 }
 
 /* When nothing is left to give: who takes too long. */
@@ -161,13 +153,20 @@ static int leave_out_silent(struct transaction *p)
     return 0;
 }
 
-/* Nobody has tasks: some wait for parameters that a lost rank did not pass on. */
+/* It has spoken since a rank was left out, and not from this round: the parameters have not come to
+ * it, and will not. */
+static bool is_cut_off(const struct transaction *p, const struct crew_worker *worker)
+{
+    return worker->epoch != p->crew->epoch && worker->heard > p->broken;
+}
+
+/* Nobody works: all wait for parameters that a lost rank did not pass on. */
 static bool is_deserted(const struct transaction *p)
 {
     bool out = false;
 
     for (int i = 1; i < p->crew->n_members; i++) {
-        if (member(p, i)->asked && !member(p, i)->out)
+        if (!member(p, i)->out && !is_cut_off(p, member(p, i)))
             return false;
         out |= member(p, i)->out;
     }
@@ -194,7 +193,6 @@ int round_mend(struct transaction *p)
     TRY(leave_out_lost(p));
     TRY(leave_out_late(p));
     TRY(leave_out_silent(p));
-    TRY(hurry(p));
     if (is_deserted(p))
         return 1;
     if (p->n_children >= 0)

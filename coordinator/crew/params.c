@@ -8,8 +8,8 @@
 static void worker_begin(struct crew_worker *worker)
 {
     worker->proved = worker->member = false;
-    worker->waits = false;
-    worker->asked = worker->last = worker->out = worker->finished = worker->helped = false;
+    worker->last = worker->out = worker->finished = worker->helped = false;
+    worker->first = (struct slots){0};
     worker->given = worker->chunk = 0;
 }
 
@@ -51,26 +51,39 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
             p->h.anchor = (uint32_t)anchor_size(c, r->stage);
         p->n_threads += (int)worker->hello.threads;
     }
-    p->n_unasked = c->n_members - 1;
-    p->unasked = p->n_threads;
     domains_begin(p);
     *p->total = round_sum_begin(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0,
                                 r->stage->n_metrics);
 }
 
-/* PARAMS: the receiver's tree, u32 tasks, u32 amount, theta, the anchor's parameters if a member
- * lacks them. */
+/* Writes into the tree which tasks each rank has; returns how many all have. Tasks that step models
+ * wait for their models: a rank asks for them. */
+static uint32_t tell_first(const struct transaction *p)
+{
+    struct crew *c = p->crew;
+    uint32_t dealt = 0;
+
+    for (uint32_t i = 1; i <= c->tree->below && !p->r->domains; i++) {
+        c->tree[i].tasks = c->workers[c->tree[i].rank].first;
+        dealt += c->tree[i].tasks.n;
+    }
+    return dealt;
+}
+
+/* PARAMS: the receiver's tree, a struct deal, theta, the anchor's parameters if a member lacks
+ * them. */
 int round_send_params(struct transaction *p)
 {
-    const uint32_t tasks[] = {p->r->n_tasks, p->r->amount};
+    struct deal deal = {.n_tasks = p->r->n_tasks, .amount = p->r->amount};
     struct part parts[] = {
         {0},
-        {tasks, sizeof tasks},
+        {&deal, sizeof deal},
         {p->r->theta, p->r->domains ? 0 : p->r->stage->model.n * sizeof(real)},
         {p->r->anchor, p->h.anchor * sizeof(real)},
     };
 
     p->n_children = round_plant(p, false);
+    deal.dealt = tell_first(p);
     p->h.kind = MESSAGE_PARAMS;
     return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 4);
 }

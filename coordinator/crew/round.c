@@ -76,6 +76,8 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
         p->moved = clock_seconds();
     if (m->h.kind == MESSAGE_DONE)
         return on_done(c, m, round);
+    if (m->h.kind == MESSAGE_WANT && m->h.epoch == c->workers[m->from].owed_epoch)
+        return give_owed_end(c, m->from);
     if (!p || m->h.epoch != c->epoch) {
         c->n_stale++;
         return 0;
@@ -167,6 +169,18 @@ static int await_members(struct crew *c, uint64_t round)
     return 0;
 }
 
+/* Whether a member has got the parameters: in the first tree every sum has come; of a rank with
+ * nothing to ask for it may be the only word. */
+static void learn_of(const struct transaction *p, struct crew_worker *worker)
+{
+    bool first = p->h.attempt == 0, has_them = first || worker->epoch == p->crew->epoch;
+
+    worker->proved = has_them && !worker->out;
+    worker->behind = worker->behind && !first;
+    if (has_them)
+        worker->anchored = 1 + p->r->stage->index;
+}
+
 /* How long a task takes, for the next round's chunks and patience: from a round that nobody held
  * up. What no rank's work explains of the round's time are parameters on their way down the tree
  * and sums up. */
@@ -178,11 +192,8 @@ static void learn(struct transaction *p)
     c->communication = fmax(0, 1 - 1e-9 * (double)p->worked / c->round_seconds);
     if (p->h.attempt == 0)
         c->task_seconds[p->r->purpose] = c->round_seconds * p->n_threads / p->r->n_tasks;
-    for (int i = 1; i < c->n_members; i++) {
-        struct crew_worker *worker = &c->workers[c->members[i]];
-
-        worker->proved = worker->asked && !worker->out;
-    }
+    for (int i = 1; i < c->n_members; i++)
+        learn_of(p, &c->workers[c->members[i]]);
 }
 
 /* 0 done, 1 again. */
@@ -193,6 +204,7 @@ static int attempt_round(struct crew *c, const struct round *r, struct round_sum
 
     TRY(await_members(c, r->round));
     round_begin(c, r, &p);
+    give_first(&p);
     TRY(round_send_params(&p));
     again = collect(&p);
     if (again != 0)

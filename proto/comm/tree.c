@@ -16,7 +16,7 @@ static void plant(struct plan *p, uint32_t host, uint32_t place)
     struct tree_node *node = p->next++;
     uint32_t n = p->first[host + 1] - p->first[host];
 
-    node->rank = p->ranks[p->first[host] + place];
+    *node = (struct tree_node){.rank = p->ranks[p->first[host] + place]};
     for (uint32_t i = 1; place == 0 && i <= TREE_ARITY; i++)
         if (TREE_ARITY * host + i < p->n_hosts)
             plant(p, TREE_ARITY * host + i, 0);

@@ -18,13 +18,14 @@ enum {
 
 struct tree_node { /* as it travels, in host byte order */
     uint32_t rank;
-    uint32_t below; /* nodes below it: the next ones */
+    uint32_t below;     /* nodes below it: the next ones */
+    struct slots tasks; /* with parameters: the first that the rank has; n 0: none */
 };
 
 /* Lays n_hosts hosts out as a tree, the first of them at its root.
  *   first  (n_hosts + 1) host h has the ranks ranks[first[h]] ... ranks[first[h + 1] - 1], one at
  *          least; first[0] is 0
- *   nodes  (first[n_hosts]) overwritten
+ *   nodes  (first[n_hosts]) overwritten, without tasks
  * In a host, and among hosts, the later half hangs on the earlier half. */
 void tree_plant(const uint32_t *ranks, const uint32_t *first, uint32_t n_hosts,
                 struct tree_node *nodes);

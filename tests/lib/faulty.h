@@ -11,6 +11,7 @@
 #include "core/base/err.h"
 #include "core/plan/round_sum.h"
 #include "proto/comm/comm.h"
+#include "proto/comm/tree.h"
 #include "proto/wire.h"
 #include "worker/serve.h"
 
@@ -32,6 +33,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     pthread_t thread;
     int code; /* of worker_serve */
     bool lost;
+    atomic_int n_wants; /* that it has sent */
 };
 
 static void nap(double seconds)
@@ -64,16 +66,31 @@ static void babble(struct faulty *f)
         comm_send(&f->inner, to, &f->round, &body, 1);
 }
 
-/* Has tasks and does nothing but live, for as long as the test wants. */
-static void hold(struct faulty *f, const struct message *m)
+static bool brings_tasks(const struct message *m)
 {
-    struct header alive = {.kind = MESSAGE_ALIVE};
+    const struct tree_node *tree = m->body;
     struct given g;
 
-    while (wire_unpack_given(m->body, m->h.size, &g) == 0 && g.n > 0 && f->holds) {
-        comm_send(&f->inner, 0, &alive, NULL, 0);
-        nap(0.01);
-    }
+    if (m->h.kind == MESSAGE_PARAMS)
+        return tree->tasks.n > 0;
+    return m->h.kind == MESSAGE_TASKS && wire_unpack_given(m->body, m->h.size, &g) == 0 && g.n > 0;
+}
+
+/* Says that it lives, in its last round. */
+static void live(struct faulty *f)
+{
+    struct header alive = f->round;
+
+    alive.kind = MESSAGE_ALIVE;
+    comm_send(&f->inner, 0, &alive, NULL, 0);
+    nap(0.01);
+}
+
+/* Has tasks and does nothing but live, for as long as the test wants. */
+static void hold(struct faulty *f)
+{
+    while (f->holds)
+        live(f);
 }
 
 static struct { /* what ranks from `rank` on say that they worked; 0: they say what is true */
@@ -81,10 +98,17 @@ static struct { /* what ranks from `rank` on say that they worked; 0: they say w
     uint64_t worked;
 } claim;
 
-static struct { /* a rank that asks for tasks only when another has been given up; 0: none */
+static struct { /* a rank whose parameters come when the round has begun again; 0: none */
     int rank;
-    const struct faulty *after;
-} asker;
+    atomic_uint epoch; /* of rank 0 */
+} cut_off;
+
+/* The first parameters do not come while others may be lost. */
+static void wait_for_the_next(struct faulty *f, const struct message *m)
+{
+    while (cut_off.epoch <= m->h.epoch && m->h.epoch == 1)
+        live(f);
+}
 
 static int hosts; /* ranks pretend to be on so many, one after the other; 0: all on this one */
 
@@ -117,8 +141,7 @@ static int faulty_send(struct comm *c, int to, const struct header *h, const str
         said.worked = claim.worked;
     if (h->kind != MESSAGE_ALIVE)
         pass(f);
-    while (h->kind == MESSAGE_WANT && c->rank == asker.rank && !asker.after->missed)
-        nap(1e-3);
+    f->n_wants += h->kind == MESSAGE_WANT;
     if (f->dead || (f->fault == BABBLE && (h->kind == MESSAGE_DONE || h->kind == MESSAGE_SUM)))
         return 0;
     if (h->kind == MESSAGE_HELLO && hosts > 0 && c->rank % hosts > 0)
@@ -135,10 +158,12 @@ static int faulty_poll(struct comm *c, struct message *m)
         pass(f);
     if (found > 0 && f->fault == WRONG && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS))
         ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
-    if (found > 0 && f->fault == WRONG && f->left < 0 && m->h.kind == MESSAGE_TASKS)
-        hold(f, m);
+    if (found > 0 && m->h.kind == MESSAGE_PARAMS && c->rank == cut_off.rank)
+        wait_for_the_next(f, m);
     if (found > 0 && m->h.kind == MESSAGE_PARAMS)
         f->round = m->h;
+    if (found > 0 && f->fault == WRONG && f->left < 0 && brings_tasks(m))
+        hold(f);
     if (found > 0 && m->h.kind == MESSAGE_GATHER && slow_gather) {
         gathering = true;
         nap(0.05);

@@ -102,6 +102,7 @@ static bool let_time_pass(void *context, const struct task_kind *kind)
     struct scene *s = context;
 
     (void)kind;
+    cut_off.epoch = s->crew.epoch;
     for (int i = 1; i < s->n; i++)
         if (is_silent(&s->workers[i]))
             s->crew.workers[i].heard -= 2 * s->config.cluster.lease;
@@ -137,7 +138,6 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
     s->crew.context = s;
     s->ends = calloc((size_t)n, sizeof *s->ends);
     s->workers = calloc((size_t)n, sizeof *s->workers);
-    asker.after = &s->workers[1];
     assert_int_equal(comm_open("local", s->ends, n), 0);
     for (int i = 1; i < n; i++) {
         struct faulty *f = &s->workers[i];

@@ -55,8 +55,17 @@ static bool is_calm(const struct scene *s)
     return s->crew.n_members == s->n && s->crew.round_seconds < 0.2;
 }
 
+static int n_wants(const struct scene *s)
+{
+    int n = 0;
+
+    for (int i = 1; i < s->n; i++)
+        n += s->workers[i].n_wants;
+    return n;
+}
+
 /* Nobody gets more of a round's n tasks than an even share, whoever is faster, in some rounds in
- * which all were in time. */
+ * which all were in time; and nobody asks for it. */
 static void share_evenly(const char *schedule, uint32_t n)
 {
     struct scene s;
@@ -68,9 +77,12 @@ static void share_evenly(const char *schedule, uint32_t n)
     s.config.cluster.schedule = strdup(schedule);
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     for (int tries = 0; n_calm < 100; tries++) {
+        int wants = n_wants(&s);
+
         assert_in_range(tries, 0, PATIENCE);
         assert_int_equal(play_some(&s, 0, n, &total), 0);
         n_calm += is_calm(&s);
+        assert_true(!is_calm(&s) || n_wants(&s) == wants);
         for (int i = 1; i < RANKS && is_calm(&s); i++)
             assert_int_equal(s.crew.workers[i].given, n / (RANKS - 1));
     }
@@ -128,7 +140,7 @@ static void awaited(struct scene *s, int rank, enum fault fault)
     struct round_sum total;
     int tries = 0;
 
-    for (; tries < PATIENCE && !(fault == LEAVE ? worker->left : worker->given > 0); tries++) {
+    for (; tries < PATIENCE && !(fault == LEAVE ? worker->left : worker->proved); tries++) {
         assert_int_equal(play(s, 0, &total), 0);
         assert_true(expected[blocks][0] == checksum(s, 0, &total));
         nap(1e-3);
@@ -244,15 +256,15 @@ static void return_from_an_abandoned_round(void **state)
     struct round_sum total;
 
     (void)state;
-    asker.rank = 2;
-    scene_open(&s, 3, 1, STALL, 4); /* its first tasks */
+    cut_off.rank = 2;
+    scene_open(&s, 3, 1, STALL, 3); /* as it asks for more */
     assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
     assert_int_equal(play(&s, 0, &total), 0);
     assert_true(expected[blocks][0] == checksum(&s, 0, &total));
     awaited(&s, 1, STALL);
     assert_true(s.crew.epoch > s.crew.workers[1].owed_epoch + 1);
     scene_close(&s);
-    asker.rank = 0;
+    cut_off.rank = 0;
 }
 
 /* Two of four, at any two of their messages: also while the sums are gathered for the first. */

@@ -219,6 +219,9 @@ static void *worker(void *comm)
     return NULL;
 }
 
+static struct deal deal = {.n_tasks = 2}; /* of the round that is begun */
+static struct slots first;                /* the worker's own */
+
 /* What a worker answers to messages of the round that `open` begins, as the reason of its bye. */
 static void expect_bye(const struct header *open, const struct header *then, const char *reason)
 {
@@ -226,8 +229,9 @@ static void expect_bye(const struct header *open, const struct header *then, con
     struct crew crew = {0};
     struct place *p = place_open();
     static real zeros[1 << 16];
-    struct tree_node tree = {.rank = 1};
-    struct part parts[] = {{&tree, sizeof tree}, {zeros, open->size}}, body = {zeros, then->size};
+    struct tree_node tree = {.rank = 1, .tasks = first};
+    struct part parts[] = {{&tree, sizeof tree}, {&deal, sizeof deal}, {zeros, open->size}};
+    struct part body = {zeros, then->size};
     struct header h = *open;
     struct message m = {0};
     pthread_t thread;
@@ -237,7 +241,7 @@ static void expect_bye(const struct header *open, const struct header *then, con
     assert_int_equal(crew_invite(&crew, &ends[0], text, ""), 0);
     assert_int_equal(crew_gather(&crew, &p->setup), 0);
     h.kind = MESSAGE_PARAMS, h.epoch = 1;
-    assert_int_equal(comm_send(&ends[0], 1, &h, parts, 2), 0);
+    assert_int_equal(comm_send(&ends[0], 1, &h, parts, 3), 0);
     h = *then;
     h.epoch = 1;
     if (h.kind)
@@ -284,15 +288,38 @@ static void test_worker_refuses(void **state)
     expect_bye(&good, &model, "a state of");
     model.size = 0;
     expect_bye(&good, &model, "a state of 0 bytes");
+    bad = good, bad.data = 99;
+    expect_bye(&bad, &none, "a round on data section 99");
+    place_close(p);
+}
+
+static void test_worker_refuses_tasks(void **state)
+{
+    struct place *p = place_open();
+    uint32_t anchor = (uint32_t)p->stage->net.layout.n;
+    struct header good = {.stage = 2, .anchor = anchor, .size = anchor * sizeof(real)}, none = {0};
+
+    (void)state;
+    deal.n_tasks = 3;
+    expect_bye(&good, &none, "a round of 3 tasks of stage 2, which has 2 at most");
+    deal.n_tasks = 0;
+    expect_bye(&good, &none, "a round of 0 tasks");
+    deal.n_tasks = 2;
+    first = (struct slots){1, 2};
+    expect_bye(&good, &none, "2 tasks from slot 1 of a round of 2");
+    first = (struct slots){UINT32_MAX, 2};
+    expect_bye(&good, &none, "2 tasks from slot 4294967295");
+    first.n = 0;
     place_close(p);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training_tasks),   cmocka_unit_test(test_looks_and_evaluations),
-        cmocka_unit_test(test_nothing_to_watch), cmocka_unit_test(test_target_has_no_labels),
-        cmocka_unit_test(test_models_taken),     cmocka_unit_test(test_worker_refuses),
+        cmocka_unit_test(test_training_tasks),       cmocka_unit_test(test_looks_and_evaluations),
+        cmocka_unit_test(test_nothing_to_watch),     cmocka_unit_test(test_target_has_no_labels),
+        cmocka_unit_test(test_models_taken),         cmocka_unit_test(test_worker_refuses),
+        cmocka_unit_test(test_worker_refuses_tasks),
     };
 
     return cmocka_run_group_tests_name("domain models", tests, NULL, NULL);
