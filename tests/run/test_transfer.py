@@ -195,3 +195,30 @@ def test_metrics_of_an_adaptation(conf, tmp_path):
     assert [e["round"] for e in rounds] == [1, 2] and all(0 <= e["right_source"] <= 1 for e in rounds)
     before = [e for e in events if e["kind"] == "evaluation" and e["stage"] == "many" and e["round"] == 0]
     assert {e["data"] for e in before} == {"chalk", "thick"}
+
+
+LAYERS = [f"fc{i}" for i in range(1, 13)]
+MANY_LAYERS = """
+run {{ name = "layers"  directory = "{directory}" }}
+metrics {{ endpoint = "" }}
+data d {{ format = "glyphs"  first = 5  size = 12 }}
+data e {{ format = "glyphs"  first = 5  size = 12  style = "chalk" }}
+model {{ type = "mlp"  widths = {{8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8}}  activation = "tanh" }}
+stage align {{ method = "coral"  data = "d"  target = "e"  batch = 6  tasks = 2  rounds = 1 }}
+"""
+
+
+def test_many_layers_are_compared(tmp_path):
+    """Twelve layers: their discrepancies add up to those of four at a time; the gradient is proved; any number of ranks."""
+    conf = cli.small(tmp_path, MANY_LAYERS)
+
+    def discrepancy(layers, **how):
+        run = tmp_path / "-".join([*layers, *map(str, how.values())])
+        cli.done("train", conf, "--run", run, "--set", "stage.align.layers=" + ",".join(layers), **how)
+        return next(line["discrepancy"] for line in map(json.loads, open(run / "metrics.jsonl")) if line["kind"] == "adaptation")
+
+    whole = discrepancy(LAYERS)
+    assert whole == pytest.approx(sum(discrepancy(LAYERS[i:i + 4]) for i in (0, 4, 8)), rel=1e-6)
+    assert discrepancy(LAYERS, ranks=3) == whole
+    said = cli.done("check", "--gradients", conf, "--set", "stage.align.layers=" + ",".join(LAYERS)).out
+    assert ": proved" in said, said

@@ -10,12 +10,9 @@
 
 static int adda_plan(struct stage *s, const struct setup *setup)
 {
-    struct taps t;
-
     s->optim.factor[ROLE_HEAD] = 0;
     TRY(adversary_plan(s, setup));
-    TRY(taps_find(s, &s->net, &t));
-    stage_idle_behind(s, t.act[0]);
+    stage_idle_behind(s, tap_find(s, &s->net, 0));
     return 0;
 }
 

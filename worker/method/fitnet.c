@@ -49,15 +49,14 @@ static int fitnet_plan(struct stage *s, const struct setup *setup)
     struct layer_spec specs[2] = {{.type = "dense", .head = true, .bias = true}};
     const char *last;
     struct shape from, to;
-    struct taps t;
-    int act = hint_act(s, teacher);
+    int act = hint_act(s, teacher), guided;
 
     TRY(act);
-    TRY(taps_find(s, &s->net, &t));
-    if (t.n > 1)
+    if (taps_count(s) > 1)
         return err(ERR_CONFIG, "stage '%s': exactly one layer must be guided", s->config->name);
-    stage_idle_behind(s, t.act[0]);
-    from = s->net.layers[t.act[0] - 1].out, to = teacher->layers[act - 1].out;
+    TRY(guided = tap_find(s, &s->net, 0));
+    stage_idle_behind(s, guided);
+    from = s->net.layers[guided - 1].out, to = teacher->layers[act - 1].out;
     if (from.h < to.h || from.w < to.w || from.h - to.h != from.w - to.w)
         return err(ERR_CONFIG,
                    "stage '%s': no convolution takes the guided layer's %d x %d to the hint's "
@@ -80,7 +79,7 @@ static void fitnet_init(struct method *m, const struct method_spec *spec, struct
     const struct aux *p = stage_aux(m->stage, "regressor");
 
     batch_init(m, spec, arena);
-    taps_find(m->stage, m->net, &m->passes->taps);
+    m->passes->act = tap_find(m->stage, m->net, 0);
     batch_init_anchor(m, spec->n_source, arena);
     batch_init_aux(m, p, spec->n_source, arena);
     m->passes->g_features = arena_reals(arena, (size_t)spec->n_source * shape_size(p->net.in));
@@ -90,7 +89,7 @@ static int fitnet_outer(struct method *m, const struct episode *ep, const real *
                         struct task_metrics *metrics)
 {
     const struct aux *p = stage_aux(m->stage, "regressor");
-    int n = ep->source.n, act = m->passes->taps.act[0], width = p->net.n_out;
+    int n = ep->source.n, act = m->passes->act, width = p->net.n_out;
     struct batch guided = {.n = n};
     struct inlet top = {p->net.n_layers, m->passes->g_aux}, in = {act, m->passes->g_features};
     const real *hint, *y;

@@ -69,20 +69,20 @@ int adversary_plan(struct stage *s, const struct setup *setup)
 {
     const struct stage_config *c = s->config;
     const struct net *anchor = &setup->stages[s->anchor].net;
-    struct taps t, theirs;
+    int act, theirs;
 
-    TRY(taps_find(s, &s->net, &t));
-    if (t.n > 1)
+    if (taps_count(s) > 1)
         return err(ERR_CONFIG, "stage '%s': the discriminator must see exactly one layer", c->name);
+    TRY(act = tap_find(s, &s->net, 0));
     if (layout_digest(&anchor->layout) != layout_digest(&s->net.layout))
         return err(ERR_CONFIG, "stage '%s': its model is not that of stage '%s', its anchor",
                    c->name, setup->stages[s->anchor].config->name);
-    TRY(taps_find(s, anchor, &theirs));
-    if (net_act_size(anchor, theirs.act[0]) != net_act_size(&s->net, t.act[0]))
+    TRY(theirs = tap_find(s, anchor, 0));
+    if (net_act_size(anchor, theirs) != net_act_size(&s->net, act))
         return err(ERR_CONFIG,
                    "stage '%s': the discriminator's layer has another size in its anchor", c->name);
     set_rates(s);
-    return add_discriminator(s, t.act[0]);
+    return add_discriminator(s, act);
 }
 
 void adversary_init(struct method *m, const struct method_spec *spec, struct arena *arena)
@@ -90,12 +90,10 @@ void adversary_init(struct method *m, const struct method_spec *spec, struct are
     const struct aux *d = stage_aux(m->stage, "discriminator");
     int n = spec->n_source > spec->n_target ? spec->n_source : spec->n_target;
     size_t watch, labels;
-    struct taps theirs;
 
     batch_begin(m);
-    taps_find(m->stage, m->net, &m->passes->taps);
-    taps_find(m->stage, m->anchor_net, &theirs);
-    m->passes->anchor_act = theirs.act[0];
+    m->passes->act = tap_find(m->stage, m->net, 0);
+    m->passes->anchor_act = tap_find(m->stage, m->anchor_net, 0);
     tape_init(&m->passes->target, m->net, spec->n_target, TAPE_GRADIENT,
               tape_scratch(m->net, spec->n_target, arena), arena);
     batch_init_anchor(m, spec->n_source, arena);
@@ -137,7 +135,7 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
     const struct aux *p = stage_aux(m->stage, "discriminator");
     const struct net *d = &p->net;
     const real *w = theta + p->offset;
-    int act = m->passes->taps.act[0];
+    int act = m->passes->act;
     struct inlet in = {act, m->passes->g_features};
     struct batch b;
     double loss, deceived;

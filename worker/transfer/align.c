@@ -8,13 +8,14 @@
 #include "core/base/nearest.h"
 #include "core/math/vec.h"
 
-static void tap_insert(struct taps *t, int act)
+/* Into the n there are, which go from high to low. */
+static void tap_insert(struct tap *taps, int n, struct tap tap)
 {
-    int i = t->n++;
+    int i = n;
 
-    for (; i > 0 && t->act[i - 1] < act; i--)
-        t->act[i] = t->act[i - 1];
-    t->act[i] = act;
+    for (; i > 0 && taps[i - 1].act < tap.act; i--)
+        taps[i] = taps[i - 1];
+    taps[i] = tap;
 }
 
 int tap_unknown(const struct stage *s, const char *whose, const struct net *net, const char *name)
@@ -35,50 +36,66 @@ int tap_unknown(const struct stage *s, const char *whose, const struct net *net,
     return code;
 }
 
-int taps_find(const struct stage *s, const struct net *net, struct taps *t)
+int taps_count(const struct stage *s)
+{
+    return s->config->layers.n > 0 ? s->config->layers.n : 1;
+}
+
+int tap_find(const struct stage *s, const struct net *net, int i)
 {
     const struct strings *layers = &s->config->layers;
+    int act;
 
-    *t = (struct taps){0};
     if (layers->n == 0)
-        tap_insert(t, net_features(net));
-    if (layers->n > TAPS_MAX)
-        return err(ERR_CONFIG, "stage '%s': more than %d layers", s->config->name, TAPS_MAX);
-    for (int i = 0; i < layers->n; i++) {
-        int act = net_tap(net, layers->items[i]);
-
-        if (act == 0)
-            return tap_unknown(s, "model", net, layers->items[i]);
-        tap_insert(t, act);
-    }
-    return 0;
+        return net_features(net);
+    act = net_tap(net, layers->items[i]);
+    return act > 0 ? act : tap_unknown(s, "model", net, layers->items[i]);
 }
 
 int align_plan(const struct align *a, struct stage *s)
 {
     uint32_t least = (uint32_t)a->ops->n_min(&a->spec);
-    struct taps t;
 
     if (s->batch < least || s->target_batch < least)
         return err(ERR_CONFIG, "stage '%s': method '%s' needs batches of at least %u samples",
                    s->config->name, s->config->method, least);
-    return taps_find(s, &s->net, &t);
+    for (int i = 0; i < taps_count(s); i++)
+        TRY(tap_find(s, &s->net, i));
+    return 0;
+}
+
+/* Gradients of n taps, and the list of them, which no measuring arena holds. */
+static void taps_init(struct method *m, const struct method_spec *spec, int n, struct arena *arena)
+{
+    struct passes *p = m->passes;
+
+    p->n_taps = n;
+    p->taps = arena_take(arena, (size_t)n * sizeof *p->taps);
+    p->inlets = arena_take(arena, ((size_t)n + 1) * sizeof *p->inlets);
+    for (int i = 0; i < n; i++) {
+        int act = tap_find(m->stage, m->net, i);
+        size_t d = net_act_size(m->net, act);
+        real *source = arena_reals(arena, (size_t)spec->n_source * d);
+        real *target = arena_reals(arena, (size_t)spec->n_target * d);
+
+        if (p->taps)
+            tap_insert(p->taps, i, (struct tap){act, source, target});
+    }
 }
 
 void align_init(const struct align *a, struct method *m, const struct method_spec *spec,
                 struct arena *arena)
 {
+    int n = taps_count(m->stage);
     size_t most = 0;
 
     batch_init(m, spec, arena);
     m->passes->source.source = true;
-    taps_find(m->stage, m->net, &m->passes->taps);
-    for (int i = 0; i < m->passes->taps.n; i++) {
-        size_t d = net_act_size(m->net, m->passes->taps.act[i]);
+    taps_init(m, spec, n, arena);
+    for (int i = 0; i < n; i++) {
+        size_t d = net_act_size(m->net, tap_find(m->stage, m->net, i));
         size_t need = a->ops->scratch(&a->spec, spec->n_source, spec->n_target, (int)d);
 
-        m->passes->taps.source[i] = arena_reals(arena, (size_t)spec->n_source * d);
-        m->passes->taps.target[i] = arena_reals(arena, (size_t)spec->n_target * d);
         most = need > most ? need : most;
     }
     m->passes->scratch = arena_take(arena, most * sizeof(double));
@@ -88,29 +105,41 @@ void align_init(const struct align *a, struct method *m, const struct method_spe
 static double compare(const struct align *a, struct method *m, const struct episode *ep,
                       double weight)
 {
+    const struct passes *p = m->passes;
     int ns = ep->source.n, nt = ep->target.n;
     double sum = 0;
 
-    for (int i = 0; i < m->passes->taps.n; i++) {
-        int act = m->passes->taps.act[i];
-        size_t d = net_act_size(m->net, act);
+    for (const struct tap *t = p->taps; t < p->taps + p->n_taps; t++) {
+        size_t d = net_act_size(m->net, t->act);
 
-        sum += a->ops->value_grad(&a->spec, ns, nt, (int)d, m->passes->source.act[act].v,
-                                  m->passes->target.act[act].v, m->passes->taps.source[i],
-                                  m->passes->taps.target[i], m->passes->scratch);
-        vec_scale((size_t)ns * d, weight, m->passes->taps.source[i]);
-        vec_scale((size_t)nt * d, weight, m->passes->taps.target[i]);
+        sum += a->ops->value_grad(&a->spec, ns, nt, (int)d, p->source.act[t->act].v,
+                                  p->target.act[t->act].v, t->source, t->target, p->scratch);
+        vec_scale((size_t)ns * d, weight, t->source);
+        vec_scale((size_t)nt * d, weight, t->target);
     }
     return sum;
+}
+
+/* Both batches' gradients, back from the outputs and from every tap. */
+static void backward(struct method *m, const struct episode *ep, const real *theta, real *grad)
+{
+    struct passes *p = m->passes;
+    struct inlet *in = p->inlets;
+    int n = p->n_taps;
+
+    in[0] = (struct inlet){m->net->n_layers, p->g_outputs};
+    for (int i = 0; i < n; i++)
+        in[i + 1] = (struct inlet){p->taps[i].act, p->taps[i].source};
+    net_backward_from(m->net, theta, ep->source.n, &p->source, in, n + 1, grad, NULL);
+    for (int i = 0; i < n; i++)
+        in[i] = (struct inlet){p->taps[i].act, p->taps[i].target};
+    net_backward_from(m->net, theta, ep->target.n, &p->target, in, n, grad, NULL);
 }
 
 int align_grad(const struct align *a, struct method *m, const struct episode *ep, const real *theta,
                real *grad, struct task_metrics *metrics)
 {
     double weight = stage_weight(m->stage, ep->round), loss, distance;
-    struct inlet source[TAPS_MAX + 1] = {{m->net->n_layers, m->passes->g_outputs}},
-                                   target[TAPS_MAX];
-    int n = m->passes->taps.n;
 
     loss = batch_supervise(m, &ep->source,
                            batch_forward(m, ep, &ep->source, theta, &m->passes->source), metrics);
@@ -118,12 +147,7 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
     distance = compare(a, m, ep, weight);
     if (!isfinite(loss) || !isfinite(distance))
         return err(ERR_NONFINITE, "the loss is not finite");
-    for (int i = 0; i < n; i++) {
-        source[i + 1] = (struct inlet){m->passes->taps.act[i], m->passes->taps.source[i]};
-        target[i] = (struct inlet){m->passes->taps.act[i], m->passes->taps.target[i]};
-    }
-    net_backward_from(m->net, theta, ep->source.n, &m->passes->source, source, n + 1, grad, NULL);
-    net_backward_from(m->net, theta, ep->target.n, &m->passes->target, target, n, grad, NULL);
+    backward(m, ep, theta, grad);
     metrics->v[METRIC_LOSS] += weight * distance;
     metrics->own[ALIGN_DISCREPANCY] += distance;
     return 0;

@@ -4,20 +4,20 @@
 
 #include "worker/contract/method.h"
 
-enum { TAPS_MAX = 8 };
-
-struct taps { /* activations that a method compares, highest first */
-    int n, act[TAPS_MAX];
-    real *source[TAPS_MAX], *target[TAPS_MAX]; /* gradients with respect to them */
+struct tap { /* an activation that a method compares */
+    int act;
+    real *source, *target; /* gradients with respect to it */
 };
 
 /* Work space of a method on batches; a method takes the parts that it needs. */
 struct passes {
     struct tape source, target; /* the network over both batches */
     struct tape anchor, aux;    /* the anchor's over the source; the network beside the main one */
-    struct taps taps;
-    /* the adversary's: the same activation in the anchor's network, which may have dropout */
-    int anchor_act;
+    int n_taps;
+    struct tap *taps;                     /* (n_taps) highest first */
+    struct inlet *inlets;                 /* (n_taps + 1) */
+    int act;                              /* of a method that takes one: which it is ... */
+    int anchor_act;                       /* ... in the anchor's network, which may have dropout */
     real *g_outputs, *g_features, *g_aux; /* gradients on the way */
     real *spare;                          /* (P) that nobody reads */
     double *scratch;

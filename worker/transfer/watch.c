@@ -15,7 +15,7 @@ static int smaller(int a, int b)
 
 static size_t features_size(const struct method *m)
 {
-    return net_act_size(m->net, m->passes->taps.act[0]);
+    return net_act_size(m->net, m->passes->act);
 }
 
 static size_t mmd_bytes(const struct method *m, int n)
@@ -23,13 +23,20 @@ static size_t mmd_bytes(const struct method *m, int n)
     return discrepancy_find("mmd")->scratch(&spread, n, n, (int)features_size(m)) * sizeof(double);
 }
 
-/* The scratch of the discrepancy, then for each sample the anchor's class, or -1 - class if it is
- * not sure. */
+/* Doubles of the discrepancy, or of one sample's probabilities. */
+static size_t doubles_bytes(const struct method *m, int n)
+{
+    size_t mmd = mmd_bytes(m, n), p = (size_t)m->net->n_out * sizeof(double);
+
+    return mmd > p ? mmd : p;
+}
+
+/* Those doubles, then of each sample the anchor's class, or -1 - class if it is not sure. */
 size_t adversary_watch_scratch(const struct method *m, const struct method_spec *spec)
 {
     int n = smaller(spec->n_source, spec->n_target);
 
-    return mmd_bytes(m, n) + 2 * (size_t)n * sizeof(int);
+    return doubles_bytes(m, n) + (size_t)n * sizeof(int);
 }
 
 /* p = softmax of c outputs; returns the likeliest class. */
@@ -60,7 +67,7 @@ static void anchor_classes(struct method *m, const struct batch *b, int *classes
 {
     int c = m->net->n_out;
     const real *y = batch_anchor(m, b);
-    double p[c];
+    double *p = m->passes->scratch;
 
     for (int i = 0; i < b->n; i++) {
         int best = softmax(c, y + i * c, p);
@@ -92,7 +99,7 @@ static void add_target(struct method *m, const struct batch *b, const real *thet
 {
     int c = m->net->n_out;
     const real *y;
-    double p[c];
+    double *p = m->passes->scratch;
 
     m->passes->target.evaluate = true;
     y = net_forward(m->net, theta, b, &m->passes->target);
@@ -110,7 +117,7 @@ static void add_source(struct method *m, const struct batch *b, double *w)
 {
     int c = m->net->n_out;
     const real *y = batch_anchor(m, b);
-    double p[c];
+    double *p = m->passes->scratch;
 
     for (int i = 0; i < b->n; i++) {
         softmax(c, y + i * c, p);
@@ -134,8 +141,8 @@ static double taken_for_source(struct method *m, const real *theta, int n, const
 int adversary_watch(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics)
 {
-    int n = smaller(ep->source.n, ep->target.n), act = m->passes->taps.act[0];
-    int *classes = (int *)(void *)((char *)m->passes->scratch + mmd_bytes(m, n));
+    int n = smaller(ep->source.n, ep->target.n), act = m->passes->act;
+    int *classes = (int *)(void *)((char *)m->passes->scratch + doubles_bytes(m, n));
     struct batch source = ep->source, target = ep->target;
     double *w = &metrics->v[METRIC_CURVE];
     const real *fs, *ft;
