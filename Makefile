@@ -44,7 +44,7 @@ REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || ca
 
 # The observer knows neither MPI nor BLAS: its objects are compiled without their flags, in a folder of their own.
 OBSERVE_PACKAGES = libzmq libprotobuf-c jansson ncursesw libmicrohttpd cairo
-OBSERVE_SOURCES = $(wildcard observer/*.c observer/*/*.c) proto/stream/sink.c proto/stream/sink_jsonl.c proto/stream/keys.c \
+OBSERVE_SOURCES = $(wildcard observer/*.c observer/*/*.c) proto/stream/sink.c proto/stream/sink_jsonl.c proto/stream/keys.c proto/stream/event.c \
                   core/base/err.c core/base/nearest.c core/base/outfile.c core/base/utf8.c core/base/habitat.c
 OBSERVE_PROTO = $(BUILD)/proto/metaloop.pb-c.c $(BUILD)/proto/tensorboard.pb-c.c
 OBSERVE_OBJECTS = $(OBSERVE_SOURCES:%.c=$(BUILD)/observe/%.o) $(OBSERVE_PROTO:$(BUILD)/%.c=$(BUILD)/observe/%.o)

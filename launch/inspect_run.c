@@ -18,15 +18,15 @@
 #include "core/file/checkpoint.h"
 #include "core/file/checkpoint_files.h"
 #include "launch/inspect.h"
+#include "proto/stream/event.h"
 #include "worker/method/table.h"
 
-enum { PATH_ROOM = 4352, LAST_BYTES = 1 << 18, MEASURED = 64 };
+enum { PATH_ROOM = 4352, LAST_BYTES = 1 << 18 };
 
 struct run_state {
     const char *directory;
     json_t *manifest, *round, *stage, *end; /* owned; NULL: not there */
-    json_t *measured[MEASURED];             /* owned; the last one of each data section */
-    int n_measured;
+    json_t *measured;                       /* owned: the last one of each data section, by name */
     struct config config;
     bool configured;
 };
@@ -54,23 +54,6 @@ static void keep(json_t **place, json_t *o)
     *place = json_incref(o);
 }
 
-static bool same_text(const json_t *a, const json_t *b, const char *key)
-{
-    return strcmp(text_in(a, key), text_in(b, key)) == 0;
-}
-
-static void keep_measured(struct run_state *s, json_t *o)
-{
-    int i = 0;
-
-    while (i < s->n_measured && !(same_text(s->measured[i], o, "data")))
-        i++;
-    if (i == MEASURED)
-        return;
-    s->n_measured += i == s->n_measured;
-    keep(&s->measured[i], o);
-}
-
 static void line_take(struct run_state *s, const char *line, size_t n)
 {
     json_t *o = json_loadb(line, n, 0, NULL);
@@ -79,7 +62,7 @@ static void line_take(struct run_state *s, const char *line, size_t n)
     if (strcmp(kind, "round") == 0)
         keep(&s->round, o);
     else if (strcmp(kind, "evaluation") == 0)
-        keep_measured(s, o);
+        json_object_set(s->measured, text_in(o, "data"), o);
     else if (strcmp(kind, "stage") == 0)
         keep(&s->stage, o), keep(&s->end, NULL);
     else if (strcmp(kind, "end") == 0)
@@ -177,6 +160,19 @@ static void print_number(const json_t *o, const char *key, const char *fmt, doub
         printf(fmt, times * json_number_value(x));
 }
 
+/* Numbers of a round that Event has no field for: the method's own metrics. */
+static void print_metrics(json_t *round)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(round, key, value)
+    {
+        if (json_is_number(value) && !stream_event_has("round", key))
+            printf(", %s %.4g", key, json_number_value(value));
+    }
+}
+
 static void print_round(const struct run_state *s)
 {
     const json_t *at = s->round ? s->round : s->stage;
@@ -193,16 +189,19 @@ static void print_round(const struct run_state *s)
         printf(" of %lld", (long long)stage->rounds);
     print_number(s->round, "loss", ", loss %.4f", 1);
     print_number(s->round, "accuracy", ", accuracy %.1f %%", 100);
+    print_metrics(s->round);
     putchar('\n');
 }
 
 static void print_measured(const struct run_state *s)
 {
-    for (int i = 0; i < s->n_measured; i++) {
-        const json_t *o = s->measured[i];
+    const char *data;
+    json_t *o;
 
-        printf("  data '%s' after round %lld of stage '%s':", text_in(o, "data"),
-               (long long)whole_in(o, "round"), text_in(o, "stage"));
+    json_object_foreach(s->measured, data, o)
+    {
+        printf("  data '%s' after round %lld of stage '%s':", data, (long long)whole_in(o, "round"),
+               text_in(o, "stage"));
         print_number(o, "accuracy", " accuracy %.2f", 100);
         print_number(o, "accuracy_ci95", " +- %.2f %%,", 100);
         print_number(o, "loss", " loss %.4f", 1);
@@ -278,13 +277,13 @@ int inspect_run(const char *directory)
     if (!s)
         return err(ERR_MEMORY, "no memory to start");
     s->directory = directory;
+    s->measured = json_object();
     code = print_run(s);
     json_decref(s->manifest);
     json_decref(s->round);
     json_decref(s->stage);
     json_decref(s->end);
-    for (int i = 0; i < s->n_measured; i++)
-        json_decref(s->measured[i]);
+    json_decref(s->measured);
     if (s->configured)
         config_release(&s->config);
     free(s);

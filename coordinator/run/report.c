@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/base/plural.h"
+#include "proto/stream/event.h"
 
 void report_begin(struct report *r)
 {
@@ -52,12 +53,21 @@ void report_start(struct report *r, const struct stage_run *s)
 }
 
 /* The mean of the method's own metric of that name; NaN if it has none. */
-static struct field own_mean(const struct stage *s, const struct round_sum *total, const char *name)
+static double mean_of(const struct stage *s, const struct round_sum *total, const char *name)
 {
     int slot = stage_metric(s, name);
 
-    return (struct field)NUMBER(
-        name, slot < 0 ? NAN : round_sum_read(total, slot) / round_sum_read(total, METRIC_DONE));
+    return slot < 0 ? NAN : round_sum_read(total, slot) / round_sum_read(total, METRIC_DONE);
+}
+
+static struct field own_mean(const struct stage *s, const struct round_sum *total, const char *name)
+{
+    return (struct field)NUMBER(name, mean_of(s, total, name));
+}
+
+static bool tells_adaptation(const struct stage *s)
+{
+    return s->traits->anchor || (s->traits->draws & DRAW_TARGET);
 }
 
 /* Adds the numbers that methods on two domains report. */
@@ -77,7 +87,7 @@ static void report_adaptation(struct report *r, const struct stage_run *s,
         {0},
     };
 
-    if (stage->traits->anchor || (stage->traits->draws & DRAW_TARGET))
+    if (tells_adaptation(stage))
         sinks_emit(&r->sinks, "adaptation", fields);
 }
 
@@ -113,15 +123,57 @@ static void inner_loop(const struct stage *s, const struct round_sum *total, int
     }
 }
 
-/* curve: room for 2 x steps numbers. */
+/* What a round tells beside its fixed numbers. */
+struct lists {
+    int n_steps;                 /* of the inner loop */
+    double *losses, *accuracies; /* owned with the following, in losses: (n_steps) */
+    int n_metrics;               /* the method's own that no other event tells */
+    double *metrics;             /* (n_metrics) their means, ... */
+    const char **names;          /* owned: ... and names */
+};
+
+static bool is_told_elsewhere(const struct stage *s, const char *name)
+{
+    return tells_adaptation(s) && stream_event_has("adaptation", name);
+}
+
+static void own_metrics(const struct stage *s, const struct round_sum *total, struct lists *l)
+{
+    for (const char *const *own = s->traits->metrics; own && *own; own++)
+        if (!is_told_elsewhere(s, *own)) {
+            l->names[l->n_metrics] = *own;
+            l->metrics[l->n_metrics++] = mean_of(s, total, *own);
+        }
+}
+
+static int lists_init(struct lists *l, const struct stage *s, const struct round_sum *total)
+{
+    size_t own = (size_t)(s->n_metrics - s->own_metrics),
+           steps = s->traits->draws & DRAW_EPISODES ? (size_t)s->inner_steps : 0;
+
+    *l = (struct lists){.n_steps = (int)steps};
+    l->losses = malloc((2 * steps + own + 1) * sizeof *l->losses);
+    l->names = malloc((own + 1) * sizeof *l->names);
+    if (!l->losses || !l->names)
+        return err(ERR_MEMORY, "no memory for %zu inner steps and %zu metrics", steps, own);
+    l->accuracies = l->losses + steps;
+    l->metrics = l->accuracies + steps;
+    inner_loop(s, total, l->n_steps, l->losses, l->accuracies);
+    own_metrics(s, total, l);
+    return 0;
+}
+
+static void lists_free(struct lists *l)
+{
+    free(l->losses);
+    free(l->names);
+}
+
 static void emit_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
-                       double norm, double seconds, int steps, double *curve)
+                       double norm, double seconds, const struct lists *l)
 {
     double done = round_sum_read(total, METRIC_DONE), idle, gflops;
-    double *losses = curve, *accuracies = curve + steps;
     char hash[20];
-
-    inner_loop(s->stage, total, steps, losses, accuracies);
 
     speed(r->crew, &idle, &gflops);
     struct field fields[] = {
@@ -142,8 +194,9 @@ static void emit_round(struct report *r, const struct stage_run *s, const struct
         NUMBER("idle", idle),
         NUMBER("gflops", gflops),
         NUMBER("communication", r->crew->communication),
-        NUMBERS("support_losses", losses, steps),
-        NUMBERS("support_accuracies", accuracies, steps),
+        NUMBERS("support_losses", l->losses, l->n_steps),
+        NUMBERS("support_accuracies", l->accuracies, l->n_steps),
+        METRICS("metrics", l->names, l->metrics, l->n_metrics),
         {0},
     };
 
@@ -154,14 +207,13 @@ static void emit_round(struct report *r, const struct stage_run *s, const struct
 int report_round(struct report *r, const struct stage_run *s, const struct round_sum *total,
                  double norm, double seconds)
 {
-    const struct stage *stage = s->stage;
-    int steps = stage->traits->draws & DRAW_EPISODES ? stage->inner_steps : 0;
-    double *curve = malloc((2 * (size_t)steps + 1) * sizeof *curve);
+    struct lists lists;
+    int code = lists_init(&lists, s->stage, total);
 
-    if (!curve)
-        return err(ERR_MEMORY, "no memory for a curve of %d inner steps", steps);
-    emit_round(r, s, total, norm, seconds, steps, curve);
-    free(curve);
+    if (code == 0)
+        emit_round(r, s, total, norm, seconds, &lists);
+    lists_free(&lists);
+    TRY(code);
     report_adaptation(r, s, total);
     return 0;
 }

@@ -1,12 +1,25 @@
 /* event.c - finds values by their keys; cleans texts for terminals. */
 #include "observer/model/event.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "core/base/utf8.h"
+
+enum { WORD_MAX = 48 };
+
+bool event_is_word(const char *text)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)text[i]) && text[i] != '_')
+            return false;
+    return n > 0 && n < WORD_MAX;
+}
 
 int event_add(struct event *e, struct field f)
 {

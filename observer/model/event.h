@@ -20,6 +20,9 @@ struct event {
     double numbers[EVENT_NUMBERS]; /* room for lists of numbers that the source has to convert */
 };
 
+/* Whether a text may be the name of a value: letters, digits and _, at most 47 of them. */
+bool event_is_word(const char *text);
+
 /* Adds a field. ERR_DATA: there are EVENT_FIELDS already, or it is a list of more than
  * EVENT_NUMBERS. */
 int event_add(struct event *e, struct field f);

@@ -130,6 +130,42 @@ static bool field_of(const ProtobufCFieldDescriptor *d, const void *at, struct f
     }
 }
 
+/* The messages of a list, or NULL: another field. */
+static const ProtobufCMessage *const *messages_of(const ProtobufCFieldDescriptor *d,
+                                                  const ProtobufCMessage *m, size_t *n)
+{
+    const char *at = (const char *)m;
+
+    if (d->label != PROTOBUF_C_LABEL_REPEATED || d->type != PROTOBUF_C_TYPE_MESSAGE)
+        return NULL;
+    *n = *(const size_t *)(at + d->quantifier_offset);
+    return *(const ProtobufCMessage *const *const *)(at + d->offset);
+}
+
+static bool is_of_metrics(const ProtobufCFieldDescriptor *d)
+{
+    return d->descriptor == &metaloop__event__metric__descriptor;
+}
+
+/* Metrics become values of the event itself, under their names. */
+static int metrics_take(const ProtobufCMessage *m, struct event *e)
+{
+    for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *d = &m->descriptor->fields[i];
+        size_t n = 0;
+        const ProtobufCMessage *const *each = is_of_metrics(d) ? messages_of(d, m, &n) : NULL;
+
+        for (size_t k = 0; each && k < n; k++) {
+            const Metaloop__Event__Metric *one = (const Metaloop__Event__Metric *)each[k];
+
+            if (!event_is_word(one->name) || event_find(e, one->name))
+                return err(ERR_DATA, "a metric without a name of its own");
+            TRY(event_add(e, (struct field)NUMBER(one->name, one->value)));
+        }
+    }
+    return 0;
+}
+
 static int message_take(const ProtobufCMessage *m, const char *kind, int index,
                         const struct taker *to);
 
@@ -150,11 +186,11 @@ static int parts_take(const ProtobufCMessage *m, const struct taker *to)
     for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *d = &m->descriptor->fields[i];
 
-        if (d->label != PROTOBUF_C_LABEL_REPEATED || d->type != PROTOBUF_C_TYPE_MESSAGE)
+        size_t n = 0;
+        const ProtobufCMessage *const *parts = is_of_metrics(d) ? NULL : messages_of(d, m, &n);
+
+        if (!parts)
             continue;
-        size_t n = *(const size_t *)((const char *)m + d->quantifier_offset);
-        ProtobufCMessage *const *parts =
-            *(ProtobufCMessage *const *const *)((const char *)m + d->offset);
         kind_of(d->descriptor, kind, sizeof kind);
         for (size_t k = 0; k < n; k++)
             TRY(message_take(parts[k], kind, (int)k, to));
@@ -177,6 +213,7 @@ static int message_take(const ProtobufCMessage *m, const char *kind, int index,
         if (list ? list_of(d, m, &f) : field_of(d, (const char *)m + d->offset, &f))
             TRY(event_add(&e, f));
     }
+    TRY(metrics_take(m, &e));
     TRY(to->take(to->context, &e));
     return parts_take(m, to);
 }

@@ -25,10 +25,10 @@ int decode_next(struct span *rest, struct span *event);
  * known. */
 int decode_header(const void *bytes, size_t n, struct event_header *h);
 
-/* Reads an Event and calls take(context, event). Then it calls take for each part that the event
- * has several of (stages, hosts, workers), as an event of its own: its kind is the part's in lower
- * case (plan, host, worker), and "index" is its place. ERR_DATA, ERR_MEMORY, and what take returns
- * below 0. */
+/* Reads an Event and calls take(context, event), with metrics as values of their names. Then it
+ * calls take for each part that the event has several of (stages, hosts, workers), as an event of
+ * its own: its kind is the part's in lower case (plan, host, worker), and "index" is its place.
+ * ERR_DATA, ERR_MEMORY, and what take returns below 0. */
 int decode_event(const void *bytes, size_t n, int (*take)(void *context, const struct event *e),
                  void *context);
 

@@ -1,24 +1,11 @@
 /* line.c - reads an event from a line, and checks everything in it. */
 #include "observer/source/line.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "core/base/err.h"
-
-enum { WORD_MAX = 48 };
-
-static bool is_word(const char *s)
-{
-    size_t n = strlen(s);
-
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)s[i]) && s[i] != '_')
-            return false;
-    return n > 0 && n < WORD_MAX;
-}
 
 static int list_read(const char *key, const json_t *list, struct event *e)
 {
@@ -63,11 +50,11 @@ static int object_read(json_t *o, struct event *e)
     if (!json_is_object(o))
         return err(ERR_DATA, "not an object");
     e->kind = json_string_value(json_object_get(o, "kind"));
-    if (!e->kind || !is_word(e->kind))
+    if (!e->kind || !event_is_word(e->kind))
         return err(ERR_DATA, "no 'kind' that is a word");
     json_object_foreach(o, key, value)
     {
-        if (!is_word(key))
+        if (!event_is_word(key))
             return err(ERR_DATA, "a name that is not a word");
         if (strcmp(key, "kind") != 0)
             TRY(value_read(key, value, e));

@@ -42,12 +42,13 @@ static json_t *chart_json(const struct run *r, const struct chart *c)
 
 static json_t *charts_json(const struct run *r, int stage)
 {
-    struct chart charts[CHARTS_MAX];
-    int n = charts_of(r, stage, charts);
+    int n;
+    struct chart *charts = charts_of(r, stage, &n);
     json_t *all = json_array();
 
     for (int i = 0; i < n; i++)
         json_array_append_new(all, chart_json(r, &charts[i]));
+    free(charts);
     return all;
 }
 

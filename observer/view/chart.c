@@ -3,7 +3,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "proto/stream/event.h"
 
 static const struct {
     const char *title;
@@ -26,6 +29,8 @@ static const struct {
     {"tasks a second", false, true, "round", {"tasks_per_second"}, {"tasks/s"}},
     {"learning rate", false, false, "round", {"rate"}, {"rate"}},
 };
+/* Those of the table, one of evaluations, two of inner steps; and the one being looked at. */
+enum { FIXED = sizeof table / sizeof *table + 4 };
 
 static void chart_add(struct chart *c, const struct series *s, const char *name)
 {
@@ -90,7 +95,41 @@ static int charts_steps(const struct run *r, int stage, struct chart *charts)
     return n;
 }
 
-int charts_of(const struct run *r, int stage, struct chart *charts)
+static bool is_in_table(const char *field)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        for (int k = 0; k < 3 && table[i].fields[k]; k++)
+            if (strcmp(table[i].group, "round") == 0 && strcmp(table[i].fields[k], field) == 0)
+                return true;
+    return false;
+}
+
+/* A metric of the stage's method: a number of its rounds that Event has no field for. */
+static bool is_own(const struct series *s, int stage)
+{
+    return s->stage == stage && strcmp(s->group, "round") == 0 && s->step < 0 &&
+           !is_in_table(s->field) && !stream_event_has("round", s->field);
+}
+
+/* charts: room for one of each curve of the run. */
+static int charts_own(const struct run *r, int stage, struct chart *charts)
+{
+    int n = 0;
+
+    for (int i = 0; i < r->n_series; i++) {
+        const struct series *s = r->series[i];
+
+        if (!is_own(s, stage))
+            continue;
+        charts[n] = (struct chart){.title = s->field, .noisy = true};
+        chart_add(&charts[n], s, s->field);
+        n += charts[n].n > 0;
+    }
+    return n;
+}
+
+/* charts: room for FIXED. */
+static int charts_fixed(const struct run *r, int stage, struct chart *charts)
 {
     int n = 0;
 
@@ -108,6 +147,18 @@ int charts_of(const struct run *r, int stage, struct chart *charts)
         }
     }
     return n;
+}
+
+struct chart *charts_of(const struct run *r, int stage, int *n)
+{
+    struct chart *charts = malloc((FIXED + (size_t)r->n_series) * sizeof *charts);
+
+    *n = 0;
+    if (!charts)
+        return NULL;
+    *n = charts_fixed(r, stage, charts);
+    *n += charts_own(r, stage, charts + *n);
+    return charts;
 }
 
 double range_value(const struct range *g, double value)

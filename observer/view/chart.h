@@ -5,7 +5,7 @@
 
 #include "observer/model/model.h"
 
-enum { CHARTS_MAX = 12, CHART_CURVES = 8 };
+enum { CHART_CURVES = 8 };
 
 struct chart {
     const char *title;
@@ -22,9 +22,9 @@ struct range {
     bool log; /* low and high are logarithms to base 10 */
 };
 
-/* Fills charts with those of a stage that have points, the important ones first; returns how many,
- * CHARTS_MAX at most. */
-int charts_of(const struct run *r, int stage, struct chart *charts);
+/* The *n charts of a stage that have points, the important ones first, then one for each metric of
+ * the method's own. Owned by the caller: free(). NULL, with *n 0: no memory. */
+struct chart *charts_of(const struct run *r, int stage, int *n);
 
 /* What a chart spans; it has at least one point. log is dropped if a value is not positive. */
 struct range chart_range(const struct chart *c, bool log);

@@ -202,9 +202,9 @@ static void chart_draw(cairo_t *c, double x, double y, const struct chart *chart
 
 static double stage_height(const struct run *r, int stage, int *columns)
 {
-    struct chart charts[CHARTS_MAX];
-    int n = charts_of(r, stage, charts);
+    int n;
 
+    free(charts_of(r, stage, &n));
     if (n > *columns)
         *columns = n < IN_ROW ? n : IN_ROW;
     return n ? STAGE_TITLE + (n + IN_ROW - 1) / IN_ROW * CELL_H : 0;
@@ -213,12 +213,14 @@ static double stage_height(const struct run *r, int stage, int *columns)
 static double stage_draw(cairo_t *c, const struct run *r, int stage, double y)
 {
     const struct stage_seen *s = &r->stages[stage];
-    struct chart charts[CHARTS_MAX];
-    int n = charts_of(r, stage, charts);
+    int n;
+    struct chart *charts = charts_of(r, stage, &n);
     char text[256];
 
-    if (!n)
+    if (n == 0) {
+        free(charts);
         return y;
+    }
     snprintf(text, sizeof text, "%s (%s), round %" PRIu64 " of %" PRIu64, s->name, s->method,
              s->round, s->rounds);
     grey_set(c, 0.1);
@@ -226,6 +228,7 @@ static double stage_draw(cairo_t *c, const struct run *r, int stage, double y)
     y += STAGE_TITLE;
     for (int i = 0; i < n; i++)
         chart_draw(c, MARGIN + i % IN_ROW * CELL_W, y + i / IN_ROW * CELL_H, &charts[i]);
+    free(charts);
     return y + (n + IN_ROW - 1) / IN_ROW * CELL_H;
 }
 

@@ -114,8 +114,8 @@ static void draw_figures(const struct run *r, int stage)
 
 static int draw_charts(const struct terminal *t, const struct run *r, struct area a)
 {
-    struct chart charts[CHARTS_MAX];
-    int n = r->stage < 0 ? 0 : charts_of(r, r->stage - t->back, charts);
+    int n;
+    struct chart *charts = charts_of(r, r->stage - t->back, &n);
     int columns = a.w / CHART_WIDTH > 1 ? a.w / CHART_WIDTH : 1, rows, h;
 
     if (columns > n)
@@ -123,15 +123,14 @@ static int draw_charts(const struct terminal *t, const struct run *r, struct are
     rows = (n + columns - 1) / columns;
     if (rows > a.h / CHART_HEIGHT)
         rows = a.h / CHART_HEIGHT > 0 ? a.h / CHART_HEIGHT : 1;
-    if (n == 0)
-        return 0;
-    h = a.h / rows < 20 ? a.h / rows : 20;
+    h = n == 0 ? 0 : a.h / rows < 20 ? a.h / rows : 20;
     for (int i = 0; i < n && i < rows * columns; i++) {
         int w = a.w / columns;
 
         screen_chart((struct area){a.y + i / columns * h, a.x + i % columns * w, h, w - 1},
                      &charts[i], t->log);
     }
+    free(charts);
     return rows * h;
 }
 

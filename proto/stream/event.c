@@ -39,26 +39,48 @@ static ProtobufCMessage *message_new(const ProtobufCMessageDescriptor *what)
 
 static int message_fill(ProtobufCMessage *m, const struct field *fields);
 
+/* So many empty messages in the place of a list; *n counts them. */
+static int list_new(const struct field *f, const ProtobufCFieldDescriptor *d, size_t room,
+                    void *place, size_t *n)
+{
+    ProtobufCMessage **each = calloc(room, sizeof(ProtobufCMessage *));
+
+    if (!each)
+        return err(ERR_MEMORY, "no memory for '%s'", f->key);
+    *(ProtobufCMessage ***)place = each;
+    for (; *n < room; ++*n) {
+        each[*n] = message_new(d->descriptor);
+        if (!each[*n])
+            return err(ERR_MEMORY, "no memory for '%s'", f->key);
+    }
+    return 0;
+}
+
 static int list_set(const struct field *f, const ProtobufCFieldDescriptor *d, void *place,
                     size_t *n)
 {
-    ProtobufCMessage **each;
     size_t room = 0;
 
     while (f->list[room])
         room++;
     if (room == 0)
         return 0;
-    each = calloc(room, sizeof(ProtobufCMessage *));
-    if (!each)
-        return err(ERR_MEMORY, "no memory for '%s'", f->key);
-    *(ProtobufCMessage ***)place = each;
-    for (size_t i = 0; i < room; i++) {
-        each[i] = message_new(d->descriptor);
-        if (!each[i])
-            return err(ERR_MEMORY, "no memory for '%s'", f->key);
-        *n = i + 1;
-        TRY(message_fill(each[i], f->list[i]));
+    TRY(list_new(f, d, room, place, n));
+    for (size_t i = 0; i < room; i++)
+        TRY(message_fill((*(ProtobufCMessage ***)place)[i], f->list[i]));
+    return 0;
+}
+
+static int metrics_set(const struct field *f, const ProtobufCFieldDescriptor *d, void *place,
+                       size_t *n)
+{
+    if (f->n == 0)
+        return 0;
+    TRY(list_new(f, d, f->n, place, n));
+    for (size_t i = 0; i < f->n; i++) {
+        struct field one[] = {TEXT("name", f->names[i]), NUMBER("value", f->numbers[i]), {0}};
+
+        TRY(message_fill((*(ProtobufCMessage ***)place)[i], one));
     }
     return 0;
 }
@@ -84,6 +106,8 @@ static int field_set(const struct field *f, const ProtobufCFieldDescriptor *d, v
 
     if (f->type == FIELD_LIST && repeated && d->type == PROTOBUF_C_TYPE_MESSAGE)
         return list_set(f, d, place, n);
+    if (f->type == FIELD_METRICS && repeated && d->type == PROTOBUF_C_TYPE_MESSAGE)
+        return metrics_set(f, d, place, n);
     if (f->type == FIELD_NUMBERS && repeated && d->type == PROTOBUF_C_TYPE_DOUBLE)
         return numbers_set(f, place, n);
     if (repeated)

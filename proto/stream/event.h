@@ -36,7 +36,8 @@ struct stream_event {
 struct stream_event *stream_pack(const struct stream_source *source, uint64_t seq, double time,
                                  const char *kind, const struct field *fields);
 
-/* True if Event has this kind and, unless key is NULL, the kind has this field. */
+/* True if Event has this kind and, unless key is NULL, the kind has this field. The names of its
+ * metrics are no fields. */
 bool stream_event_has(const char *kind, const char *key);
 
 #endif

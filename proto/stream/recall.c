@@ -20,6 +20,9 @@ struct line_fields { /* of one line; owned */
     struct field *each;
     double *numbers; /* of all its lists */
     size_t n_numbers;
+    const char **names; /* of its metrics, ... */
+    double *metrics;    /* ... and they */
+    size_t n_metrics;
 };
 
 /* Kinds that are in the file for people and scripts; observers hear of the run itself. */
@@ -44,14 +47,18 @@ static int fields_make(struct line_fields *l, json_t *o)
     *l = (struct line_fields){
         .each = calloc(json_object_size(o) + 1, sizeof *l->each),
         .numbers = malloc((numbers + 1) * sizeof *l->numbers),
+        .names = calloc(json_object_size(o) + 1, sizeof *l->names),
+        .metrics = calloc(json_object_size(o) + 1, sizeof *l->metrics),
     };
-    return l->each && l->numbers ? 0 : ERR_MEMORY;
+    return l->each && l->numbers && l->names && l->metrics ? 0 : ERR_MEMORY;
 }
 
 static void fields_release(struct line_fields *l)
 {
     free(l->each);
     free(l->numbers);
+    free(l->names);
+    free(l->metrics);
 }
 
 static double number_of(const json_t *value)
@@ -80,7 +87,18 @@ static struct field field_of(struct line_fields *l, const char *key, const json_
     return (struct field)NUMBER(key, number_of(value));
 }
 
-/* The fields that Event has, too; one that it does not have is another version's, and is told. */
+/* A number that is no field of an event with metrics is one of them. */
+static bool metric_take(struct line_fields *l, const char *kind, const char *key,
+                        const json_t *value)
+{
+    if (!stream_event_has(kind, "metrics") || !(json_is_number(value) || json_is_null(value)))
+        return false;
+    l->names[l->n_metrics] = key;
+    l->metrics[l->n_metrics++] = number_of(value);
+    return true;
+}
+
+/* The fields that Event has, too, and metrics; another one is another version's, and is told. */
 static void fields_fill(struct recall *r, struct line_fields *l, const char *kind, json_t *o)
 {
     const char *key;
@@ -95,9 +113,13 @@ static void fields_fill(struct recall *r, struct line_fields *l, const char *kin
             l->each[l->n++] = field_of(l, key, value);
             continue;
         }
+        if (metric_take(l, kind, key, value))
+            continue;
         snprintf(text, sizeof text, "'%.40s' has no '%.40s'", kind, key);
         refuse(r, text);
     }
+    if (l->n_metrics > 0)
+        l->each[l->n++] = (struct field)METRICS("metrics", l->names, l->metrics, l->n_metrics);
 }
 
 static void object_recall(struct recall *r, struct history *h, const struct stream_source *source,

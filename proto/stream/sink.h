@@ -8,14 +8,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum field_type { FIELD_END, FIELD_INTEGER, FIELD_NUMBER, FIELD_NUMBERS, FIELD_TEXT, FIELD_LIST };
+enum field_type {
+    FIELD_END,
+    FIELD_INTEGER,
+    FIELD_NUMBER,
+    FIELD_NUMBERS,
+    FIELD_METRICS, /* numbers with names of their own, which Event need not know */
+    FIELD_TEXT,
+    FIELD_LIST
+};
 
 struct field {       /* one named value; a list of fields ends with {0} */
     const char *key; /* borrowed, as all pointers here, while the event is emitted */
     enum field_type type;
     int64_t integer;
-    double number;         /* not finite: written as null */
-    const double *numbers; /* (n) as number is: one per inner step */
+    double number;            /* not finite: written as null */
+    const double *numbers;    /* (n) as number is: one per inner step, or per name */
+    const char *const *names; /* (n) of metrics */
     size_t n;
     const char *text;
     const struct field *const *list; /* of objects, ended by NULL; each ends with {0} */
@@ -32,6 +41,11 @@ struct field {       /* one named value; a list of fields ends with {0} */
 #define NUMBERS(k, v, count)                                                                       \
     {                                                                                              \
         .key = (k), .type = FIELD_NUMBERS, .numbers = (v), .n = (size_t)(count)                    \
+    }
+#define METRICS(k, names_of, v, count)                                                             \
+    {                                                                                              \
+        .key = (k), .type = FIELD_METRICS, .names = (names_of), .numbers = (v),                    \
+        .n = (size_t)(count)                                                                       \
     }
 #define TEXT(k, v)                                                                                 \
     {                                                                                              \

@@ -51,10 +51,20 @@ static json_t *field_value(const struct field *f)
     return number_value(f->number);
 }
 
+/* Each under its own name. */
+static void metrics_fill(json_t *o, const struct field *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        json_object_set_new(o, f->names[i], number_value(f->numbers[i]));
+}
+
 static void object_fill(json_t *o, const struct field *fields)
 {
     for (; fields->type != FIELD_END; fields++)
-        json_object_set_new(o, fields->key, field_value(fields));
+        if (fields->type == FIELD_METRICS)
+            metrics_fill(o, fields);
+        else
+            json_object_set_new(o, fields->key, field_value(fields));
 }
 
 static json_t *object_of(const struct field *fields)

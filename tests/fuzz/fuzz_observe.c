@@ -26,7 +26,7 @@ static void expect_series(const struct series *s)
 
 static void expect_bounds(const struct run *r)
 {
-    struct chart charts[CHARTS_MAX];
+    int n;
 
     EXPECT(r->stage >= -1 && r->stage < r->n_stages && r->n_stages <= STAGES_MAX);
     EXPECT(r->n_series <= SERIES_MAX && r->n_workers <= WORKERS_MAX &&
@@ -39,7 +39,7 @@ static void expect_bounds(const struct run *r)
         expect_clean(r->notes[i].text);
     for (int i = 0; i < r->n_stages; i++) {
         expect_clean(r->stages[i].name);
-        EXPECT(charts_of(r, i, charts) <= CHARTS_MAX);
+        free(charts_of(r, i, &n));
     }
     expect_clean(r->name);
     expect_clean(r->end);

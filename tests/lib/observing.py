@@ -1,4 +1,4 @@
-"""metaloop-observe --http and its answers, for tests; free ports."""
+"""metaloop-observe for tests: --http and its answers, a stream into files; free ports."""
 import http.client
 import json
 import os
@@ -63,3 +63,41 @@ class Server:
         code = self.process.wait(10)
         self.process.stderr.close()
         return code
+
+
+class Observer:
+    """metaloop-observe with lines and JSON lines into files."""
+
+    all = []
+
+    def __init__(self, folder, port, *options):
+        self.all.append(self)
+        self.out, self.jsonl = os.path.join(folder, "lines.txt"), os.path.join(folder, "events.jsonl")
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(
+                [OBSERVE, f"tcp://127.0.0.1:{port}", "--lines", "--jsonl", self.jsonl, *map(str, options)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def text(self):
+        with open(self.out, encoding="utf-8") as f:
+            return f.read()
+
+    def events(self, kind):
+        if not os.path.exists(self.jsonl):
+            return []
+        with open(self.jsonl, encoding="utf-8") as f:
+            return [e for e in map(json.loads, (line for line in f if line.endswith("\n"))) if e["kind"] == kind]
+
+    def rounds(self):
+        return [e["round"] for e in self.events("round")]
+
+    def until(self, what, seconds=60):
+        limit = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < limit and self.process.poll() is None, self.text()
+            time.sleep(0.05)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(10)

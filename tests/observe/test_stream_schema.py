@@ -10,15 +10,15 @@ import cli
 import stream
 
 BLOCK = re.compile(r"struct field (\w+)\[\] = \{(.*?)\{0\},?\s*\};", re.S)
-FIELD = re.compile(r"\b(TEXT|INTEGER|NUMBERS|NUMBER|LIST)\(\s*([^,]*)", re.S)
-PARTS = {"plan": "Plan", "at": "Host", "of": "Worker"}  # arrays of fields that are parts of an event
+FIELD = re.compile(r"\b(TEXT|INTEGER|NUMBERS|NUMBER|LIST|METRICS)\(\s*([^,]*)", re.S)
+PARTS = {"plan": "Plan", "at": "Host", "of": "Worker", "one": "Metric"}  # arrays of fields that are parts of an event
 
 
 def types_of(field):
     """The words that may fill a field of the schema."""
     repeated, kind = field.label == field.LABEL_REPEATED, field.type
     if kind == field.TYPE_MESSAGE:
-        return {"LIST"} if repeated else set()
+        return {"METRICS" if field.message_type.name == "Metric" else "LIST"} if repeated else set()
     if kind == field.TYPE_STRING:
         return {"TEXT"}
     if repeated:

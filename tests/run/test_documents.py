@@ -1,4 +1,5 @@
 """What the documents say is so: their commands run, and the keys, options, files and lines that they name are there."""
+import csv
 import glob
 import json
 import os
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 
 import cli
+import observing
+import stream
 
 sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
 import safetensors_io
@@ -380,3 +383,40 @@ def test_example_trains(tree_with_example, tmp_path):
     assert digest(3, "method=tether", "tether=0.5", "inner_steps=2") == pulled
     first_order = digest(1, "method=fomaml", "inner_steps=2")
     assert digest(1, "method=tether", "tether=0", "inner_steps=2") == first_order != pulled
+
+
+def test_example_tells_its_metric(tree_with_example, tmp_path):
+    """A number that only the method knows: in metrics.jsonl, the same on 1 and 3 ranks; in `inspect`; to observers, live and after."""
+    def moved(name, tether, rounds=8, endpoint="", ranks=1):
+        sets = ["stage.meta.method=tether", f"stage.meta.tether={tether}", "stage.meta.inner_steps=4",
+                f"stage.meta.rounds={rounds}", f"metrics.endpoint={endpoint}"]
+        example(tree_with_example, "train", cli.small(tmp_path), "--run", tmp_path / name, *[w for s in sets for w in ("--set", s)],
+                ranks=ranks)
+        return told(tmp_path / name / "metrics.jsonl")
+
+    def told(path):
+        with open(path) as f:
+            return [e["moved"] for e in map(json.loads, f) if e["kind"] == "round"]
+    pulled = moved("pulled", 2)
+    assert 0 < pulled[0] < moved("free", 0)[0]
+
+    port = stream.free_port()
+    observer = observing.Observer(tmp_path, port)
+    try:
+        observer.until(lambda: "no publisher" in observer.text())
+        long = moved("long", 2, rounds=400, endpoint=f"tcp://127.0.0.1:{port}", ranks=3)
+        assert observer.process.wait(60) == 0
+    finally:
+        observer.process.kill()
+    assert [e["moved"] for e in observer.events("round")] == long and long[:8] == pulled
+
+    assert f", moved {pulled[-1]:.4g}" in example(tree_with_example, "inspect", tmp_path / "pulled").out
+    page = observing.Server("--replay", tmp_path / "pulled")
+    try:
+        page.until(lambda runs: runs[0]["end"] == "done")
+        assert "moved" in [chart["title"] for chart in page.json("/api/run")["runs"][0]["stages"][0]["charts"]]
+    finally:
+        page.close()
+    cli.done("--replay", tmp_path / "pulled", "--csv", tmp_path / "out.csv", program=OBSERVE)
+    with open(tmp_path / "out.csv", newline="") as f:
+        assert [float(r["value"]) for r in csv.DictReader(f) if (r["kind"], r["name"]) == ("round", "moved")] == pulled

@@ -10,9 +10,13 @@
 
 #include <cmocka.h>
 
+#include "core/base/err.h"
 #include "observer/model/model.h"
+#include "observer/source/decode.h"
 #include "observer/source/line.h"
 #include "observer/source/name.h"
+#include "observer/view/chart.h"
+#include "proto/stream/event.h"
 
 static struct run run;
 
@@ -45,6 +49,78 @@ static void near(double value, double expected)
 {
     if (!(fabs(value - expected) <= 1e-12 * fabs(expected)))
         fail_msg("%.15g, not %.15g", value, expected);
+}
+
+static int take_decoded(void *context, const struct event *e)
+{
+    (void)context;
+    return model_event(&run, e);
+}
+
+/* An event "round" of the stream with two metrics. */
+static int decode_metrics(const char *first, const char *second)
+{
+    static const struct stream_source source = {"run-1", 7};
+    const char *const names[] = {first, second};
+    const double values[] = {0.5, 2};
+    struct field fields[] = {INTEGER("stage_index", 0),
+                             INTEGER("round", 4),
+                             NUMBER("loss", 1.5),
+                             METRICS("metrics", names, values, 2),
+                             {0}};
+    struct stream_event *packed = stream_pack(&source, 1, 10, "round", fields);
+    struct span rest = {packed->bytes, packed->n}, one;
+    int code;
+
+    assert_int_equal(decode_next(&rest, &one), 1);
+    code = decode_event(one.bytes, one.n, take_decoded, NULL);
+    free(packed);
+    return code;
+}
+
+/* The titles of a stage's charts, each with a blank behind it. */
+static void titles(int stage, char *text, size_t room)
+{
+    int n;
+    struct chart *charts = charts_of(&run, stage, &n);
+    size_t at = 0;
+
+    assert_non_null(charts);
+    for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(text + at, room - at, "%s ", charts[i].title);
+    free(charts);
+}
+
+/* A method's own metrics are curves as any other, with a chart each, from the stream and from the
+ * file. */
+static void test_metrics_of_a_method(void **unused)
+{
+    char text[256];
+
+    (void)unused;
+    assert_int_equal(decode_metrics("moved", "cg_residual"), 0);
+    near(series_last(model_series(&run, 0, "round", "", -1, "moved")), 0.5);
+    near(series_last(model_series(&run, 0, "round", "", -1, "cg_residual")), 2);
+    near(series_last(model_series(&run, 0, "round", "", -1, "loss")), 1.5);
+    titles(0, text, sizeof text);
+    assert_string_equal(text, "loss moved cg_residual ");
+    tell(11, "{\"kind\":\"round\",\"stage_index\":0,\"round\":5,\"loss\":1,\"gflops\":3,\"moved\":"
+             "0.25}");
+    near(series_last(model_series(&run, 0, "round", "", -1, "moved")), 0.25);
+    titles(0, text, sizeof text);
+    assert_string_equal(text, "loss moved cg_residual ");
+}
+
+/* A name that is another field's, that is there twice, or that is no word. */
+static void test_metrics_with_a_bad_name(void **unused)
+{
+    (void)unused;
+    assert_int_equal(decode_metrics("moved", "round"), ERR_DATA);
+    assert_int_equal(decode_metrics("moved", "loss"), ERR_DATA);
+    assert_int_equal(decode_metrics("moved", "moved"), ERR_DATA);
+    assert_int_equal(decode_metrics("moved", ""), ERR_DATA);
+    assert_int_equal(decode_metrics("moved", "<b>"), ERR_DATA);
+    assert_int_equal(run.n_series, 0);
 }
 
 /* 500 inner steps are 501 curves. */
@@ -202,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_speed_of_a_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lines_that_events_tell, setup, teardown),
         cmocka_unit_test_setup_teardown(test_events_missing_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_metrics_of_a_method, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_metrics_with_a_bad_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_inner_steps, setup, teardown),

@@ -41,6 +41,7 @@ struct stand { /* a run in which nothing happens by itself */
     int64_t words[1024];
     struct round_sum total;
     char kind[32], event[8192]; /* the last one: " key=value key=value " */
+    char round[8192];           /* the last round */
     char line[64];              /* the last one: "level:about" */
     int n_events;
 };
@@ -51,8 +52,9 @@ static void write_fields(char *to, size_t n, const struct field *fields);
 
 static void write_field(char *to, size_t n, const struct field *f)
 {
-    int at = snprintf(to, n, "%s=", f->key);
+    int at = f->type == FIELD_METRICS ? 0 : snprintf(to, n, "%s=", f->key);
 
+    *to = at ? *to : '\0';
     if (f->type == FIELD_INTEGER)
         snprintf(to + at, n - (size_t)at, "%lld ", (long long)f->integer);
     else if (f->type == FIELD_NUMBER)
@@ -61,6 +63,8 @@ static void write_field(char *to, size_t n, const struct field *f)
         snprintf(to + at, n - (size_t)at, "%s ", f->text);
     for (size_t i = 0; f->type == FIELD_NUMBERS && i < f->n; i++)
         at += snprintf(to + at, n - (size_t)at, "%.9g%s", f->numbers[i], i + 1 < f->n ? "," : " ");
+    for (size_t i = 0; f->type == FIELD_METRICS && i < f->n; i++)
+        at += snprintf(to + at, n - (size_t)at, "%s=%.9g ", f->names[i], f->numbers[i]);
     for (int i = 0; f->type == FIELD_LIST && f->list[i]; i++) {
         at += snprintf(to + at, n - (size_t)at, "[ ");
         write_fields(to + at, n - (size_t)at, f->list[i]);
@@ -89,6 +93,8 @@ static int capture(struct sink *s, const char *kind, const struct field *fields)
     snprintf(p->kind, sizeof p->kind, "%s", kind);
     p->event[0] = ' ';
     write_fields(p->event + 1, sizeof p->event - 1, fields);
+    if (strcmp(kind, "round") == 0)
+        strcpy(p->round, p->event);
     return 0;
 }
 
@@ -248,6 +254,48 @@ static void test_adaptation(void **state)
              "right_source=%g right_target=%g",
              stage_weight(p->stage.stage, 4), 0.25 * own, 0.25 * (own + 1), 0.25 * (own + 2),
              0.25 * (own + 3));
+    told(p, "adaptation", pairs);
+}
+
+/* The stage's method has these metrics; `round` is what its last round tells. */
+static void metrics_of(struct stand *p, int stage, const char *const *metrics, char *round)
+{
+    struct method_traits traits = *p->setup.stages[stage].traits;
+    const struct method_traits *before = p->setup.stages[stage].traits;
+
+    traits.metrics = metrics;
+    p->setup.stages[stage].traits = &traits;
+    stage_count_metrics(&p->setup.stages[stage]);
+    p->stage.stage = &p->setup.stages[stage];
+    sum_tasks(p);
+    p->n_events = 0;
+    assert_int_equal(report_round(&p->report, &p->stage, &p->total, 1, 1), 0);
+    snprintf(round, sizeof p->round, "%s", p->round);
+    p->setup.stages[stage].traits = before;
+    stage_count_metrics(&p->setup.stages[stage]);
+}
+
+/* A round tells the method's own metrics, but for those that its adaptation tells. */
+static void test_metrics_of_a_method(void **state)
+{
+    static const char *const names[] = {"discrepancy", "moved", NULL};
+    struct stand *p = *state;
+    char round[sizeof p->round], pairs[64];
+    double own;
+
+    metrics_of(p, 2, names, round); /* maml: no adaptation */
+    own = 0.25 * p->setup.stages[2].own_metrics;
+    snprintf(pairs, sizeof pairs, " discrepancy=%.9g moved=%.9g ", own, own + 0.25);
+    assert_non_null(strstr(round, pairs));
+    assert_int_equal(p->n_events, 1);
+    metrics_of(p, 1, names, round); /* adda */
+    own = 0.25 * p->setup.stages[1].own_metrics;
+    snprintf(pairs, sizeof pairs, "moved=%.9g ", own + 0.25);
+    assert_non_null(strstr(round, pairs));
+    if (strstr(round, "discrepancy"))
+        fail_msg("told twice:%s", round);
+    assert_int_equal(p->n_events, 2);
+    snprintf(pairs, sizeof pairs, "discrepancy=%.9g", own);
     told(p, "adaptation", pairs);
 }
 
@@ -427,17 +475,9 @@ int main(void)
 {
 #define ONE(test) cmocka_unit_test_setup_teardown(test, stand_open, stand_close)
     const struct CMUnitTest tests[] = {
-        ONE(test_stage),
-        ONE(test_round),
-        ONE(test_adaptation),
-        ONE(test_watch),
-        ONE(test_inputs),
-        ONE(test_evaluation),
-        ONE(test_lines),
-        ONE(test_rank),
-        ONE(test_end),
-        ONE(test_workers),
-        ONE(test_states_of_workers),
+        ONE(test_stage), ONE(test_round),  ONE(test_adaptation), ONE(test_metrics_of_a_method),
+        ONE(test_watch), ONE(test_inputs), ONE(test_evaluation), ONE(test_lines),
+        ONE(test_rank),  ONE(test_end),    ONE(test_workers),    ONE(test_states_of_workers),
         ONE(test_run),
     };
 

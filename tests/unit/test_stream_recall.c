@@ -1,5 +1,6 @@
 /* test_stream_recall.c - what metrics.jsonl told before becomes history: all of a small file, an
  * even sample of a large one. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +112,7 @@ static void test_every_field(void **state)
     past_begin(&p);
     fputs("{\"kind\":\"round\"", p.file);
     for (int i = 0; i < 60; i++)
-        fprintf(p.file, ",\"of_another_version_%d\":%d", i, i);
+        fprintf(p.file, ",\"of_another_version_%d\":\"%d\"", i, i);
     fputs(",\"stage\":\"me\\u00e9\\\"\",\"stage_index\":3,\"round\":9000000000,\"loss\":0.25,"
           "\"accuracy\":null,\"rate\":1,\"support_losses\":[1,null,2.5]}\n",
           p.file);
@@ -150,7 +151,9 @@ static void test_what_is_no_event(void **state)
         {"", "not an object of JSON with a kind"},
         {"{\"kind\":\"round\",\"stage\":5}", "'stage' is of another type"},
         {"{\"kind\":\"round\",\"loss\":\"low\"}", "'loss' is of another type"},
-        {"{\"kind\":\"round\",\"losss\":1}", "'round' has no 'losss'"},
+        {"{\"kind\":\"round\",\"losss\":\"low\"}", "'round' has no 'losss'"},
+        {"{\"kind\":\"round\",\"losss\":[1]}", "'round' has no 'losss'"},
+        {"{\"kind\":\"watch\",\"scores\":1}", "'watch' has no 'scores'"},
     };
 
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
@@ -167,6 +170,34 @@ static void test_what_is_no_event(void **state)
         assert_int_equal(count_of(&p, "run"), 0);
         past_end(&p);
     }
+}
+
+/* A method's own numbers have keys that no schema knows; null is not a number. */
+static void test_metrics_of_a_method(void **state)
+{
+    (void)state;
+    struct past p;
+    Metaloop__Events *m;
+
+    past_begin(&p);
+    fprintf(p.file, "{\"kind\":\"round\",\"round\":3,\"moved\":0.25,\"loss\":1.5,\"steps\":7,"
+                    "\"bad\":null,\"support_losses\":[4,5]}\n");
+    past_recall(&p, past_size(&p));
+    assert_int_equal(p.recall.refused, 0);
+    assert_int_equal(p.all.n, 1);
+    m = unpack(&p, 0);
+    const Metaloop__Event__Round *r = m->events[0]->round;
+
+    assert_true(r->round == 3 && r->loss == 1.5 && r->n_support_losses == 2);
+    assert_int_equal(r->n_metrics, 3);
+    assert_string_equal(r->metrics[0]->name, "moved");
+    assert_true(r->metrics[0]->value == 0.25);
+    assert_string_equal(r->metrics[1]->name, "steps");
+    assert_true(r->metrics[1]->value == 7);
+    assert_string_equal(r->metrics[2]->name, "bad");
+    assert_true(isnan(r->metrics[2]->value));
+    metaloop__events__free_unpacked(m, NULL);
+    past_end(&p);
 }
 
 /* What a live run has added since, and a line that is cut off, are not the past. */
@@ -312,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_field),
         cmocka_unit_test(test_what_is_no_event),
+        cmocka_unit_test(test_metrics_of_a_method),
         cmocka_unit_test(test_no_further_than_its_limit),
         cmocka_unit_test(test_a_line_without_end),
         cmocka_unit_test(test_a_large_file_is_sampled),

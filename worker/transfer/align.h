@@ -29,7 +29,7 @@ int align_grad(const struct align *a, struct method *m, const struct episode *ep
 /* How many activations stage.layers names; 1 if it is empty: the head's input. */
 int taps_count(const struct stage *s);
 
-/* The i-th of them in net, the stage's or its anchor's. ERR_CONFIG for a layer that is not there. */
+/* The i-th of them in net, the stage's or its anchor's. ERR_CONFIG: a layer that is not there. */
 int tap_find(const struct stage *s, const struct net *net, int i);
 
 /* ERR_CONFIG: that net, whose it is ("model", "teacher"), has no layer `name`, and which was
