@@ -28,6 +28,7 @@ enum {
     STACK = 96 << 10,  /* the part of a thread's stack that is used */
     BLAS_MOST = 640 << 10,
     BLAS_SHARE = 4,
+    PACKED = 6,     /* bytes of a parameter in a sum of some tasks, as it travels (proto/words.h) */
     HEAP = 1 << 20, /* smaller blocks leave their old place behind when they grow */
 };
 
@@ -62,8 +63,8 @@ static struct messages messages_of(const struct setup *s)
 
         m.params = larger(m.params, (stage->model.n + n_anchor) * sizeof(real));
         m.params = larger(m.params, state * sizeof(real));
-        m.sum = larger(m.sum, round_sum_words(state ? 0 : stage->model.n, stage->n_metrics) *
-                                  sizeof(int64_t));
+        m.sum = larger(m.sum, PACKED * (state ? 0 : stage->model.n) +
+                                  round_sum_words(0, stage->n_metrics) * sizeof(int64_t));
     }
     return m;
 }

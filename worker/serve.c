@@ -13,6 +13,7 @@
 #include "core/plan/task_kind.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
+#include "proto/words.h"
 #include "worker/method/table.h"
 #include "worker/pool.h"
 
@@ -51,7 +52,8 @@ struct worker {
     bool summed;          /* the sum of this tree is sent */
     real *theta, *anchor; /* owned (largest P), (largest anchor) */
     int anchored;         /* stage whose anchor that is; -1: none */
-    int64_t *words;       /* owned: of total */
+    int64_t *words;       /* owned: of total; packed once it is sent */
+    void *packed;         /* owned: the head of the packed words */
     struct round_sum total;
     bool spoiled;     /* its data have changed */
     bool ended, lost; /* the coordinator has said bye, after a loss */
@@ -116,7 +118,8 @@ size_t worker_size(const struct setup *s)
     size_t n, n_anchor;
 
     largest_vectors(s, &n, &n_anchor);
-    return (n + n_anchor) * sizeof(real) + setup_sum_words(s) * sizeof(int64_t);
+    return (n + n_anchor) * sizeof(real) + words_padded(setup_sum_words(s)) * sizeof(int64_t) +
+           words_head(setup_sum_words(s));
 }
 
 /* Room for any stage's parameters, its anchor's and its total. */
@@ -128,8 +131,9 @@ static int take_vectors(struct worker *w)
     w->anchored = -1;
     w->theta = take_reals(n);
     w->anchor = take_reals(n_anchor);
-    w->words = malloc(setup_sum_words(w->setup) * sizeof(int64_t));
-    if (!w->theta || !w->words || !w->anchor)
+    w->words = malloc(words_padded(setup_sum_words(w->setup)) * sizeof(int64_t));
+    w->packed = malloc(words_head(setup_sum_words(w->setup)));
+    if (!w->theta || !w->words || !w->anchor || !w->packed)
         return err(ERR_MEMORY, "no memory for %zu parameters", n);
     return 0;
 }
@@ -365,10 +369,8 @@ static int on_sum(struct worker *w, const struct message *m)
 {
     if (!is_current(w, m) || m->h.attempt != w->round.attempt || w->summed)
         return 0;
-    if (m->h.size != w->total.n_words * sizeof(int64_t))
-        return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
-                   (size_t)m->h.size, w->total.n_words * sizeof(int64_t));
-    round_sum_merge(&w->total, m->body);
+    if (words_merge(m->body, m->h.size, w->words, w->total.n_words) < 0)
+        return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
     if (m->h.worked > w->round.worked)
         w->round.worked = m->h.worked;
     w->n_sums++;
@@ -422,7 +424,7 @@ static int tell_failed(struct worker *w)
 
 static int send_sum(struct worker *w)
 {
-    struct part body = {w->words, w->total.n_words * sizeof(int64_t)};
+    struct part body[2] = {{w->packed, words_head(w->total.n_words)}, {w->words, 0}};
     uint64_t worked = (uint64_t)(1e9 * (w->idle_since - w->begun));
 
     if (w->n_tasks > 0 && worked > w->round.worked)
@@ -430,7 +432,8 @@ static int send_sum(struct worker *w)
     w->summed = true;
     TRY(tell_failed(w));
     pool_collect(&w->pool, &w->total);
-    return say(w, w->parent, MESSAGE_SUM, &body, 1);
+    body[1].n = words_pack(w->words, w->total.n_words, w->packed);
+    return say(w, w->parent, MESSAGE_SUM, body, 2);
 }
 
 /* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else
@@ -587,6 +590,7 @@ int worker_serve(struct comm *c, const char *version, const struct worker_place 
     free(w->theta);
     free(w->anchor);
     free(w->words);
+    free(w->packed);
     free(w);
     return code;
 }

@@ -9,6 +9,7 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
+#include "proto/words.h"
 
 static int on_sum(struct transaction *p, const struct message *m)
 {
@@ -16,10 +17,8 @@ static int on_sum(struct transaction *p, const struct message *m)
         p->crew->n_stale++;
         return 0;
     }
-    if (m->h.size != p->total->n_words * sizeof(int64_t))
-        return err(ERR_DATA, "rank %d sent a sum of %zu bytes, expected %zu", m->from,
-                   (size_t)m->h.size, p->total->n_words * sizeof(int64_t));
-    round_sum_merge(p->total, m->body);
+    if (words_merge(m->body, m->h.size, p->total->words, p->total->n_words) < 0)
+        return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
     if (m->h.worked > p->worked)
         p->worked = m->h.worked;
     p->n_sums++;

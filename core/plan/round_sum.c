@@ -60,11 +60,6 @@ int round_sum_add(struct round_sum *t, const real *gradient, const struct task_m
     return 0;
 }
 
-void round_sum_merge(struct round_sum *t, const int64_t *words)
-{
-    exact_merge(t->n_words, words, t->words);
-}
-
 /* An odd factor for each place (SplitMix64's mixing). */
 static uint64_t factor(uint64_t i)
 {

@@ -39,8 +39,6 @@ struct round_sum round_sum_begin(int64_t *words, size_t n, int n_metrics);
 int round_sum_add(struct round_sum *t, const real *gradient, const struct task_metrics *metrics);
 void round_sum_fail(struct round_sum *t); /* counts one failed task */
 
-void round_sum_merge(struct round_sum *t, const int64_t *words); /* n_words of another total */
-
 /* A checksum of words that is linear: the checksum of a sum is the sum of the checksums, modulo
  * 2^64, and that of a whole is the sum of its parts', each at its place: words[0] is word `first`
  * of its sum. Equal totals have equal checksums; totals that differ in one word, or in any bits but

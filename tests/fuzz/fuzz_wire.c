@@ -4,6 +4,7 @@
  * A new message is a function try_X and an entry at the end of `messages`; seeds and findings in
  * the corpus have the plain index in front. */
 #include "proto/wire.h"
+#include "proto/words.h"
 #include "tests/fuzz/fuzz.h"
 
 /* That what was packed from the input and what was packed from that are equal; frees both. */
@@ -175,8 +176,34 @@ static void try_alive(const uint8_t *bytes, size_t n)
     same_release(&first, &second);
 }
 
+/* A sum of up to 255 words, whose number comes first. */
+static void try_sum(const uint8_t *bytes, size_t n)
+{
+    enum { most = 256 };
+    int64_t sum[most] = {0}, words[most], again[most] = {0};
+    size_t n_words = n > 0 ? bytes[0] : 0;
+    uint8_t *packed = malloc(n + 1);
+    int code;
+
+    EXPECT(packed != NULL);
+    memcpy(packed, bytes + (n > 0), n - (n > 0));
+    code = words_merge(packed, n - (n > 0), sum, n_words);
+    memcpy(words, sum, sizeof sum);
+    if (code < 0)
+        EXPECT_REFUSAL(code, ERR_DATA);
+    free(packed);
+    packed = malloc(words_head(n_words) + sizeof words);
+    EXPECT(packed != NULL);
+    n = words_pack(words, n_words, packed);
+    EXPECT(n <= words_padded(n_words) * sizeof *words);
+    memcpy(packed + words_head(n_words), words, n);
+    EXPECT(words_merge(packed, words_head(n_words) + n, again, n_words) == 0);
+    EXPECT(memcmp(again, sum, sizeof sum) == 0);
+    free(packed);
+}
+
 static void (*const messages[])(const uint8_t *bytes, size_t n) = {
-    try_given, try_task, try_hello, try_welcome, try_bye, try_done, try_failed, try_alive,
+    try_given, try_task, try_hello, try_welcome, try_bye, try_done, try_failed, try_alive, try_sum,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -245,6 +245,11 @@ def put_messages():
     put("wire", "failed", b"\6" + field(1, b"\3\7\x0b") + field(2, 5))
     put("wire", "bye", b"\4" + field(1, 14) + field(2, "a rank was lost"))
     put("wire", "alive", b"\7" + field(1, 9) + b"".join(bytes([n << 3 | 1]) + struct.pack("<d", n) for n in (2, 3, 4, 5)))
+    frames = bytes([3, 0, 0, 0, 1, 4])  # 130 words: widths and shifts
+    blocks = bytes(range(192)) + bytes(64)
+    put("wire", "sum", b"\x08" + bytes([130]) + frames + b"\xff" * (64 - len(frames)) + blocks)
+    put("wire", "sum-short", b"\x08" + bytes([130]) + frames + b"\xff" * (64 - len(frames)) + blocks[:-1])
+    put("wire", "sum-wide", b"\x08" + bytes([1]) + bytes([9, 64]) + b"\xff" * 62 + bytes(576))
 
 
 def put_stream():

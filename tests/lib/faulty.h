@@ -13,6 +13,7 @@
 #include "proto/comm/comm.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
+#include "proto/words.h"
 #include "worker/serve.h"
 
 enum { NEVER = 1 << 30 };
@@ -57,13 +58,16 @@ static void pass(struct faulty *f)
  * others are gathered: to rank 0 and to what was its parent. */
 static void babble(struct faulty *f)
 {
-    static const int64_t words[1024] = {1};
-    struct part body = {words, f->n_words * sizeof *words};
+    int64_t words[1024] = {1};
+    char head[1024];
+    struct part body[2] = {{head, words_head(f->n_words)}, {words, 0}};
 
     assert(f->n_words && f->n_words <= sizeof words / sizeof *words);
+    assert(body[0].n <= sizeof head);
+    body[1].n = words_pack(words, f->n_words, head);
     f->round.kind = MESSAGE_SUM;
     for (int to = 0; to <= 1 && f->round.epoch; to++)
-        comm_send(&f->inner, to, &f->round, &body, 1);
+        comm_send(&f->inner, to, &f->round, body, 2);
 }
 
 static bool brings_tasks(const struct message *m)
