@@ -10,7 +10,7 @@
 #include "core/base/err.h"
 #include "core/config/config.h"
 
-enum kind { FLAG, TEXT, NUMBER, DURATION, SET };
+enum kind { FLAG, TEXT, NUMBER, SIZE, DURATION, SET };
 
 static const struct option {
     const char *name, *value; /* value: shown in help; NULL for a flag */
@@ -47,6 +47,28 @@ static const struct option {
      "print the tasks of the first N rounds (with --out DIR: write them)"},
     {"time-limit", "TIME", DURATION, offsetof(struct options, time_limit),
      "save and stop before this time has passed: seconds, [H:]M:S or D-H:M:S"},
+    {"ranks", "N,...", TEXT, offsetof(struct options, ranks),
+     "numbers of ranks to simulate, one or several, separated by commas"},
+    {"hosts", "N", NUMBER, offsetof(struct options, hosts),
+     "hosts of the largest number of ranks; default: 16 cores a host"},
+    {"threads", "N", NUMBER, offsetof(struct options, threads),
+     "compute threads of a worker; default: cluster.threads, or 1 if that is 0"},
+    {"network", "NAME", TEXT, offsetof(struct options, network),
+     "link of each host in each direction: 10G, 25G, 100G (default) or 200G"},
+    {"oversubscription", "X", SIZE, offsetof(struct options, oversubscription),
+     "bandwidth of all links, divided by that of the switch; default: 1"},
+    {"task-seconds", "S", SIZE, offsetof(struct options, task_seconds),
+     "seconds that a thread needs for a task; default: measured here"},
+    {"jitter", "X", SIZE, offsetof(struct options, jitter),
+     "share by which tasks differ in length at most; default: 0"},
+    {"tasks-each", "N", NUMBER, offsetof(struct options, tasks_each),
+     "tasks of a round for each compute thread, instead of the stage's tasks of a round"},
+    {"rounds", "N", NUMBER, offsetof(struct options, rounds),
+     "rounds to count, after one that is not; default: 4"},
+    {"seed", "N", NUMBER, offsetof(struct options, seed),
+     "seed of the differences between tasks; default: 1"},
+    {"real", NULL, FLAG, offsetof(struct options, real),
+     "compute the tasks too: the digest is the one that training has"},
     {"gradients", NULL, FLAG, offsetof(struct options, gradients),
      "compare the derivatives of this configuration with finite differences"},
     {"print-config", NULL, FLAG, offsetof(struct options, print_config),
@@ -104,6 +126,17 @@ static int store_duration(const char *name, const char *value, double *seconds)
     return 0;
 }
 
+static int store_size(const char *name, const char *value, double *size)
+{
+    char *end;
+
+    errno = 0;
+    *size = strtod(value, &end);
+    if (errno || end == value || *end || !(*size > 0 && *size < 1e9))
+        return err(ERR_USAGE, "'--%s' needs a number above 0, not '%s'", name, value);
+    return 0;
+}
+
 static int store(struct options *o, const struct option *p, const char *value)
 {
     void *place = (char *)o + p->offset;
@@ -122,6 +155,8 @@ static int store(struct options *o, const struct option *p, const char *value)
         if (errno || end == value || *end || *(int64_t *)place < 1)
             return err(ERR_USAGE, "'--%s' needs a number of at least 1, not '%s'", p->name, value);
         return 0;
+    case SIZE:
+        return store_size(p->name, value, place);
     case DURATION:
         return store_duration(p->name, value, place);
     default:

@@ -13,9 +13,11 @@ struct options {
     const char *sets[SETS_MAX];
     int n_sets;
     const char *run, *data_root, *checkpoint, *domain, *stage, *params, *anchor, *task, *out;
-    int64_t episodes, tasks;
-    double time_limit; /* seconds, 0: none */
-    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown, other_data;
+    const char *ranks, *network;
+    int64_t episodes, tasks, hosts, threads, tasks_each, rounds, seed; /* 0: not given */
+    double oversubscription, task_seconds, jitter;                     /* 0: not given */
+    double time_limit;                                                 /* seconds, 0: none */
+    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown, other_data, real;
 };
 
 struct verb {

@@ -7,11 +7,10 @@
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 #include "core/math/rng.h"
-#include "core/plan/sampler.h"
 #include "launch/print.h"
 #include "launch/solo.h"
+#include "launch/timing.h"
 #include "launch/verbs.h"
-#include "worker/engine.h"
 #include "worker/method_work.h"
 
 enum { SIDE = 1024, REPEATS = 9 };
@@ -20,24 +19,14 @@ enum { SIDE = 1024, REPEATS = 9 };
 
 struct bench {
     struct solo solo;
-    struct engine engine;
+    struct timing timing;
     struct arena arena;
-    struct task task;
-    real *theta, *anchor; /* parameters */
-    real *state;          /* the task's state, if it has one; theta is its first part */
-    real *a, *b, *c;      /* SIDE x SIDE */
+    real *a, *b, *c; /* SIDE x SIDE */
     double task_seconds[REPEATS], gemm_seconds[REPEATS];
 };
 
 static void lay_out(struct bench *b, struct arena *a)
 {
-    const struct stage *s = b->solo.stage;
-
-    task_init(&b->task, s->train, a);
-    if (s->anchor >= 0)
-        b->anchor = arena_reals(a, b->solo.setup.stages[s->anchor].layout.n);
-    b->theta = arena_reals(a, task_state_size(s) ? task_state_size(s) : s->model.n);
-    b->state = task_state_size(s) ? b->theta : NULL;
     b->a = arena_reals(a, SIDE * SIDE);
     b->b = arena_reals(a, SIDE * SIDE);
     b->c = arena_reals(a, SIDE * SIDE);
@@ -49,24 +38,6 @@ static double time_gemm(struct bench *b)
 
     gemm(false, false, SIDE, SIDE, SIDE, b->a, SIDE, b->b, SIDE, 0, b->c, SIDE);
     return clock_seconds() - start;
-}
-
-/* Everything that a worker does for a task: draw, read, adapt, add. Returns seconds per task. */
-static int time_tasks(struct bench *b, double *seconds)
-{
-    const struct stage *stage = b->solo.stage;
-    struct sampler s = {&b->solo.setup, stage, stage->data, PURPOSE_TRAIN};
-    double start = clock_seconds();
-    uint32_t n = 0;
-
-    engine_begin(&b->engine, stage, PURPOSE_TRAIN, b->anchor);
-    do {
-        s.round = 1 + n / stage->n_tasks;
-        sampler_draw(&s, n++ % stage->n_tasks, &b->task);
-        TRY(engine_run(&b->engine, &b->task, b->theta, b->state));
-    } while (clock_seconds() - start < SLICE);
-    *seconds = (clock_seconds() - start) / n;
-    return 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -85,21 +56,17 @@ static double median(double *x)
 /* Products and tasks alternate, so that a change of the machine's speed affects both. */
 static int measure(struct bench *b)
 {
-    const struct stage *s = b->solo.stage;
     double ignored;
     struct rng r;
 
     rng_init(&r, 1, RNG_INIT, 0, 0);
-    layout_init(&s->model, 1, 0, b->theta);
-    if (b->anchor)
-        layout_init(&b->solo.setup.stages[s->anchor].layout, 1, 0, b->anchor);
     for (size_t i = 0; i < SIDE * SIDE; i++)
         b->a[i] = b->b[i] = (real)rng_uniform(&r, -1, 1);
     time_gemm(b);
-    TRY(time_tasks(b, &ignored));
+    TRY(timing_tasks(&b->timing, SLICE, &ignored));
     for (int i = 0; i < REPEATS; i++) {
         b->gemm_seconds[i] = time_gemm(b);
-        TRY(time_tasks(b, &b->task_seconds[i]));
+        TRY(timing_tasks(&b->timing, SLICE, &b->task_seconds[i]));
     }
     return 0;
 }
@@ -108,7 +75,7 @@ static void report(struct bench *b, bool json)
 {
     double task = median(b->task_seconds), product = median(b->gemm_seconds);
     double flops =
-        method_flops(b->engine.setup, b->engine.stage) * (b->state ? b->solo.stage->steps : 1);
+        method_flops(&b->solo.setup, b->solo.stage) * (b->timing.state ? b->solo.stage->steps : 1);
     double peak = 2.0 * SIDE * SIDE * SIDE / product / 1e9, reached = flops / task / 1e9;
     double peak_mb = machine_peak_mib() * 1.048576;
 
@@ -135,7 +102,7 @@ static int bench_work(struct bench *b, const struct options *o)
     lay_out(b, &sizes);
     TRY(arena_init(&b->arena, sizes.peak));
     lay_out(b, &b->arena);
-    TRY(engine_open(&b->engine, &b->solo.setup));
+    TRY(timing_open(&b->timing, &b->solo.setup, b->solo.stage));
     TRY(measure(b));
     report(b, o->json);
     return 0;
@@ -148,7 +115,7 @@ static int bench(const struct options *o)
 
     TRY(solo_open(&b.solo, o));
     code = bench_work(&b, o);
-    engine_close(&b.engine);
+    timing_close(&b.timing);
     arena_release(&b.arena);
     solo_close(&b.solo);
     return code;

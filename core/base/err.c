@@ -11,7 +11,9 @@ static _Thread_local char own[ERR_SENTENCE];
 
 static char *sentence(void)
 {
-    return habitat ? habitat->sentence() : own;
+    char *place = habitat ? habitat->sentence() : NULL;
+
+    return place ? place : own;
 }
 
 int err(int code, const char *fmt, ...)

@@ -13,7 +13,7 @@ struct thread;
 struct habitat {
     double (*seconds)(void);            /* clock_seconds */
     void (*host)(char *name, size_t n); /* machine_host */
-    char *(*sentence)(void);            /* ERR_SENTENCE bytes of the running rank's: err */
+    char *(*sentence)(void);            /* err: ERR_SENTENCE bytes; NULL: the thread's */
     int (*start)(struct thread *t, void *(*run)(void *), void *context); /* thread_start */
     void (*join)(struct thread *t);                                      /* thread_join */
     void (*wait)(struct condition *c, pthread_mutex_t *mutex);           /* condition_wait */

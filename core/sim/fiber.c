@@ -48,7 +48,6 @@ static struct {
     struct fiber *running, *unused, *newest;
     int n_fibers;
     jmp_buf loop; /* where fibers_run goes on when a fiber waits */
-    char sentence[ERR_SENTENCE];
 } sim;
 
 /* ---- events ---- */
@@ -322,7 +321,7 @@ static void fiber_host(char *name, size_t n)
 
 static char *fiber_sentence(void)
 {
-    return sim.running ? sim.running->sentence : sim.sentence;
+    return sim.running ? sim.running->sentence : NULL;
 }
 
 struct start { /* of a thread */

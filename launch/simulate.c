@@ -1,0 +1,254 @@
+/* simulate.c - a fiber for each rank: the coordinator's rounds, the workers' service. */
+#include "launch/simulate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "coordinator/crew/crew.h"
+#include "coordinator/run/stage_run.h"
+#include "core/base/err.h"
+#include "core/math/rng.h"
+#include "core/sim/fiber.h"
+#include "launch/hollow.h"
+#include "launch/verbs.h"
+#include "proto/comm/sim.h"
+#include "worker/serve.h"
+
+enum { NAME = 24 };
+
+#define STEP 60e3          /* nanoseconds of rank 0 between two rounds, ... */
+#define STEP_PARAMETER 3.5 /* ... and of a parameter: mean gradient, Adam, digest */
+
+struct player {
+    struct troupe *all;
+    struct comm comm;
+    char host[NAME];
+    int code;
+    char error[ERR_SENTENCE];
+};
+
+struct troupe {
+    const struct simulation *s;
+    struct simulated *out;
+    struct player *ranks; /* (n_ranks) owned */
+    int *host;            /* (n_ranks) owned */
+    struct worker_place place;
+    struct crew crew;
+    struct stage_run now;
+    double communication; /* sum over rounds */
+};
+
+/* ---- tasks ---- */
+
+static const struct simulation *simulated_now; /* one at a time, as core/sim/fiber.h has it */
+static double task_nanoseconds;                /* that threads have spent on tasks so far */
+
+/* Another number for each task, the same for every rank that computes it. */
+static virtual_time task_time(const struct task *t)
+{
+    const struct simulation *s = simulated_now;
+    struct rng r;
+
+    rng_init(&r, s->seed, 0, t->round, t->slot);
+    return (virtual_time)(1e9 * s->task_seconds * (1 + s->jitter * rng_uniform(&r, -1, 1)));
+}
+
+static int work(struct engine *e, const struct task *t, const real *theta, real *state)
+{
+    virtual_time takes = task_time(t);
+    int code = (simulated_now->real ? engine_run : hollow_run)(e, t, theta, state);
+
+    task_nanoseconds += (double)takes;
+    fiber_spend(takes);
+    return code;
+}
+
+static const struct compute real_tasks = {engine_open, engine_close, engine_begin, work};
+static const struct compute hollow_tasks = {hollow_open, engine_close, hollow_begin, work};
+
+/* ---- ranks ---- */
+
+static void worker_fiber(void *context)
+{
+    struct player *r = context;
+    bool lost;
+
+    r->code = worker_serve(&r->comm, version, &r->all->place, &lost);
+    if (r->code < 0)
+        snprintf(r->error, sizeof r->error, "%s", err_text());
+    comm_close(&r->comm);
+}
+
+/* The stages before it lend it what they begin with. */
+static int begin_stage(struct troupe *all)
+{
+    const struct setup *setup = all->s->setup;
+
+    all->now.setup = setup;
+    for (int i = 0; i <= all->s->stage->index; i++)
+        TRY(stage_run_begin(&all->now, &setup->stages[i]));
+    return 0;
+}
+
+static int play_round(struct troupe *all)
+{
+    struct round r = stage_run_round(&all->now);
+    size_t n = all->s->stage->layout.n;
+    struct round_sum total;
+
+    TRY(crew_round(&all->crew, &r, &total));
+    all->communication += all->crew.communication;
+    sim_work(all->crew.comm, STEP + STEP_PARAMETER * all->s->scale * (double)n);
+    stage_run_step(&all->now, &total);
+    return 0;
+}
+
+static void conclude(struct troupe *all, double tasks, virtual_time busy, uint64_t bytes,
+                     virtual_time time)
+{
+    const struct simulation *s = all->s;
+    double rounds = s->rounds, ns = (double)time;
+
+    *all->out = (struct simulated){
+        .n_hosts = simulated_host(s, s->n_ranks - 1) + 1,
+        .n_cores = (s->n_ranks - 1) * s->n_threads + (s->n_threads == 1),
+        .round_seconds = 1e-9 * ns / rounds,
+        .communication = all->communication / rounds,
+        .rank0 = (double)busy / ns,
+        .host_bytes = (double)bytes / rounds,
+        .digest = all->now.hash,
+    };
+    all->out->efficiency = tasks / (all->out->n_cores * ns);
+}
+
+static uint64_t most_link_bytes(const struct troupe *all)
+{
+    const struct comm *c = &all->ranks[0].comm;
+    uint64_t most = 0;
+
+    for (int i = 0; i < c->size; i++)
+        most = sim_link_bytes(c, i) > most ? sim_link_bytes(c, i) : most;
+    return most;
+}
+
+/* The first round is another: nothing is known of the tasks' time. */
+static int play_rounds(struct troupe *all)
+{
+    const struct comm *c = &all->ranks[0].comm;
+    double tasks;
+    virtual_time busy, begun;
+    uint64_t bytes;
+
+    TRY(play_round(all));
+    all->communication = 0;
+    tasks = task_nanoseconds;
+    busy = sim_figures(c, 0).busy;
+    bytes = most_link_bytes(all);
+    begun = fiber_now();
+    for (int i = 0; i < all->s->rounds; i++)
+        TRY(play_round(all));
+    conclude(all, task_nanoseconds - tasks, sim_figures(c, 0).busy - busy,
+             most_link_bytes(all) - bytes, fiber_now() - begun);
+    return 0;
+}
+
+static int lead(struct troupe *all)
+{
+    TRY(crew_invite(&all->crew, &all->ranks[0].comm, "", ""));
+    TRY(crew_gather(&all->crew, all->s->setup));
+    TRY(begin_stage(all));
+    return play_rounds(all);
+}
+
+static void lead_fiber(void *context)
+{
+    struct player *r = context;
+    struct troupe *all = r->all;
+
+    r->code = lead(all);
+    if (r->code < 0)
+        snprintf(r->error, sizeof r->error, "%s", err_text());
+    all->crew.comm = &r->comm;
+    crew_dismiss(&all->crew, r->code, r->error);
+    crew_release(&all->crew);
+    stage_run_release(&all->now);
+    comm_close(&r->comm);
+}
+
+/* ---- all of them ---- */
+
+int simulated_host(const struct simulation *s, int rank)
+{
+    return (s->n_threads == 1 || rank == 0 ? rank : rank - 1) / s->ranks_per_host;
+}
+
+/* What the short vectors of a hollow setup weigh. */
+static struct sim_plan plan_of(const struct troupe *all)
+{
+    const struct simulation *s = all->s;
+    const struct stage *stage = s->stage;
+    size_t anchor = stage->anchor >= 0 ? s->setup->stages[stage->anchor].net.layout.n : 0;
+    struct sim_plan p = {*s->network, sim_measured, all->host, s->scale};
+
+    p.bulk[MESSAGE_PARAMS] = (stage->model.n + anchor) * sizeof(real);
+    p.bulk[MESSAGE_SUM] = 2 * stage->model.n * sizeof(int64_t);
+    p.bulk[MESSAGE_STATE] = task_state_size(stage) * sizeof(real);
+    return p;
+}
+
+static int ranks_open(struct troupe *all)
+{
+    int n = all->s->n_ranks;
+    struct comm *ends = calloc((size_t)n, sizeof *ends);
+    struct sim_plan plan;
+    int code;
+
+    all->ranks = calloc((size_t)n, sizeof *all->ranks);
+    all->host = calloc((size_t)n, sizeof *all->host);
+    code = ends && all->ranks && all->host ? comm_open("sim", ends, n)
+                                           : err(ERR_MEMORY, "no memory for %d ranks", n);
+    for (int i = 0; i < n && code >= 0; i++) {
+        struct player *r = &all->ranks[i];
+
+        all->host[i] = simulated_host(all->s, i);
+        *r = (struct player){.all = all, .comm = ends[i]};
+        snprintf(r->host, sizeof r->host, "host%d", all->host[i]);
+    }
+    free(ends);
+    plan = plan_of(all);
+    return code < 0 ? code : sim_plan(&all->ranks[0].comm, &plan);
+}
+
+static int ranks_run(struct troupe *all)
+{
+    for (int i = 0; i < all->s->n_ranks; i++)
+        TRY(fiber_start(i == 0 ? lead_fiber : worker_fiber, &all->ranks[i], all->ranks[i].host));
+    TRY(fibers_run());
+    for (int i = 0; i < all->s->n_ranks; i++)
+        if (all->ranks[i].code < 0)
+            return err(all->ranks[i].code, "%s", all->ranks[i].error);
+    all->out->events = record_events();
+    all->out->record = record_hash();
+    return 0;
+}
+
+int simulate(const struct simulation *s, struct simulated *out)
+{
+    struct troupe all = {.s = s, .out = out};
+    int code;
+
+    all.place =
+        (struct worker_place){s->setup, s->real ? &real_tasks : &hollow_tasks, s->n_threads};
+    all.crew.version = version;
+    simulated_now = s;
+    task_nanoseconds = 0;
+    fibers_open();
+    code = ranks_open(&all);
+    if (code >= 0)
+        code = ranks_run(&all);
+    fibers_close();
+    free(all.ranks);
+    free(all.host);
+    return code;
+}

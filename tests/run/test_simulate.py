@@ -1,0 +1,121 @@
+"""metaloop simulate: the real protocol in virtual time. Computed tasks give training's parameters; the same seed gives the same run."""
+import pytest
+
+import cli
+
+TRANSFER = """
+run {{ name = "chain"  seed = 5  directory = "{directory}" }}
+cluster {{ threads = 1 }}
+metrics {{ endpoint = "" }}
+data ink {{ format = "glyphs"  size = 12  first = 4 }}
+data chalk {{ format = "glyphs"  size = 12  first = 4  style = "chalk" }}
+data outline {{ format = "glyphs"  size = 12  first = 4  style = "outline" }}
+model {{ type = "mlp"  widths = {{"300"}} }}
+stage source {{ method = "pretrain"  data = "ink"  batch = 4  tasks = 3  rounds = 2 }}
+stage one {{ method = "adda"  data = "ink"  target = {{"chalk"}}  batch = 4  tasks = 5  discriminator = {{"4"}}  rounds = 3 }}
+stage many {{ method = "adda"  start = "source"  data = "ink"  target = {{"chalk", "outline"}}  batch = 4  discriminator = {{"4"}}
+             rounds = 3  steps = 2 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulate")
+    path = folder / "small.conf"
+    path.write_text(cli.SMALL.format(directory=folder / "run"))
+    return path
+
+
+def simulate(*args):
+    return cli.done("simulate", *args, "--json").json()
+
+
+def sizes(*args):
+    return simulate(*args)["sizes"]
+
+
+def test_computed_tasks_are_those_of_training(small):
+    """On 5, 17 and 64 simulated ranks, the digest of training in one process: the first round and 7 more."""
+    trained = cli.done("train", small, "--json", "--quiet").json()
+    found = sizes(small, "--ranks", "5,17,64", "--real", "--rounds", "7", "--task-seconds", "0.002", "--jitter", "0.5")
+    assert [s["digest"] for s in found] == [trained["digest"]] * 3
+    assert len({s["record"] for s in found}) == 3
+
+
+def test_same_seed_same_run(small):
+    """Equal to the last message; another seed makes other tasks longer, and the same parameters."""
+    args = (small, "--ranks", "9", "--real", "--task-seconds", "0.002", "--jitter", "0.3")
+    first, again, other = (sizes(*args, "--seed", str(seed))[0] for seed in (1, 1, 2))
+    for size in (first, again):
+        del size["seconds"], size["host_mib"]  # of this process
+    assert first == again
+    assert other["record"] != first["record"] and other["round_seconds"] != first["round_seconds"]
+    assert other["digest"] == first["digest"]
+
+
+def test_a_thousand_ranks(small):
+    """Nobody computes: sizes alone. All get their tasks, and time is sensible."""
+    result = simulate(small, "--ranks", "1024", "--tasks-each", "2", "--task-seconds", "0.01")
+    size = result["sizes"][0]
+    assert (size["ranks"], size["hosts"], size["cores"], size["tasks"]) == (1024, 64, 1024, 2046)
+    assert size["digest"] is None
+    assert size["round_seconds"] > 0.02
+    assert size["efficiency"] == pytest.approx(2046 * 0.01 / (1024 * size["round_seconds"]), rel=1e-6)
+    assert 0 < size["communication"] < 1 and 0 < size["rank_0"] < 1
+    assert result["peak_mib"] < 1024
+
+
+def test_hollow_is_as_long_as_real(small):
+    """Short vectors that weigh as much as whole ones take as long."""
+    args = (small, "--ranks", "6", "--task-seconds", "0.002", "--network", "10G", "--hosts", "3", "--set", "model.filters=24")
+    real, hollow = sizes(*args, "--real")[0], sizes(*args)[0]
+    assert hollow["round_seconds"] == pytest.approx(real["round_seconds"], rel=0.01)
+    assert hollow["host_bytes"] == pytest.approx(real["host_bytes"], rel=0.01)
+
+
+def test_slower_networks_are_slower(small):
+    args = (small, "--ranks", "32", "--hosts", "32", "--tasks-each", "1", "--task-seconds", "0.001", "--set", "model.filters=64")
+    seconds = [sizes(*args, "--network", name)[0]["round_seconds"] for name in ("100G", "25G", "10G")]
+    assert seconds == sorted(seconds) and seconds[-1] > 1.5 * seconds[0]
+    assert sizes(*args, "--network", "10G", "--oversubscription", "32")[0]["round_seconds"] > seconds[-1]
+
+
+def test_where_more_ranks_stop_paying(small):
+    """Six tasks a round keep five workers busy, not fifty."""
+    assert simulate(small, "--ranks", "2,3,4", "--task-seconds", "0.1")["pays_up_to"] is None
+    assert simulate(small, "--ranks", "2,7,50", "--task-seconds", "0.1")["pays_up_to"] == 7
+    table = cli.done("simulate", small, "--ranks", "2,7,50", "--task-seconds", "0.1").out
+    assert "beyond 7 ranks a rank adds less than half of what one adds at first" in table
+
+
+def test_threads(small):
+    """A worker with four threads does as much as four; rank 0 stands beside the first."""
+    size = sizes(small, "--ranks", "3", "--threads", "4", "--tasks-each", "3", "--task-seconds", "0.05", "--set", "cluster.schedule=static")[0]
+    assert (size["cores"], size["tasks"]) == (8, 24)
+    assert size["efficiency"] > 0.95
+
+
+@pytest.mark.parametrize("stage", ["source", "one", "many"])
+def test_stages_of_transfer(stage, tmp_path):
+    """Stages with an anchor, and with models that travel with their tasks; computed and hollow ones are as long."""
+    path = tmp_path / "chain.conf"
+    path.write_text(TRANSFER.format(directory=tmp_path / "run"))
+    args = (path, "--stage", stage, "--ranks", "4", "--hosts", "2", "--task-seconds", "0.01")
+    real, hollow = sizes(*args, "--real")[0], sizes(*args)[0]
+    assert hollow["round_seconds"] == pytest.approx(real["round_seconds"], rel=0.02)
+
+
+@pytest.mark.parametrize("args, rc, text", [
+    ((), 64, "'simulate' needs --ranks N"),
+    (("--ranks", "1"), 64, "numbers from 2 to 65536, not '1'"),
+    (("--ranks", "4,x"), 64, "not '4,x'"),
+    (("--ranks", "4,"), 64, "not '4,'"),
+    (("--ranks", "8,4"), 64, "numbers that grow"),
+    (("--ranks", "4", "--network", "10g"), 64, "no network is called '10g'"),
+    (("--ranks", "4", "--task-seconds", "0"), 64, "a number above 0, not '0'"),
+    (("--ranks", "4", "--jitter", "1.5"), 64, "'--jitter' is a share below 1"),
+    (("--ranks", "4", "--set", "stage.meta.rate=x"), 78, "rate"),
+])
+def test_what_is_refused(small, args, rc, text):
+    result = cli.run("simulate", small, *args)
+    assert result.rc == rc and text in result.err, result
