@@ -57,7 +57,10 @@ static int is_first_rank(void)
 static int conclude(int code)
 {
     struct exit_report report = {
-        .restart = code == ERR_LOST, .lost = team_losses()->hosts, .run = team_run_id};
+        .restart = code == ERR_LOST || code == ERR_DAMAGED,
+        .lost = team_losses()->hosts,
+        .run = team_run_id,
+    };
 
     if (fflush(stdout) != 0 && code == 0)
         code = err(ERR_IO, "cannot write to standard output");

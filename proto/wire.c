@@ -270,6 +270,7 @@ int wire_pack_bye(const struct bye *b, struct buffer *out)
     m.code = b->code;
     m.lost = b->lost;
     m.spoiled = b->spoiled;
+    m.damaged = b->damaged;
     m.reason = (char *)b->reason;
     return wire_pack(&m.base, out);
 }
@@ -280,7 +281,8 @@ int wire_unpack_bye(const void *bytes, size_t n, struct bye *b)
 
     if (!m)
         return wire_refuse("bye");
-    *b = (struct bye){.code = m->code, .lost = m->lost, .spoiled = m->spoiled};
+    *b = (struct bye){
+        .code = m->code, .lost = m->lost, .spoiled = m->spoiled, .damaged = m->damaged};
     wire_copy(b->reason, sizeof b->reason, m->reason);
     metaloop__bye__free_unpacked(m, NULL);
     return 0;

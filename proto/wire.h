@@ -112,8 +112,9 @@ int wire_unpack_alive(const void *bytes, size_t n, struct alive *a);
 
 struct bye { /* coordinator to worker: end; worker to coordinator: it cannot go on */
     int code;
-    bool lost;    /* ranks were lost on the way */
-    bool spoiled; /* from a worker: its data have changed, so its last results may be wrong */
+    bool lost;        /* ranks were lost on the way */
+    bool spoiled;     /* from a worker: its data have changed, so its last results may be wrong */
+    uint32_t damaged; /* from a worker: 1 + the rank whose message came damaged; 0: none did */
     char reason[512];
 };
 

@@ -56,6 +56,7 @@ struct worker {
     void *packed;         /* owned: the head of the packed words */
     struct round_sum total;
     bool spoiled;     /* its data have changed */
+    int damaged;      /* 1 + the rank whose message came damaged; 0: none did */
     bool ended, lost; /* the coordinator has said bye, after a loss */
 };
 
@@ -198,7 +199,7 @@ static int tree_enter(struct worker *w, const struct message *m, const struct tr
     w->n_children = tree_children(tree, child);
     w->n_sums = 0;
     w->summed = false;
-    return tree_send(w->comm, &m->h, tree, parts, 2);
+    return tree_send(w->comm, &m->h, tree, parts, 2, comm_rest(m));
 }
 
 static int tree_take(const struct worker *w, const struct message *m, const struct tree_node **tree)
@@ -531,6 +532,7 @@ static int serve(struct worker *w)
         struct message m;
         int found = comm_poll(w->comm, &m);
 
+        w->damaged = found == ERR_DAMAGED ? 1 + m.from : 0;
         TRY(found);
         if (found)
             TRY(on_message(w, &m));
@@ -545,7 +547,7 @@ static int serve(struct worker *w)
 /* Tells the coordinator why this rank cannot go on, and waits for the end of the run. */
 static void report(struct worker *w, int code)
 {
-    struct bye b = {.code = code, .spoiled = w->spoiled};
+    struct bye b = {.code = code, .spoiled = w->spoiled, .damaged = (uint32_t)w->damaged};
     double looked = clock_seconds();
 
     snprintf(b.reason, sizeof b.reason, "%s", err_text());
@@ -560,7 +562,7 @@ static void report(struct worker *w, int code)
             w->heard = clock_seconds();
         if (found > 0 && m.h.kind == MESSAGE_BYE)
             found = on_bye(w, &m);
-        w->ended |= found < 0 || keep_alive(w, &looked) < 0;
+        w->ended |= (found < 0 && found != ERR_DAMAGED) || keep_alive(w, &looked) < 0;
         if (!found)
             comm_idle(w->comm);
     }

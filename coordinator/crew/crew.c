@@ -52,6 +52,22 @@ int crew_lists(struct crew *c, size_t size)
     return 0;
 }
 
+void crew_leaves(struct crew *c, int rank, int code, uint64_t round, const char *fmt, ...)
+{
+    char why[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(why, sizeof why, fmt, args);
+    va_end(args);
+    c->workers[rank].left = true;
+    c->code = code;
+    snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", rank,
+             c->workers[rank].hello.host, why);
+    crew_notify(c, "left", rank, round, "%s; round %" PRIu64 " goes on without it", c->reason,
+                round);
+}
+
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root)
 {
     struct welcome w = {(char *)configuration, (char *)root};

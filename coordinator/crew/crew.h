@@ -23,6 +23,7 @@ struct crew_worker { /* one worker rank */
     bool left;         /* has said that it cannot go on */
     bool behind;       /* was sent parameters, and not heard since */
     uint32_t n_slow;   /* rounds it was left out of for being late */
+    int accuser;       /* rank that was the first to get a damaged message of it; 0: none */
     bool proved;       /* took part in the last round: may stand high in the tree */
     uint32_t host;     /* its host's place in crew.hosts */
     uint32_t beside;   /* the next ready rank of that host; 0: none */
@@ -72,7 +73,7 @@ struct crew {
     uint32_t *planted;           /* owned (comm->size): its ranks, host after host, ... */
     uint32_t *host_first;        /* owned (comm->size + 1): ... and where each host's begin */
     struct sections sections;    /* what the data hold, here: every rank's are compared with them */
-    struct crew_worker *workers; /* owned (comm->size); of [0] only hello.host */
+    struct crew_worker *workers; /* owned (comm->size); [0]: rank 0, its host and accuser */
     uint32_t epoch;              /* of the round at hand: one more for each attempt */
     double checked;              /* clock: leases last checked */
     double spoke;                /* clock: last sign of life given */

@@ -41,6 +41,11 @@ void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, con
 /* Makes room for a run of `size` ranks. ERR_MEMORY. */
 int crew_lists(struct crew *c, size_t size);
 
+/* A rank takes no part any more: keeps why (c->code, c->reason: rank, host and the sentence) and
+ * tells it. */
+void crew_leaves(struct crew *c, int rank, int code, uint64_t round, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
 /* Makes room for a round of so many tasks. ERR_MEMORY. */
 int crew_reserve(struct crew *c, uint32_t n_tasks);
 
@@ -135,6 +140,13 @@ void confirm_report(struct crew *c, int rank, const struct done *d, uint64_t rou
 
 /* At the round's end: what others made of the tasks of the one rank that was left out. */
 void confirm_round(struct transaction *p);
+
+/* ---- blame.c ---- */
+
+/* A message from one rank has come damaged to another, which is left out from now on (the sender
+ * instead, if that is rank 0). One who is named by two is left out as well. ERR_FAILED if that is
+ * rank 0: nothing can be trusted then. */
+int blame(struct crew *c, int from, int to, uint64_t round);
 
 /* ---- dispute.c ---- */
 

@@ -185,7 +185,7 @@ static int gather(struct transaction *p)
     p->worked = 0;
     p->n_children = round_plant(p, true);
     *p->total = round_sum_begin(c->words, p->total->n, p->total->n_metrics);
-    return tree_send(c->comm, &p->h, c->tree, &part, 1);
+    return tree_send(c->comm, &p->h, c->tree, &part, 1, comm_checksum(NULL, 0));
 }
 
 int round_mend(struct transaction *p)

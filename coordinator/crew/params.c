@@ -85,5 +85,5 @@ int round_send_params(struct transaction *p)
     p->n_children = round_plant(p, false);
     deal.dealt = tell_first(p);
     p->h.kind = MESSAGE_PARAMS;
-    return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 4);
+    return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 4, comm_checksum(parts + 1, 3));
 }

@@ -49,14 +49,11 @@ static int on_bye(struct crew *c, const struct message *m, uint64_t round)
     TRY(wire_unpack_bye(m->body, m->h.size, &b));
     if (worker->left)
         return 0;
-    worker->left = true;
-    c->code = b.code < 0 ? b.code : ERR_FAILED;
-    snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", m->from, worker->hello.host,
-             b.reason);
+    if (b.damaged)
+        return blame(c, (int)b.damaged - 1, m->from, round);
     if (b.spoiled) /* its results are among the others' already */
-        return err(b.code, "%s", c->reason);
-    crew_notify(c, "left", m->from, round, "%s; round %" PRIu64 " goes on without it", c->reason,
-                round);
+        return err(b.code, "rank %d on host '%s': %s", m->from, worker->hello.host, b.reason);
+    crew_leaves(c, m->from, b.code < 0 ? b.code : ERR_FAILED, round, "%s", b.reason);
     return 0;
 }
 
@@ -96,6 +93,8 @@ static int hear(struct crew *c, struct transaction *p, uint64_t round)
     struct message m;
     int found = comm_poll(c->comm, &m);
 
+    if (found == ERR_DAMAGED)
+        return blame(c, m.from, 0, round);
     TRY(found);
     if (found)
         TRY(on_message(c, &m, p, round));

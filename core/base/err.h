@@ -21,6 +21,7 @@ enum {
     ERR_MEMORY = -9,     /* exit  1: out of memory                                             */
     ERR_NONFINITE = -10, /* exit 1: a loss or gradient that is not finite, or beyond the grid */
     ERR_LOST = -11,      /* exit  1: a rank that does not answer                               */
+    ERR_DAMAGED = -12,   /* exit  1: a message that is not what was sent                       */
 };
 
 /* Keeps the formatted sentence for this thread, replacing the one before; returns code. */

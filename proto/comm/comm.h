@@ -33,19 +33,20 @@ enum message_kind {      /* from -> to                                          
 };
 /* clang-format on */
 
-struct header {     /* in front of every message, in host byte order */
-    uint32_t magic; /* HEADER_MAGIC */
-    uint32_t kind;  /* enum message_kind */
-    uint32_t epoch; /* counts rounds: what belongs to another is dropped */
+struct header {       /* in front of every message, in host byte order */
+    uint32_t magic;   /* HEADER_MAGIC */
+    uint16_t kind;    /* enum message_kind */
+    uint16_t purpose; /* enum purpose */
+    uint32_t epoch;   /* counts rounds: what belongs to another is dropped */
     uint32_t stage;
     uint64_t round;
-    uint32_t purpose; /* enum purpose */
-    uint32_t data;    /* evaluation: index of the data section */
-    uint64_t size;    /* bytes that follow */
-    uint32_t attempt; /* sums, gather: which tree of this round; 0 is the one of its parameters */
-    uint32_t slot;    /* state: of its task */
-    uint32_t anchor;  /* parameters: reals of the anchor that follow them; 0: as before */
-    uint32_t spare32;
+    uint32_t head;     /* bytes that the body begins with and that concern its receiver alone */
+    uint32_t data;     /* evaluation: index of the data section */
+    uint64_t size;     /* bytes that follow */
+    uint32_t attempt;  /* sums, gather: which tree of this round; 0 is the one of its parameters */
+    uint32_t slot;     /* state: of its task */
+    uint32_t anchor;   /* parameters: reals of the anchor that follow them; 0: as before */
+    uint32_t checksum; /* of the message; how it is made stands at comm_rest */
     uint64_t worked; /* sum: nanoseconds from parameters to last task, the longest of the subtree */
 };
 #define HEADER_MAGIC 0x31504c4du /* "MLP1" */
@@ -117,12 +118,28 @@ extern const struct comm_ops *const comm_table[]; /* ended by NULL */
  * ERR_USAGE: there is no such transport. */
 int comm_open(const char *transport, struct comm *ends, int n);
 
-/* Sends a message to rank `to`: comm_ops.send. Of h the fields magic and size need not be set. */
+/* Sends a message to rank `to`: comm_ops.send. Of h the fields magic, size, head and checksum need
+ * not be set. */
 int comm_send(struct comm *c, int to, const struct header *h, const struct part *parts, int n);
 
-/* Takes the next message: comm_ops.poll. ERR_DATA: a message came that is not metaloop's; it is
- * skipped. */
+/* The same of a message whose first part, its head, is for this receiver alone, while the rest goes
+ * to others as well. rest: comm_checksum of the rest, or comm_rest of a message that is passed on
+ * with another head: whoever gets it then notices damage on any part of the rest's way, that to the
+ * memory of this rank too. */
+int comm_send_headed(struct comm *c, int to, const struct header *h, const struct part *parts,
+                     int n, uint32_t rest);
+
+/* Takes the next message: comm_ops.poll. A message that is refused is skipped, and m->from tells
+ * who sent it: ERR_DATA, it is not metaloop's; ERR_DAMAGED, it is not what was sent. */
 int comm_poll(struct comm *c, struct message *m);
+
+/* 32 bits of the XXH3 of the parts, as if they were one. */
+uint32_t comm_checksum(const struct part *parts, int n);
+
+/* The checksum of what follows the head of a message, as the first that sent it made it. The
+ * header's checksum is that, exclusive-or comm_checksum of the header (in which it counts as zero)
+ * and the head. */
+uint32_t comm_rest(const struct message *m);
 
 /* Waits for something to do, about a millisecond at most: comm_ops.idle. */
 void comm_idle(struct comm *c);

@@ -76,7 +76,7 @@ int tree_read(const void *bytes, size_t n, int rank, int size, const struct tree
 }
 
 int tree_send(struct comm *c, const struct header *h, const struct tree_node *nodes,
-              struct part *parts, int n)
+              struct part *parts, int n, uint32_t rest)
 {
     uint32_t child[TREE_CHILDREN];
     int n_children = tree_children(nodes, child);
@@ -85,7 +85,7 @@ int tree_send(struct comm *c, const struct header *h, const struct tree_node *no
         const struct tree_node *root = nodes + child[i];
 
         parts[0] = (struct part){root, tree_bytes(root)};
-        TRY(comm_send(c, (int)root->rank, h, parts, n));
+        TRY(comm_send_headed(c, (int)root->rank, h, parts, n, rest));
     }
     return 0;
 }

@@ -41,10 +41,10 @@ size_t tree_bytes(const struct tree_node *nodes);
  * message's, do not begin with such a tree. */
 int tree_read(const void *bytes, size_t n, int rank, int size, const struct tree_node **nodes);
 
-/* Sends each child of nodes[0] a message: the header, and as its body the child's
- * tree and what follows it. parts (n): the first is overwritten, the others follow. Errors of
- * comm_send. */
+/* Sends each child of nodes[0] a message: the header, and as its body the child's tree and what
+ * follows it. parts (n): the first is overwritten, the others follow; rest: their checksum
+ * (comm_send_headed). Errors of comm_send. */
 int tree_send(struct comm *c, const struct header *h, const struct tree_node *nodes,
-              struct part *parts, int n);
+              struct part *parts, int n, uint32_t rest);
 
 #endif

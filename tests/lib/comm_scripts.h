@@ -38,12 +38,11 @@ static struct header header_of(int from, uint64_t i)
                            .epoch = x,
                            .stage = x + 1,
                            .round = i,
-                           .purpose = x + 2,
+                           .purpose = (uint16_t)(x + 2),
                            .data = x + 3,
                            .attempt = x + 4,
                            .slot = x + 5,
                            .anchor = x + 6,
-                           .spare32 = x + 7,
                            .worked = (uint64_t)x << 32 | i};
 }
 
@@ -83,6 +82,7 @@ static int check(const struct message *m, uint64_t i, size_t size)
 
     h.magic = HEADER_MAGIC;
     h.size = size;
+    h.checksum = m->h.checksum;
     if (m->h.round != i)
         return err(ERR_FAILED, "message %d of rank %d comes instead of %d", (int)m->h.round,
                    m->from, (int)i);
@@ -275,13 +275,59 @@ static int play_foreign(const struct scene *s)
     return hear_nothing(s);
 }
 
+/* A rank sends a message, the next passes it on twice, with another head. In between a bit of its
+ * memory changes. */
+static int pass_on(const struct scene *s)
+{
+    struct part parts[] = {{"headings", 8}, {NULL, 64}};
+    struct message m;
+
+    if (s->c->rank == 1)
+        return tell(s, 2, 1, 64);
+    if (s->c->rank != 2)
+        return 0;
+    TRY(hear(s, &m));
+    TRY(check(&m, 1, 64));
+    parts[1].bytes = m.body;
+    TRY(comm_send_headed(s->c, 0, &m.h, parts, 2, comm_rest(&m)));
+    ((uint8_t *)(uintptr_t)m.body)[40] ^= 4;
+    TRY(comm_send_headed(s->c, 0, &m.h, parts, 2, comm_rest(&m)));
+    return tell(s, 0, 2, 64);
+}
+
+/* A message comes as its first sender made it, or it is refused. */
+static int play_damaged(const struct scene *s)
+{
+    struct message m;
+    int code;
+
+    s->meet();
+    TRY(pass_on(s));
+    if (s->c->rank == 0) {
+        TRY(hear(s, &m));
+        if (m.from != 2 || m.h.size != 72 || m.h.head != 8 || memcmp(m.body, "headings", 8) != 0)
+            return err(ERR_FAILED, "a message that was passed on is another");
+        m.body = (const uint8_t *)m.body + 8, m.from = 1;
+        if (!is_body(&m, 1, 64))
+            return err(ERR_FAILED, "what was passed on is another");
+        code = hear(s, &m);
+        if (code != ERR_DAMAGED || m.from != 2)
+            return err(ERR_FAILED, "a damaged message is not refused: %d", code);
+        TRY(hear(s, &m));
+        TRY(check(&m, 2, 64));
+    }
+    return hear_nothing(s);
+}
+
 /* What cannot be held is refused before its bytes are read. */
 static int play_too_large(const struct scene *s)
 {
     struct header h = header_of(s->c->rank, 0);
     struct part part = {(const void *)64, (size_t)1 << 62};
-    int code = comm_send(s->c, (s->c->rank + 1) % RANKS, &h, &part, 1);
+    int code;
 
+    h.magic = HEADER_MAGIC, h.size = part.n;
+    code = s->c->ops->send(s->c, (s->c->rank + 1) % RANKS, &h, &part, 1);
     if (code != ERR_MEMORY)
         return err(ERR_FAILED, "a message of 2^62 bytes is not refused: %d", code);
     TRY(tell_all(s, 1, 65));
@@ -353,6 +399,7 @@ static const struct script {
     {"a body is held", play_held},
     {"idle and poke", play_idle},
     {"a foreign message", play_foreign},
+    {"a damaged message", play_damaged},
     {"too large", play_too_large},
     {"close with messages under way", play_close},
     {"a rank is closed", play_closed},

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/base/err.h"
@@ -20,7 +22,16 @@ enum { NEVER = 1 << 30 };
 
 static int blocks; /* 1: the stage whose tasks step a block each */
 
-enum fault { NONE, DIE, STALL, WRONG, BABBLE, LEAVE };
+enum fault {
+    NONE,
+    DIE,
+    STALL,
+    WRONG,
+    BABBLE,
+    LEAVE,
+    DAMAGE, /* a bit of one message, sent or received, is another when it comes */
+    RELAY   /* a bit of its parameters is another once it has begun to pass them on */
+};
 
 struct faulty { /* a comm that fails once `left` messages have passed */
     struct comm comm, inner;
@@ -30,6 +41,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     atomic_bool holds;   /* WRONG: does not begin the tasks it is given */
     atomic_bool missed;  /* STALL: it has been given up, and goes on */
     struct header round; /* of the last parameters */
+    uint32_t damaged;    /* RELAY: epoch of those that are */
     size_t n_words;      /* BABBLE: of the round's sum, at most 1024 */
     pthread_t thread;
     int code; /* of worker_serve */
@@ -135,6 +147,50 @@ static int send_hello(struct faulty *f, const struct header *h, const struct par
 static bool slow_gather;      /* every rank takes its time then */
 static atomic_bool gathering; /* some rank was asked to */
 
+/* Whether the message that has just passed is the one that the fault strikes. */
+static bool damages(struct faulty *f, const struct header *h)
+{
+    if (f->fault != DAMAGE || f->left >= 0 || f->left <= -NEVER || h->kind == MESSAGE_BYE)
+        return false;
+    f->left = -NEVER; /* once */
+    return true;
+}
+
+/* A bit of the body, or of the header if there is none. The seal stays as it was. */
+static void damage(struct header *h, void *body)
+{
+    if (h->size > 0)
+        ((unsigned char *)body)[h->size / 2] ^= 0x10;
+    else
+        h->slot ^= 0x10;
+}
+
+static int send_damaged(struct faulty *f, int to, const struct header *h, const struct part *parts,
+                        int n)
+{
+    struct header said = *h;
+    unsigned char *body = malloc(h->size + 1), *end = body;
+    int code;
+
+    assert(body);
+    for (int i = 0; i < n; end += parts[i++].n)
+        if (parts[i].n > 0)
+            memcpy(end, parts[i].bytes, parts[i].n);
+    damage(&said, body);
+    code = f->inner.ops->send(&f->inner, to, &said, &(struct part){body, h->size}, 1);
+    free(body);
+    return code;
+}
+
+/* In the memory that it passes on, once a round. */
+static void damage_own(struct faulty *f, const struct header *h, const struct part *body)
+{
+    if (f->fault == RELAY && h->kind == MESSAGE_PARAMS && f->damaged != h->epoch)
+        ((unsigned char *)(uintptr_t)body->bytes)[body->n - 1] ^= 0x3f;
+    if (h->kind == MESSAGE_PARAMS)
+        f->damaged = h->epoch;
+}
+
 static int faulty_send(struct comm *c, int to, const struct header *h, const struct part *parts,
                        int n)
 {
@@ -150,7 +206,23 @@ static int faulty_send(struct comm *c, int to, const struct header *h, const str
         return 0;
     if (h->kind == MESSAGE_HELLO && hosts > 0 && c->rank % hosts > 0)
         return send_hello(f, h, parts);
-    return comm_send(&f->inner, to, &said, parts, n);
+    if (h->kind != MESSAGE_ALIVE && damages(f, h))
+        return send_damaged(f, to, h, parts, n);
+    damage_own(f, h, parts + n - 1);
+    if (said.worked != h->worked)
+        return comm_send(&f->inner, to, &said, parts, n);
+    return f->inner.ops->send(&f->inner, to, &said, parts, n);
+}
+
+/* Parameters or a state of which a bit is another, as if they had been sent so. */
+static void falsify(struct message *m)
+{
+    unsigned char *body = (void *)(uintptr_t)m->body;
+    struct part rest = {body + m->h.head, m->h.size - m->h.head};
+    uint32_t was = comm_checksum(&rest, 1);
+
+    body[m->h.size - 1] ^= 0x3f;
+    m->h.checksum ^= was ^ comm_checksum(&rest, 1);
 }
 
 static int faulty_poll(struct comm *c, struct message *m)
@@ -161,7 +233,9 @@ static int faulty_poll(struct comm *c, struct message *m)
     if (found > 0 && m->h.kind != MESSAGE_ALIVE)
         pass(f);
     if (found > 0 && f->fault == WRONG && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS))
-        ((unsigned char *)(uintptr_t)m->body)[m->h.size - 1] ^= 0x3f;
+        falsify(m);
+    if (found > 0 && m->h.kind != MESSAGE_ALIVE && f->fault == DAMAGE && damages(f, &m->h))
+        damage(&m->h, (void *)(uintptr_t)m->body);
     if (found > 0 && m->h.kind == MESSAGE_PARAMS && c->rank == cut_off.rank)
         wait_for_the_next(f, m);
     if (found > 0 && m->h.kind == MESSAGE_PARAMS)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "coordinator/crew/crew_internal.h"
 #include "core/base/err.h"
 #include "core/math/blas.h"
 #include "tests/lib/scene.h"
@@ -321,6 +322,108 @@ static void a_worker_leaves(void **state)
     scene_close(&s);
 }
 
+static int n_left(const struct scene *s)
+{
+    int n = 0;
+
+    for (int i = 1; i < s->n; i++)
+        n += s->crew.workers[i].left;
+    return n;
+}
+
+/* Rounds go on, to the same totals, until `n` ranks have left. */
+static void left_one_by_one(struct scene *s, int n)
+{
+    struct round_sum total;
+    int tries = 0;
+
+    for (; tries < ROUNDS || (tries < PATIENCE && n_left(s) < n); tries++) {
+        if (play(s, tries % ROUNDS, &total) < 0)
+            fail_msg("round %d: %s", tries, err_text());
+        assert_true(expected[blocks][tries % ROUNDS] == checksum(s, tries % ROUNDS, &total));
+    }
+    assert_int_equal(n_left(s), n);
+}
+
+/* A bit of any message that a rank sends or receives: one of the two that it concerns leaves, and
+ * nothing is computed with it. */
+static void damage_at_every_message(int n, int rank)
+{
+    for (int at = 2; at < 40; at++) {
+        struct scene s;
+
+        scene_open(&s, n, rank, DAMAGE, at);
+        assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+        left_one_by_one(&s, 1);
+        assert_int_equal(s.crew.code, ERR_DAMAGED);
+        assert_non_null(strstr(s.crew.reason, "has come damaged"));
+        scene_close(&s);
+    }
+}
+
+static void damage_of_a_message(void **state)
+{
+    (void)state;
+    damage_at_every_message(RANKS, 1);
+    damage_at_every_message(RANKS, 4);
+    blocks = 1;
+    damage_at_every_message(4, 1);
+    blocks = 0;
+}
+
+/* Whoever gets parameters of it leaves; the second that does proves whose memory it is. */
+static void relay_with_bad_memory(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s, RANKS, 1, RELAY, NEVER);
+    assert_int_equal(crew_gather(&s.crew, &s.setup), 0);
+    left_one_by_one(&s, 3);
+    assert_true(s.crew.workers[1].left && !s.crew.workers[2].left);
+    assert_true(strncmp(s.crew.reason, "rank 1 on host '", 16) == 0);
+    assert_non_null(strstr(s.crew.reason, "two other ranks have got damaged messages of it"));
+    scene_close(&s);
+}
+
+/* Who is at fault, as the ranks that come into question are on one host or on several. */
+static void whose_fault(void **state)
+{
+    struct comm comm = {.size = RANKS};
+    struct crew_worker workers[RANKS];
+    struct crew c = {.comm = &comm, .workers = workers};
+    static const struct {
+        const char *hosts; /* a letter a rank */
+        int from[2], to[2], code, left[RANKS];
+    } cases[] = {
+        {"abcde", {1, 1}, {3, 4}, 0, {0, 1, 0, 1, 1}},
+        {"abcdd", {1, 1}, {3, 4}, 0, {0, 0, 0, 1, 1}}, /* may be the network of d */
+        {"abcbb", {1, 1}, {3, 4}, 0, {0, 1, 0, 1, 1}},
+        {"abcde", {1, 2}, {3, 4}, 0, {0, 0, 0, 1, 1}},
+        {"abcde", {1, 1}, {3, 3}, 0, {0, 0, 0, 1, 0}}, /* it has left already */
+        {"abcde", {1, 2}, {0, 0}, ERR_FAILED, {0, 1, 1, 0, 0}},
+        {"abcde", {0, 0}, {3, 4}, ERR_FAILED, {0, 0, 0, 1, 1}},
+        {"abcde", {0, 1}, {3, 0}, ERR_FAILED, {0, 1, 0, 1, 0}},
+        {"abbbb", {1, 2}, {0, 0}, 0, {0, 1, 1, 0, 0}},
+        {"abcde", {9, 1}, {3, 4}, ERR_DATA, {0}},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        int code;
+
+        memset(workers, 0, sizeof workers);
+        for (int i = 0; i < RANKS; i++)
+            workers[i].hello.host[0] = cases[k].hosts[i];
+        code = blame(&c, cases[k].from[0], cases[k].to[0], 1);
+        if (code == 0)
+            code = blame(&c, cases[k].from[1], cases[k].to[1], 2);
+        assert_int_equal(code, cases[k].code);
+        for (int i = 0; i < RANKS; i++)
+            assert_int_equal(workers[i].left, cases[k].left[i]);
+    }
+}
+
 /* A rank that dies before it says hello is gone without, once start_limit is over. */
 static void death_at_start(void **state)
 {
@@ -436,6 +539,9 @@ int main(void)
         cmocka_unit_test(even_shares),
         cmocka_unit_test(a_task_each),
         cmocka_unit_test(return_from_an_abandoned_round),
+        cmocka_unit_test(damage_of_a_message),
+        cmocka_unit_test(relay_with_bad_memory),
+        cmocka_unit_test(whose_fault),
     };
 
     blas_single_thread();

@@ -274,7 +274,7 @@ static void test_worker_refuses(void **state)
     assert_true(n < sizeof(real) << 16);
     bad.purpose = 3;
     expect_bye(&bad, &none, "parameters for purpose 3");
-    bad.purpose = UINT32_MAX;
+    bad.purpose = UINT16_MAX;
     expect_bye(&bad, &none, "parameters for purpose");
     bad = good, bad.stage = 3;
     expect_bye(&bad, &none, "parameters of stage 3");

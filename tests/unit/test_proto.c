@@ -164,12 +164,14 @@ static void test_bye(void **state)
     struct buffer out = {0};
 
     for (int lost = 0; lost < 2; lost++) {
-        struct bye said = {.code = -11, .lost = lost, .reason = "rank 3 is lost"}, heard;
+        struct bye said = {.code = -11, .lost = lost, .damaged = 4, .reason = "rank 3 is lost"},
+                   heard;
 
         assert_int_equal(wire_pack_bye(&said, &out), 0);
         assert_int_equal(wire_unpack_bye(out.bytes, out.n, &heard), 0);
         assert_int_equal(heard.code, -11);
         assert_int_equal(heard.lost, lost);
+        assert_int_equal(heard.damaged, 4);
         assert_string_equal(heard.reason, said.reason);
     }
     buffer_release(&out);
