@@ -267,8 +267,10 @@ static int play_foreign(const struct scene *s)
     }
     if (s->c->rank == 0) {
         code = hear(s, &m);
+        if (code == 0)
+            return err(ERR_FAILED, "a foreign message is not refused");
         if (code != ERR_DATA)
-            return err(ERR_FAILED, "a foreign message is not refused: %d", code);
+            return code;
         TRY(hear(s, &m));
         TRY(check(&m, 1, 64));
     }
