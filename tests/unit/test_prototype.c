@@ -148,13 +148,14 @@ static void skip_in_float(void)
  * REAL_EPS / h = 2e-11 of the loss. */
 static void test_gradient(void **state)
 {
-    struct scene *s = scene_open(3);
+    struct scene *s;
     real v[N], at[N], unused[N];
     uint64_t seed = 4;
     double h = 1e-5;
 
     (void)state;
     skip_in_float();
+    s = scene_open(3);
     loss_at(s, s->x, 0, at);
     for (int k = 0; k < 8; k++) {
         double slope;
@@ -170,13 +171,14 @@ static void test_gradient(void **state)
  * difference of values errs by 4 REAL_EPS / h^2 = 1e-7 at h = 1e-4. */
 static void test_curvature(void **state)
 {
-    struct scene *s = scene_open(5);
+    struct scene *s;
     real u[N], v[N], plus[N], minus[N], hu[N], hv[N];
     uint64_t seed = 6;
     double h = 1e-4, second, scale;
 
     (void)state;
     skip_in_float();
+    s = scene_open(5);
     fill_uniform(N, u, -1, 1, &seed);
     fill_uniform(N, v, -1, 1, &seed);
     second = loss_at(s, v, h, plus) + loss_at(s, v, -h, minus) - 2 * loss_at(s, v, 0, hu);
