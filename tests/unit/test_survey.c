@@ -238,7 +238,9 @@ static void greet(const struct hello *h, int code, const char *part)
     struct setup setup = {0};
     struct comm comm = {.ops = &far_away, .size = 2};
     struct crew_worker workers[2] = {0};
-    struct crew c = {.comm = &comm, .setup = &setup, .workers = workers, .version = "1"};
+    uint32_t hosts[2] = {0};
+    struct crew c = {
+        .comm = &comm, .setup = &setup, .workers = workers, .version = "1", .hosts = hosts};
     struct buffer out = {0};
     struct message m = {.from = 1};
 
