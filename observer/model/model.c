@@ -16,11 +16,12 @@ int model_init(struct run *r, const char *source)
     *r = (struct run){.stage = -1, .left = NAN};
     text_clean(r->source, sizeof r->source, source);
     text_clean(r->name, sizeof r->name, source);
+    r->stages = malloc(STAGES_MAX * sizeof *r->stages);
     r->series = malloc(SERIES_MAX * sizeof *r->series);
     r->workers = malloc(WORKERS_MAX * sizeof *r->workers);
     r->evaluations = malloc(EVALUATIONS_MAX * sizeof *r->evaluations);
     r->notes = malloc(NOTES_MAX * sizeof *r->notes);
-    if (r->series && r->workers && r->evaluations && r->notes)
+    if (r->stages && r->series && r->workers && r->evaluations && r->notes)
         return 0;
     model_release(r);
     return err(ERR_MEMORY, "no memory for what is seen of '%s'", source);
@@ -51,6 +52,7 @@ void model_release(struct run *r)
 {
     for (int i = 0; i < r->n_series; i++)
         series_free(r->series[i]);
+    free(r->stages);
     free(r->series);
     free(r->workers);
     free(r->evaluations);
@@ -65,6 +67,7 @@ void model_restart(struct run *r)
         series_free(r->series[i]);
     r->n_series = r->n_workers = r->n_evaluations = r->n_stages = r->n_facts = 0;
     r->n_notes = r->failed = r->lost = 0;
+    r->left_out = 0;
     r->stage = -1;
     r->left = NAN;
     r->digest[0] = r->end[0] = r->checkpoint[0] = '\0';
@@ -100,14 +103,38 @@ void model_note(struct run *r, enum note_level level, double time, const char *f
     note(r, fresh);
 }
 
+void model_left_out(struct run *r, enum left_out what)
+{
+    static const struct {
+        const char *names;
+        int most;
+    } kinds[] = {
+        [OUT_STAGES] = {"stages", STAGES_MAX},
+        [OUT_SERIES] = {"curves", SERIES_MAX},
+        [OUT_WORKERS] = {"workers", WORKERS_MAX},
+        [OUT_EVALUATIONS] = {"last evaluations", EVALUATIONS_MAX},
+        [OUT_FACTS] = {"facts about the run", FACTS_MAX},
+    };
+
+    r->refused++;
+    if (!(r->left_out & 1u << what))
+        model_note(r, NOTE_FAULT, r->time, "more than %d %s: the others are not shown",
+                   kinds[what].most, kinds[what].names);
+    r->left_out |= 1u << what;
+}
+
 void model_fact(struct run *r, const char *key, const char *value)
 {
     int i = 0;
 
     while (i < r->n_facts && strcmp(r->facts[i].key, key) != 0)
         i++;
-    if (i == FACTS_MAX || !*value)
+    if (!*value)
         return;
+    if (i == FACTS_MAX) {
+        model_left_out(r, OUT_FACTS);
+        return;
+    }
     text_clean(r->facts[i].key, NAME, key);
     text_clean(r->facts[i].value, SENTENCE, value);
     if (i == r->n_facts)
@@ -150,7 +177,7 @@ struct worker_seen *model_worker(struct run *r, int64_t rank)
     if (i < r->n_workers && r->workers[i].rank == rank)
         return &r->workers[i];
     if (r->n_workers == WORKERS_MAX) {
-        r->refused++;
+        model_left_out(r, OUT_WORKERS);
         return NULL;
     }
     memmove(&r->workers[i + 1], &r->workers[i], (size_t)(r->n_workers - i) * sizeof *r->workers);

@@ -2,8 +2,8 @@
  *
  * The rooms of the observer know one another in one direction: model <- source <- view. A source
  * feeds events to a model (model_event); views read it. The model knows neither. It is bounded,
- * whatever arrives: what is beyond a bound is counted in `refused`. All its texts are clean
- * (event.h). There is one struct run for each run; they share nothing. */
+ * whatever arrives: what is beyond a bound is counted in `refused`, and a note says so. All its texts
+ * are clean (event.h). There is one struct run for each run; they share nothing. */
 #ifndef OBSERVER_MODEL_MODEL_H
 #define OBSERVER_MODEL_MODEL_H
 
@@ -13,11 +13,12 @@
 #include "observer/model/event.h"
 
 enum {
-    STAGES_MAX = 64,
-    SERIES_MAX = 2048,
+    /* Strangers may send anything: all curves of a run take 1 GiB at most, the rest 20 MiB. */
+    STAGES_MAX = 1024,
+    SERIES_MAX = 1 << 14,
     POINTS_MAX = 2000, /* of a curve; must be even */
-    WORKERS_MAX = 4096,
-    EVALUATIONS_MAX = 1024,
+    WORKERS_MAX = 1 << 16,
+    EVALUATIONS_MAX = 1 << 14,
     NOTES_MAX = 200,
     FACTS_MAX = 32,
     NAME = 64,
@@ -39,7 +40,7 @@ struct series {
     int step;         /* inner step, or -1 */
     char field[NAME]; /* loss, accuracy ... */
     int stage;
-    struct curve_point *points; /* owned, POINTS_MAX */
+    struct curve_point *points; /* owned: room for the power of two that n needs */
     int n;
     uint64_t seen, stride; /* each stride-th point is kept */
     bool provisional;      /* the last point is not one of those, and goes when the next comes */
@@ -91,8 +92,8 @@ struct run {
         source[256];       /* id: letters, digits, - and _; "" before it is known */
     enum run_status state; /* WHOLE: all of a file without an end was read */
     char end[SENTENCE], digest[NAME], checkpoint[SENTENCE];
-    bool well; /* it ended as it should */
-    struct stage_seen stages[STAGES_MAX];
+    bool well;                   /* it ended as it should */
+    struct stage_seen *stages;   /* owned */
     int n_stages, stage;         /* stage: the present one, -1 before the first */
     struct series **series;      /* owned */
     int n_series, next_series;   /* next: where the one that follows is looked for first */
@@ -107,6 +108,7 @@ struct run {
     char *configuration;   /* owned; NULL: not known */
     uint64_t failed, lost; /* tasks set aside, events missing */
     uint64_t events, refused, serial, generation;
+    unsigned left_out;    /* bits of enum left_out that a note has told */
     double time;          /* of the last event that told it */
     double left, left_at; /* seconds of the stage, as told at that time; NAN: not told */
 };
@@ -134,15 +136,16 @@ int model_event(struct run *r, const struct event *e);
 void model_note(struct run *r, enum note_level level, double time, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Adds a fact, or changes the one with this key. An empty value, or one too many, changes
- * nothing. */
+/* Adds a fact, or changes the one with this key. An empty value changes nothing; one too many is
+ * left out. */
 void model_fact(struct run *r, const char *key, const char *value);
 
 /* Keeps a copy of the configuration's text of n bytes, cleaned but for its line ends, at most
  * CONFIGURATION_MAX bytes of it. */
 void model_configuration(struct run *r, const char *text, size_t n);
 
-/* The worker of this rank, made if it is new. NULL: there are WORKERS_MAX already. */
+/* The worker of this rank, made if it is new. NULL: there are WORKERS_MAX already, as a note
+ * says. */
 struct worker_seen *model_worker(struct run *r, int64_t rank);
 
 /* The curve with these names; NULL if there is none. of: a data section or a target, or ""; step:

@@ -29,6 +29,8 @@ static int stage_of(struct run *r, const struct event *e)
 {
     int64_t index = event_integer(e, "stage_index", -1);
 
+    if (index >= STAGES_MAX)
+        model_left_out(r, OUT_STAGES);
     if (index < 0 || index >= STAGES_MAX)
         return -1;
     stage_make(r, (int)index, event_text(e, "stage"));
@@ -66,6 +68,8 @@ static int take_plan(struct run *r, const struct event *e)
     int index = (int)event_integer(e, "index", -1);
     struct stage_seen *s;
 
+    if (index >= STAGES_MAX)
+        model_left_out(r, OUT_STAGES);
     if (index < 0 || index >= STAGES_MAX)
         return 1;
     s = stage_make(r, index, event_text(e, "name"));
@@ -84,9 +88,7 @@ static int add_speed(struct run *r, const struct event *e, int stage, uint64_t r
     if (!isfinite(speed))
         return 0;
     TRY(series_get(r, &(struct series_key){stage, "round", "", -1, "tasks_per_second"}, &s));
-    if (s)
-        series_add(r, s, round, speed, NAN);
-    return 0;
+    return s ? series_add(r, s, round, speed, NAN) : 0;
 }
 
 static int take_round(struct run *r, const struct event *e)
@@ -116,8 +118,10 @@ static struct evaluated *evaluation_get(struct run *r, int stage, const char *da
     for (int i = 0; i < r->n_evaluations; i++, v++)
         if (v->stage == stage && v->step == step && strcmp(v->data, data) == 0)
             return v;
-    if (r->n_evaluations == EVALUATIONS_MAX)
+    if (r->n_evaluations == EVALUATIONS_MAX) {
+        model_left_out(r, OUT_EVALUATIONS);
         return NULL;
+    }
     r->n_evaluations++;
     *v = (struct evaluated){.stage = stage, .step = step};
     snprintf(v->data, sizeof v->data, "%s", data);
@@ -133,8 +137,11 @@ static int take_evaluation(struct run *r, const struct event *e)
     struct evaluated *v;
 
     text_clean(data, sizeof data, event_text(e, "data"));
-    if (stage < 0 || round < 0 || step < 0 || !(v = evaluation_get(r, stage, data, step)))
+    if (stage < 0 || round < 0 || step < 0)
         return 1;
+    v = evaluation_get(r, stage, data, step);
+    if (!v)
+        return 0;
     v->round = (uint64_t)round;
     v->samples = n == 0;
     v->n = (uint64_t)(n ? n : event_integer(e, "samples", 0));

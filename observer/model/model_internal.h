@@ -12,13 +12,19 @@ struct series_key {
     const char *field;
 };
 
+/* What there may be too many of. */
+enum left_out { OUT_STAGES, OUT_SERIES, OUT_WORKERS, OUT_EVALUATIONS, OUT_FACTS };
+
+/* Something was left out: counts it, and a note says so once. */
+void model_left_out(struct run *r, enum left_out what);
+
 /* Finds the curve of a key, or makes it. 1: *found is it, borrowed; 0: there are too many, or a
  * name is too long; ERR_MEMORY. */
 int series_get(struct run *r, const struct series_key *key, struct series **found);
 
 /* Adds a point. If its round is not above the last one's, the run went back: points from that round
- * on go first. */
-void series_add(struct run *r, struct series *s, uint64_t round, double value, double spread);
+ * on go first. ERR_MEMORY. */
+int series_add(struct run *r, struct series *s, uint64_t round, double value, double spread);
 
 /* Frees a curve. */
 void series_free(struct series *s);

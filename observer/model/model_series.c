@@ -23,15 +23,11 @@ static struct series *series_find(const struct run *r, const struct series_key *
 
 static struct series *series_new(const struct series_key *k)
 {
-    struct series *s = calloc(1, sizeof *s);
-    struct curve_point *points = malloc(POINTS_MAX * sizeof *points);
+    struct series *s = malloc(sizeof *s);
 
-    if (!s || !points) {
-        free(s);
-        free(points);
+    if (!s)
         return NULL;
-    }
-    *s = (struct series){.step = k->step, .stage = k->stage, .points = points, .stride = 1};
+    *s = (struct series){.step = k->step, .stage = k->stage, .stride = 1};
     snprintf(s->group, sizeof s->group, "%s", k->group);
     snprintf(s->of, sizeof s->of, "%s", k->of);
     snprintf(s->field, sizeof s->field, "%s", k->field);
@@ -62,8 +58,14 @@ int series_get(struct run *r, const struct series_key *key, struct series **foun
     *found = series_follows(r, key);
     if (*found)
         return 1;
-    if (r->n_series == SERIES_MAX || strlen(key->field) >= NAME || strlen(key->group) >= 16)
+    if (r->n_series == SERIES_MAX) {
+        model_left_out(r, OUT_SERIES);
         return 0;
+    }
+    if (strlen(key->field) >= NAME || strlen(key->group) >= 16) {
+        r->refused++;
+        return 0;
+    }
     *found = series_new(key);
     if (!*found)
         return err(ERR_MEMORY, "no memory for a curve");
@@ -89,7 +91,21 @@ static void series_rewind(struct series *s, uint64_t round)
     s->seen = (uint64_t)s->n * s->stride;
 }
 
-void series_add(struct run *r, struct series *s, uint64_t round, double value, double spread)
+/* Room for one more point. */
+static int series_grow(struct series *s)
+{
+    struct curve_point *points;
+
+    if (s->n & (s->n - 1)) /* it doubles at 0, 1, 2, 4, 8 ... */
+        return 0;
+    points = realloc(s->points, (s->n ? 2 * (size_t)s->n : 1) * sizeof *points);
+    if (!points)
+        return err(ERR_MEMORY, "no memory for a curve");
+    s->points = points;
+    return 0;
+}
+
+int series_add(struct run *r, struct series *s, uint64_t round, double value, double spread)
 {
     if (s->n > 0 && s->points[s->n - 1].round >= round)
         series_rewind(s, round);
@@ -97,9 +113,11 @@ void series_add(struct run *r, struct series *s, uint64_t round, double value, d
         s->n--;
     if (s->n == POINTS_MAX)
         series_halve(s);
+    TRY(series_grow(s));
     s->provisional = s->seen % s->stride != 0;
     s->points[s->n++] = (struct curve_point){round, value, spread, ++r->serial};
     s->seen++;
+    return 0;
 }
 
 /* "accuracy_ci95" belongs to "accuracy". */
@@ -138,9 +156,7 @@ int series_event(struct run *r, const struct event *e, int stage, const char *of
         int there = series_get(r, &key, &s);
         TRY(there);
         if (there)
-            series_add(r, s, (uint64_t)round, v.number, spread_of(e, name));
-        else
-            r->refused++;
+            TRY(series_add(r, s, (uint64_t)round, v.number, spread_of(e, name)));
     }
     return 0;
 }

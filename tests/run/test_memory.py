@@ -9,12 +9,12 @@ import sys
 import cli
 import pytest
 
-SHARE = 0.10  # of what is measured
-NOISE = 0.6  # MiB: pages that are touched or not, from run to run
+SHARE = 0.10  # of what is measured; half a MiB of pages is touched or not from run to run, so each run holds more than 5
 MIB = 2 ** 20
 
 RANK = """
-import os, resource, subprocess, sys
+import os, resource, signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: None)  # if another rank fails first, mpirun ends all
 status = subprocess.run(sys.argv[2:]).returncode
 with open(os.path.join(sys.argv[1], os.environ.get("OMPI_COMM_WORLD_RANK", "0")), "w") as f:
     f.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
@@ -30,7 +30,7 @@ FEW_SHOT = """
 stage s { method = "maml"  data = "d"  shot = %d  query = 15  tasks = 8  inner_steps = 3  inner_rate = 0.01  rounds = 3 }
 """
 RUNS = {
-    "sinusoid": 'data d { format = "sinusoid" }\nmodel { type = "mlp"  widths = {40, 40} }' + FEW_SHOT % 10,
+    "sinusoid": 'data d { format = "sinusoid" }\nmodel { type = "mlp"  widths = {700, 700} }' + FEW_SHOT % 10,
     "conv4": 'data d { format = "glyphs"  size = 28 }\nmodel { type = "conv4"  filters = 64 }' + FEW_SHOT % 1,
     "adda": """
 data d { format = "glyphs"  first = 10  size = 28 }
@@ -75,8 +75,7 @@ def test_memory_is_what_check_says(name, threads, ranks, tmp_path):
         planned, measured = (plan[of] - fixed) / MIB, held[rank] - before[rank]
         # Rank 0 has room for the messages of two ranks; they need not arrive at the same time.
         spare = bytes_of(plan, "messages", "rank_0") / 2 / MIB if of == "rank_0" else 0
-        slack = max(SHARE * measured, NOISE)
-        assert measured - slack <= planned <= measured + slack + spare, (of, planned, measured, plan)
+        assert abs(planned - measured) <= SHARE * measured + spare, (of, planned, measured, plan)
         assert abs(plan[of] / MIB - held[rank]) <= SHARE * held[rank] + spare, (of, plan, held)
 
 
@@ -91,7 +90,7 @@ def test_memory_adds_up(tmp_path):
     for row in plan["rows"]:
         assert f"  {row['name']} " in said
     alone = float(re.search(r"a single process: ([\d.]+) MiB", said)[1])
-    assert abs(alone - plan["alone"] / MIB) < NOISE
+    assert abs(alone - plan["alone"] / MIB) < 0.6  # it prints what it holds itself when it is asked
 
 
 def test_memory_of_data(tmp_path):

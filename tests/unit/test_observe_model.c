@@ -123,6 +123,79 @@ static void test_metrics_with_a_bad_name(void **unused)
     assert_int_equal(run.n_series, 0);
 }
 
+/* How often a note with this text is there. */
+static int notes_of(const char *text)
+{
+    int n = 0;
+
+    for (uint64_t i = 0; i < run.n_notes && i < NOTES_MAX; i++)
+        n += strcmp(run.notes[i].text, text) == 0;
+    return n;
+}
+
+/* Last evaluations of so many data sections, `from` the first of them. */
+static void evaluate(int from, int n)
+{
+    char line[160];
+
+    for (int i = from; i < from + n; i++) {
+        snprintf(
+            line, sizeof line,
+            "{\"kind\":\"evaluation\",\"stage_index\":0,\"round\":1,\"data\":\"d%d\",\"step\":0}",
+            i);
+        tell(1, line);
+    }
+}
+
+/* Evaluations of 500 inner steps on 3 data sections are there, all of them; what is beyond a bound
+ * is counted, and said once. */
+static void test_more_than_there_is_room_for(void **unused)
+{
+    char text[96];
+
+    (void)unused;
+    evaluate(0, 1503);
+    assert_int_equal(run.n_evaluations, 1503);
+    assert_int_equal(run.n_notes, 0);
+    evaluate(1503, EVALUATIONS_MAX - 1503);
+    assert_int_equal(run.n_notes, 0);
+    evaluate(EVALUATIONS_MAX, 2);
+    assert_int_equal(run.n_evaluations, EVALUATIONS_MAX);
+    assert_int_equal(run.refused, 2);
+    snprintf(text, sizeof text, "more than %d last evaluations: the others are not shown",
+             EVALUATIONS_MAX);
+    assert_int_equal(notes_of(text), 1);
+    tell(1, "{\"kind\":\"stage\",\"stage_index\":1024,\"rounds\":5}");
+    assert_int_equal(notes_of("more than 1024 stages: the others are not shown"), 1);
+    assert_int_equal(run.n_notes, 2);
+    model_restart(&run);
+    tell(1, "{\"kind\":\"stage\",\"stage_index\":1024,\"rounds\":5}");
+    assert_int_equal(run.n_notes, 1); /* another run: it is said again */
+}
+
+/* So many curves that a bound is reached, in lists of EVENT_NUMBERS. */
+static void test_more_curves_than_there_is_room_for(void **unused)
+{
+    static char line[3 * EVENT_NUMBERS + 200];
+
+    (void)unused;
+    for (int stage = 0; stage < 5; stage++) {
+        size_t n = (size_t)snprintf(
+            line, sizeof line,
+            "{\"kind\":\"round\",\"stage_index\":%d,\"round\":1,\"support_losses\":[1", stage);
+
+        for (int k = 1; k < EVENT_NUMBERS; k++)
+            n += (size_t)snprintf(line + n, sizeof line - n, ",%d", k % 10);
+        snprintf(line + n, sizeof line - n, "]}");
+        assert_int_equal(run.n_notes, 0);
+        tell(1, line);
+    }
+    assert_int_equal(run.n_series, SERIES_MAX);
+    assert_int_equal(run.refused, EVENT_NUMBERS);
+    assert_int_equal(notes_of("more than 16384 curves: the others are not shown"), 1);
+    assert_int_equal(run.n_notes, 1);
+}
+
 /* 500 inner steps are 501 curves. */
 static void test_many_inner_steps(void **unused)
 {
@@ -280,6 +353,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_events_missing_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metrics_of_a_method, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metrics_with_a_bad_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_than_there_is_room_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_curves_than_there_is_room_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_inner_steps, setup, teardown),
