@@ -17,28 +17,62 @@
 
 /* ---- what runs ---- */
 
-struct hosts { /* host names of the workers, each once */
-    int n;
-    struct {
-        const char *name, *cpu;
-        int ranks, threads;
-    } each[256];
+struct host_seen { /* of the workers */
+    const char *name, *cpu;
+    int ranks, threads;
+    struct field fields[5];
 };
 
-static void count_host(struct hosts *h, const struct hello *hello)
+/* each (n) has this one's host, or gets it; returns how many there are then. */
+static int count_host(struct host_seen *each, int n, const struct hello *hello)
 {
     int i = 0;
 
-    while (i < h->n && strcmp(h->each[i].name, hello->host) != 0)
+    while (i < n && strcmp(each[i].name, hello->host) != 0)
         i++;
-    if (i == (int)(sizeof h->each / sizeof *h->each))
-        return;
-    if (i == h->n) {
-        h->each[h->n].name = hello->host;
-        h->each[h->n++].cpu = hello->cpu;
+    if (i == n)
+        each[i] = (struct host_seen){.name = hello->host, .cpu = hello->cpu};
+    each[i].ranks++;
+    each[i].threads += (int)hello->threads;
+    return i < n ? n : n + 1;
+}
+
+/* Fills each with every host once, and list, which NULL ends, with their fields: (ranks) both. */
+static void hosts_fill(const struct crew *c, struct host_seen *each, const struct field **list)
+{
+    int n = 0;
+
+    for (int i = 1; i < c->comm->size; i++)
+        if (c->workers[i].ready)
+            n = count_host(each, n, &c->workers[i].hello);
+    for (int i = 0; i < n; i++) {
+        const struct field at[] = {TEXT("host", each[i].name),
+                                   INTEGER("ranks", each[i].ranks),
+                                   INTEGER("threads", each[i].threads),
+                                   TEXT("cpu", each[i].cpu),
+                                   {0}};
+
+        list[i] = memcpy(each[i].fields, at, sizeof at);
     }
-    h->each[i].ranks++;
-    h->each[i].threads += (int)hello->threads;
+}
+
+/* (n_stages) fields, and list, which NULL ends. */
+static void plans_fill(const struct setup *s, struct field (*each)[7], const struct field **list)
+{
+    for (int i = 0; i < s->n_stages; i++) {
+        const struct stage_config *c = s->stages[i].config;
+        const struct field plan[] = {
+            TEXT("name", c->name),
+            TEXT("method", c->method),
+            TEXT("data", c->data),
+            INTEGER("rounds", c->rounds),
+            INTEGER("tasks", s->stages[i].n_tasks),
+            INTEGER("parameters", s->stages[i].layout.n),
+            {0},
+        };
+
+        list[i] = memcpy(each[i], plan, sizeof plan);
+    }
 }
 
 static void emit_run(struct report *r, const struct field *const *stages,
@@ -71,38 +105,21 @@ static void emit_run(struct report *r, const struct field *const *stages,
 
 void report_run(struct report *r)
 {
-    const struct setup *setup = r->setup;
-    struct field stage[CONFIG_STAGE_MAX][7], host[256][5];
-    const struct field *stages[CONFIG_STAGE_MAX + 1] = {0}, *hosts[257] = {0};
-    struct hosts h = {0};
+    size_t ranks = (size_t)r->crew->comm->size, n = (size_t)r->setup->n_stages;
+    struct field(*plans)[7] = calloc(n, sizeof *plans);
+    struct host_seen *seen = calloc(ranks, sizeof *seen);
+    const struct field **lists = calloc(n + 1 + ranks, sizeof *lists);
 
-    for (int i = 0; i < setup->n_stages; i++) {
-        const struct stage_config *c = setup->stages[i].config;
-        const struct field plan[] = {
-            TEXT("name", c->name),
-            TEXT("method", c->method),
-            TEXT("data", c->data),
-            INTEGER("rounds", c->rounds),
-            INTEGER("tasks", setup->stages[i].n_tasks),
-            INTEGER("parameters", setup->stages[i].layout.n),
-            {0},
-        };
-
-        stages[i] = memcpy(stage[i], plan, sizeof plan);
+    if (plans && seen && lists) {
+        plans_fill(r->setup, plans, lists);
+        hosts_fill(r->crew, seen, lists + n + 1);
+        emit_run(r, lists, lists + n + 1);
+    } else {
+        progress_warn(r->progress, "warning: metrics: no memory to tell what runs");
     }
-    for (int i = 1; i < r->crew->comm->size; i++)
-        if (r->crew->workers[i].ready)
-            count_host(&h, &r->crew->workers[i].hello);
-    for (int i = 0; i < h.n; i++) {
-        const struct field at[] = {TEXT("host", h.each[i].name),
-                                   INTEGER("ranks", h.each[i].ranks),
-                                   INTEGER("threads", h.each[i].threads),
-                                   TEXT("cpu", h.each[i].cpu),
-                                   {0}};
-
-        hosts[i] = memcpy(host[i], at, sizeof at);
-    }
-    emit_run(r, stages, hosts);
+    free(plans);
+    free(seen);
+    free(lists);
 }
 
 /* ---- lines ---- */

@@ -32,12 +32,14 @@ static int index_of(const struct run *r, const struct series *s)
 static json_t *chart_json(const struct run *r, const struct chart *c)
 {
     json_t *curves = json_array();
+    char title[CHART_NAME];
 
     for (int k = 0; k < c->n; k++)
         json_array_append_new(curves, json_pack("{s:s, s:i}", "name", c->names[k], "series",
                                                 index_of(r, c->curves[k])));
-    return json_pack("{s:s, s:b, s:b, s:o}", "title", c->title, "share", c->share, "noisy",
-                     c->noisy, "curves", curves);
+    chart_name(title, sizeof title, c);
+    return json_pack("{s:s, s:b, s:b, s:o}", "title", title, "share", c->share, "noisy", c->noisy,
+                     "curves", curves);
 }
 
 static json_t *charts_json(const struct run *r, int stage)

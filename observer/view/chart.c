@@ -34,8 +34,12 @@ enum { FIXED = sizeof table / sizeof *table + 4 };
 
 static void chart_add(struct chart *c, const struct series *s, const char *name)
 {
-    if (c->n == CHART_CURVES || !series_tells(s))
+    if (!series_tells(s))
         return;
+    if (c->n == CHART_CURVES) {
+        c->left_out++;
+        return;
+    }
     c->curves[c->n] = s;
     c->names[c->n++] = name;
 }
@@ -159,6 +163,14 @@ struct chart *charts_of(const struct run *r, int stage, int *n)
     *n = charts_fixed(r, stage, charts);
     *n += charts_own(r, stage, charts + *n);
     return charts;
+}
+
+void chart_name(char *text, size_t n, const struct chart *c)
+{
+    if (c->left_out > 0)
+        snprintf(text, n, "%s (%d more)", c->title, c->left_out);
+    else
+        snprintf(text, n, "%s", c->title);
 }
 
 double range_value(const struct range *g, double value)

@@ -5,13 +5,13 @@
 
 #include "observer/model/model.h"
 
-enum { CHART_CURVES = 8 };
+enum { CHART_CURVES = 8 /* that can be told apart */, CHART_NAME = NAME + 24 };
 
 struct chart {
     const char *title;
-    bool share; /* 0 to 1, shown as per cent */
-    bool noisy; /* each round is another draw: worth smoothing */
-    int n;
+    bool share;      /* 0 to 1, shown as per cent */
+    bool noisy;      /* each round is another draw: worth smoothing */
+    int n, left_out; /* curves; those beyond CHART_CURVES, which can only be counted */
     const struct series *curves[CHART_CURVES]; /* borrowed */
     const char *names[CHART_CURVES];
 };
@@ -25,6 +25,9 @@ struct range {
 /* The *n charts of a stage that have points, the important ones first, then one for each metric of
  * the method's own. Owned by the caller: free(). NULL, with *n 0: no memory. */
 struct chart *charts_of(const struct run *r, int stage, int *n);
+
+/* A chart's title in at most n - 1 bytes: "loss", "evaluation accuracy (3 more)". */
+void chart_name(char *text, size_t n, const struct chart *c);
 
 /* What a chart spans; it has at least one point. log is dropped if a value is not positive. */
 struct range chart_range(const struct chart *c, bool log);

@@ -186,9 +186,11 @@ static void chart_draw(cairo_t *c, double x, double y, const struct chart *chart
 {
     struct frame b = {x + LEFT, y + TOP, CELL_W - LEFT - RIGHT, CELL_H - TOP - BOTTOM};
     struct range g = chart_range(chart, false);
+    char title[CHART_NAME];
 
     grey_set(c, 0.1);
-    text_draw(c, b.x, b.y - 22, 0, 13, chart->title);
+    chart_name(title, sizeof title, chart);
+    text_draw(c, b.x, b.y - 22, 0, 13, title);
     legend_draw(c, b, chart);
     cairo_set_line_width(c, 1);
     axis_y(c, b, chart, &g);

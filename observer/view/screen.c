@@ -155,11 +155,12 @@ static void curve_draw(struct area a, const struct series *s, const struct range
 
 static void chart_title(struct area a, const struct chart *c)
 {
-    char figure[32];
+    char figure[32], title[CHART_NAME];
     int x = a.x + LABEL;
 
     attron(A_BOLD);
-    x += screen_text(a.y, x, a.w - LABEL, "%s", c->title);
+    chart_name(title, sizeof title, c);
+    x += screen_text(a.y, x, a.w - LABEL, "%s", title);
     for (int k = 0; k < c->n; k++) {
         chart_figure(figure, sizeof figure, c, series_last(c->curves[k]));
         screen_paint(PAINT_FIRST + k % 3);

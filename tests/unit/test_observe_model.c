@@ -173,6 +173,30 @@ static void test_more_than_there_is_room_for(void **unused)
     assert_int_equal(run.n_notes, 1); /* another run: it is said again */
 }
 
+/* A chart can tell 8 curves apart; how many more there are, its name says. */
+static void test_more_curves_than_a_chart_shows(void **unused)
+{
+    int n;
+    struct chart *charts;
+    char line[160], name[CHART_NAME];
+
+    (void)unused;
+    for (int i = 0; i < 11; i++) {
+        snprintf(
+            line, sizeof line,
+            "{\"kind\":\"evaluation\",\"stage_index\":0,\"round\":1,\"data\":\"d%d\",\"step\":0,"
+            "\"accuracy\":0.5}",
+            i);
+        tell(1, line);
+    }
+    charts = charts_of(&run, 0, &n);
+    assert_int_equal(n, 1);
+    assert_int_equal(charts[0].n, CHART_CURVES);
+    chart_name(name, sizeof name, &charts[0]);
+    assert_string_equal(name, "evaluation accuracy (3 more)");
+    free(charts);
+}
+
 /* So many curves that a bound is reached, in lists of EVENT_NUMBERS. */
 static void test_more_curves_than_there_is_room_for(void **unused)
 {
@@ -355,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_metrics_with_a_bad_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_than_there_is_room_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_curves_than_there_is_room_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_curves_than_a_chart_shows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_inner_steps, setup, teardown),

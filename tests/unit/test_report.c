@@ -40,9 +40,9 @@ struct stand { /* a run in which nothing happens by itself */
     struct report report;
     int64_t words[1024];
     struct round_sum total;
-    char kind[32], event[8192]; /* the last one: " key=value key=value " */
-    char round[8192];           /* the last round */
-    char line[64];              /* the last one: "level:about" */
+    char kind[32], event[1 << 15]; /* the last one: " key=value key=value " */
+    char round[1 << 15];           /* the last round */
+    char line[64];                 /* the last one: "level:about" */
     int n_events;
 };
 
@@ -471,13 +471,45 @@ static void test_run(void **state)
     assert_non_null(at);
 }
 
+/* A cluster of 300 hosts: none of them is left out. */
+static void test_many_hosts(void **state)
+{
+    enum { HOSTS = 300 };
+    struct stand *p = *state;
+    struct crew_worker *workers = calloc(HOSTS + 1, sizeof *workers);
+
+    assert_non_null(workers);
+    for (int i = 1; i <= HOSTS; i++) {
+        workers[i].ready = true;
+        workers[i].hello.threads = 2;
+        snprintf(workers[i].hello.host, sizeof workers[i].hello.host, "h%d", i);
+    }
+    p->crew.workers = workers;
+    p->comm.size = HOSTS + 1;
+    report_run(&p->report);
+    assert_non_null(strstr(p->event, "[ host=h1 ranks=1 threads=2 "));
+    assert_non_null(strstr(p->event, "[ host=h300 ranks=1 threads=2 "));
+    p->crew.workers = p->workers;
+    free(workers);
+}
+
 int main(void)
 {
 #define ONE(test) cmocka_unit_test_setup_teardown(test, stand_open, stand_close)
     const struct CMUnitTest tests[] = {
-        ONE(test_stage), ONE(test_round),  ONE(test_adaptation), ONE(test_metrics_of_a_method),
-        ONE(test_watch), ONE(test_inputs), ONE(test_evaluation), ONE(test_lines),
-        ONE(test_rank),  ONE(test_end),    ONE(test_workers),    ONE(test_states_of_workers),
+        ONE(test_many_hosts),
+        ONE(test_stage),
+        ONE(test_round),
+        ONE(test_adaptation),
+        ONE(test_metrics_of_a_method),
+        ONE(test_watch),
+        ONE(test_inputs),
+        ONE(test_evaluation),
+        ONE(test_lines),
+        ONE(test_rank),
+        ONE(test_end),
+        ONE(test_workers),
+        ONE(test_states_of_workers),
         ONE(test_run),
     };
 
