@@ -26,7 +26,7 @@ LDLIBS = $(PKG_LIBS) -lm -pthread
 
 # The part of the observer that tests and fuzz targets call.
 OBSERVE_CORE = observer/model/event.c observer/source/name.c observer/source/line.c observer/source/decode.c observer/model/model.c observer/model/model_event.c \
-               observer/model/model_series.c observer/view/chart.c
+               observer/model/model_series.c observer/model/model_note.c observer/view/chart.c
 PROTO_C = $(BUILD)/proto/metaloop.pb-c.c
 MAINS = launch/metaloop.c launch/session.c
 SOURCES = $(wildcard core/*/*.c core/*/*/*.c proto/*.c proto/*/*.c worker/*.c worker/*/*.c coordinator/*/*.c launch/*.c) \

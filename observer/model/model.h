@@ -2,8 +2,8 @@
  *
  * The rooms of the observer know one another in one direction: model <- source <- view. A source
  * feeds events to a model (model_event); views read it. The model knows neither. It is bounded,
- * whatever arrives: what is beyond a bound is counted in `refused`, and a note says so. All its texts
- * are clean (event.h). There is one struct run for each run; they share nothing. */
+ * whatever arrives: what is beyond a bound is counted in `refused`, and a note says so. All its
+ * texts are clean (event.h). There is one struct run for each run; they share nothing. */
 #ifndef OBSERVER_MODEL_MODEL_H
 #define OBSERVER_MODEL_MODEL_H
 

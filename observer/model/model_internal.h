@@ -1,5 +1,5 @@
 /* model_internal.h - shared by the files of the model. model_event calls model and model_series;
- * model calls model_series. */
+ * model calls model_series; all of them call model_note. */
 #ifndef OBSERVER_MODEL_MODEL_INTERNAL_H
 #define OBSERVER_MODEL_MODEL_INTERNAL_H
 
