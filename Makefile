@@ -100,6 +100,11 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libmetaloop.a
 	$(call say,CC $<)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS) -lcmocka
 
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libmetaloop.a
+	@mkdir -p $(@D)
+	$(call say,CC $<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libmetaloop.a $(LDLIBS)
+
 # One program per parser: its corpus once through, or with FUZZ_MAIN=-fsanitize=fuzzer mutations of it.
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/map.o $(filter %.o,$(FUZZ_MAIN)) $(BUILD)/libmetaloop.a
 	@mkdir -p $(@D)

@@ -162,36 +162,51 @@ int give_owed_end(struct crew *c, int rank)
     return comm_send(c->comm, rank, &h, &body, 1);
 }
 
-/* Tasks that a rank has from the beginning. dynamic: half an even share a thread, at least
- * CHUNK_SECONDS of work and one task, but never more than an even share. */
-static uint32_t first_share(const struct transaction *p, const struct crew_worker *worker)
+/* Tasks that a rank has from the beginning, while `left` are left for it and those behind it, who
+ * have `ranks` ranks and `threads` threads. dynamic: half an even share a thread, at least
+ * CHUNK_SECONDS of work and one task; all, if that is no more work for anybody. static: all. */
+static uint32_t first_share(const struct transaction *p, const struct crew_worker *worker,
+                            int ranks, int threads)
 {
-    double even = (double)p->r->n_tasks / p->n_threads, each = fmax(least_a_thread(p), 1);
+    uint32_t left = tasks_left(p);
+    double even = (double)p->r->n_tasks / p->n_threads, least = least_a_thread(p);
 
     if (p->r->domains)
         return 1;
     if (is_static(p))
-        return even_share(p);
-    return (uint32_t)(fmin(even, fmax(even / 2, each)) * worker->hello.threads + 1e-6);
+        return (left + (uint32_t)ranks - 1) / (uint32_t)ranks;
+    if (least >= even)
+        return (uint32_t)ceil((double)left * worker->hello.threads / threads);
+    return (uint32_t)(fmin(even, fmax(fmax(even / 2, least), 1)) * worker->hello.threads + 1e-6);
+}
+
+static void give_share(struct transaction *p, int rank, uint32_t n)
+{
+    struct crew_worker *worker = &p->crew->workers[rank];
+
+    worker->first = (struct slots){p->next, n};
+    worker->given = worker->chunk = n;
+    worker->since = p->begun;
+    for (uint32_t i = 0; i < n; i++)
+        take_slot(p, rank, p->next);
 }
 
 /* Nobody has a second task while another has none. */
 void give_first(struct transaction *p)
 {
     struct crew *c = p->crew;
+    int threads = p->n_threads;
 
     for (int i = 1; i < c->n_members; i++) {
-        struct crew_worker *worker = &c->workers[c->members[i]];
-        uint32_t left = tasks_left(p), others = (uint32_t)(c->n_members - 1 - i);
-        uint32_t share = first_share(p, worker), most = left > others ? left - others : left > 0;
+        const struct crew_worker *worker = &c->workers[c->members[i]];
+        int ranks = c->n_members - i;
+        uint32_t left = tasks_left(p), others = (uint32_t)ranks - 1;
+        uint32_t share = first_share(p, worker, ranks, threads);
+        uint32_t most = left > others ? left - others : left > 0;
 
         share = share < 1 ? 1 : share;
-        share = share < most ? share : most;
-        worker->first = (struct slots){p->next, share};
-        worker->given = worker->chunk = share;
-        worker->since = p->begun;
-        for (uint32_t k = 0; k < share; k++)
-            take_slot(p, (int)c->members[i], p->next);
+        give_share(p, (int)c->members[i], share < most ? share : most);
+        threads -= (int)worker->hello.threads;
     }
     for (int i = 1; i < c->n_members; i++)
         c->workers[c->members[i]].last = tasks_left(p) == 0 && !p->r->domains;
