@@ -218,12 +218,9 @@ static int end_queue(struct transaction *p)
 {
     struct crew *c = p->crew;
 
-    for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++) {
-        const struct crew_worker *worker = &c->workers[c->members[i]];
-
-        if (worker->epoch == c->epoch && !give_is_kept(p, worker))
+    for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++)
+        if (c->workers[c->members[i]].epoch == c->epoch)
             TRY(give_end(p, (int)c->members[i]));
-    }
     return 0;
 }
 

@@ -72,8 +72,6 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
         p->moved = clock_seconds();
     if (m->h.kind == MESSAGE_DONE)
         return on_done(c, m, round);
-    if (m->h.kind == MESSAGE_WANT && m->h.epoch == c->workers[m->from].owed_epoch)
-        return give_owed_end(c, m->from);
     if (!p || m->h.epoch != c->epoch) {
         c->n_stale++;
         return 0;

@@ -173,8 +173,9 @@ static bool disturbed(int n, int rank, enum fault fault, int at, struct crew *af
         awaited(&s, rank, fault);
     struck = s.workers[rank].left < 0;
     wake(&s);
-    for (int i = 1; struck && fault == STALL && i < n; i++)
-        awaited(&s, i, fault);
+    for (int i = 1; struck && (fault == STALL || fault == DIE) && i < n; i++)
+        if (s.workers[i].fault != DIE)
+            awaited(&s, i, fault);
     *after = s.crew;
     scene_close(&s);
     return struck;

@@ -222,44 +222,86 @@ static void *worker(void *comm)
 static struct deal deal = {.n_tasks = 2}; /* of the round that is begun */
 static struct slots first;                /* the worker's own */
 
+struct served { /* a worker that is ready, and rank 0's end */
+    struct place *place;
+    struct comm ends[2];
+    struct crew crew;
+    pthread_t thread;
+};
+
+static void served_open(struct served *s)
+{
+    *s = (struct served){.place = place_open()};
+    assert_int_equal(comm_open("local", s->ends, 2), 0);
+    pthread_create(&s->thread, NULL, worker, &s->ends[1]);
+    assert_int_equal(crew_invite(&s->crew, &s->ends[0], text, ""), 0);
+    assert_int_equal(crew_gather(&s->crew, &s->place->setup), 0);
+}
+
+static void served_close(struct served *s)
+{
+    crew_dismiss(&s->crew, 0, "done");
+    pthread_join(s->thread, NULL);
+    comm_close(&s->ends[0]);
+    comm_close(&s->ends[1]);
+    crew_release(&s->crew);
+    place_close(s->place);
+}
+
+/* Waits for a message of that kind; with_body: for one with a body, or one without. */
+static struct message await(struct served *s, enum message_kind kind, bool with_body)
+{
+    struct message m = {0};
+
+    while (m.h.kind != kind || (m.h.size > 0) != with_body)
+        if (comm_poll(&s->ends[0], &m) == 0)
+            m.h.kind = 0, comm_idle(&s->ends[0]);
+    return m;
+}
+
 /* What a worker answers to messages of the round that `open` begins, as the reason of its bye. */
 static void expect_bye(const struct header *open, const struct header *then, const char *reason)
 {
-    struct comm ends[2];
-    struct crew crew = {0};
-    struct place *p = place_open();
     static real zeros[1 << 16];
+    struct served s;
     struct tree_node tree = {.rank = 1, .tasks = first};
     struct part parts[] = {{&tree, sizeof tree}, {&deal, sizeof deal}, {zeros, open->size}};
     struct part body = {zeros, then->size};
     struct header h = *open;
-    struct message m = {0};
-    pthread_t thread;
+    struct message m;
+    struct bye b;
 
-    assert_int_equal(comm_open("local", ends, 2), 0);
-    pthread_create(&thread, NULL, worker, &ends[1]);
-    assert_int_equal(crew_invite(&crew, &ends[0], text, ""), 0);
-    assert_int_equal(crew_gather(&crew, &p->setup), 0);
+    served_open(&s);
     h.kind = MESSAGE_PARAMS, h.epoch = 1;
-    assert_int_equal(comm_send(&ends[0], 1, &h, parts, 3), 0);
+    assert_int_equal(comm_send(&s.ends[0], 1, &h, parts, 3), 0);
     h = *then;
     h.epoch = 1;
     if (h.kind)
-        assert_int_equal(comm_send(&ends[0], 1, &h, &body, 1), 0);
-    while (m.h.kind != MESSAGE_BYE)
-        if (comm_poll(&ends[0], &m) == 0)
-            m.h.kind = 0, comm_idle(&ends[0]);
-    struct bye b;
+        assert_int_equal(comm_send(&s.ends[0], 1, &h, &body, 1), 0);
+    m = await(&s, MESSAGE_BYE, true);
     assert_int_equal(wire_unpack_bye(m.body, m.h.size, &b), 0);
     assert_int_equal(b.code, ERR_DATA);
     if (!strstr(b.reason, reason))
         fail_msg("'%s' is not in '%s'", reason, b.reason);
-    crew_dismiss(&crew, 0, "done");
-    pthread_join(thread, NULL);
-    comm_close(&ends[0]);
-    comm_close(&ends[1]);
-    crew_release(&crew);
-    place_close(p);
+    served_close(&s);
+}
+
+/* It says that it lives, and in which round: at once, not with its reports, which have a body and
+ * leave no time for others. */
+static void test_tasks_of_a_round_that_never_came(void **state)
+{
+    struct given none = {.last = true};
+    struct header h = {.kind = MESSAGE_TASKS, .epoch = 7};
+    struct buffer out = {0};
+    struct served s;
+
+    (void)state;
+    served_open(&s);
+    assert_int_equal(wire_pack_given(&none, &out), 0);
+    assert_int_equal(comm_send(&s.ends[0], 1, &h, &(struct part){out.bytes, out.n}, 1), 0);
+    assert_int_equal(await(&s, MESSAGE_ALIVE, false).h.epoch, 0);
+    buffer_release(&out);
+    served_close(&s);
 }
 
 static void test_worker_refuses(void **state)
@@ -316,9 +358,13 @@ static void test_worker_refuses_tasks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training_tasks),       cmocka_unit_test(test_looks_and_evaluations),
-        cmocka_unit_test(test_nothing_to_watch),     cmocka_unit_test(test_target_has_no_labels),
-        cmocka_unit_test(test_models_taken),         cmocka_unit_test(test_worker_refuses),
+        cmocka_unit_test(test_training_tasks),
+        cmocka_unit_test(test_looks_and_evaluations),
+        cmocka_unit_test(test_nothing_to_watch),
+        cmocka_unit_test(test_target_has_no_labels),
+        cmocka_unit_test(test_models_taken),
+        cmocka_unit_test(test_worker_refuses),
+        cmocka_unit_test(test_tasks_of_a_round_that_never_came),
         cmocka_unit_test(test_worker_refuses_tasks),
     };
 
