@@ -34,7 +34,7 @@ SOURCES = $(wildcard core/*/*.c core/*/*/*.c proto/*.c proto/*/*.c worker/*.c wo
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIBRARY = $(filter-out $(MAINS:%.c=$(BUILD)/%.o),$(OBJECTS))
 TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/conform/conform_*.c))
-HELPERS = $(BUILD)/tests/lib/checkpoint_writer
+HELPERS = $(BUILD)/tests/lib/checkpoint_writer $(BUILD)/tests/sim/search
 FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 FUZZ_TIME ?= 60

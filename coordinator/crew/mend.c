@@ -43,7 +43,7 @@ static int leave_out(struct transaction *p, int rank)
         p->mixed = true;
         return 0;
     }
-    worker->owing = true;
+    worker->owing = !worker->finished; /* else it has reported them, and will not again */
     worker->owed_epoch = c->epoch;
     worker->owed_tasks = worker->given;
     worker->others_known = false;
