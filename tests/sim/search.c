@@ -190,11 +190,9 @@ static int missing(const bool seen[RANKS_MAX])
     if (run.verbose) {
         const struct crew_worker *w = &run.crew.workers[i];
 
-        printf("  ready %d gone %d left %d behind %d owing %d: %u tasks of epoch %u, told the last "
-               "%d; "
-               "now epoch %u\n",
+        printf("  ready %d gone %d left %d behind %d owing %d: %u tasks of epoch %u; now %u\n",
                w->ready, w->gone, w->left, w->behind, w->owing, w->owed_tasks, w->owed_epoch,
-               w->owed_last, run.crew.epoch);
+               run.crew.epoch);
     }
     return i;
 }
