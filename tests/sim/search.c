@@ -7,12 +7,13 @@
  * messages than a run may. A rank 0 that
  * dies, or is left alone, is started again from the last round, as launch/run does.
  *
- *   build/tests/sim/search [--seed N] [--from N] [--runs N] [--seconds S] [--verbose]
+ *   build/tests/sim/search [--seed N] [--from N] [--runs N] [--seconds S] [--first] [--verbose]
  *
  *   --seed N     that run alone, and what the adversary does in it
  *   --from N     the first seed (1)
  *   --runs N     how many (1000)
  *   --seconds S  no more after so many seconds
+ *   --first      no more after the first that fails; else after ten
  *
  * Exit status 1: a run failed; its line is `tests/sim/search --seed N: what`. */
 #include <inttypes.h>
@@ -434,6 +435,7 @@ static double seconds_now(void)
 struct wishes {
     uint64_t from, runs;
     double seconds;
+    bool first; /* ends with the first that fails */
 };
 
 /* Returns how many runs failed. */
@@ -450,8 +452,10 @@ static int search_all(const struct wishes *w)
         if (wrong)
             printf("tests/sim/search --seed %" PRIu64 ": %s\n", seed, wrong);
         failed += wrong != NULL;
-        if (failed >= 10)
+        if (failed >= (w->first ? 1 : 10)) {
+            n++;
             break;
+        }
     }
     printf("%" PRIu64 " runs from seed %" PRIu64 " in %.1f s, %d failed\n", n, w->from,
            seconds_now() - begun, failed);
@@ -472,15 +476,16 @@ int main(int argc, char **argv)
         const char *word = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
 
         run.verbose |= strcmp(word, "--verbose") == 0;
+        w.first |= strcmp(word, "--first") == 0;
         if (strcmp(word, "--seed") == 0)
-            w = (struct wishes){strtoull(value, NULL, 10), 1, 0}, run.verbose = true, i++;
+            w = (struct wishes){strtoull(value, NULL, 10), 1}, run.verbose = true, i++;
         else if (strcmp(word, "--from") == 0)
             w.from = strtoull(value, NULL, 10), i++;
         else if (strcmp(word, "--runs") == 0)
             w.runs = strtoull(value, NULL, 10), i++;
         else if (strcmp(word, "--seconds") == 0)
             w.seconds = strtod(value, NULL), w.runs = UINT64_MAX, i++;
-        else if (strcmp(word, "--verbose") != 0) {
+        else if (strcmp(word, "--verbose") != 0 && strcmp(word, "--first") != 0) {
             fprintf(stderr, "search: there is no option '%s'\n", word);
             return 64;
         }
