@@ -38,6 +38,8 @@ HELPERS = $(BUILD)/tests/lib/checkpoint_writer $(BUILD)/tests/sim/search
 FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 FUZZ_TIME ?= 60
+SEARCH_FROM ?= 1
+SEARCH_TIME ?= 60
 FUZZ_TARGETS ?= all
 FUZZ_RESULTS ?=
 REVISION = $(shell git describe --always --dirty --exclude='*' 2>/dev/null || cat .revision 2>/dev/null || echo unversioned)
@@ -209,6 +211,12 @@ check-slurm:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@$(PYTHON) tests/suite tests/faults/test_slurm.py
 
+# The round's protocol under an adversary in virtual time; a run that fails is one line, with its seed.
+search:
+	@launch/install-deps test
+	@$(MAKE) --no-print-directory -j$$(nproc) $(BUILD)/tests/sim/search
+	@$(BUILD)/tests/sim/search --from '$(SEARCH_FROM)' --seconds '$(SEARCH_TIME)'
+
 # What takes an hour: faults at random moments, every call of a checkpoint, a job longer than its time limit.
 soak:
 	@launch/install-deps test slurm
@@ -258,6 +266,7 @@ help:
 	@echo 'make check-san    the C tests under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz         every parser under libFuzzer: FUZZ_TIME=60 seconds each, FUZZ_TARGETS="npy png" (all),'
 	@echo '                  FUZZ_RESULTS=1 writes the totals to bench/RESULTS.md'
+	@echo 'make search       the protocol under a seeded adversary in virtual time: SEARCH_TIME=60 seconds, SEARCH_FROM=1'
 	@echo 'make check-torch  the tests that need PyTorch (installs it)'
 	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
 	@echo 'make soak         400 runs with ranks killed and stopped at random, every call of a checkpoint, a requeued Slurm'
@@ -277,5 +286,5 @@ clean:
 	rm -rf build build64 build-san build-fuzz
 
 -include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
-.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz check-torch check-slurm soak accuracy install install-observe uninstall deb check-install help clean FORCE
+.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz search check-torch check-slurm soak accuracy install install-observe uninstall deb check-install help clean FORCE
 .SECONDARY:
