@@ -1,6 +1,6 @@
-/* adversary.h - what happens to ranks and links of a simulated cluster, drawn from a seed: ranks and
- * hosts die, stop and are slow, links are cut and heal, messages are late, a rank computes
- * wrongly. Messages between two ranks keep their order, as every transport promises. */
+/* adversary.h - what happens to ranks and links of a simulated cluster, drawn from a seed: ranks
+ * and hosts die, stop and are slow, links are cut and heal, messages are late. Messages between two
+ * ranks keep their order, as every transport promises. */
 #ifndef TESTS_SIM_ADVERSARY_H
 #define TESTS_SIM_ADVERSARY_H
 
