@@ -3,8 +3,9 @@
 
 #include "core/base/err.h"
 #include "core/plan/task_kind.h"
+#include "proto/comm/pieces.h"
 
-enum { LEFT = 256 }; /* parameters that are left of a stage, at least, if it has so many */
+enum { LEFT = 4096 }; /* parameters that are left of a stage, at least, if it has so many */
 
 static int shorten(struct layout *l, size_t times, size_t divisor)
 {
@@ -30,6 +31,7 @@ int hollow_setup(struct setup *s, const struct stage *stage, double *scale)
         TRY(shorten(&each->net.layout, 1, divisor));
     }
     *scale = (double)before / (double)stage->model.n;
+    piece_bytes = (size_t)((double)piece_bytes / *scale);
     return 0;
 }
 

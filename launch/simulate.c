@@ -12,6 +12,7 @@
 #include "core/sim/fiber.h"
 #include "launch/hollow.h"
 #include "launch/verbs.h"
+#include "proto/comm/pieces.h"
 #include "proto/comm/sim.h"
 #include "worker/serve.h"
 
@@ -183,7 +184,7 @@ int simulated_host(const struct simulation *s, int rank)
     return (s->n_threads == 1 || rank == 0 ? rank : rank - 1) / s->ranks_per_host;
 }
 
-/* What the short vectors of a hollow setup weigh. */
+/* What the short vectors of a hollow setup weigh, piece by piece. */
 static struct sim_plan plan_of(const struct troupe *all)
 {
     const struct simulation *s = all->s;
@@ -191,8 +192,8 @@ static struct sim_plan plan_of(const struct troupe *all)
     size_t anchor = stage->anchor >= 0 ? s->setup->stages[stage->anchor].net.layout.n : 0;
     struct sim_plan p = {*s->network, sim_measured, all->host, s->scale};
 
-    p.bulk[MESSAGE_PARAMS] = (stage->model.n + anchor) * sizeof(real);
-    p.bulk[MESSAGE_SUM] = 2 * stage->model.n * sizeof(int64_t);
+    p.bulk[MESSAGE_PARAMS] = pieces_of(stage->model.n + anchor, sizeof(real)).each * sizeof(real);
+    p.bulk[MESSAGE_SUM] = pieces_of(2 * stage->model.n, sizeof(int64_t)).each * sizeof(int64_t);
     p.bulk[MESSAGE_STATE] = task_state_size(stage) * sizeof(real);
     return p;
 }

@@ -443,23 +443,25 @@ struct failed_set pool_failed(struct pool *p)
 struct collection { /* what a block of the threads' totals goes to */
     struct pool *pool;
     int64_t *words;            /* of the sum */
+    size_t first;              /* word that the blocks begin at */
     _Atomic uint64_t checksum; /* of what has been looked at */
 };
 
 static void collect_block(void *context, size_t from, size_t end)
 {
     const struct collection *c = context;
+    size_t at = c->first + from;
 
     for (int i = 0; i < c->pool->n_threads; i++)
         if (!c->pool->engines[i].empty)
-            exact_merge(end - from, c->pool->engines[i].words + from, c->words + from);
+            exact_merge(end - from, c->pool->engines[i].words + at, c->words + at);
 }
 
-void pool_collect(struct pool *p, struct round_sum *t)
+void pool_collect(struct pool *p, struct round_sum *t, size_t from, size_t n)
 {
-    struct collection c = {.pool = p, .words = t->words};
+    struct collection c = {.pool = p, .words = t->words, .first = from};
 
-    pool_share(p, collect_block, &c, t->n_words);
+    pool_share(p, collect_block, &c, n);
 }
 
 struct worked pool_worked(struct pool *p)

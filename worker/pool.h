@@ -97,9 +97,10 @@ struct pool_state pool_look(struct pool *p);
 /* The tasks of this round, so far, that were set aside. */
 struct failed_set pool_failed(struct pool *p);
 
-/* Adds the threads' totals to t; they stand until the next pool_begin. Nothing may be waiting or
- * running: all threads do it together, block by block, with the one that calls. */
-void pool_collect(struct pool *p, struct round_sum *t);
+/* Adds n words of the threads' totals, from word `from` on, to those of t; they stand until the
+ * next pool_begin. Nothing may be waiting or running: all threads do it together, block by block,
+ * with the one that calls. */
+void pool_collect(struct pool *p, struct round_sum *t, size_t from, size_t n);
 
 /* round_sum_checksum of that sum, and of the states stepped; done together as well. */
 uint64_t pool_checksum(struct pool *p);

@@ -1,5 +1,5 @@
-/* serve.c - parameters in, tasks in, sums out. */
-#include "worker/serve.h"
+/* serve.c - a worker from its configuration to the end of the run. */
+#include "worker/serve_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +11,9 @@
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 #include "core/plan/task_kind.h"
-#include "proto/comm/tree.h"
 #include "proto/wire.h"
 #include "proto/words.h"
 #include "worker/method/table.h"
-#include "worker/pool.h"
 
 enum {
     SILENCE = 3,       /* leases of silence after which the coordinator is lost */
@@ -24,58 +22,6 @@ enum {
 
 #define REPORT_EVERY 1.0 /* seconds */
 #define PATIENCE 0.02    /* seconds with nothing to do after which this rank reports so */
-
-struct worker {
-    struct comm *comm; /* borrowed */
-    const char *version;
-    const struct worker_place *place; /* borrowed; NULL: its own process */
-    struct config config;             /* owned, of own; not used in a place */
-    struct setup own;                 /* owned; not used in a place */
-    const struct setup *setup;        /* own, or the place's; NULL: not yet */
-    struct sections sections;         /* what its data held at the start */
-    struct pool pool;
-    bool ready; /* pool is open */
-    struct buffer out;
-    double heard, spoke; /* clock of the last message from, to the coordinator */
-    double lease, limit; /* cluster.lease; seconds of silence allowed */
-    double opened, told; /* clocks: ready; the last report of what was done */
-
-    struct header round; /* of the round at hand; worked: the longest that a child has told */
-    double begun;        /* clock: its parameters are here, and passed on */
-    bool open;           /* there is one */
-    bool wanted, last;   /* asked for tasks; there are no more */
-    uint32_t n_slots;    /* tasks that it has, of all ranks together */
-    int n_tasks;         /* received */
-    int n_reported;      /* of those, reported as done; -1: no report yet */
-    double idle_since;   /* clock, while all of them are done; 0: they are not */
-    int parent, n_children, n_sums;
-    bool summed;          /* the sum of this tree is sent */
-    real *theta, *anchor; /* owned (largest P), (largest anchor) */
-    int anchored;         /* stage whose anchor that is; -1: none */
-    int64_t *words;       /* owned: of total; packed once it is sent */
-    void *packed;         /* owned: the head of the packed words */
-    struct round_sum total;
-    bool spoiled;     /* its data have changed */
-    int damaged;      /* 1 + the rank whose message came damaged; 0: none did */
-    bool ended, lost; /* the coordinator has said bye, after a loss */
-};
-
-static int say(struct worker *w, int to, enum message_kind kind, const struct part *parts, int n)
-{
-    struct header h = w->round;
-
-    h.kind = kind;
-    if (to == 0)
-        w->spoke = clock_seconds();
-    return comm_send(w->comm, to, &h, parts, n);
-}
-
-static int say_buffer(struct worker *w, enum message_kind kind)
-{
-    struct part body = {w->out.bytes, w->out.n};
-
-    return say(w, 0, kind, &body, 1);
-}
 
 static void hello_fill(const struct worker *w, int code, struct hello *h)
 {
@@ -182,139 +128,8 @@ static int on_welcome(struct worker *w, const struct message *m)
     hello_fill(w, code, &h);
     sent = wire_pack_hello(&h, &w->sections, &w->out);
     if (sent >= 0)
-        sent = say_buffer(w, MESSAGE_HELLO);
+        sent = worker_say_buffer(w, MESSAGE_HELLO);
     return code < 0 ? err(code, "%s", h.error) : sent;
-}
-
-/* Takes this rank's place in the tree that the message begins with, and passes the message down it
- * before anything else. The sender is the parent. */
-static int tree_enter(struct worker *w, const struct message *m, const struct tree_node *tree)
-{
-    size_t head = tree_bytes(tree);
-    struct part parts[] = {{0}, {(const char *)m->body + head, m->h.size - head}};
-    uint32_t child[TREE_CHILDREN];
-
-    w->round = m->h;
-    w->parent = m->from;
-    w->n_children = tree_children(tree, child);
-    w->n_sums = 0;
-    w->summed = false;
-    return tree_send(w->comm, &m->h, tree, parts, 2, comm_rest(m));
-}
-
-static int tree_take(const struct worker *w, const struct message *m, const struct tree_node **tree)
-{
-    return tree_read(m->body, m->h.size, w->comm->rank, w->comm->size, tree);
-}
-
-/* The parameters of a round, and the anchor's if they come along. */
-static int take_params(struct worker *w, const struct message *m, const struct stage *stage,
-                       const struct task_kind *kind, size_t head)
-{
-    size_t n = kind->gives == GIVES_STATE ? 0 : stage->model.n;
-    const struct stage *anchor = stage->anchor >= 0 ? &w->setup->stages[stage->anchor] : NULL;
-    size_t n_anchor = anchor ? anchor->net.layout.n : 0;
-    const char *body = m->body;
-
-    if (m->h.anchor != 0 && m->h.anchor != n_anchor)
-        return err(ERR_DATA, "an anchor of %u parameters, expected %zu", m->h.anchor, n_anchor);
-    if (m->h.size != head + (n + m->h.anchor) * sizeof(real))
-        return err(ERR_DATA, "parameters of %zu bytes, expected %zu", (size_t)m->h.size,
-                   head + (n + m->h.anchor) * sizeof(real));
-    if (anchor && kind->anchor && m->h.anchor == 0 && w->anchored != stage->index)
-        return err(ERR_DATA, "parameters of stage %d without its anchor's", stage->index);
-    memcpy(w->theta, body + head, n * sizeof(real));
-    if (m->h.anchor != 0) {
-        memcpy(w->anchor, body + head + n * sizeof(real), n_anchor * sizeof(real));
-        w->anchored = stage->index;
-    }
-    return 0;
-}
-
-/* What draws the tasks of the round that a header begins. */
-static int sampler_view(const struct worker *w, const struct header *h, struct sampler *s)
-{
-    const struct stage *stage;
-
-    if (h->stage >= (uint32_t)w->setup->n_stages)
-        return err(ERR_DATA, "parameters of stage %u, which this configuration does not have",
-                   h->stage);
-    stage = &w->setup->stages[h->stage];
-    if (!task_kind_of_round(stage, (enum purpose)h->purpose))
-        return err(ERR_DATA, "parameters for purpose %u of stage %u, which has no such tasks",
-                   h->purpose, h->stage);
-    if (h->data >= (uint32_t)w->setup->config->n_data)
-        return err(ERR_DATA, "a round on data section %u, which this configuration does not have",
-                   h->data);
-    *s = sampler_of_round(w->setup, stage, (enum purpose)h->purpose, (int)h->data, h->round, 0);
-    return 0;
-}
-
-/* How many tasks the round has: behind the tree; *head grows by what tells it. */
-static int deal_view(const struct message *m, struct sampler *s, struct deal *deal, size_t *head)
-{
-    uint32_t most;
-
-    if (m->h.size < *head + sizeof *deal)
-        return err(ERR_DATA, "parameters of %zu bytes", (size_t)m->h.size);
-    memcpy(deal, (const char *)m->body + *head, sizeof *deal);
-    *head += sizeof *deal;
-    s->amount = deal->amount;
-    most = task_kinds_count(s->stage, s->purpose, s->amount);
-    if (deal->n_tasks < 1 || deal->n_tasks > most)
-        return err(ERR_DATA, "a round of %u tasks of stage %d, which has %u at most", deal->n_tasks,
-                   s->stage->index, most);
-    return 0;
-}
-
-static int take_tasks(struct worker *w, struct slots tasks)
-{
-    if (tasks.n == 0)
-        return 0;
-    if (tasks.n > w->n_slots || tasks.first > w->n_slots - tasks.n)
-        return err(ERR_DATA, "%u tasks from slot %u of a round of %u", tasks.n, tasks.first,
-                   w->n_slots);
-    TRY(pool_push(&w->pool, tasks));
-    w->n_tasks += (int)tasks.n;
-    return 0;
-}
-
-/* PARAMS: the tree, the deal, theta, the anchor's. Opens a round. */
-static int on_params(struct worker *w, const struct message *m)
-{
-    const struct task_kind *kind;
-    const struct stage *stage;
-    struct sampler sampler;
-    const struct tree_node *tree;
-    struct deal deal;
-    size_t head;
-
-    if (w->open && m->h.epoch <= w->round.epoch)
-        return 0; /* an older round's, held up on its way */
-    TRY(sampler_view(w, &m->h, &sampler));
-    TRY(tree_take(w, m, &tree));
-    head = tree_bytes(tree);
-    TRY(deal_view(m, &sampler, &deal, &head));
-    TRY(tree_enter(w, m, tree));
-    pool_begin(&w->pool, &sampler, w->theta, w->anchor);
-    stage = sampler.stage, kind = w->pool.kind;
-    TRY(take_params(w, m, stage, kind, head));
-    w->total = round_sum_begin(w->words, kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
-                               stage->n_metrics);
-    w->open = true;
-    w->wanted = false;
-    w->last = deal.dealt == deal.n_tasks;
-    w->n_slots = deal.n_tasks;
-    w->n_tasks = 0;
-    w->n_reported = -1;
-    w->idle_since = 0;
-    w->begun = clock_seconds();
-    return take_tasks(w, tree->tasks);
-}
-
-static bool is_current(const struct worker *w, const struct message *m)
-{
-    return w->open && m->h.epoch == w->round.epoch;
 }
 
 /* The state of a task that will follow. */
@@ -323,7 +138,7 @@ static int on_state(struct worker *w, const struct message *m)
     size_t n;
     real *state;
 
-    if (!is_current(w, m))
+    if (!worker_is_current(w, m))
         return 0;
     n = w->pool.kind->gives == GIVES_STATE ? task_state_size(w->pool.sampler.stage) : 0;
     if (n == 0 || m->h.size != n * sizeof(real))
@@ -341,40 +156,15 @@ static int on_tasks(struct worker *w, const struct message *m)
     struct given g;
 
     if (m->h.epoch > w->round.epoch) /* the parameters have not come here */
-        return say(w, 0, MESSAGE_ALIVE, NULL, 0);
-    if (!is_current(w, m))
+        return worker_say(w, 0, MESSAGE_ALIVE, NULL, 0);
+    if (!worker_is_current(w, m))
         return 0;
     TRY(wire_unpack_given(m->body, m->h.size, &g));
     w->wanted = false;
     w->idle_since = 0;
     w->last = g.last;
     for (int i = 0; i < g.n; i++)
-        TRY(take_tasks(w, g.ranges[i]));
-    return 0;
-}
-
-/* The round's sums again, along another tree: this rank's own total still stands in its threads. */
-static int on_gather(struct worker *w, const struct message *m)
-{
-    const struct tree_node *tree;
-
-    if (!is_current(w, m) || m->h.attempt <= w->round.attempt)
-        return 0;
-    TRY(tree_take(w, m, &tree));
-    TRY(tree_enter(w, m, tree));
-    w->total = round_sum_begin(w->words, w->total.n, w->total.n_metrics);
-    return 0;
-}
-
-static int on_sum(struct worker *w, const struct message *m)
-{
-    if (!is_current(w, m) || m->h.attempt != w->round.attempt || w->summed)
-        return 0;
-    if (words_merge(m->body, m->h.size, w->words, w->total.n_words) < 0)
-        return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
-    if (m->h.worked > w->round.worked)
-        w->round.worked = m->h.worked;
-    w->n_sums++;
+        TRY(worker_take_tasks(w, g.ranges[i]));
     return 0;
 }
 
@@ -387,15 +177,15 @@ static int on_bye(struct worker *w, const struct message *m)
     TRY(wire_unpack_bye(m->body, m->h.size, &b));
     w->lost = b.lost;
     TRY(wire_pack_bye(&b, &w->out));
-    return say_buffer(w, MESSAGE_BYE);
+    return worker_say_buffer(w, MESSAGE_BYE);
 }
 
 static const struct {
     enum message_kind kind;
     int (*act)(struct worker *w, const struct message *m);
 } acts[] = {
-    {MESSAGE_PARAMS, on_params}, {MESSAGE_STATE, on_state}, {MESSAGE_TASKS, on_tasks},
-    {MESSAGE_GATHER, on_gather}, {MESSAGE_SUM, on_sum},
+    {MESSAGE_PARAMS, worker_on_params}, {MESSAGE_STATE, on_state},    {MESSAGE_TASKS, on_tasks},
+    {MESSAGE_GATHER, worker_on_gather}, {MESSAGE_SUM, worker_on_sum},
 };
 
 static int on_message(struct worker *w, const struct message *m)
@@ -412,31 +202,6 @@ static int on_message(struct worker *w, const struct message *m)
     return 0;
 }
 
-/* Names the tasks that were set aside, if any. */
-static int tell_failed(struct worker *w)
-{
-    struct failed_set failed = pool_failed(&w->pool);
-
-    if (failed.count == 0)
-        return 0;
-    TRY(wire_pack_failed(&failed, &w->out));
-    return say_buffer(w, MESSAGE_FAILED);
-}
-
-static int send_sum(struct worker *w)
-{
-    struct part body[2] = {{w->packed, words_head(w->total.n_words)}, {w->words, 0}};
-    uint64_t worked = (uint64_t)(1e9 * (w->idle_since - w->begun));
-
-    if (w->n_tasks > 0 && worked > w->round.worked)
-        w->round.worked = worked;
-    w->summed = true;
-    TRY(tell_failed(w));
-    pool_collect(&w->pool, &w->total);
-    body[1].n = words_pack(w->words, w->total.n_words, w->packed);
-    return say(w, w->parent, MESSAGE_SUM, body, 2);
-}
-
 /* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else
  * after a while, because a round that goes well needs no such message. */
 static int report_done(struct worker *w)
@@ -445,7 +210,7 @@ static int report_done(struct worker *w)
 
     w->n_reported = w->n_tasks;
     TRY(wire_pack_done(&d, &w->out));
-    return say_buffer(w, MESSAGE_DONE);
+    return worker_say_buffer(w, MESSAGE_DONE);
 }
 
 /* States that are stepped go straight to the coordinator, before anything that tells of their
@@ -459,7 +224,7 @@ static int send_states(struct worker *w)
         struct part body = {c->state, n};
 
         w->round.slot = c->slot;
-        TRY(say(w, 0, MESSAGE_STATE, &body, 1));
+        TRY(worker_say(w, 0, MESSAGE_STATE, &body, 1));
         pool_carried(&w->pool, c);
     }
     return 0;
@@ -478,14 +243,13 @@ static int advance(struct worker *w)
     TRY(send_states(w));
     if (!w->last && !w->wanted && s.waiting < w->pool.n_threads) {
         w->wanted = true;
-        return say(w, 0, MESSAGE_WANT, NULL, 0);
+        return worker_say(w, 0, MESSAGE_WANT, NULL, 0);
     }
     if (!w->last || s.done < w->n_tasks)
         return 0;
     if (!w->idle_since)
         w->idle_since = clock_seconds();
-    if (!w->summed && w->n_sums == w->n_children)
-        TRY(send_sum(w));
+    TRY(worker_send_sum(w));
     if (w->n_reported != w->n_tasks &&
         (w->n_reported >= 0 || clock_seconds() - w->idle_since > PATIENCE))
         return report_done(w);
@@ -503,7 +267,7 @@ static int tell_work(struct worker *w, double now)
     TRY(setup_check_files(w->setup, w->sections.each, w->sections.n));
     w->spoiled = false;
     TRY(wire_pack_alive(&a, &w->out));
-    return say_buffer(w, MESSAGE_ALIVE);
+    return worker_say_buffer(w, MESSAGE_ALIVE);
 }
 
 /* Says that this rank lives; notices that the coordinator does not. A rank that was itself stopped
@@ -520,7 +284,7 @@ static int keep_alive(struct worker *w, double *looked)
     if (w->ready && now - w->told > REPORT_EVERY)
         return tell_work(w, now);
     if (w->ready && now - w->spoke > w->lease / 4)
-        return say(w, 0, MESSAGE_ALIVE, NULL, 0);
+        return worker_say(w, 0, MESSAGE_ALIVE, NULL, 0);
     return 0;
 }
 
@@ -553,7 +317,7 @@ static void report(struct worker *w, int code)
     snprintf(b.reason, sizeof b.reason, "%s", err_text());
     w->open = false;
     if (w->ready && wire_pack_bye(&b, &w->out) >= 0)
-        say_buffer(w, MESSAGE_BYE);
+        worker_say_buffer(w, MESSAGE_BYE);
     while (!w->ended) {
         struct message m;
         int found = comm_poll(w->comm, &m);

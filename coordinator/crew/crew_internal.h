@@ -3,17 +3,18 @@
 #define COORDINATOR_CREW_CREW_INTERNAL_H
 
 #include "coordinator/crew/crew.h"
+#include "proto/comm/children.h"
 
 struct transaction { /* a round at work */
     struct crew *crew;
     const struct round *r;
-    struct header h;    /* of its messages */
-    uint32_t next;      /* tasks below this have been given out */
-    uint32_t n_orphans; /* tasks below next without an owner now */
-    uint32_t orphan;    /* no task below this is without an owner */
-    int n_threads;      /* of all its ranks */
-    int n_children;     /* sums to come; -1: no tree stands */
-    int n_sums;         /* sums that have come */
+    struct header h;          /* of its messages */
+    uint32_t next;            /* tasks below this have been given out */
+    uint32_t n_orphans;       /* tasks below next without an owner now */
+    uint32_t orphan;          /* no task below this is without an owner */
+    int n_threads;            /* of all its ranks */
+    bool stands;              /* the tree: its sums count */
+    struct children children; /* of rank 0 in it */
     uint64_t worked;    /* nanoseconds of the rank that worked longest, of those summed so far */
     uint32_t n_arrived; /* models that came back */
     bool mixed;         /* reassigned tasks were mixed with a rank's own: their checksum cannot be
@@ -76,9 +77,9 @@ bool crew_available(const struct crew_worker *worker); /* for the next round */
 /* Fills c->members with the coordinator and the available workers; returns how many they are. */
 int round_choose(struct crew *c);
 
-/* Lays c->tree out: of all members, or, to gather the sums again, of those with tasks alone.
- * Returns how many sums come to rank 0. */
-int round_plant(struct transaction *p, bool again);
+/* Lays c->tree out: of all members, or, to gather the sums again, of those with tasks alone. Sums
+ * of this tree count from now on; p->total is empty. */
+void round_plant(struct transaction *p, bool again);
 
 /* ---- params.c ---- */
 
@@ -86,7 +87,7 @@ int round_plant(struct transaction *p, bool again);
  * worker's part in it. */
 void round_begin(struct crew *c, const struct round *r, struct transaction *p);
 
-/* Sends the round's parameters down the tree of its members. */
+/* Sends the round's parameters down the tree of its members, piece by piece. */
 int round_send_params(struct transaction *p);
 
 /* ---- give.c ---- */

@@ -41,10 +41,10 @@ static bool has_share(const struct crew_worker *worker)
     return worker->given && !worker->out;
 }
 
-int round_plant(struct transaction *p, bool again)
+void round_plant(struct transaction *p, bool again)
 {
     struct crew *c = p->crew;
-    uint32_t n = 0, n_hosts = 0, child[TREE_CHILDREN];
+    uint32_t n = 0, n_hosts = 0;
 
     for (int i = 0; i < c->n_members; i++) {
         const struct crew_worker *worker = &c->workers[c->members[i]];
@@ -57,5 +57,6 @@ int round_plant(struct transaction *p, bool again)
     }
     c->host_first[n_hosts] = n;
     tree_plant(c->planted, c->host_first, n_hosts, c->tree);
-    return tree_children(c->tree, child);
+    children_begin(&p->children, c->tree, p->total->n_words);
+    p->stands = true;
 }

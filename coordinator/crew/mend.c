@@ -26,7 +26,7 @@ static int leave_out(struct transaction *p, int rank)
     struct crew *c = p->crew;
     struct crew_worker *worker = &c->workers[rank];
 
-    p->n_children = -1;
+    p->stands = false;
     p->mixed |= worker->helped;
     p->broken = clock_seconds();
     worker->out = worker->behind = true;
@@ -144,12 +144,12 @@ static int leave_out_silent(struct transaction *p)
     double silent = clock_seconds() - p->moved;
     double limit = c->setup->config->cluster.lease / 4 + LATE_TIMES * c->round_seconds;
 
-    if (p->h.attempt > 0 || p->n_children < 0 || silent < limit || !is_done(p))
+    if (p->h.attempt > 0 || !p->stands || silent < limit || !is_done(p))
         return 0;
     for (int i = 1; i < p->crew->n_members; i++)
         if (!member(p, i)->given && !member(p, i)->out)
             TRY(leave_out(p, (int)p->crew->members[i]));
-    p->n_children = -1;
+    p->stands = false;
     return 0;
 }
 
@@ -181,10 +181,9 @@ static int gather(struct transaction *p)
 
     p->h.kind = MESSAGE_GATHER;
     p->h.attempt++;
-    p->n_sums = 0;
     p->worked = 0;
-    p->n_children = round_plant(p, true);
     *p->total = round_sum_begin(c->words, p->total->n, p->total->n_metrics);
+    round_plant(p, true);
     return tree_send(c->comm, &p->h, c->tree, &part, 1, comm_checksum(NULL, 0));
 }
 
@@ -195,7 +194,7 @@ int round_mend(struct transaction *p)
     TRY(leave_out_silent(p));
     if (is_deserted(p))
         return 1;
-    if (p->n_children >= 0)
+    if (p->stands)
         return 0;
     TRY(give_orphans(p));
     return is_done(p) ? gather(p) : 0;

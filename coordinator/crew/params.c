@@ -70,20 +70,38 @@ static uint32_t tell_first(const struct transaction *p)
     return dealt;
 }
 
-/* PARAMS: the receiver's tree, a struct deal, theta, the anchor's parameters if a member lacks
- * them. */
+/* PARAMS: the receiver's tree, a struct deal and the first piece of what follows; then the other
+ * pieces of it: theta, and the anchor's parameters if a member lacks them. */
+static int send_piece(struct transaction *p, const struct deal *deal, struct piece_range piece,
+                      size_t n)
+{
+    struct piece_range theta = piece_within(piece, 0, n),
+                       anchor = piece_within(piece, n, p->h.anchor);
+    struct part parts[] = {
+        {0},
+        {deal, p->h.piece == 0 ? sizeof *deal : 0},
+        {p->r->theta + theta.from, theta.n * sizeof(real)},
+        {p->r->anchor + anchor.from, anchor.n * sizeof(real)},
+    };
+
+    uint32_t rest = comm_checksum(parts + 1, 3);
+
+    if (p->h.piece == 0)
+        return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 4, rest);
+    return children_send(&p->children, p->crew->comm, &p->h, parts, 4, rest);
+}
+
 int round_send_params(struct transaction *p)
 {
     struct deal deal = {.n_tasks = p->r->n_tasks, .amount = p->r->amount};
-    struct part parts[] = {
-        {0},
-        {&deal, sizeof deal},
-        {p->r->theta, p->r->domains ? 0 : p->r->stage->model.n * sizeof(real)},
-        {p->r->anchor, p->h.anchor * sizeof(real)},
-    };
+    size_t n = p->r->domains ? 0 : p->r->stage->model.n;
+    struct pieces pieces = pieces_of(n + p->h.anchor, sizeof(real));
 
-    p->n_children = round_plant(p, false);
+    round_plant(p, false);
     deal.dealt = tell_first(p);
     p->h.kind = MESSAGE_PARAMS;
-    return tree_send(p->crew->comm, &p->h, p->crew->tree, parts, 4, comm_checksum(parts + 1, 3));
+    for (p->h.piece = 0; p->h.piece < pieces.n; p->h.piece++)
+        TRY(send_piece(p, &deal, pieces_at(&pieces, p->h.piece), n));
+    p->h.piece = 0;
+    return 0;
 }

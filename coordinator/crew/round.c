@@ -13,15 +13,16 @@
 
 static int on_sum(struct transaction *p, const struct message *m)
 {
-    if (m->h.attempt != p->h.attempt || p->n_children < 0) {
+    struct piece_range piece;
+
+    if (m->h.attempt != p->h.attempt || !p->stands || !children_take(&p->children, m, &piece)) {
         p->crew->n_stale++;
         return 0;
     }
-    if (words_merge(m->body, m->h.size, p->total->words, p->total->n_words) < 0)
+    if (words_merge(m->body, m->h.size, p->total->words + piece.from, piece.n) < 0)
         return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
     if (m->h.worked > p->worked)
         p->worked = m->h.worked;
-    p->n_sums++;
     return 0;
 }
 
@@ -105,7 +106,7 @@ static int hear(struct crew *c, struct transaction *p, uint64_t round)
 /* Sums or the slots of failed tasks are still to come. */
 static bool is_open(const struct transaction *p)
 {
-    return p->n_children < 0 || p->n_sums < p->n_children || domains_awaited(p) ||
+    return !p->stands || children_taken(&p->children) < p->children.sum.n || domains_awaited(p) ||
            failed_report_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
 }
 

@@ -20,13 +20,13 @@
 enum message_kind {      /* from -> to                                                          */
     MESSAGE_WELCOME = 1, /* coordinator -> worker: configuration                                */
     MESSAGE_HELLO,       /* worker -> coordinator: ready, or an error                           */
-    MESSAGE_PARAMS,      /* down the tree: members, theta; opens a round                        */
+    MESSAGE_PARAMS,      /* down the tree: a piece of theta; the first opens a round            */
     MESSAGE_WANT,        /* worker -> coordinator: more tasks, please                           */
     MESSAGE_TASKS,       /* coordinator -> worker                                               */
     MESSAGE_DONE,        /* worker -> coordinator: all tasks given so far are finished          */
-    MESSAGE_GATHER,      /* down the tree: members; the sums again, from these ranks alone      */
+    MESSAGE_GATHER,      /* down another tree: the sums again, from its ranks alone             */
     MESSAGE_FAILED,      /* worker -> coordinator: which of its tasks were not finite           */
-    MESSAGE_SUM,         /* up the tree: the total of a subtree                                 */
+    MESSAGE_SUM,         /* up the tree: a piece of the total of a subtree                      */
     MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                       */
     MESSAGE_STATE,       /* both ways: a domain model and its optimizer state, with its task    */
     MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */
@@ -40,11 +40,14 @@ struct header {       /* in front of every message, in host byte order */
     uint32_t epoch;   /* counts rounds: what belongs to another is dropped */
     uint32_t stage;
     uint64_t round;
-    uint32_t head;     /* bytes that the body begins with and that concern its receiver alone */
-    uint32_t data;     /* evaluation: index of the data section */
-    uint64_t size;     /* bytes that follow */
-    uint32_t attempt;  /* sums, gather: which tree of this round; 0 is the one of its parameters */
-    uint32_t slot;     /* state: of its task */
+    uint32_t head;    /* bytes that the body begins with and that concern its receiver alone */
+    uint32_t data;    /* evaluation: index of the data section */
+    uint64_t size;    /* bytes that follow */
+    uint32_t attempt; /* sums, gather: which tree of this round; 0 is the one of its parameters */
+    union {
+        uint32_t slot;  /* state: of its task */
+        uint32_t piece; /* parameters, sums: which one of them (pieces.h) */
+    };
     uint32_t anchor;   /* parameters: reals of the anchor that follow them; 0: as before */
     uint32_t checksum; /* of the message; how it is made stands at comm_rest */
     uint64_t worked; /* sum: nanoseconds from parameters to last task, the longest of the subtree */

@@ -12,7 +12,7 @@
 
 #include "core/base/err.h"
 #include "core/plan/round_sum.h"
-#include "proto/comm/comm.h"
+#include "proto/comm/pieces.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
 #include "proto/words.h"
@@ -42,7 +42,7 @@ struct faulty { /* a comm that fails once `left` messages have passed */
     atomic_bool missed;  /* STALL: it has been given up, and goes on */
     struct header round; /* of the last parameters */
     uint32_t damaged;    /* RELAY: epoch of those that are */
-    size_t n_words;      /* BABBLE: of the round's sum, at most 1024 */
+    size_t n_words;      /* BABBLE: of the round's sum, at most 2048 */
     pthread_t thread;
     int code; /* of worker_serve */
     bool lost;
@@ -66,20 +66,28 @@ static void pass(struct faulty *f)
         nap(1e-3);
 }
 
+static void babble_piece(struct faulty *f, int to, size_t n)
+{
+    int64_t words[2048] = {1};
+    char head[1024];
+    struct part body[] = {{head, words_head(n)}, {words, 0}};
+
+    assert(words_padded(n) <= sizeof words / sizeof *words && body[0].n <= sizeof head);
+    body[1].n = words_pack(words, n, head);
+    comm_send(&f->inner, to, &f->round, body, 2);
+}
+
 /* A worker that takes tasks, never finishes them, and sends its sum again and again while those of
  * others are gathered: to rank 0 and to what was its parent. */
 static void babble(struct faulty *f)
 {
-    int64_t words[1024] = {1};
-    char head[1024];
-    struct part body[2] = {{head, words_head(f->n_words)}, {words, 0}};
+    struct pieces sum = pieces_of(f->n_words, sizeof(int64_t));
 
-    assert(f->n_words && f->n_words <= sizeof words / sizeof *words);
-    assert(body[0].n <= sizeof head);
-    body[1].n = words_pack(words, f->n_words, head);
+    assert(f->n_words);
     f->round.kind = MESSAGE_SUM;
     for (int to = 0; to <= 1 && f->round.epoch; to++)
-        comm_send(&f->inner, to, &f->round, body, 2);
+        for (f->round.piece = 0; f->round.piece < sum.n; f->round.piece++)
+            babble_piece(f, to, pieces_at(&sum, f->round.piece).n);
 }
 
 static bool brings_tasks(const struct message *m)

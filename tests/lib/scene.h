@@ -47,7 +47,15 @@ enum {
                        "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\", \"slanted\"}\n" \
                        "  discriminator = {\"4\"} rounds = 3 }\n"
 
-static const char *const texts[] = {TEXT, BLOCKS};
+/* Parameters and sums of several pieces. */
+#define WIDE                                                                                       \
+    "cluster { threads = 1 lease = 10 start_limit = 100 schedule = \"dynamic\" }\n"                \
+    "data sine { format = \"sinusoid\" }\n"                                                        \
+    "model { type = \"mlp\" widths = {\"32\", \"16\"} }\n"                                         \
+    "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 5 query = 5 tasks = 24\n"       \
+    "             inner_steps = 1 inner_rate = 0.01 rounds = 3 }\n"
+
+static const char *const texts[] = {TEXT, BLOCKS, WIDE};
 
 struct scene {
     struct comm *ends;      /* (n) owned, as what the threads of a failed test go on using */
@@ -62,6 +70,8 @@ struct scene {
     bool *arrived;             /* owned */
     struct domain_models domains;
 };
+
+static bool wide; /* the text of that name */
 
 static real *take(size_t n)
 {
@@ -130,7 +140,7 @@ static struct { /* dies as well */
 
 static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
 {
-    const char *text = texts[blocks];
+    const char *text = texts[wide ? 2 : blocks];
 
     *s = (struct scene){.n = n};
     s->crew.interrupt = let_time_pass;

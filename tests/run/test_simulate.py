@@ -66,10 +66,10 @@ def test_a_thousand_ranks(small):
 
 
 def test_hollow_is_as_long_as_real(small):
-    """Short vectors that weigh as much as whole ones take as long."""
+    """Short vectors that weigh as much as whole ones take as long, but for where they are cut into pieces."""
     args = (small, "--ranks", "6", "--task-seconds", "0.002", "--network", "10G", "--hosts", "3", "--set", "model.filters=24")
     real, hollow = sizes(*args, "--real")[0], sizes(*args)[0]
-    assert hollow["round_seconds"] == pytest.approx(real["round_seconds"], rel=0.01)
+    assert hollow["round_seconds"] == pytest.approx(real["round_seconds"], rel=0.02)
     assert hollow["host_bytes"] == pytest.approx(real["host_bytes"], rel=0.01)
 
 

@@ -115,7 +115,11 @@ static uint64_t run_round(struct place *p, uint64_t round, int n_tasks, struct r
     while (pool_look(&p->pool).done < n_tasks)
         comm_idle(&p->comm);
     assert_int_equal(pool_look(&p->pool).code, 0);
-    pool_collect(&p->pool, sum);
+    for (size_t from = 0, n; from < sum->n_words; from += n) { /* in pieces of several sizes */
+        n = from < 100 ? 100 : sum->n_words - from;
+        n = n < sum->n_words - from ? n : sum->n_words - from;
+        pool_collect(&p->pool, sum, from, n);
+    }
     return pool_checksum(&p->pool);
 }
 
@@ -159,7 +163,7 @@ static void test_collect_adds(void **state)
     (void)state;
     place_open(&p, 2);
     checksum = run_round(&p, 1, N_TASKS, &sum);
-    pool_collect(&p.pool, &sum);
+    pool_collect(&p.pool, &sum, 0, sum.n_words);
     assert_true(round_sum_read(&sum, METRIC_DONE) == 2 * N_TASKS);
     assert_true(round_sum_checksum(sum.words, 0, sum.n_words) == 2 * checksum);
     place_close(&p);

@@ -134,6 +134,7 @@ struct crowd { /* a crew of ranks that are ready, and nothing else */
     struct crew crew;
     struct comm comm;
     struct transaction round;
+    struct round_sum total;
     int host_of[SIZE];
 };
 
@@ -147,6 +148,7 @@ static struct crowd *crowd_open(int n, int n_hosts)
     w->comm.size = n;
     c->comm = &w->comm;
     w->round.crew = c;
+    w->round.total = &w->total;
     assert_int_equal(crew_lists(c, (size_t)n), 0);
     for (int i = 0; i < n; i++)
         w->host_of[i] = i % n_hosts;
@@ -269,7 +271,7 @@ static void gatherers(void **state)
         w->crew.workers[i].out = i % 7 == 0;
         n += w->crew.workers[i].given && !w->crew.workers[i].out;
     }
-    assert_in_range(round_plant(&w->round, true), 1, TREE_CHILDREN);
+    round_plant(&w->round, true);
     f = follow_all(w->crew.tree);
     assert_int_equal(f.n, n);
     for (int i = 1; i < N; i++)
