@@ -12,6 +12,7 @@
 #include "core/math/blas.h"
 #include "proto/comm/tree.h"
 #include "proto/wire.h"
+#include "proto/words.h"
 #include "worker/method/table.h"
 
 enum { TASKS = 10000, ROUNDS = 300, MOST = 4096 };
@@ -28,6 +29,7 @@ static const char text[] =
 struct mail {
     int from;
     struct header h;
+    const void *body;
 };
 
 struct workers { /* all of them, as rank 0's transport */
@@ -37,18 +39,33 @@ struct workers { /* all of them, as rank 0's transport */
     int roots[TREE_CHILDREN], n_roots; /* ranks whose sums come to rank 0 */
     int n_working;                     /* ranks that may ask for more */
     uint64_t n_wants;
-    struct buffer hello;  /* of all of them */
-    int64_t *whole, *nil; /* sums of TASKS tasks, and of none */
-    size_t n_words;
+    struct comm desk;         /* seals what is posted */
+    struct buffer hello;      /* of all of them */
+    struct buffer whole, nil; /* sums of TASKS tasks, and of none, as they travel */
 };
 
-static void post(struct workers *w, int from, enum message_kind kind, const struct header *like)
+/* Of the desk: takes a sealed message for rank 0; `to` is its sender. */
+static int desk_send(struct comm *c, int to, const struct header *h, const struct part *parts,
+                     int n)
 {
-    struct mail *m = &w->box[(w->first + w->n++) % (sizeof w->box / sizeof *w->box)];
+    struct workers *w = c->state;
 
-    *m = (struct mail){from, *like};
-    m->h.kind = kind;
-    m->h.size = 0;
+    w->box[(w->first + w->n++) % (sizeof w->box / sizeof *w->box)] =
+        (struct mail){to, *h, n > 0 ? parts[0].bytes : NULL};
+    return 0;
+}
+
+static const struct comm_ops desk_ops = {.name = "desk", .one_process = true, .send = desk_send};
+
+/* body: NULL: none. */
+static void post(struct workers *w, int from, enum message_kind kind, const struct header *like,
+                 const struct buffer *body)
+{
+    struct part part = body ? (struct part){body->bytes, body->n} : (struct part){0};
+    struct header h = *like;
+
+    h.kind = kind;
+    comm_send(&w->desk, from, &h, &part, body ? 1 : 0);
 }
 
 static void finish(struct workers *w, const struct header *h)
@@ -56,7 +73,7 @@ static void finish(struct workers *w, const struct header *h)
     if (--w->n_working > 0)
         return;
     for (int i = 0; i < w->n_roots; i++)
-        post(w, w->roots[i], MESSAGE_SUM, h);
+        post(w, w->roots[i], MESSAGE_SUM, h, i == 0 ? &w->whole : &w->nil);
 }
 
 /* The ranks of a subtree have their first tasks done, and ask for more. */
@@ -71,7 +88,7 @@ static void begin(struct workers *w, const struct header *h, const struct part *
         if (deal->dealt == deal->n_tasks)
             finish(w, h);
         else
-            post(w, (int)tree[i].rank, MESSAGE_WANT, h);
+            post(w, (int)tree[i].rank, MESSAGE_WANT, h, NULL);
     }
 }
 
@@ -83,7 +100,7 @@ static int take(struct workers *w, int rank, const struct header *h, const struc
     if (g.last)
         finish(w, h);
     else
-        post(w, rank, MESSAGE_WANT, h);
+        post(w, rank, MESSAGE_WANT, h, NULL);
     return 0;
 }
 
@@ -95,13 +112,13 @@ static int workers_send(struct comm *c, int to, const struct header *h, const st
 
     (void)n;
     if (h->kind == MESSAGE_WELCOME)
-        post(w, to, MESSAGE_HELLO, h);
+        post(w, to, MESSAGE_HELLO, h, &w->hello);
     else if (h->kind == MESSAGE_PARAMS)
         begin(w, h, parts);
     else if (h->kind == MESSAGE_TASKS)
         code = take(w, to, h, parts);
     else if (h->kind == MESSAGE_BYE)
-        post(w, to, MESSAGE_BYE, h);
+        post(w, to, MESSAGE_BYE, h, NULL);
     return code;
 }
 
@@ -112,16 +129,10 @@ static int workers_poll(struct comm *c, struct message *m)
 
     if (w->n == 0)
         return 0;
-    *m = (struct message){next->from, next->h, NULL};
+    *m = (struct message){next->from, next->h, next->body};
     w->first = (w->first + 1) % (sizeof w->box / sizeof *w->box);
     w->n--;
     w->n_wants += m->h.kind == MESSAGE_WANT;
-    if (m->h.kind == MESSAGE_HELLO)
-        m->body = w->hello.bytes, m->h.size = w->hello.n;
-    if (m->h.kind == MESSAGE_SUM) {
-        m->body = m->from == w->roots[0] ? w->whole : w->nil;
-        m->h.size = w->n_words * sizeof(int64_t);
-    }
     return 1;
 }
 
@@ -145,24 +156,39 @@ static int write_hello(struct workers *w, const struct setup *s)
     return wire_pack_hello(&h, &none, &w->hello);
 }
 
+/* A sum as it travels. Its words are packed where they stand, and lost. */
+static int pack(const struct round_sum *sum, struct buffer *out)
+{
+    size_t head = words_head(sum->n_words), most = words_padded(sum->n_words) * sizeof(int64_t);
+
+    TRY(buffer_reserve(out, head + most));
+    out->n = words_pack(sum->words, sum->n_words, out->bytes);
+    memcpy(out->bytes + head, sum->words, out->n);
+    out->n += head;
+    return 0;
+}
+
 /* The sums that come back: one of all tasks, and of none. */
 static int write_sums(struct workers *w, const struct stage *stage)
 {
+    size_t n = words_padded(round_sum_words(stage->model.n, stage->n_metrics));
     real *gradient = calloc(stage->model.n, sizeof *gradient);
     double *values = calloc((size_t)stage->n_metrics, sizeof *values);
+    int64_t *words = calloc(n, sizeof *words);
     struct task_metrics metrics = {.n = stage->n_metrics, .v = values};
     struct round_sum sum;
 
-    w->n_words = round_sum_words(stage->model.n, stage->n_metrics);
-    w->whole = calloc(w->n_words, sizeof *w->whole);
-    w->nil = calloc(w->n_words, sizeof *w->nil);
-    if (!gradient || !values || !w->whole || !w->nil)
+    if (!gradient || !values || !words)
         return err(ERR_MEMORY, "no memory for sums");
-    sum = round_sum_begin(w->whole, stage->model.n, stage->n_metrics);
+    sum = round_sum_begin(words, stage->model.n, stage->n_metrics);
+    TRY(pack(&sum, &w->nil));
+    round_sum_clear(&sum);
     for (int i = 0; i < TASKS; i++)
         TRY(round_sum_add(&sum, gradient, &metrics));
+    TRY(pack(&sum, &w->whole));
     free(gradient);
     free(values);
+    free(words);
     return 0;
 }
 
@@ -206,6 +232,8 @@ static int measure(const struct setup *s, int n_workers)
     int code = w && theta ? 0 : err(ERR_MEMORY, "no memory for %d workers", n_workers);
 
     if (code == 0)
+        w->desk = (struct comm){&desk_ops, 0, n_workers + 1, w};
+    if (code == 0)
         code = write_hello(w, s);
     if (code >= 0)
         code = write_sums(w, stage);
@@ -217,8 +245,8 @@ static int measure(const struct setup *s, int n_workers)
         code = play(&crew, w, stage, theta);
     crew_release(&crew);
     free(theta);
-    free(w->whole);
-    free(w->nil);
+    buffer_release(&w->whole);
+    buffer_release(&w->nil);
     buffer_release(&w->hello);
     free(w);
     return code;
