@@ -357,6 +357,59 @@ static void noise(void **state)
     assert_true(n_read > 100);
 }
 
+/* Pieces cover a vector once, in order, and are few. */
+static void pieces_cover(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 3000000; n = n * 3 / 2 + 1) {
+        struct pieces p = pieces_of(n, sizeof(int64_t));
+        size_t next = 0;
+
+        assert_in_range(p.n, 1, PIECES_MAX);
+        assert_int_equal(p.n > 1, n * sizeof(int64_t) > piece_bytes);
+        for (uint32_t i = 0; i < p.n; i++) {
+            struct piece_range r = pieces_at(&p, i);
+
+            assert_int_equal(r.from, next);
+            assert_int_equal(r.from % PIECE_GRAIN, 0);
+            assert_true(r.n > 0 || n == 0);
+            next += r.n;
+        }
+        assert_int_equal(next, n);
+    }
+}
+
+static bool take(struct children *c, int from, uint32_t piece)
+{
+    struct piece_range range;
+
+    return children_take(c, &(struct message){.from = from, .h = {.piece = piece}}, &range);
+}
+
+/* Each piece of each child once, in order; nothing from others. */
+static void pieces_once(void **state)
+{
+    static const struct tree_node nodes[] = {
+        {.rank = 1, .below = 3}, {.rank = 4, .below = 1}, {.rank = 6}, {.rank = 5}};
+    struct children c;
+
+    (void)state;
+    children_begin(&c, nodes, 20000);
+    assert_int_equal(c.n, 2);
+    assert_int_equal(c.sum.n, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_false(take(&c, 4, i + 1));
+        assert_false(take(&c, 6, i));
+        assert_true(take(&c, 4, i));
+        assert_false(take(&c, 4, i));
+        assert_int_equal(children_taken(&c), i);
+        assert_true(take(&c, 5, i));
+        assert_int_equal(children_taken(&c), i + 1);
+    }
+    assert_false(take(&c, 4, 3));
+    assert_false(take(&c, 4, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +422,8 @@ int main(void)
         cmocka_unit_test(damaged),
         cmocka_unit_test(too_many),
         cmocka_unit_test(noise),
+        cmocka_unit_test(pieces_cover),
+        cmocka_unit_test(pieces_once),
     };
 
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
