@@ -225,6 +225,11 @@ soak:
 	@$(PYTHON) tests/faults/soak/checkpoint
 	@$(PYTHON) tests/faults/soak/slurm
 
+# What equal bits cost beside plain sums of floats, and threads that merge their sums together (bench/RESULTS.md).
+bench-sums: $(BUILD)/bench/sums
+	@$(BUILD)/bench/sums bench/sums.conf 2 4 conv4
+	@$(BUILD)/bench/sums bench/sums.conf 2 1 wide
+
 # Domain adaptation and distillation on real data (METALOOP_DATA), into bench/RESULTS.md; goes on where it stopped.
 accuracy:
 	@launch/install-deps build
@@ -271,6 +276,7 @@ help:
 	@echo 'make check-slurm  the batch script in a private Slurm (installs it)'
 	@echo 'make soak         400 runs with ranks killed and stopped at random, every call of a checkpoint, a requeued Slurm'
 	@echo '                  job: about an hour; continues where it stopped'
+	@echo 'make bench-sums   what equal bits cost beside plain sums of floats'
 	@echo 'make accuracy     MNIST and USPS with every transfer method on five seeds, into bench/RESULTS.md (METALOOP_DATA);'
 	@echo '                  continues where it stopped'
 	@echo 'make install      to PREFIX=/usr/local (DESTDIR= before it): programs, manual pages, completion, examples, documents;'
@@ -286,5 +292,5 @@ clean:
 	rm -rf build build64 build-san build-fuzz
 
 -include $(OBJECTS:.o=.d) $(OBSERVE_OBJECTS:.o=.d) $(TESTS:=.d) $(HELPERS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
-.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz search check-torch check-slurm soak accuracy install install-observe uninstall deb check-install help clean FORCE
+.PHONY: all observe have-packages have-protoc have-observe-packages tests-build fuzzers quickstart test test-quick lint check-san fuzz search check-torch check-slurm soak accuracy bench-sums install install-observe uninstall deb check-install help clean FORCE
 .SECONDARY:

@@ -273,12 +273,22 @@ static int pool_fill(struct pool *p)
     return 0;
 }
 
+/* Cores for each of so many ranks, at least one. */
+static int cores_each(int n_ranks)
+{
+    cpu_set_t set;
+    int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return cores / n_ranks > 1 ? cores / n_ranks : 1;
+}
+
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm,
               const struct compute *compute)
 {
     int code;
 
     *p = (struct pool){.setup = s, .comm = comm, .n_threads = n_threads, .compute = compute};
+    p->shares = n_threads > 1 && n_threads <= cores_each(machine_ranks_beside());
     pthread_mutex_init(&p->mutex, NULL);
     condition_init(&p->filled);
     code = pool_fill(p);
@@ -336,7 +346,7 @@ static void pool_share(struct pool *p, void (*work)(void *, size_t, size_t), voi
 
     pthread_mutex_lock(&p->mutex);
     p->share = &s;
-    if (n > SHARE_BLOCK && p->n_threads > 1) /* else none, or no core, is left for others */
+    if (p->shares && n > SHARE_BLOCK)
         condition_wake_all(&p->filled);
     pthread_mutex_unlock(&p->mutex);
     share_do(&s);
@@ -494,10 +504,5 @@ uint64_t pool_checksum(struct pool *p)
 
 int pool_threads(const struct cluster_config *c, int beside)
 {
-    cpu_set_t set;
-    int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-
-    if (c->threads)
-        return (int)c->threads;
-    return cores / beside > 1 ? cores / beside : 1;
+    return c->threads ? (int)c->threads : cores_each(beside);
 }

@@ -45,6 +45,7 @@ struct pool {
     struct arena states;        /* of the carries */
     struct carry *carries;      /* owned: as many as a rank can hold at once */
     int n_carries;
+    bool shares;           /* a thread has a core of its own: none waits for one that has not */
     struct share *share;   /* of all threads, between tasks; NULL: none. On the opener's stack */
     int sharing;           /* threads that work on it */
     atomic_bool abandoned; /* the round: tasks of several steps end early */
@@ -98,8 +99,8 @@ struct pool_state pool_look(struct pool *p);
 struct failed_set pool_failed(struct pool *p);
 
 /* Adds n words of the threads' totals, from word `from` on, to those of t; they stand until the
- * next pool_begin. Nothing may be waiting or running: all threads do it together, block by block,
- * with the one that calls. */
+ * next pool_begin. Nothing may be waiting or running: if they have cores, all threads do it
+ * together, block by block, with the one that calls. */
 void pool_collect(struct pool *p, struct round_sum *t, size_t from, size_t n);
 
 /* round_sum_checksum of that sum, and of the states stepped; done together as well. */

@@ -87,6 +87,7 @@ static void place_open(struct place *p, int n_threads)
     assert_int_equal(comm_open("local", &p->comm, 1), 0);
     if (pool_open(&p->pool, &setup, n_threads, &p->comm, &compute_tasks) < 0)
         fail_msg("%s", err_text());
+    p->pool.shares = true; /* however few cores there are */
     p->theta = calloc(stage->model.n, sizeof *p->theta);
     p->words = calloc(n_words, sizeof *p->words);
     assert_true(p->theta && p->words && n_words > SHARE_BLOCK && n_words % SHARE_BLOCK != 0);
