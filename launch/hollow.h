@@ -7,8 +7,8 @@
 
 /* Makes every vector of an open setup shorter: that of `stage` to a few thousand parameters, others
  * in proportion, and piece_bytes, so that they travel in about as many pieces as whole ones. Tasks,
- * metrics and everything else stay. *scale: the parameters that one stands for. Once in a process.
- * ERR_MEMORY. */
+ * metrics and everything else stay. *scale: the parameters that one stands for. The
+ * caller gives piece_bytes back its value. ERR_MEMORY. */
 int hollow_setup(struct setup *s, const struct stage *stage, double *scale);
 
 /* An engine that computes nothing: a contribution of small random numbers, a pure function of the

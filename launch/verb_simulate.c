@@ -17,6 +17,7 @@
 #include "launch/solo.h"
 #include "launch/timing.h"
 #include "launch/verbs.h"
+#include "proto/comm/pieces.h"
 
 enum { SIZES = 64, RANKS_MOST = 1 << 16, CORES = 16, ROUNDS = 4 };
 
@@ -170,11 +171,13 @@ static int simulate_size(struct outlook *p, struct size *z, struct solo *solo)
 static int play_size(struct outlook *p, struct size *z)
 {
     struct solo solo;
+    size_t whole = piece_bytes;
     int code;
 
     TRY(open_size(p, z, &solo));
     code = simulate_size(p, z, &solo);
     solo_close(&solo);
+    piece_bytes = whole;
     return code;
 }
 

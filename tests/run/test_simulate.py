@@ -66,11 +66,17 @@ def test_a_thousand_ranks(small):
 
 
 def test_hollow_is_as_long_as_real(small):
-    """Short vectors that weigh as much as whole ones take as long, but for where they are cut into pieces."""
+    """Short vectors that weigh as much as whole ones take as long, but for how real sums are packed and cut into pieces."""
     args = (small, "--ranks", "6", "--task-seconds", "0.002", "--network", "10G", "--hosts", "3", "--set", "model.filters=24")
     real, hollow = sizes(*args, "--real")[0], sizes(*args)[0]
-    assert hollow["round_seconds"] == pytest.approx(real["round_seconds"], rel=0.02)
-    assert hollow["host_bytes"] == pytest.approx(real["host_bytes"], rel=0.01)
+    assert hollow["round_seconds"] == pytest.approx(real["round_seconds"], rel=0.05)
+    assert hollow["host_bytes"] == pytest.approx(real["host_bytes"], rel=0.15)
+
+
+def test_a_size_among_others(small):
+    """It is as long in a curve as alone."""
+    args = (small, "--tasks-each", "1", "--task-seconds", "0.002", "--set", "model.filters=64")
+    assert sizes("--ranks", "4,9", *args)[1]["record"] == sizes("--ranks", "9", *args)[0]["record"]
 
 
 def test_slower_networks_are_slower(small):
