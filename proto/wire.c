@@ -41,7 +41,7 @@ int wire_pack(const ProtobufCMessage *m, struct buffer *out)
     return 0;
 }
 
-/* Takes what a message unpacks to from the bytes left. */
+/* Subtracts the unpacked size of a message from the bytes left. */
 static void *budget_alloc(void *left, size_t n)
 {
     size_t *bytes = left;
@@ -58,7 +58,7 @@ static void budget_free(void *left, void *p)
     free(p);
 }
 
-/* NULL for what is no such message, and for what would take more than UNPACKED_MAX. */
+/* NULL if the bytes are not such a message, or need more than UNPACKED_MAX. */
 void *wire_unpack(const ProtobufCMessageDescriptor *what, const void *bytes, size_t n)
 {
     size_t left = UNPACKED_MAX;

@@ -1,4 +1,4 @@
-/* wire_hello.c - what a worker says of itself and of its data, as bytes. */
+/* wire_hello.c - packs what a worker reports of itself and its data. */
 #include <string.h>
 
 #include "core/base/err.h"

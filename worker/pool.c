@@ -1,4 +1,4 @@
-/* pool.c - a queue, threads, and a total each. */
+/* pool.c - a queue of tasks, and threads with a total each. */
 #include "worker/pool.h"
 
 #include <sched.h>
@@ -24,7 +24,7 @@ static void note_error(struct pool *p, int code)
 struct seat { /* what a thread is told */
     struct pool *pool;
     struct engine *engine;
-    struct task *task; /* the one that it works on */
+    struct task *task; /* the task that it works on */
 };
 
 static void note_failed(struct pool *p, const struct seat *seat)
@@ -53,7 +53,7 @@ static int run_task(struct pool *p, const struct seat *seat, uint32_t slot, stru
     return code == ERR_STOPPED ? 0 : code;
 }
 
-/* The state of a task that failed stays with the coordinator, as it was. */
+/* If a task fails, the coordinator keeps its old state. */
 static void settle_carry(struct pool *p, const struct seat *seat, struct carry *carry)
 {
     size_t n;
@@ -189,7 +189,7 @@ static void carries_layout(struct pool *p, size_t size, struct arena *arena)
         p->carries[i].state = arena_reals(arena, size);
 }
 
-/* Reals of the largest state that a task of the configuration carries; 0: none does. */
+/* Reals of the largest state that a task of the configuration carries; 0: no task has one. */
 static size_t largest_state(const struct setup *s)
 {
     size_t most = 0;
@@ -202,7 +202,7 @@ static size_t largest_state(const struct setup *s)
     return most;
 }
 
-/* One in work and one waiting per thread, and one more that was stepped. */
+/* Per thread one in work and one waiting, and one more that has been stepped. */
 static int carries_of(int n_threads)
 {
     return 2 * n_threads + 2;
@@ -329,7 +329,7 @@ static void await_none(struct pool *p, const int *count)
     }
 }
 
-/* Drops what waits and lets what runs run out. */
+/* Drops waiting tasks and lets running ones finish. */
 static void pool_settle(struct pool *p)
 {
     p->waiting = p->n_ranges = 0;

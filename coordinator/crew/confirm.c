@@ -1,5 +1,5 @@
-/* confirm.c - tasks that two ranks have done: their checksums (core/plan/round_sum.h) are equal, or
- * somebody computes wrongly. */
+/* confirm.c - compares the checksums (core/plan/round_sum.h) of tasks that two ranks have done. If
+ * they differ, one rank computes wrongly. */
 #include <inttypes.h>
 #include <stdio.h>
 

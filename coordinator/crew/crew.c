@@ -1,4 +1,4 @@
-/* crew.c - who works here: invitation, roll call, dismissal. */
+/* crew.c - gathers the workers at the start and dismisses them at the end. */
 #include "coordinator/crew/crew.h"
 
 #include <inttypes.h>
@@ -153,7 +153,7 @@ int crew_reserve(struct crew *c, uint32_t n_tasks)
     return 0;
 }
 
-/* Of any round of the configuration. */
+/* The largest number of tasks in a round of the configuration. */
 static uint32_t most_tasks(const struct setup *s)
 {
     uint32_t most = (uint32_t)s->config->evaluate.episodes;
@@ -190,7 +190,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
                     : err(ERR_MEMORY, "no memory for a sum of %zu words", setup_sum_words(setup));
 }
 
-/* Takes what has come; whether there was anything. */
+/* Handles the messages that have arrived; true if there were any. */
 static bool take_bye(struct crew *c)
 {
     struct message m;
@@ -203,7 +203,7 @@ static bool take_bye(struct crew *c)
     return found > 0;
 }
 
-/* The answers to the bye; a worker that is silent for a lease instead is gone. */
+/* Waits for answers to the bye; a worker that is silent for a lease is taken to be gone. */
 static void await_byes(struct crew *c)
 {
     double start = clock_seconds(), lease = c->setup ? c->setup->config->cluster.lease : 0;

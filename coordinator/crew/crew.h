@@ -81,7 +81,7 @@ struct crew {
     struct arena arena;
     struct buffer out;
     int64_t *words;              /* owned: the round's total */
-    uint32_t *owner;             /* owned: the rank that has each task of the round; 0: nobody */
+    uint32_t *owner;             /* owned: the rank that has each task of the round; 0: none */
     uint32_t n_owner;            /* room of owner */
     struct failed_report failed; /* the last round's tasks that were set aside */
 

@@ -1,4 +1,4 @@
-/* dispute.c - the same tasks for every rank, to find out who computes wrongly. */
+/* dispute.c - gives every rank the same tasks, to find the one that computes wrongly. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -74,7 +74,7 @@ static int hold(struct transaction *p)
     return 0;
 }
 
-/* How many finished ranks have this checksum. */
+/* The number of finished ranks with this checksum. */
 static int votes(const struct crew *c, uint64_t checksum)
 {
     int n = 0;

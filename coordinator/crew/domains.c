@@ -1,5 +1,4 @@
-/* domains.c - tasks that step a model of their own: it travels out with the task and comes back
- * stepped. */
+/* domains.c - domain models: each travels out with its task and comes back stepped. */
 #include <string.h>
 
 #include "coordinator/crew/crew_internal.h"
@@ -35,7 +34,8 @@ int domains_send(struct transaction *p, int rank, uint32_t slot)
     return comm_send(p->crew->comm, rank, &h, parts, n);
 }
 
-/* Of a task that another rank has by now it would be the same; it is taken from its owner alone. */
+/* Takes a model only from the task's owner. If the task went to another rank, that one sends the
+ * same. */
 int domains_take(struct transaction *p, const struct message *m)
 {
     const struct domain_models *b = p->r->domains;
@@ -53,7 +53,7 @@ int domains_take(struct transaction *p, const struct message *m)
     return 0;
 }
 
-/* The sums are complete, and models are still on their way. */
+/* True if the sums are complete and models are still on their way. */
 bool domains_awaited(const struct transaction *p)
 {
     return p->r->domains && p->n_arrived + round_sum_read(p->total, METRIC_FAILED) < p->r->n_tasks;

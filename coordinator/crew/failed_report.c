@@ -1,4 +1,4 @@
-/* failed_report.c - counts in the sum, slots beside it. */
+/* failed_report.c - failed tasks: their count is in the sum, their slots come beside it. */
 #include "coordinator/crew/failed_report.h"
 
 #include <math.h>
@@ -31,7 +31,7 @@ bool failed_report_awaited(struct failed_report *f, const struct round_sum *t, d
 {
     double now, failed = round_sum_read(t, METRIC_FAILED);
 
-    /* what several ranks told of the same tasks is in the count twice, and in the set once */
+    /* tasks that several ranks reported are in the count twice, in the set once */
     if (failed <= (double)f->slots.count && fmin(failed, FAILED_SET_MAX) <= f->slots.n)
         return false;
     now = clock_seconds();

@@ -1,4 +1,4 @@
-/* give.c - which tasks go to whom, and when. */
+/* give.c - decides which tasks a rank gets, and when. */
 #include <math.h>
 #include <string.h>
 
@@ -55,7 +55,7 @@ static uint32_t chunk_size(const struct transaction *p)
     return chunk < left ? chunk : left;
 }
 
-/* The next task that nobody has: those that lost their owner first. */
+/* The next task without an owner: first those that lost theirs. */
 static uint32_t next_slot(struct transaction *p)
 {
     if (!p->n_orphans)
@@ -65,7 +65,7 @@ static uint32_t next_slot(struct transaction *p)
     return p->orphan;
 }
 
-/* That task is the rank's now. */
+/* Makes the rank the owner of the task. */
 static void take_slot(struct transaction *p, int rank, uint32_t slot)
 {
     p->crew->owner[slot] = (uint32_t)rank;

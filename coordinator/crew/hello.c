@@ -1,4 +1,4 @@
-/* hello.c - a worker reports: whether it is what the coordinator is, and has the same data. */
+/* hello.c - checks that a worker runs the same program as the coordinator and has the same data. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 
-/* What must be the same everywhere for the same bits to come out. */
+/* Compares everything that the bits of the result depend on. */
 static int check_program(const struct crew *c, int rank)
 {
     const struct hello *h = &c->workers[rank].hello;

@@ -1,4 +1,4 @@
-/* leases.c - which ranks live: leases run out, and a rank that speaks again is back. */
+/* leases.c - finds ranks whose lease has run out, and takes back those that speak again. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -37,7 +37,7 @@ void crew_check_leases(struct crew *c, uint64_t round)
 {
     double now = clock_seconds(), lease = c->setup->config->cluster.lease;
     bool slept =
-        now - c->checked > lease / 2; /* this rank itself stood still: judge nobody by it */
+        now - c->checked > lease / 2; /* this rank itself was stopped, so it judges no other */
 
     if (now - c->checked < CHECK_EVERY)
         return;

@@ -1,4 +1,4 @@
-/* members.c - who takes part in a round, host by host, and the tree that they form. */
+/* members.c - chooses the ranks of a round, host by host, and the tree that they form. */
 #include "coordinator/crew/crew_internal.h"
 
 static void choose_ranks(struct crew *c, uint32_t host, bool proved)

@@ -19,8 +19,8 @@ static struct crew_worker *member(const struct transaction *p, int i)
     return &p->crew->workers[p->crew->members[i]];
 }
 
-/* Its tasks of this round go to others, and no sum may come through it. What it has been told to do
- * it may finish: the report is compared. */
+/* Gives its tasks of this round to others, and routes no sum through it. It may finish tasks that
+ * it has started; its report is compared. */
 static int leave_out(struct transaction *p, int rank)
 {
     struct crew *c = p->crew;
@@ -67,8 +67,8 @@ static int n_finished(const struct transaction *p, uint32_t least)
     return n;
 }
 
-/* How long its last tasks should take: by the rounds before; in the first one, as long as those of
- * the rank that finished first. 0: nothing is known. */
+/* The usual duration of its last tasks, from earlier rounds; in the first round, that of the rank
+ * that finished first. 0: unknown. */
 static double usual_seconds(const struct transaction *p, const struct crew_worker *worker)
 {
     double each = p->crew->task_seconds[p->r->purpose];
@@ -76,8 +76,8 @@ static double usual_seconds(const struct transaction *p, const struct crew_worke
     return each > 0 ? each * (worker->chunk / (double)worker->hello.threads + 2) : p->first_took;
 }
 
-/* Seconds it may take: not long when others could help; else nobody is quicker, and it may have
- * hours. */
+/* Deadline for this rank. If another rank is free, a few times the usual duration; otherwise
+ * cluster.task_limit, since no other could finish sooner. */
 static double patience(const struct transaction *p, const struct crew_worker *worker, bool help)
 {
     double limit = p->crew->setup->config->cluster.task_limit, usual = usual_seconds(p, worker);
@@ -87,7 +87,7 @@ static double patience(const struct transaction *p, const struct crew_worker *wo
     return help ? LATE_SECONDS + LATE_TIMES * usual : fmax(limit, HOPELESS_TIMES * usual);
 }
 
-/* Told the first, second, fourth, eighth ... time: a host may be slow for ever. */
+/* Reported the first, second, fourth, eighth ... time: a host may be slow for ever. */
 static void tell_late(struct transaction *p, int rank)
 {
     struct crew_worker *worker = &p->crew->workers[rank];
@@ -104,7 +104,7 @@ static void tell_late(struct transaction *p, int rank)
                     worker->given == 1 ? "is" : "are", times);
 }
 
-/* When nothing is left to give: who takes too long. */
+/* Looks for ranks that take too long, when no task is left to give. */
 static int leave_out_late(struct transaction *p)
 {
     double now = clock_seconds();
@@ -126,7 +126,7 @@ static int leave_out_late(struct transaction *p)
     return 0;
 }
 
-/* Every task is finished by a rank that is in. */
+/* True if every task is finished by a rank that takes part. */
 static bool is_done(const struct transaction *p)
 {
     if (tasks_left(p) > 0)
@@ -137,7 +137,7 @@ static bool is_done(const struct transaction *p)
     return true;
 }
 
-/* All tasks are done and yet no sum comes: some rank without tasks stands silent in the tree. */
+/* All tasks are done and no sum arrives: a rank without tasks is silent in the tree. */
 static int leave_out_silent(struct transaction *p)
 {
     const struct crew *c = p->crew;
@@ -173,7 +173,7 @@ static bool is_deserted(const struct transaction *p)
     return out;
 }
 
-/* GATHER: the receiver's tree, of those with tasks alone. */
+/* GATHER: the receiver's place in a tree of the ranks with tasks. */
 static int gather(struct transaction *p)
 {
     struct crew *c = p->crew;

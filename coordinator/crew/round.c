@@ -26,7 +26,7 @@ static int on_sum(struct transaction *p, const struct message *m)
     return 0;
 }
 
-/* A report of this round, or a late one of a round that went on without it. */
+/* A report of this round, or a late one from an earlier round that finished without it. */
 static int on_done(struct crew *c, const struct message *m, uint64_t round)
 {
     struct crew_worker *worker = &c->workers[m->from];
@@ -58,7 +58,7 @@ static int on_bye(struct crew *c, const struct message *m, uint64_t round)
     return 0;
 }
 
-/* What does not depend on the round at hand. p NULL: between rounds. */
+/* Handles messages that do not depend on a round. p NULL: between rounds. */
 static int on_message(struct crew *c, const struct message *m, struct transaction *p,
                       uint64_t round)
 {
@@ -86,7 +86,7 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
     return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
 }
 
-/* One message, or a little sleep; leases. */
+/* Handles one message or sleeps briefly; checks leases. */
 static int hear(struct crew *c, struct transaction *p, uint64_t round)
 {
     struct message m;
@@ -103,7 +103,7 @@ static int hear(struct crew *c, struct transaction *p, uint64_t round)
     return 0;
 }
 
-/* Sums or the slots of failed tasks are still to come. */
+/* True if sums, or the slots of failed tasks, are still missing. */
 static bool is_open(const struct transaction *p)
 {
     return !p->stands || children_taken(&p->children) < p->children.sum.n || domains_awaited(p) ||
@@ -140,7 +140,7 @@ static int check_complete(const struct transaction *p)
     return 0;
 }
 
-/* Why there is no worker: the error of the last that left, if none was lost. */
+/* Explains why there is no worker: the error of the last that left, if none was lost. */
 static int nobody(const struct crew *c)
 {
     for (int i = 1; i < c->comm->size; i++)
@@ -149,7 +149,7 @@ static int nobody(const struct crew *c)
     return err(c->code, "%s", c->reason);
 }
 
-/* At least one worker besides the coordinator. */
+/* Checks that there is a worker besides the coordinator. */
 static int await_members(struct crew *c, uint64_t round)
 {
     double start = clock_seconds();

@@ -127,7 +127,7 @@ static int place_open(struct outfile *f, const struct stat *st, int descriptor)
 {
     f->fd = descriptor >= 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 3) : special_open(f->target, st);
     if (f->fd < 0 && errno == ENXIO && S_ISFIFO(st->st_mode))
-        return err(ERR_CANTCREAT, "cannot write '%s': nobody reads this FIFO", f->path);
+        return err(ERR_CANTCREAT, "cannot write '%s': this FIFO has no reader", f->path);
     return f->fd < 0 ? fail_create(f->path, errno) : 0;
 }
 

@@ -119,7 +119,7 @@ static int frame_set(struct images *m, struct data *d, int64_t margin)
     if (margin < 0 || margin > SIDE_MAX / 2 || s.h + 2 * margin > SIDE_MAX ||
         s.w + 2 * margin > SIDE_MAX)
         return err(ERR_CONFIG,
-                   "margin '%jd' around images of %d x %d pixels, the limit is %d a side",
+                   "margin '%jd' around images of %d x %d pixels, the limit is %d per side",
                    (intmax_t)margin, s.h, s.w, SIDE_MAX);
     m->margin = (int)margin;
     d->shape = raster_shape(&(struct raster){.inner = s, .margin = m->margin});

@@ -312,7 +312,7 @@ static uint32_t entry_find(const struct selection *s, const char *entry, uint32_
 static int refuse_entry(const struct selection *s, const char *entry, const char *path,
                         uint32_t line)
 {
-    char hint[NEAREST_HINT] = "; a list has one class a line, and no comments";
+    char hint[NEAREST_HINT] = "; a list has one class per line, and no comments";
     const char **words = *entry == '#' ? NULL : calloc((size_t)s->all->n + 1, sizeof *words);
 
     if (words) {

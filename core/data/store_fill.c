@@ -11,7 +11,7 @@
 int store_set_shape(struct store *s, uint64_t h, uint64_t w, uint64_t c, const char *what)
 {
     if (h < 1 || w < 1 || h > SIDE_MAX || w > SIDE_MAX)
-        return err(ERR_DATA, "'%s' has images of %ju x %ju pixels, the limit is %d a side", what,
+        return err(ERR_DATA, "'%s' has images of %ju x %ju pixels, the limit is %d per side", what,
                    (uintmax_t)h, (uintmax_t)w, SIDE_MAX);
     if (c < 1 || c > CHANNELS_MAX)
         return err(ERR_DATA,

@@ -77,7 +77,7 @@ int setup_open(struct setup *s, const struct config *config, const char *root,
                method_traits_find *traits_of);
 void setup_close(struct setup *s);
 
-/* The stage of that name, or the last where name is NULL. ERR_USAGE. */
+/* The stage of that name, or the last if name is NULL. ERR_USAGE. */
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
 
 /* What the data sets hold: out[CONFIG_DATA_MAX], *n of them, those that are open, in the

@@ -26,7 +26,7 @@ static const struct {
     {"discrepancy", false, true, "adaptation", {"discrepancy"}, {"discrepancy"}},
     {"target score", false, false, "watch", {"score", "score_best"}, {"score", "best"}},
     {"gradient norm", false, true, "round", {"gradient_norm"}, {"norm"}},
-    {"tasks a second", false, true, "round", {"tasks_per_second"}, {"tasks/s"}},
+    {"tasks per second", false, true, "round", {"tasks_per_second"}, {"tasks/s"}},
     {"learning rate", false, false, "round", {"rate"}, {"rate"}},
 };
 /* Those of the table, one of evaluations, two of inner steps; and the one being looked at. */

@@ -1,4 +1,4 @@
-/* comm.c - the calls, whichever transport carries the bytes. */
+/* comm.c - calls the functions of a transport. */
 #include "proto/comm/comm.h"
 
 #define XXH_STATIC_LINKING_ONLY /* a state on the stack */

@@ -1,4 +1,4 @@
-/* letters.c - queues of messages, and memory that is used again. */
+/* letters.c - queues of messages, and a pool of their memory. */
 #include "proto/comm/letters.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include "core/base/err.h"
 
 enum {
-    LARGE = 1 << 16, /* bytes of memory above which it matters what it is lent to: ... */
-    WASTE = 8,       /* ... to a message that needs at least a share of 1 / WASTE of it */
+    LARGE = 1 << 16, /* bytes of memory above which its use is restricted: ... */
+    WASTE = 8,       /* ... to messages that need at least 1 / WASTE of it */
 };
 
 void letter_queue_init(struct letter_queue *q)
@@ -59,14 +59,14 @@ static int letter_reserve(struct letter *l, size_t room)
     return 0;
 }
 
-/* Large memory is not lent to small messages: the next large one would miss it and take more. */
+/* Large memory is not used for small messages: the next large one would have to allocate more. */
 static bool suits(const struct letter *l, size_t room)
 {
     return l->room >= room && (l->room <= LARGE || l->room / WASTE <= room);
 }
 
-/* The smallest spare that suits; if none does, the largest that is smaller, to be made larger;
- * else NULL. Small messages and large ones then keep to memory of their own. */
+/* The smallest spare that fits; otherwise the largest smaller one, to be enlarged; otherwise NULL.
+ * So small and large messages use different memory. */
 static struct letter **spare_find(struct letter_queue *spares, size_t room)
 {
     struct letter **best = NULL, **most = NULL;

@@ -1,4 +1,4 @@
-/* local.c - ranks as threads: a mailbox each. */
+/* local.c - ranks as threads of one process, each with a mailbox. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -88,8 +88,8 @@ static void box_release(struct mailbox *b)
     pthread_mutex_destroy(&b->mutex);
 }
 
-/* The hub goes with the last end: what one has sent before it closed is still read by the
- * others. */
+/* The last end that closes frees the hub: the others may still read what an earlier one has
+ * sent. */
 static void local_close(struct comm *c)
 {
     struct hub *h = c->state;

@@ -20,10 +20,10 @@ enum { UNIT = 64, TAG = 1 };
 
 _Static_assert(sizeof(struct header) == UNIT, "a header is one unit");
 
-struct parcel { /* a letter that MPI moves */
+struct parcel { /* a message that MPI is moving */
     struct letter letter;
     MPI_Request request;
-    double moving; /* clock: until then it is worth looking at often */
+    double moving; /* clock: until then poll often */
 };
 
 struct world {
@@ -100,7 +100,7 @@ static int mpi_send(struct comm *c, int to, const struct header *h, const struct
     memset(p->letter.bytes + letter_size(h), 0, units * UNIT - letter_size(h));
     if (MPI_Isend(p->letter.bytes, (int)units, w->unit, to, TAG, MPI_COMM_WORLD, &p->request) !=
         MPI_SUCCESS)
-        p->request = MPI_REQUEST_NULL; /* it will be missed, as a dead peer is */
+        p->request = MPI_REQUEST_NULL; /* its receiver will miss it and treat this rank as dead */
     letter_queue_put(&w->sending, &p->letter);
     return 0;
 }
@@ -181,7 +181,7 @@ static void mpi_give_up(struct comm *c, int rank)
     ((struct world *)c->state)->given_up[rank] = true;
 }
 
-/* True if something is under way to a rank that is not given up. */
+/* True if a message is on its way to a rank that is not given up. */
 static bool is_sending(struct world *w)
 {
     const struct letter *l;
@@ -192,7 +192,7 @@ static bool is_sending(struct world *w)
     return l != NULL;
 }
 
-/* Letters that MPI still moves are left to it: their memory is freed by the end of the process. */
+/* Messages that MPI is still moving are not freed; the end of the process does that. */
 static void mpi_close(struct comm *c)
 {
     struct world *w = c->state;

@@ -9,8 +9,8 @@ struct plan {
     struct tree_node *next; /* where the next node goes */
 };
 
-/* The rank at a place of a host, and all that hang on it. Other hosts come first: their way is
- * longer. */
+/* Places a rank of a host and everything below it. Other hosts come first, because the way to them
+ * is longer. */
 static void plant(struct plan *p, uint32_t host, uint32_t place)
 {
     struct tree_node *node = p->next++;

@@ -1,5 +1,5 @@
-/* event.c - fields by their keys into the message that the kind names: protobuf-c's descriptors
- * know both. */
+/* event.c - sets fields by their keys in the message that the kind names, by protobuf-c's
+ * descriptors. */
 #include "proto/stream/event.h"
 
 #include <stdbool.h>
@@ -178,7 +178,7 @@ static int what_fill(Metaloop__Event *e, const char *kind, const struct field *f
 
 /* ---- events ---- */
 
-/* Kind and the values that tell one curve from another. */
+/* The kind and the values that distinguish one curve from another. */
 static void name_series(struct stream_event *e, const struct field *fields)
 {
     static const char *const keys[] = {"stage_index", "data", "target", "step", "source"};

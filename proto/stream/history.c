@@ -1,4 +1,4 @@
-/* history.c - series in a hash table, thinned where they grow. */
+/* history.c - series in a hash table; long ones are thinned. */
 #include "proto/stream/history.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ static void let_go(struct history *h, struct shared_event *e)
 
 /* ---- one series ---- */
 
-/* Every second point of what it has. */
+/* Drops every second point. */
 static void thin(struct history *h, struct history_series *s)
 {
     size_t n = 0;
@@ -155,7 +155,7 @@ static size_t place_of(const struct history *h, const char *name)
     return i;
 }
 
-/* NULL: there are too many, or no memory. */
+/* NULL: too many series, or no memory. */
 static struct history_series *series_of(struct history *h, const char *name, enum keep keep)
 {
     size_t i = place_of(h, name);
@@ -173,7 +173,7 @@ static struct history_series *series_of(struct history *h, const char *name, enu
     return h->table[i] = s;
 }
 
-/* The longest curve loses half its points. */
+/* Thins the longest curve. */
 static bool relieve(struct history *h)
 {
     struct history_series *longest = NULL;

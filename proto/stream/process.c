@@ -1,4 +1,4 @@
-/* process.c - posix_spawn of this program, and what becomes of it. */
+/* process.c - starts this program again to serve observers, and watches how it ends. */
 #include "proto/stream/process.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 extern char **environ;
 
-enum { HIGH = 10 }; /* files from here on are none of those that the process gets */
+enum { HIGH = 10 }; /* the process gets no files from this number on */
 
 /* ---- what it inherits ---- */
 
@@ -35,8 +35,8 @@ static bool is_left_out(const char *variable)
     return false;
 }
 
-/* It is no rank, and OpenBLAS, which it is linked with, is to start no threads in it. Texts are
- * borrowed. */
+/* The environment of the process: it is not a rank, and OpenBLAS, which it links, starts no
+ * threads. Texts are borrowed. */
 static char **environment_new(void)
 {
     static char one[] = "OPENBLAS_NUM_THREADS=1";
@@ -56,7 +56,8 @@ static char **environment_new(void)
     return copy;
 }
 
-/* Its files and nothing else. words and ring are above them, so that no copy overwrites another. */
+/* Gives it its files and no others. words and ring have higher numbers, so no copy overwrites
+ * another. */
 static int files_plan(posix_spawn_file_actions_t *files, int words, int ring)
 {
     int code = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
@@ -72,7 +73,8 @@ static int files_plan(posix_spawn_file_actions_t *files, int words, int ring)
     return code;
 }
 
-/* A group of its own: Ctrl-C and what mpirun sends to a rank's group are for the run alone. */
+/* A process group of its own: Ctrl-C, and signals of mpirun to a rank's group, are for the run
+ * alone. */
 static int attributes_plan(posix_spawnattr_t *how)
 {
     sigset_t none, all;
@@ -199,7 +201,7 @@ bool stream_process_ended(struct stream_process *p, int *status)
     pid = waitpid(p->pid, status, WNOHANG);
     if (pid == 0 || (pid < 0 && errno == EINTR))
         return false;
-    p->pid = 0; /* if somebody else has buried it, its status is not known */
+    p->pid = 0; /* if other code has reaped it, its status is unknown */
     return true;
 }
 

@@ -25,14 +25,14 @@
 
 enum {
     ARGUMENTS = 10,
-    FILES = 65536, /* open files this process asks for: each observer holds two */
+    FILES = 65536, /* open files that this process asks for: each observer needs two */
     LOWEST = 19,   /* priority */
     BATCH = 4096,  /* bytes of events in one message, unless one event is larger */
 };
 
-#define TURN 0.2        /* seconds between two looks at the ring: fewer calls of the network */
+#define TURN 0.2        /* seconds between reads of the ring: fewer calls of the network */
 #define BEAT 1.0        /* seconds between heartbeats, and between attempts to bind */
-#define RECALLING 0.005 /* seconds spent on the past before the present is looked at again */
+#define RECALLING 0.005 /* seconds spent on the past before new events are read again */
 
 struct event_batch { /* events of one kind that are not sent yet */
     char kind[STREAM_KIND + 1];
@@ -51,19 +51,19 @@ struct publisher {
     struct stream_ring ring;
     struct stream_sockets sockets;
     struct event_batch batch;
-    uint64_t seq; /* of the last event published */
+    uint64_t seq; /* seq of the last event published */
     struct recall recall;
     bool recalling, ready; /* ready: the past is in the history, so snapshots are whole */
     struct history history;
     struct pending pending;
     struct serve serve;
     double published, beaten, tried; /* clocks: look at the ring, heartbeat, attempt to bind */
-    char trouble[512];               /* what was told last */
+    char trouble[512];               /* the last message */
 };
 
 /* ---- words to the run ---- */
 
-/* Never waits: the run reads once a second. */
+/* Never blocks: the run reads once a second. */
 static void say(int kind, int code, const char *text)
 {
     struct stream_word w = {.kind = kind, .code = code};
@@ -72,7 +72,7 @@ static void say(int kind, int code, const char *text)
     send(PROCESS_WORDS, &w, sizeof w, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Says what just failed, unless that was the last thing it said. */
+/* Reports a failure, unless it was the last one reported. */
 static void complain(struct publisher *p)
 {
     if (strncmp(p->trouble, err_text(), sizeof p->trouble - 1) == 0)
@@ -98,7 +98,7 @@ static void batch_send(struct publisher *p)
     b->n = 0;
 }
 
-/* Many observers cost by the message, hardly by the byte. */
+/* With many observers, messages cost more than bytes, so events are sent together. */
 static void batch_add(struct publisher *p, const struct stream_event *e)
 {
     struct event_batch *b = &p->batch;
@@ -114,7 +114,7 @@ static void batch_add(struct publisher *p, const struct stream_event *e)
     b->n += e->n;
 }
 
-/* Whether it is time again, `every` seconds after the last time. */
+/* True if `every` seconds have passed since the last time. */
 static bool is_due(double *last, double every, double now)
 {
     if (now - *last < every)
@@ -142,7 +142,7 @@ static void pending_add(struct pending *p, struct stream_event *e)
     p->each[p->n++] = e;
 }
 
-/* All of it, to the end of the history; h NULL: to nobody. */
+/* Moves all events to the end of the history; h NULL: frees them. */
 static void pending_pass(struct pending *p, struct history *h)
 {
     for (size_t i = 0; i < p->n; i++)
@@ -154,7 +154,7 @@ static void pending_pass(struct pending *p, struct history *h)
     *p = (struct pending){0};
 }
 
-/* All that waits. */
+/* Sends all events that wait. */
 static void publish(struct publisher *p)
 {
     struct stream_event *e;
@@ -170,8 +170,7 @@ static void publish(struct publisher *p)
     batch_send(p);
 }
 
-/* Whether the run stands still, by SIGSTOP or a debugger. Where /proc does not tell, it does
- * not. */
+/* True if the run is stopped, by SIGSTOP or a debugger; false if /proc does not say. */
 static bool run_is_stopped(void)
 {
     char path[40], state = 'R';
@@ -187,7 +186,7 @@ static bool run_is_stopped(void)
     return state == 'T' || state == 't';
 }
 
-/* The run lives: observers need not wonder what takes so long. */
+/* Sends a heartbeat, so that observers know that the run is alive. */
 static void beat(struct publisher *p)
 {
     const struct field fields[] = {INTEGER("dropped", p->ring.shared->dropped), {0}};
@@ -201,7 +200,7 @@ static void beat(struct publisher *p)
 
 /* ---- the past ---- */
 
-/* The present follows the past; from now on snapshots are answered. */
+/* Adds the new events after the past; from now on snapshots are answered. */
 static void recall_end(struct publisher *p)
 {
     char text[1000];
@@ -215,7 +214,7 @@ static void recall_end(struct publisher *p)
     p->ready = true;
 }
 
-/* Some of it, once the run has said how much of the file is past. */
+/* Reads a part of the past, once the run has said how much of the file is past. */
 static void recall_some(struct publisher *p)
 {
     int64_t limit = p->ring.shared->recall;
@@ -237,8 +236,8 @@ static void recall_some(struct publisher *p)
 
 /* ---- the loop ---- */
 
-/* Until somebody speaks, or the ring is to be looked at. Requests wait until the history is
- * whole. */
+/* Waits for a message, or until the ring must be read. Requests wait until the history is
+ * complete. */
 static void wait_for_words(struct publisher *p)
 {
     struct stream_sockets *s = &p->sockets;
@@ -254,7 +253,7 @@ static void wait_for_words(struct publisher *p)
         complain(p);
 }
 
-/* The run is gone: it has closed its end of the socket without a word about stopping. */
+/* The run is gone: it closed its end of the socket without saying stop. */
 static bool is_orphan(void)
 {
     char byte;
@@ -313,7 +312,7 @@ static void raise_files(void)
     setrlimit(RLIMIT_NOFILE, &r);
 }
 
-/* If memory runs out it is this process that goes. */
+/* If memory runs out, the kernel should kill this process first. */
 static void offer_memory(void)
 {
     FILE *f = fopen("/proc/self/oom_score_adj", "we");
@@ -324,8 +323,8 @@ static void offer_memory(void)
     fclose(f);
 }
 
-/* It ends when the run says so or is gone, and by no other signal than SIGKILL. It leaves no core:
- * it holds a secret key, and a peer may end it often. */
+/* Ends only if the run says so or is gone, or by SIGKILL. Writes no core: it holds a secret key,
+ * and a peer may crash it often. */
 static void settle(void)
 {
     static const int deaf[] = {SIGINT,  SIGTERM, SIGHUP,  SIGUSR1,

@@ -1,4 +1,4 @@
-/* recall.c - lines, whole or sampled, become events without a time. */
+/* recall.c - turns lines of metrics.jsonl, all or a sample, into events without a time. */
 #include "proto/stream/recall.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ struct line_fields { /* of one line; owned */
     size_t n_metrics;
 };
 
-/* Kinds that are in the file for people and scripts; observers hear of the run itself. */
+/* Kinds that are in the file for people and scripts; observers get these from the run itself. */
 static bool is_for_the_file_only(const char *kind)
 {
     return strcmp(kind, "run") == 0;
@@ -98,7 +98,8 @@ static bool metric_take(struct line_fields *l, const char *kind, const char *key
     return true;
 }
 
-/* The fields that Event has, too, and metrics; another one is another version's, and is told. */
+/* Takes the fields that Event has. A field that it does not have is of another version, and is
+ * reported. */
 static void fields_fill(struct recall *r, struct line_fields *l, const char *kind, json_t *o)
 {
     const char *key;
@@ -162,7 +163,7 @@ static void line_recall(struct recall *r, struct history *h, const struct stream
 
 static const char *const frequent[RECALL_FREQUENT] = {"round", "adaptation"};
 
-/* The line's kind, if it is a frequent one, without parsing the line. NULL: it is another one. */
+/* The line's kind, if it is a frequent one, without parsing. NULL: another kind. */
 static struct recall_kind *frequent_of(struct recall *r, const char *line)
 {
     static const char begin[] = "{\"kind\":\"";
@@ -177,7 +178,7 @@ static struct recall_kind *frequent_of(struct recall *r, const char *line)
     return NULL;
 }
 
-/* Whether this line is recalled; if not it may be the last one of its kind. */
+/* True if this line is recalled; otherwise it may still be the last one of its kind. */
 static bool is_wanted(struct recall *r, const char *line, int64_t offset)
 {
     struct recall_kind *k = r->spacing > 0 ? frequent_of(r, line) : NULL;
@@ -196,7 +197,7 @@ static bool is_wanted(struct recall *r, const char *line, int64_t offset)
 
 /* ---- reading ---- */
 
-/* Bytes read into the buffer from the place where reading is; 0: the end. */
+/* Reads bytes into the buffer; 0: the end. */
 static ssize_t read_at(struct recall *r, size_t most)
 {
     ssize_t n;
@@ -212,8 +213,8 @@ static ssize_t read_at(struct recall *r, size_t most)
     return n;
 }
 
-/* The whole lines among n bytes of the buffer from `from` on; returns the bytes up to the end of
- * the last one. */
+/* Takes the whole lines among n bytes of the buffer, after `from`; returns the bytes up to the end
+ * of the last one. */
 static int64_t lines_recall(struct recall *r, struct history *h, const struct stream_source *source,
                             size_t from, size_t n)
 {
@@ -228,7 +229,7 @@ static int64_t lines_recall(struct recall *r, struct history *h, const struct st
     return line - r->buffer;
 }
 
-/* The place behind the line that byte `at` is in the middle of. */
+/* The place after the line that contains byte `at`. */
 static size_t after_line(const char *buffer, size_t n)
 {
     const char *end = memchr(buffer, '\n', n);
@@ -236,7 +237,7 @@ static size_t after_line(const char *buffer, size_t n)
     return end ? (size_t)(end - buffer) + 1 : n;
 }
 
-/* Every line, from where reading is. 1: there is more. */
+/* Takes every line from the current place. 1: there is more. */
 static int step_whole(struct recall *r, struct history *h, const struct stream_source *source)
 {
     ssize_t n = read_at(r, RECALL_STEP);
@@ -256,7 +257,7 @@ static int step_whole(struct recall *r, struct history *h, const struct stream_s
     return taken > 0 && r->at < r->limit;
 }
 
-/* Whole lines of one block. Those that only begin or end in it are left out. */
+/* Takes the whole lines of one block; lines that only begin or end in it are skipped. */
 static int step_block(struct recall *r, struct history *h, const struct stream_source *source,
                       int64_t tail)
 {
@@ -270,7 +271,7 @@ static int step_block(struct recall *r, struct history *h, const struct stream_s
     return n > 0;
 }
 
-/* To the first line that begins in the file's tail. */
+/* Moves to the first line that begins in the file's tail. */
 static int step_to_tail(struct recall *r, int64_t tail)
 {
     ssize_t n;
@@ -283,7 +284,7 @@ static int step_to_tail(struct recall *r, int64_t tail)
     return n > 0;
 }
 
-/* The newest line of each frequent kind; and how many lines a point stands for. */
+/* Takes the newest line of each frequent kind, and computes how many lines a point stands for. */
 static void finish(struct recall *r, struct history *h, const struct stream_source *source)
 {
     static const char *const others[] = {"evaluation", "watch"};

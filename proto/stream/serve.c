@@ -1,4 +1,4 @@
-/* serve.c - snapshots for late joiners. */
+/* serve.c - sends snapshots to observers that join late. */
 #include "proto/stream/serve.h"
 
 #include <errno.h>
@@ -11,10 +11,7 @@
 
 #define REQUEST "snapshot"
 
-enum {
-    ROOM = 16,
-    BATCH = 64
-}; /* bytes of a request that are looked at; requests taken in one step */
+enum { ROOM = 16, BATCH = 64 }; /* bytes of a request that are read; requests taken in one step */
 
 static void finish(struct answer *a)
 {
@@ -24,8 +21,8 @@ static void finish(struct answer *a)
 
 /* ---- requests ---- */
 
-/* One whole message, whatever it holds; whether it is a request. *n: bytes of who sent it; -1:
- * there is none. */
+/* Receives one whole message; true if it is a request. *n: bytes of the sender's id; -1: there is
+ * no message. */
 static bool receive(void *socket, uint8_t peer[SERVE_NAME], int *n)
 {
     char frame[ROOM];
@@ -45,8 +42,8 @@ static bool receive(void *socket, uint8_t peer[SERVE_NAME], int *n)
            memcmp(frame, REQUEST, sizeof REQUEST - 1) == 0;
 }
 
-/* The peer's own answer, else a free one, else one that does not move; NULL: all are busy, and it
- * has to ask again. */
+/* The peer's own answer, otherwise a free one, otherwise one without progress; NULL: all are busy,
+ * and the peer must ask again. */
 static struct answer *place_for(struct serve *s, const uint8_t *peer, size_t n)
 {
     struct answer *found = NULL;
@@ -90,10 +87,10 @@ static struct stream_event *complete(const struct answer *a, const struct stream
 }
 
 struct part_extent {
-    size_t end, bytes; /* of the snapshot's events from a->next on */
+    size_t end, bytes; /* of the snapshot's events after a->next */
 };
 
-/* What one part takes; at least one event if there is one. */
+/* The events that fit into one part; at least one if there is one. */
 static struct part_extent part_range(const struct answer *a)
 {
     struct part_extent r = {a->next, 0};
@@ -115,7 +112,7 @@ static uint8_t *append(uint8_t *to, const struct stream_event *e)
     return to + e->n;
 }
 
-/* The part's events, then the mark if there is one. */
+/* Packs the part's events, then the mark if there is one. */
 static int part_fill(zmq_msg_t *m, const struct answer *a, struct part_extent r,
                      const struct stream_event *mark)
 {
@@ -131,7 +128,7 @@ static int part_fill(zmq_msg_t *m, const struct answer *a, struct part_extent r,
     return 0;
 }
 
-/* 0: on its way; -1: not now; -2: there is no such peer any more. Takes the part. */
+/* 0: sent; -1: cannot be sent now; -2: the peer is gone. Takes the part. */
 static int part_send(zmq_msg_t *m, const struct answer *a, void *socket)
 {
     int code = 0;
@@ -145,7 +142,7 @@ static int part_send(zmq_msg_t *m, const struct answer *a, void *socket)
     return code;
 }
 
-/* One part. 0: sent; 1: the last one; -1: not now; -2: there is no such peer any more, or no
+/* Sends one part. 0: sent; 1: the last one; -1: cannot be sent now; -2: the peer is gone, or no
  * memory. */
 static int send_part(struct answer *a, void *socket, const struct stream_source *source)
 {

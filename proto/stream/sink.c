@@ -1,4 +1,4 @@
-/* sink.c - the calls of every sink. */
+/* sink.c - calls the functions of a sink. */
 #include "proto/stream/sink.h"
 
 #include <stdio.h>

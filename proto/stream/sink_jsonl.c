@@ -1,4 +1,4 @@
-/* sink_jsonl.c - {"kind": "round", "round": 17, "loss": 0.31, ...} a line. */
+/* sink_jsonl.c - one line per event: {"kind": "round", "round": 17, "loss": 0.31, ...} */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -97,7 +97,7 @@ static int torn_cut(struct jsonl *f)
     return 0;
 }
 
-/* All n bytes at the end of the file, or none of them. */
+/* Appends all n bytes, or none of them. */
 static int line_append(struct jsonl *f, const char *line, size_t n)
 {
     TRY(torn_cut(f));
@@ -112,7 +112,7 @@ static int line_append(struct jsonl *f, const char *line, size_t n)
         if (done <= 0) {
             int code = fail_write(f);
 
-            torn_cut(f); /* else the next line does it: f->torn stays */
+            torn_cut(f); /* otherwise the next line cuts: f->torn stays */
             return code;
         }
         f->torn = true;

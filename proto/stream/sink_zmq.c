@@ -1,4 +1,4 @@
-/* sink_zmq.c - a ring, and a process behind it that publishes. */
+/* sink_zmq.c - writes events to a ring; another process reads and publishes them. */
 #include "proto/stream/sink_zmq.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ struct stream {
     void (*meanwhile)(void *context);
     void *context;
     struct stream_source source;
-    uint64_t seq;     /* of the last event handed over */
+    uint64_t seq;     /* seq of the last event handed over */
     uint64_t dropped; /* events that found no room, of all processes */
     struct stream_ring ring;
     struct stream_process process;
@@ -38,7 +38,7 @@ struct stream {
     bool past_known;    /* ... and its end is known */
     int64_t past_limit; /* bytes of the metrics file when the process was started */
     char refused[512];  /* why the last process could not serve; "": it did */
-    char told[1016];    /* the last trouble that was told */
+    char told[1016];    /* the last problem that was reported */
 };
 
 /* ---- emit ---- */
@@ -77,7 +77,7 @@ static int64_t metrics_size(const struct stream *st)
     return stat(st->metrics, &file) == 0 && S_ISREG(file.st_mode) ? file.st_size : 0;
 }
 
-/* Another incarnation, with a ring of its own. What is in metrics.jsonl now is its past. */
+/* Starts another incarnation, with a new ring. The present content of metrics.jsonl is its past. */
 static int stream_start(struct stream *st)
 {
     const struct metrics_config *c = st->config;
@@ -100,7 +100,7 @@ static int stream_start(struct stream *st)
     return stream_process_start(&st->process, &plan, st->ring.file);
 }
 
-/* The process is gone, or did not start. */
+/* Handles a process that is gone or did not start. */
 static void stream_wait(struct stream *st)
 {
     double now = clock_seconds();
@@ -110,7 +110,7 @@ static void stream_wait(struct stream *st)
     st->pause = st->pause > 0 ? 2 * st->pause : PAUSE;
     st->pause = st->pause < PAUSE_MAX ? st->pause : PAUSE_MAX;
     st->due = now + st->pause;
-    if (!st->past) { /* what it told so far is the next one's past */
+    if (!st->past) { /* what it has published is the next one's past */
         st->past = true;
         st->past_known = true;
     }
@@ -153,10 +153,10 @@ static void hear(struct stream *st, struct sink_zmq_news *news)
         else if (w.code > 0)
             tell(st, news, "the address is in use: nobody can watch this run until it is free");
         else
-            *st->told = '\0'; /* what was told is over */
+            *st->told = '\0'; /* the reported problem is over */
 }
 
-/* Why there is no process, the same once. */
+/* Reports why there is no process; the same reason once. */
 static void tell_refused(struct stream *st, struct sink_zmq_news *news)
 {
     char text[1016];
@@ -165,7 +165,7 @@ static void tell_refused(struct stream *st, struct sink_zmq_news *news)
     tell(st, news, text);
 }
 
-/* Each death is told. */
+/* Reports each death. */
 static void tell_end(struct stream *st, struct sink_zmq_news *news, int status)
 {
     char how[96];
@@ -244,12 +244,13 @@ static int first_word(struct stream *st, struct stream_word *w)
     return heard;
 }
 
-/* The first process, and its first word. 0; 1: the address is in use; or what it says is wrong. */
+/* Starts the first process and waits for its first message. 0; 1: the address is in use; or the
+ * error it reports. */
 static int first_start(struct stream *st)
 {
     struct stream_word w;
 
-    if (stream_start(st) < 0) { /* sink_zmq_tend tells this, and what follows */
+    if (stream_start(st) < 0) { /* sink_zmq_tend reports this, and what follows */
         snprintf(st->refused, sizeof st->refused, "%s", err_text());
         stream_wait(st);
         return 0;

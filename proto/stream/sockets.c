@@ -15,9 +15,9 @@
 
 enum {
     BEHIND = 1000,      /* messages that wait for one slow observer; more are not sent to it */
-    MESSAGE_MAX = 1024, /* bytes of what a peer may say: topics, requests, proof of its key */
-    HANDSHAKE = 3000,   /* milliseconds for a peer to say who it is */
-    SIGN = 5000,        /* milliseconds between signs of life asked of a peer */
+    MESSAGE_MAX = 1024, /* bytes of a message from a peer: topics, requests, proof of its key */
+    HANDSHAKE = 3000,   /* milliseconds for a peer's handshake */
+    SIGN = 5000,        /* milliseconds between heartbeats asked of a peer */
     SILENCE = 15000,    /* milliseconds without one, after which its connection is closed */
     LAST_WORDS = 1000,  /* milliseconds at the end for observers to take what waits for them */
 };
@@ -119,7 +119,7 @@ int stream_sockets_open(struct stream_sockets *s)
     if (!s->context)
         return err(ERR_FAILED, "cannot start ZeroMQ: %s", zmq_strerror(errno));
     if (s->secret[0]) {
-        s->gate = gate_open(s->context); /* before anybody can knock */
+        s->gate = gate_open(s->context); /* before any peer can connect */
         if (!s->gate)
             return ERR_FAILED;
     }

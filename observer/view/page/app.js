@@ -60,7 +60,7 @@ function showProgress(run) {
   $("left").textContent = `${Math.floor(100 * share)} %  ${stageOf(run) === run.stage ? duration(run.left) : ""}`;
 }
 
-const FIGURES = [["loss", "loss"], ["accuracy", "accuracy", true], ["tasks_per_second", "tasks a second"], ["gflops", "GFLOP/s"],
+const FIGURES = [["loss", "loss"], ["accuracy", "accuracy", true], ["tasks_per_second", "tasks per second"], ["gflops", "GFLOP/s"],
                  ["idle", "idle", true], ["communication", "communication", true], ["gradient_norm", "gradient norm"],
                  ["rate", "learning rate"]];
 
