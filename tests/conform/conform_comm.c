@@ -54,7 +54,7 @@ struct rank {
     const struct script *script;
     struct comm comm;
     double limit;
-    int out; /* where the first rank that fails says why */
+    int out; /* the reason of the first rank that fails */
 };
 
 /* The other ranks may be waiting for this one: a failure ends them all. */

@@ -242,7 +242,7 @@ static const char *check_is_strict(struct scene *s, const struct task_kind *kind
     return NULL;
 }
 
-/* Of all kinds only its own accepts it. */
+/* A task is accepted only by its own kind. */
 static const char *others_refuse(struct scene *s, const struct task_kind *kind)
 {
     for (int i = 0; task_kinds[i]; i++)

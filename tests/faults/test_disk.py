@@ -36,7 +36,7 @@ def check(run):
 
 @pytest.fixture(scope="module")
 def digest(tmp_path_factory):
-    """Of the undisturbed run."""
+    """The digest of the undisturbed run."""
     return cli.done("train", cli.small(tmp_path_factory.mktemp("undisturbed")), "--json").json()["digest"]
 
 
@@ -228,7 +228,7 @@ def test_error_in_mid_run(call, error, digest, tmp_path):
 
 @pytest.mark.parametrize("call", ["openat", "fsync"])
 def test_error_at_the_end(call, tmp_path):
-    """Of every attempt."""
+    """Every attempt to save fails."""
     run = tmp_path / "run"
     result = inject(tmp_path, temporary(run, 8), [call])
     assert result.rc == IO and f"{8:09d}.safetensors': Input/output error; tried 5 times" in result.err, result

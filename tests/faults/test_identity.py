@@ -98,7 +98,7 @@ def without_locks(conf, *args):
 
 
 def test_a_file_system_without_locks(tmp_path, conf):
-    """The text of run.lock decides, on the same host; what a killed run has left there holds nobody up."""
+    """The text of run.lock decides, on the same host; what a killed run has left there blocks no other."""
     kill.need_strace()
     cli.done("train", conf, "--set", "stage.meta.rounds=2")
     with Holder(conf, "--resume") as holder:
@@ -172,7 +172,7 @@ def replace_metrics(run, what, other):
 
 @pytest.mark.parametrize("what", ["another run's", "a FIFO", "a directory"])
 def test_metrics_that_are_not_this_runs_are_set_aside(what, tmp_path, conf, digests):
-    """Nothing is appended to them, and nobody waits for a FIFO's other end; the run goes on."""
+    """Nothing is appended to them, and no run waits for a FIFO's other end; the run goes on."""
     run = tmp_path / "run"
     cli.done("train", conf, "--run", tmp_path / "other", *OTHER)
     cli.done("train", conf, "--set", "stage.meta.rounds=4")

@@ -170,7 +170,7 @@ def test_command_that_is_told(planted):
 
 
 def test_replay_of_a_finite_task(planted, expected, tmp_path):
-    """The same numbers as in training, where a round is one task."""
+    """The same numbers as in training if a round is one task."""
     conf, _, _ = planted
     images(tmp_path / "set.npz")
     one = ["--set", "stage.meta.tasks=1"]

@@ -181,7 +181,7 @@ static int play_order(const struct scene *s)
     return hear_nothing(s);
 }
 
-/* Nobody polls before all have sent: a send that waits for its receiver would wait for ever. */
+/* No rank polls before all have sent: a send that waits for its receiver would wait for ever. */
 static int play_apart(const struct scene *s)
 {
     for (uint64_t i = 0; i < 6; i++)

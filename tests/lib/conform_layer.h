@@ -177,7 +177,7 @@ static inline int check_adjoint(struct probe *p, bool along_x, bool along_w, con
     return code;
 }
 
-/* At x = 0, where relu and maxpool must choose, both passes must choose alike. */
+/* At x = 0 relu and maxpool must choose: both passes must choose alike. */
 static inline int check_ties(struct probe *p)
 {
     struct snapshot point = snapshot_take(p);

@@ -1,4 +1,4 @@
-"""Rules of tests/lint.py about who may know whom: the directions between rooms, and no circle between files."""
+"""Rules of tests/lint.py about includes: the directions between rooms, and no circle between files."""
 import os
 import re
 

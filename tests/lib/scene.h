@@ -127,7 +127,7 @@ static void on_loss(void *context, const struct notice *n)
         s->workers[n->rank].missed = true;
 }
 
-/* Whoever stalls goes on. */
+/* Lets a stalled rank go on. */
 static void wake(struct scene *s)
 {
     for (int i = 1; i < s->n; i++)

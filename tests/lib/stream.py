@@ -46,7 +46,7 @@ def schema():
 
 
 def free_port():
-    """Of two neighbours that nobody has."""
+    """The first of two neighbouring free ports."""
     while True:
         port = random.randrange(20000, 32000, 2)
         with socket.socket() as a, socket.socket() as b:

@@ -1,4 +1,4 @@
-"""The observer ends when nobody can see it any more, and waits for nobody who does not look; what it is given is checked."""
+"""The observer ends when its output has no reader, never waits for a slow one, and checks its arguments."""
 import fcntl
 import os
 import pty
@@ -126,7 +126,7 @@ def test_nohup_is_respected(run):
 
 
 def test_a_stopped_reader_holds_up_no_record(tmp_path):
-    """Standard output is a full pipe that nobody reads: the record goes on, and a signal ends it."""
+    """Standard output is a full pipe without a reader: the record goes on, and a signal ends it."""
     pytest.importorskip("zmq")
     import publisher
 

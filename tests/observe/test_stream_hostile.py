@@ -43,7 +43,7 @@ context.destroy(linger=0)
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The digests of all rounds of the run that nobody watches."""
+    """The digests of all rounds of a run without observers."""
     folder = tmp_path_factory.mktemp("alone")
     with stream.Run(folder, rounds=ROUNDS, args=["--set", "metrics.endpoint=", "--quiet"]) as run:
         last = run.result().json()["digest"]

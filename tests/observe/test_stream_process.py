@@ -111,7 +111,7 @@ def test_it_does_not_outlive_the_run(tmp_path, how):
 
 
 def test_it_stands_still_at_the_end(tmp_path):
-    """Nobody takes the last words: the run ends nevertheless, with its status, its workers told meanwhile that it lives, and
+    """No observer takes the last events: the run ends nevertheless, with its status, its workers told meanwhile that it lives, and
     leaves nothing behind."""
     text = stream.TEXT.replace("threads = 1", "threads = 1 lease = 1")
     with stream.Run(tmp_path, ranks=2, text=text) as run:
@@ -124,7 +124,7 @@ def test_it_stands_still_at_the_end(tmp_path):
 
 
 def test_a_run_that_stands_still(tmp_path):
-    """It tells nobody that the run lives, until it does again."""
+    """It sends no heartbeat while the run is stopped."""
     context = stream.new_context()
     with stream.Run(tmp_path) as run:
         heart = context.socket(zmq.SUB)

@@ -113,7 +113,7 @@ def test_static_schedule(ranks, reference, tmp_path):
 
 
 def test_evaluations_more_or_fewer(tmp_path):
-    """Where the guard is off; with it the looks are what it chooses from."""
+    """With the guard off; with it the looks are what it chooses from."""
     off = "--set", "stage.adda.guard=off", "--set", "stage.domains.guard=off"
     every = [train(tmp_path / str(n), *off, "--set", f"evaluate.every={n}") for n in (0, 1)]
     assert every[0] == every[1]

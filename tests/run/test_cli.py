@@ -121,7 +121,7 @@ def test_nearest_word(rc, args, wrong, meant, tmp_path):
     (CONFIG, ["--set", "data.glyphs.format=jpeg"], ["npy", "folder", "idx"]),
     (CONFIG, ["--set", "stage.meta.data=xyz"], ["glyphs"])])
 def test_no_near_word(rc, args, words, conf):
-    """Where none is near, what there is."""
+    """If no name is near, the message lists what there is."""
     said = refused(rc, "check", conf, *args, says=["; there is "]).err.split("; there is ")[1].strip().split(", ")
     assert set(words) <= set(said)
 

@@ -81,7 +81,7 @@ def test_run_directory_holds_the_defaults(tmp_path):
 # ---- what is named ----
 
 def rows_of(page):
-    """The first word of each row of a page's tables, where it is code."""
+    """The first word of each row of a page's tables, if it is code."""
     return re.findall(r"^\| `(\w+)` \|", text_of(page), re.M)
 
 

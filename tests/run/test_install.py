@@ -1,4 +1,4 @@
-"""What somebody without packages, or without the right to install them, is told. No package is touched: the commands that
+"""What a user without packages, or without the right to install them, reads. No package is touched: the commands that
 would do it are stood for by scripts in front of PATH."""
 import os
 import re

@@ -1,5 +1,5 @@
 """launch/run: the run's own exit status, its results, and a run that goes on when rank 0, a worker or mpirun is
-killed. Real mpirun, real signals; every digest is compared with that of a run that nobody disturbed."""
+killed. Real mpirun, real signals; every digest is compared with that of an undisturbed run."""
 import fcntl
 import os
 import pty
@@ -338,7 +338,7 @@ def drain(master):
 
 
 def test_supervisor_killed(tmp_path, long):
-    """Nobody is left to go on, so the run saves and ends."""
+    """No worker is left, so the run saves and ends."""
     with Supervised(tmp_path, "-n", 3, "train", long, "--set", "stage.meta.rounds=1000000") as run:
         run.rank0()
         when_saved(tmp_path / "run")
@@ -368,7 +368,7 @@ def pbs(tmp_path):
 
 
 def test_pbs_script_requeues(tmp_path, long, pbs):
-    """Where users may not qrerun, it submits itself; started again, it goes on and erases nothing."""
+    """If users may not qrerun, it submits itself; started again, it goes on and erases nothing."""
     (tmp_path / "job").write_text("    Resource_List.walltime = 00:01:45\n    run_count = 1\n")
     batch = os.path.join(cli.ROOT, "launch", "pbs.sh")
     job = {**pbs, "METALOOP_ARGS": f"-n 3 train {long} --overwrite --json --set stage.meta.rounds=1000000"}

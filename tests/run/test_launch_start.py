@@ -43,7 +43,7 @@ def script(path, text):
 
 
 def marked(mark):
-    """Processes with this in their environment, whoever has started them."""
+    """All processes with this in their environment."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -163,7 +163,7 @@ static void silence_beyond_the_lease_is_a_loss(void **state)
     scene_close(&s);
 }
 
-/* Rank 0 itself stood still (stopped, or its machine asleep): nobody could have been heard. */
+/* Rank 0 itself was stopped, or its machine slept: it could not have heard any rank. */
 static void who_slept_judges_nobody(void **state)
 {
     struct scene s;

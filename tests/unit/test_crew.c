@@ -44,8 +44,8 @@ static int n_wants(const struct scene *s)
     return n;
 }
 
-/* Nobody gets more of a round's n tasks than an even share, whoever is faster, in some rounds in
- * which all were in time; and nobody asks for it. */
+/* No rank gets more of a round's n tasks than an even share, however fast it is, in some rounds in
+ * which all were in time; and none asks rank 0 for them. */
 static void share_evenly(const char *schedule, uint32_t n)
 {
     struct scene s;
@@ -78,7 +78,7 @@ static void even_shares(void **state)
     share_evenly("static", 2);
 }
 
-/* Tasks for everybody: nobody takes a second one first. */
+/* There are tasks for all ranks: none takes a second one first. */
 static void a_task_each(void **state)
 {
     (void)state;
@@ -134,7 +134,7 @@ static void stall_of_a_relay(void **state)
     at_every_message(RANKS, STALL, 1);
 }
 
-/* Of ranks 0 and 3, 1 and 4, 2: rank 1 leads a host, and rank 4 hangs on it. */
+/* Hosts with ranks 0 and 3, 1 and 4, 2: rank 1 leads a host, and rank 4 is below it. */
 static void death_over_hosts(void **state)
 {
     (void)state;

@@ -51,7 +51,7 @@ static void npy_floats(void **state)
     expect_refused(&npy, ERR_DATA, "images.npy' has the number 1e+300 at index 7");
 }
 
-/* A damaged pixel does not cost the set: whoever reads that image sees it. */
+/* A damaged pixel does not make the set unusable: only readers of that image see it. */
 static void npy_not_finite(void **state)
 {
     float x[N * SIZE] = {0};

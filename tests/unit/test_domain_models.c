@@ -143,7 +143,7 @@ static void test_looks_and_evaluations(void **state)
     place_close(p);
 }
 
-/* Nobody watches a stage whose method does not adapt. */
+/* A stage whose method does not adapt is not watched. */
 static void test_nothing_to_watch(void **state)
 {
     struct place *p = place_open();

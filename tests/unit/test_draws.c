@@ -398,8 +398,8 @@ static void turns_reach_support_and_queries(void **state)
     scene_close(s);
 }
 
-/* Of a set whose turns are classes, batches hold the turned images under the turned classes'
- * labels. */
+/* If quarter turns are classes, batches hold the rotated images under the classes of the
+ * rotations. */
 static void turned_classes_in_batches(void **state)
 {
     struct scene *s = scene_open(SET("a", "rotations = \"classes\"") SET(

@@ -72,7 +72,7 @@ static void test_mask_is_pure(void **state)
     assert_independent(mask, again, "sample");
 }
 
-/* Of the kept and dropped exactly two values; the mean is 1 +- 5 standard deviations. */
+/* Exactly two values, for kept and for dropped; the mean is 1 +- 5 standard deviations. */
 static void test_mask_mean(void **state)
 {
     (void)state;

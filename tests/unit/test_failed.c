@@ -146,7 +146,7 @@ static void test_take(void **state)
     assert_int_equal(f.slots.count + (uint64_t)f.slots.n, 0);
 }
 
-/* A round waits for slots that the sum counts and nobody told of, and not for ever. */
+/* A round waits for slots that the sum counts and no rank has named, but not for ever. */
 static void test_awaited(void **state)
 {
     int64_t words[2 * METRIC_CURVE];
@@ -287,7 +287,7 @@ static int same_as_drawn(void *context, const struct task *t)
     return (int)(1000 * t->round + t->slot);
 }
 
-/* Of a task file: 1000 round + slot, once its content is what the sampler draws. */
+/* Checks that a task file holds what the sampler draws; returns 1000 round + slot. */
 static int task_in(struct place *p, const char *path)
 {
     struct blob b;

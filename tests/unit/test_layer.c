@@ -340,7 +340,7 @@ static void test_nan_passes(void **state)
         }
 }
 
-/* Of equals the first gets the gradient, as in PyTorch. */
+/* Of equal inputs the first gets the gradient, as in PyTorch. */
 static void test_maxpool_ties(void **state)
 {
     struct layer_case c = {{.kernel = 2, .stride = 2}, {2, 4, 1}, false};

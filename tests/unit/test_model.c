@@ -72,7 +72,7 @@ static void test_lenet(void **state)
     net_free(net);
 }
 
-/* Of a block from c to f channels: three convolutions 3x3, one 1x1, four batch norms. */
+/* Parameters of a block from c to f channels: three convolutions 3x3, one 1x1, four batch norms. */
 static int block_count(int c, int f)
 {
     return 9 * f * (c + 2 * f) + c * f + 4 * 2 * f;

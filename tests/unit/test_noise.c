@@ -150,7 +150,7 @@ static void a_bar_does_not_wait(void **state)
     assert_string_equal(passed, BAR "warn\n[vm:1] PMIX\n");
 }
 
-/* A line of somebody else first clears the bar; rank 0 clears it itself. */
+/* A line of another rank first clears the bar; rank 0 clears it itself. */
 static void lines_beside_a_bar(void **state)
 {
     (void)state;

@@ -314,7 +314,7 @@ static void test_stream_empties_a_file_and_keeps_it(void **unused)
     assert_int_equal(seen(at("grows")).st_mode, S_IFREG | 0604);
 }
 
-/* As somebody who is not root: what is protected stays, what may be written is. */
+/* As a user other than root: protected files stay, files that may be written are written. */
 static void test_permissions(void **unused)
 {
     bool root = geteuid() == 0;

@@ -218,7 +218,7 @@ static void test_alive(void **state)
     buffer_release(&out);
 }
 
-/* As it stands in the schema: whoever reads it with another library takes each for what it is. */
+/* The numbers of the schema, which programs with other protobuf libraries rely on. */
 static void test_alive_by_its_numbers(void **state)
 {
     const uint8_t bytes[] = {0x08, 0x07, 0x11, 0, 0, 0, 0, 0,    0,

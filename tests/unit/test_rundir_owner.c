@@ -78,7 +78,7 @@ static void test_unnamed(void **unused)
     rundir_close(&d);
 }
 
-/* What is no manifest tells nothing, and harms nobody. */
+/* A file that is not a manifest tells nothing, and does no harm. */
 static void test_manifest_that_is_none(void **unused)
 {
     (void)unused;

@@ -278,8 +278,8 @@ static void test_bit_flips(void **state)
     free(p);
 }
 
-/* Of a damaged file it says where: the tensor, or the header where it is the tensor's digest that
- * was hit. */
+/* For a damaged file the error names the place: the tensor, or the header if a tensor's digest was
+ * hit. */
 static void test_place(void **state)
 {
     (void)state;

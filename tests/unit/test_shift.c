@@ -73,7 +73,7 @@ static double between(const struct plain *p, double y, double x, int k)
            v * ((1 - u) * plain_get(p, i + 1, j, k) + u * plain_get(p, i + 1, j + 1, k));
 }
 
-/* Counter-clockwise, where y goes down. */
+/* Counter-clockwise; y points down. */
 static struct plain plain_turned(const struct plain *p, double degrees)
 {
     struct plain q = plain_new(p->h, p->w, p->c);

@@ -1,5 +1,5 @@
-/* test_sink_zmq.c - the sink itself: it waits for nobody, and what it could not take is missed in
- * public. */
+/* test_sink_zmq.c - the sink itself: it never waits, and it reports the events that it could not
+ * take. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,7 +24,7 @@ enum { EVENTS = 100000 };
 
 static char endpoint[64], empty[] = "";
 
-/* At a port that nobody has; the process id spreads those who try. */
+/* At a free port; the process id makes collisions rare. */
 static void open_sink(struct sink *s)
 {
     for (int port = 32001 + 2 * (getpid() % 900); port < 60000; port += 2) {
@@ -145,7 +145,7 @@ static pid_t publisher(void)
     return found;
 }
 
-/* Nobody takes events while the process that publishes them stands still. */
+/* No events are taken while the process that publishes them is stopped. */
 static void test_what_is_dropped_is_told(void **state)
 {
     (void)state;

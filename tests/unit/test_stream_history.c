@@ -168,7 +168,7 @@ static void put(uint64_t seq, const char *kind, const char *key, int value)
     history_put(&h, stream_pack(&source, seq, 1, kind, *key ? fields : none));
 }
 
-/* Of lines the last thousand; of states the last one, of each stage. */
+/* Keeps the last thousand lines, and the last state of each stage. */
 static void test_lines_and_states(void **state)
 {
     (void)state;

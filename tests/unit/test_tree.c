@@ -1,4 +1,4 @@
-/* test_tree.c - who hangs on whom: hosts, and ranks in hosts; trees that cannot be read. */
+/* test_tree.c - trees: hosts, and ranks in hosts; trees that cannot be read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -237,7 +237,7 @@ static void unproved_stand_low(void **state)
     }
 }
 
-/* Of eight ranks a host, one has come back, and of six hosts another has: nobody hangs on them. */
+/* Eight ranks per host. One of them has come back, and one of six hosts has: none is below them. */
 static void unproved_are_leaves(void **state)
 {
     enum { N = 48, N_HOSTS = 6, BACK = 2 * N_HOSTS + 1, HOST_BACK = 3 };
