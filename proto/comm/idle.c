@@ -18,7 +18,7 @@ long backoff_step(struct backoff *b)
 
     if (b->yields++ < YIELDS)
         return 0;
-    b->sleep += b->sleep / 5;
+    b->sleep += b->sleep / 20;
     b->sleep = b->sleep > SLEEP_MOST ? SLEEP_MOST : b->sleep;
     return now;
 }

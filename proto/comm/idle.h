@@ -1,4 +1,4 @@
-/* idle.h - waiting without burning a core: yield a few times, then sleep 10 us, a fifth longer
+/* idle.h - waiting without burning a core: yield a few times, then sleep 10 us, a twentieth longer
  * each time up to 1 ms: a short wait ends soon, a long one costs next to nothing. */
 #ifndef PROTO_COMM_IDLE_H
 #define PROTO_COMM_IDLE_H
