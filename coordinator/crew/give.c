@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 
 #define CHUNK_SECONDS 1e-3
+#define ANSWER_SECONDS 3e-6 /* of rank 0 for a request */
 
 uint32_t tasks_left(const struct transaction *p)
 {
@@ -26,16 +27,19 @@ static uint32_t even_share(const struct transaction *p)
     return (p->r->n_tasks + workers - 1) / workers;
 }
 
-/* Tasks that keep a thread busy for CHUNK_SECONDS; 0: that is not known yet. */
+/* Tasks that keep a thread busy for CHUNK_SECONDS, or three times as long as rank 0 needs to answer
+ * every rank, if that is more: else thousands of ranks wait for its answers. 0: that is not known
+ * yet. */
 static double least_a_thread(const struct transaction *p)
 {
-    double each = p->crew->task_seconds[p->r->purpose];
+    double each = p->crew->work_seconds[p->r->purpose];
+    double seconds = fmax(CHUNK_SECONDS, 3 * ANSWER_SECONDS * p->crew->n_members);
 
-    return each > 0 ? CHUNK_SECONDS / each : 0;
+    return each > 0 ? seconds / each : 0;
 }
 
 /* Tasks for one request. dynamic: half of an even share of what is left, so that all end together,
- * but at least CHUNK_SECONDS of work, so that tiny tasks are not spent on messages, and one a
+ * but at least least_a_thread, so that tiny tasks are not spent on messages, and one a
  * thread; static: an even share of the round for every rank. */
 static uint32_t chunk_size(const struct transaction *p)
 {
@@ -164,7 +168,7 @@ int give_owed_end(struct crew *c, int rank)
 
 /* Tasks that a rank has from the beginning, while `left` are left for it and those behind it, who
  * have `ranks` ranks and `threads` threads. dynamic: half an even share a thread, at least
- * CHUNK_SECONDS of work and one task; all, if that is no more work for anybody. static: all. */
+ * least_a_thread and one task; all, if that is no more work for anybody. static: all. */
 static uint32_t first_share(const struct transaction *p, const struct crew_worker *worker,
                             int ranks, int threads)
 {

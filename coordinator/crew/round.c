@@ -187,8 +187,12 @@ static void learn(struct transaction *p)
 
     c->round_seconds = clock_seconds() - p->begun;
     c->communication = fmax(0, 1 - 1e-9 * (double)p->worked / c->round_seconds);
-    if (p->h.attempt == 0)
-        c->task_seconds[p->r->purpose] = c->round_seconds * p->n_threads / p->r->n_tasks;
+    if (p->h.attempt == 0) {
+        double share = (double)p->n_threads / p->r->n_tasks;
+
+        c->task_seconds[p->r->purpose] = c->round_seconds * share;
+        c->work_seconds[p->r->purpose] = fmin(1e-9 * (double)p->worked, c->round_seconds) * share;
+    }
     for (int i = 1; i < c->n_members; i++)
         learn_of(p, &c->workers[c->members[i]]);
 }
@@ -217,7 +221,8 @@ int crew_round(struct crew *c, const struct round *r, struct round_sum *total)
 
     TRY(crew_reserve(c, r->n_tasks));
     if (c->stage != r->stage->index)
-        memset(c->task_seconds, 0, sizeof c->task_seconds);
+        for (int i = 0; i < 3; i++)
+            c->task_seconds[i] = c->work_seconds[i] = 0;
     c->stage = r->stage->index;
     while (again > 0)
         again = attempt_round(c, r, total);
