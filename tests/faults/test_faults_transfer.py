@@ -25,10 +25,14 @@ def undisturbed(tmp_path_factory):
     return {text: digest(text) for text in fault.TRANSFER}
 
 
-def await_middle(job, folder, text, at):
-    """Within a task of domains, which takes a quarter of a second; of the others within some round."""
+def await_middle(job, folder, text, at, rank):
+    """Within a task of domains, which takes a quarter of a second; of the others within some round. The process of the
+    rank, which is looked for before: rounds are faster than that."""
+    fault.await_round(job, folder, 1)
+    pid = job.rank(rank)
     fault.await_round(job, folder, at, stage="last")
     time.sleep(0.1 if text == "domains" else 0)
+    return pid
 
 
 def check(result, folder, text, digest):
@@ -46,8 +50,7 @@ def end_of(folder):
 @pytest.mark.parametrize("text, at, threads", [("adda", 20, 1), ("domains", 1, 1), ("domains", 2, 2), ("joint", 20, 2)])
 def test_killed_worker(text, at, threads, tmp_path, undisturbed):
     job = start(tmp_path, text, 3, "--set", f"cluster.threads={threads}")
-    await_middle(job, tmp_path, text, at)
-    assert job.send(1, signal.SIGKILL)
+    os.kill(await_middle(job, tmp_path, text, at, 1), signal.SIGKILL)
     check(job.wait(), tmp_path, text, undisturbed)
     assert text != "domains" or end_of(tmp_path)["tasks_again"] > 0
 
@@ -55,8 +58,7 @@ def test_killed_worker(text, at, threads, tmp_path, undisturbed):
 @pytest.mark.parametrize("text, at", [("adda", 10), ("domains", 1)])
 def test_stopped_worker_comes_back(text, at, tmp_path, undisturbed):
     job = start(tmp_path, text, 3, "--set", "cluster.lease=0.5")
-    await_middle(job, tmp_path, text, at)
-    pid = job.rank(2)
+    pid = await_middle(job, tmp_path, text, at, 2)
     os.kill(pid, signal.SIGSTOP)
     supervised.wait_for(lambda: any(row.get("what") in ("lost", "slow") for row in fault.metrics(tmp_path))
                         or not job.alive())

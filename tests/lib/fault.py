@@ -33,12 +33,12 @@ data thick {{ format = "glyphs"  size = 14  first = 4  style = "thick" }}
 model {{ type = "mlp"  widths = {{"24", "16"}}  dropout = 10 }}
 stage source {{ method = "pretrain"  data = "ink"  batch = 16  tasks = 4  rate = 0.01  rounds = 24 }}
 stage last {{ method = "adda"  data = "ink"  target = {{"outline"}}  discriminator = {{"16"}}  batch = 32  tasks = 8
-             rate = 0.001  rounds = 160 }}
+             rate = 0.001  rounds = 800 }}
 evaluate {{ every = 5  episodes = 8 }}
 checkpoint {{ every = 5  keep = 3 }}
 """
 DOMAINS = ADDA.replace('target = {{"outline"}}', 'target = {{"outline", "slanted", "dotted", "thick"}}').replace(
-    "tasks = 8", "steps = 400").replace("rounds = 160", "rounds = 4").replace("every = 5", "every = 1")
+    "tasks = 8", "steps = 400").replace("rounds = 800", "rounds = 4").replace("every = 5", "every = 1")
 JOINT = """
 run {{ name = "joint"  seed = 7  directory = "{directory}" }}
 cluster {{ threads = 1  lease = 2  start_limit = 10 }}
@@ -49,11 +49,11 @@ stage meta {{ method = "maml"  data = "ink"  way = 3  shot = 1  query = 4  tasks
              inner_rate = 0.4  rate = 0.01  rounds = 12 }}
 stage last {{ method = "joint"  data = "ink"  target = {{"outline"}}  way = 3  shot = 1  query = 4  tasks = 8
              inner_steps = 1  inner_rate = 0.4  batches = 6  batch = 16  discriminator = {{"16"}}  rate = 0.002
-             rounds = 160 }}
+             rounds = 800 }}
 evaluate {{ every = 50  episodes = 30 }}
 checkpoint {{ every = 20  keep = 3 }}
 """
-TRANSFER = {"adda": (ADDA, 160, 8), "domains": (DOMAINS, 4, 4), "joint": (JOINT, 160, 14)}  # rounds and tasks of "last"
+TRANSFER = {"adda": (ADDA, 800, 8), "domains": (DOMAINS, 4, 4), "joint": (JOINT, 800, 14)}  # rounds and tasks of "last"
 
 
 def environment_of(pid):
