@@ -396,10 +396,8 @@ static void fiber_signal(struct condition *c, bool all)
     }
 }
 
-enum {
-    YIELD = 10000
-}; /* nanoseconds between two looks of a fiber that waits for nothing that
-                           wakes it */
+/* Nanoseconds until a fiber looks again that waits for what wakes nobody. */
+enum { YIELD = 10000 };
 
 static void fiber_yield(void)
 {

@@ -45,6 +45,24 @@ struct letter *letter_queue_take(struct letter_queue *q, struct letter **place)
     return l;
 }
 
+/* True if an older letter of the same peer is in the queue. */
+static bool must_wait(const struct letter_queue *q, const struct letter *l)
+{
+    const struct letter *older = q->first;
+
+    while (older != l && older->peer != l->peer)
+        older = older->next;
+    return older != l;
+}
+
+struct letter *letter_queue_take_whole(struct letter_queue *q, bool (*is_whole)(struct letter *l))
+{
+    for (struct letter **p = &q->first; *p; p = &(*p)->next)
+        if (!must_wait(q, *p) && is_whole(*p))
+            return letter_queue_take(q, p);
+    return NULL;
+}
+
 static int letter_reserve(struct letter *l, size_t room)
 {
     uint8_t *bytes;

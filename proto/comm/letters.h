@@ -36,6 +36,10 @@ void letter_queue_put(struct letter_queue *q, struct letter *l);
  * owns it. */
 struct letter *letter_queue_take(struct letter_queue *q, struct letter **place);
 
+/* Takes out the first letter that is whole and does not stand behind one of the same peer that is
+ * not: the caller owns it. NULL: there is none. */
+struct letter *letter_queue_take_whole(struct letter_queue *q, bool (*is_whole)(struct letter *l));
+
 /* A letter with `room` bytes, owned by the caller: the spare that fits best, or a smaller spare
  * made larger, or a new one. A large spare is not lent to a small message. NULL with ERR_MEMORY in
  * err_text(). `each` is the size of a letter's struct, which begins with a struct letter, the same

@@ -125,25 +125,6 @@ static int incoming_start(struct world *w)
     return 0;
 }
 
-/* True if an older message of the same sender is still on its way. */
-static bool must_wait(const struct world *w, const struct letter *l)
-{
-    const struct letter *p = w->incoming.first;
-
-    while (p != l && p->peer != l->peer)
-        p = p->next;
-    return p != l;
-}
-
-/* The first message that is whole, in its sender's order; NULL if there is none. */
-static struct letter *incoming_take(struct world *w)
-{
-    for (struct letter **p = &w->incoming.first; *p; p = &(*p)->next)
-        if (!must_wait(w, *p) && is_complete(*p))
-            return letter_queue_take(&w->incoming, p);
-    return NULL;
-}
-
 static int mpi_poll(struct comm *c, struct message *m)
 {
     struct world *w = c->state;
@@ -153,7 +134,7 @@ static int mpi_poll(struct comm *c, struct message *m)
     w->open = NULL;
     sending_collect(w);
     TRY(incoming_start(w));
-    w->open = incoming_take(w);
+    w->open = letter_queue_take_whole(&w->incoming, is_complete);
     if (!w->open)
         return 0;
     letter_read(w->open, m);

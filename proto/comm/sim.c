@@ -293,23 +293,9 @@ static int sim_send(struct comm *c, int to, const struct header *h, const struct
     return 0;
 }
 
-/* True if an older message of the same sender is not whole yet. */
-static bool must_wait(const struct end *e, const struct letter *l)
+static bool is_whole(struct letter *l)
 {
-    const struct letter *older = e->incoming.first;
-
-    while (older != l && older->peer != l->peer)
-        older = older->next;
-    return older != l;
-}
-
-/* The first message that is whole, in its sender's order; NULL if there is none. */
-static struct letter *incoming_take(struct end *e)
-{
-    for (struct letter **p = &e->incoming.first; *p; p = &(*p)->next)
-        if (parcel_of(*p)->state == PARCEL_WHOLE && !must_wait(e, *p))
-            return letter_queue_take(&e->incoming, p);
-    return NULL;
+    return parcel_of(l)->state == PARCEL_WHOLE;
 }
 
 static void end_let_go(struct end *e)
@@ -338,7 +324,7 @@ static int sim_poll(struct comm *c, struct message *m)
     end_let_go(e);
     if (e->arrived.first)
         see(e);
-    e->open = incoming_take(e);
+    e->open = letter_queue_take_whole(&e->incoming, is_whole);
     if (!e->open)
         return 0;
     p = parcel_of(e->open);

@@ -113,12 +113,7 @@ static const char *fault_of(const struct method_ops *ops)
 static void every_method(void **state)
 {
     (void)state;
-    for (const struct method_ops *const *ops = method_table; *ops; ops++) {
-        const char *found = fault_of(*ops);
-
-        if (found)
-            fail_msg("method '%s' %s", (*ops)->name, found);
-    }
+    no_method_is_at_fault(fault_of);
 }
 
 /* ---- wrong ones ---- */

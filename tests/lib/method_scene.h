@@ -123,4 +123,15 @@ static void scene_close(struct scene *s)
     free(s);
 }
 
+/* Fails with the first method that fault_of finds fault with. */
+static void no_method_is_at_fault(const char *(*fault_of)(const struct method_ops *ops))
+{
+    for (const struct method_ops *const *ops = method_table; *ops; ops++) {
+        const char *found = fault_of(*ops);
+
+        if (found)
+            fail_msg("method '%s' %s", (*ops)->name, found);
+    }
+}
+
 #endif
