@@ -12,7 +12,7 @@ RECOVERY = {"OMPI_MCA_orte_enable_recovery": "1"}
 
 LONG = """
 run {{ name = "long"  seed = 7  directory = "{directory}" }}
-cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+cluster {{ threads = 1  lease = 2 }}
 data glyphs {{ format = "glyphs"  size = 14 }}
 model {{ type = "conv4"  filters = 8 }}
 stage meta {{ method = "maml"  data = "glyphs"  way = 3  shot = 1  query = 4  tasks = 16
@@ -24,7 +24,7 @@ checkpoint {{ every = 20  keep = 3 }}
 # A stage of each kind that transfer adds: batches, blocks that travel with tasks of many steps, both kinds of tasks.
 ADDA = """
 run {{ name = "adda"  seed = 7  directory = "{directory}" }}
-cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+cluster {{ threads = 1  lease = 2 }}
 data ink {{ format = "glyphs"  size = 14  first = 4 }}
 data outline {{ format = "glyphs"  size = 14  first = 4  style = "outline" }}
 data slanted {{ format = "glyphs"  size = 14  first = 4  style = "slanted" }}
@@ -41,7 +41,7 @@ DOMAINS = ADDA.replace('target = {{"outline"}}', 'target = {{"outline", "slanted
     "tasks = 8", "steps = 400").replace("rounds = 800", "rounds = 4").replace("every = 5", "every = 1")
 JOINT = """
 run {{ name = "joint"  seed = 7  directory = "{directory}" }}
-cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+cluster {{ threads = 1  lease = 2 }}
 data ink {{ format = "glyphs"  size = 14 }}
 data outline {{ format = "glyphs"  size = 14  style = "outline" }}
 model {{ type = "conv4"  filters = 4 }}

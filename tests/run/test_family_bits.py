@@ -12,7 +12,7 @@ import supervised
 
 HEAD = """
 run {{ name = "family"  seed = 5  directory = "{directory}" }}
-cluster {{ threads = 1  lease = 2  start_limit = 10 }}
+cluster {{ threads = 1  lease = 2 }}
 data glyphs {{ format = "glyphs"  size = 16 }}
 model {{ type = "conv4"  filters = 4 }}
 """
