@@ -55,6 +55,8 @@ static const struct option {
      "compute threads of a worker; default: cluster.threads, or 1 if that is 0"},
     {"network", "NAME", TEXT, offsetof(struct options, network),
      "link of each host in each direction: 10G, 25G, 100G (default) or 200G"},
+    {"faults", "FILE", TEXT, offsetof(struct options, faults),
+     "ranks and hosts that are lost, stop or are slow, one a line (docs/simulate.md)"},
     {"oversubscription", "X", SIZE, offsetof(struct options, oversubscription),
      "bandwidth of all links, divided by that of the switch; default: 1"},
     {"task-seconds", "S", SIZE, offsetof(struct options, task_seconds),

@@ -2,6 +2,7 @@
 #include "launch/simulate.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,8 +22,9 @@ enum { NAME = 24 };
 #define STEP 60e3          /* nanoseconds of rank 0 between two rounds, ... */
 #define STEP_PARAMETER 3.5 /* ... and of a parameter: mean gradient, Adam, digest */
 
-struct player {
+struct player { /* a rank */
     struct troupe *all;
+    int rank;
     struct comm comm;
     char host[NAME];
     int code;
@@ -37,12 +39,19 @@ struct troupe {
     struct worker_place place;
     struct crew crew;
     struct stage_run now;
-    double communication; /* sum over rounds */
+    struct victims victims;
+    double *slow; /* (n_ranks) owned */
+    bool *dead;   /* (n_ranks) owned */
+    /* sums over the rounds that count */
+    double communication;
+    double hit_seconds; /* of rounds in which ranks were killed, ... */
+    int n_hit;
 };
 
 /* ---- tasks ---- */
 
 static const struct simulation *simulated_now; /* one at a time, as core/sim/fiber.h has it */
+static const double *slow_now;                 /* (n_ranks) */
 static double task_nanoseconds;                /* that threads have spent on tasks so far */
 
 /* Another number for each task, the same for every rank that computes it. */
@@ -55,13 +64,19 @@ static virtual_time task_time(const struct task *t)
     return (virtual_time)(1e9 * s->task_seconds * (1 + s->jitter * rng_uniform(&r, -1, 1)));
 }
 
+/* The rank whose thread runs. */
+static int rank_now(void)
+{
+    return ((const struct player *)(fiber_host() - offsetof(struct player, host)))->rank;
+}
+
 static int work(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     virtual_time takes = task_time(t);
     int code = (simulated_now->real ? engine_run : hollow_run)(e, t, theta, state);
 
     task_nanoseconds += (double)takes;
-    fiber_spend(takes);
+    fiber_spend((virtual_time)(slow_now[rank_now()] * (double)takes));
     return code;
 }
 
@@ -96,13 +111,29 @@ static int play_round(struct troupe *all)
 {
     struct round r = stage_run_round(&all->now);
     size_t n = all->s->stage->layout.n;
+    virtual_time begun = fiber_now();
+    int losses = all->victims.n_losses;
     struct round_sum total;
 
     TRY(crew_round(&all->crew, &r, &total));
     all->communication += all->crew.communication;
     sim_work(all->crew.comm, STEP + STEP_PARAMETER * all->s->scale * (double)n);
     stage_run_step(&all->now, &total);
+    if (all->victims.n_losses > losses) {
+        all->hit_seconds += 1e-9 * (double)(fiber_now() - begun);
+        all->n_hit++;
+    }
     return 0;
+}
+
+/* How much longer the rounds with a loss were, for each loss. */
+static double loss_seconds(const struct troupe *all, double seconds)
+{
+    int others = all->s->rounds - all->n_hit;
+    double usual = others ? (seconds - all->hit_seconds) / others : 0;
+
+    return all->n_hit && others ? (all->hit_seconds - all->n_hit * usual) / all->victims.n_losses
+                                : 0;
 }
 
 static void conclude(struct troupe *all, double tasks, virtual_time busy, uint64_t bytes,
@@ -119,6 +150,9 @@ static void conclude(struct troupe *all, double tasks, virtual_time busy, uint64
         .rank0 = (double)busy / ns,
         .host_bytes = (double)bytes / rounds,
         .digest = all->now.hash,
+        .n_lost = all->victims.n_lost,
+        .n_losses = all->victims.n_losses,
+        .loss_seconds = loss_seconds(all, 1e-9 * ns),
     };
     all->out->efficiency = tasks / (all->out->n_cores * ns);
 }
@@ -139,18 +173,22 @@ static int play_rounds(struct troupe *all)
     const struct comm *c = &all->ranks[0].comm;
     double tasks;
     virtual_time busy, begun;
-    uint64_t bytes;
+    uint64_t bytes, again;
 
     TRY(play_round(all));
     all->communication = 0;
     tasks = task_nanoseconds;
     busy = sim_figures(c, 0).busy;
     bytes = most_link_bytes(all);
+    again = all->crew.n_again;
     begun = fiber_now();
+    if (all->s->faults)
+        TRY(faults_begin(all->s->faults, &all->victims));
     for (int i = 0; i < all->s->rounds; i++)
         TRY(play_round(all));
     conclude(all, task_nanoseconds - tasks, sim_figures(c, 0).busy - busy,
              most_link_bytes(all) - bytes, fiber_now() - begun);
+    all->out->n_again = all->crew.n_again - again;
     return 0;
 }
 
@@ -170,6 +208,7 @@ static void lead_fiber(void *context)
     r->code = lead(all);
     if (r->code < 0)
         snprintf(r->error, sizeof r->error, "%s", err_text());
+    all->victims.over = true;
     all->crew.comm = &r->comm;
     crew_dismiss(&all->crew, r->code, r->error);
     crew_release(&all->crew);
@@ -207,27 +246,49 @@ static int ranks_open(struct troupe *all)
 
     all->ranks = calloc((size_t)n, sizeof *all->ranks);
     all->host = calloc((size_t)n, sizeof *all->host);
-    code = ends && all->ranks && all->host ? comm_open("sim", ends, n)
-                                           : err(ERR_MEMORY, "no memory for %d ranks", n);
+    all->slow = calloc((size_t)n, sizeof *all->slow);
+    all->dead = calloc((size_t)n, sizeof *all->dead);
+    code = ends && all->ranks && all->host && all->slow && all->dead
+               ? comm_open("sim", ends, n)
+               : err(ERR_MEMORY, "no memory for %d ranks", n);
     for (int i = 0; i < n && code >= 0; i++) {
         struct player *r = &all->ranks[i];
 
         all->host[i] = simulated_host(all->s, i);
-        *r = (struct player){.all = all, .comm = ends[i]};
+        *r = (struct player){.all = all, .rank = i, .comm = ends[i]};
         snprintf(r->host, sizeof r->host, "host%d", all->host[i]);
+        all->slow[i] = 1;
     }
     free(ends);
     plan = plan_of(all);
     return code < 0 ? code : sim_plan(&all->ranks[0].comm, &plan);
 }
 
+static int victims_check(struct troupe *all)
+{
+    const struct simulation *s = all->s;
+
+    all->victims = (struct victims){
+        .comm = &all->ranks[0].comm,
+        .n_ranks = s->n_ranks,
+        .n_hosts = simulated_host(s, s->n_ranks - 1) + 1,
+        .host = all->host,
+        .slow = all->slow,
+        .dead = all->dead,
+        .seed = s->seed,
+    };
+    slow_now = all->slow;
+    return s->faults ? faults_check(s->faults, &all->victims) : 0;
+}
+
 static int ranks_run(struct troupe *all)
 {
+    TRY(victims_check(all));
     for (int i = 0; i < all->s->n_ranks; i++)
         TRY(fiber_start(i == 0 ? lead_fiber : worker_fiber, &all->ranks[i], all->ranks[i].host));
     TRY(fibers_run());
     for (int i = 0; i < all->s->n_ranks; i++)
-        if (all->ranks[i].code < 0)
+        if (all->ranks[i].code < 0 && !all->dead[i])
             return err(all->ranks[i].code, "%s", all->ranks[i].error);
     all->out->events = record_events();
     all->out->record = record_hash();
@@ -249,7 +310,10 @@ int simulate(const struct simulation *s, struct simulated *out)
     if (code >= 0)
         code = ranks_run(&all);
     fibers_close();
+    faults_end(&all.victims);
     free(all.ranks);
     free(all.host);
+    free(all.slow);
+    free(all.dead);
     return code;
 }

@@ -3,6 +3,7 @@
 #define LAUNCH_SIMULATE_H
 
 #include "core/plan/setup.h"
+#include "launch/faults.h"
 #include "proto/comm/network.h"
 
 struct simulation {      /* what to simulate; all pointers are borrowed */
@@ -14,9 +15,10 @@ struct simulation {      /* what to simulate; all pointers are borrowed */
     double task_seconds;         /* of one thread for a task */
     double jitter;               /* tasks differ by at most this share, by seed, round and slot */
     uint64_t seed;
-    int rounds;   /* after the first one, which is not counted */
-    bool real;    /* tasks are computed: parameters are what training makes them */
-    double scale; /* parameters that one of a hollow setup stands for; 1: real */
+    int rounds;                  /* after the first one, which is not counted */
+    bool real;                   /* tasks are computed: parameters are what training makes them */
+    double scale;                /* parameters that one of a hollow setup stands for; 1: real */
+    const struct faults *faults; /* from the first round that counts on; NULL: none */
 };
 
 struct simulated { /* means over the rounds that are counted */
@@ -28,9 +30,15 @@ struct simulated { /* means over the rounds that are counted */
     double host_bytes;       /* a round, of the host whose link carries most */
     uint64_t events, record; /* of the whole simulation: their number, a hash of the messages */
     uint64_t digest;         /* of the parameters after all rounds */
+    int n_lost, n_losses;    /* ranks killed, and how often some were */
+    uint64_t n_again;        /* tasks given out again, of ranks that were lost or late */
+    /* By which a round in which ranks were killed is longer than others, for each time that some
+     * were; 0: none, or there were no others. */
+    double loss_seconds;
 };
 
-/* ERR_MEMORY, and errors of crew_gather and crew_round. */
+/* ERR_MEMORY, ERR_DATA for faults of ranks that are not there, errors of crew_gather and
+ * crew_round. */
 int simulate(const struct simulation *s, struct simulated *out);
 
 /* Hosts and cores that n ranks take; rank 0 has a core if workers have one thread, and stands

@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/base/nearest.h"
+#include "core/base/plural.h"
 #include "core/base/table.h"
 #include "launch/hollow.h"
 #include "launch/memory.h"
@@ -29,13 +30,15 @@ struct size { /* a number of ranks, and what came of it */
     int n_ranks;
     uint32_t n_tasks;
     struct simulated result;
-    double host_bytes; /* memory of the ranks of a host */
-    double took;       /* seconds of this machine */
+    double undisturbed; /* seconds of a round without faults */
+    double host_bytes;  /* memory of the ranks of a host */
+    double took;        /* seconds of this machine */
 };
 
 struct outlook {
     const struct options *o;
     struct network network;
+    struct faults faults;
     int n, ranks_per_host, n_threads;
     struct size sizes[SIZES];
     double task_seconds;
@@ -164,6 +167,10 @@ static int simulate_size(struct outlook *p, struct size *z, struct solo *solo)
         TRY(hollow_setup(&solo->setup, solo->stage, &s.scale));
     z->n_tasks = solo->stage->n_tasks;
     TRY(simulate(&s, &z->result));
+    z->undisturbed = z->result.round_seconds;
+    s.faults = &p->faults;
+    if (p->faults.n > 0)
+        TRY(simulate(&s, &z->result));
     z->took = clock_seconds() - begun;
     return 0;
 }
@@ -204,6 +211,17 @@ static int where_it_pays(const struct outlook *p)
 
 /* ---- what is told ---- */
 
+static json_t *faults_json(const struct outlook *p, const struct size *z)
+{
+    const struct simulated *r = &z->result;
+
+    if (p->faults.n == 0)
+        return json_null();
+    return json_pack("{s:i, s:i, s:I, s:f, s:f}", "ranks_lost", r->n_lost, "losses", r->n_losses,
+                     "tasks_again", (json_int_t)r->n_again, "loss_seconds", r->loss_seconds,
+                     "undisturbed_round_seconds", z->undisturbed);
+}
+
 static json_t *size_json(const struct outlook *p, const struct size *z)
 {
     const struct simulated *r = &z->result;
@@ -220,6 +238,7 @@ static json_t *size_json(const struct outlook *p, const struct size *z)
                   r->rank0, "host_bytes", r->host_bytes, "host_mib", z->host_bytes / MIB, "events",
                   (json_int_t)r->events, "record", record, "seconds", z->took);
     json_object_set_new(o, "digest", p->o->real ? json_string(digest) : json_null());
+    json_object_set_new(o, "faults", faults_json(p, z));
     return o;
 }
 
@@ -234,6 +253,18 @@ static void print_plan_json(const struct outlook *p)
                          "threads", p->n_threads, "task_seconds", p->task_seconds, "pays_up_to",
                          p->pays ? json_integer(p->pays) : json_null(), "sizes", sizes, "peak_mib",
                          machine_peak_mib()));
+}
+
+static void print_faults(const struct size *z)
+{
+    const struct simulated *r = &z->result;
+
+    printf("        with faults %.4g times the time without; %d rank%s lost at %d time%s",
+           r->round_seconds / z->undisturbed, r->n_lost, plural(r->n_lost), r->n_losses,
+           plural(r->n_losses));
+    if (r->loss_seconds > 0)
+        printf(", which made a round %.3g s longer", r->loss_seconds);
+    printf("; %" PRIu64 " task%s given out again\n", r->n_again, plural(r->n_again));
 }
 
 static void print_plan(const struct outlook *p)
@@ -253,6 +284,8 @@ static void print_plan(const struct outlook *p)
         if (p->o->real)
             printf("        digest %016" PRIx64 " after %" PRId64 " rounds\n", r->digest,
                    (p->o->rounds ? p->o->rounds : ROUNDS) + 1);
+        if (p->faults.n > 0)
+            print_faults(z);
     }
     if (p->pays)
         printf("beyond %d ranks a rank adds less than half of what one adds at first\n", p->pays);
@@ -291,8 +324,11 @@ static int simulate_verb(const struct options *o)
     code = read_ranks(o->ranks, p);
     if (code >= 0)
         code = read_network(o, p);
+    if (code >= 0 && o->faults)
+        code = faults_read(&p->faults, o->faults);
     if (code >= 0)
         code = simulate_plan(p);
+    faults_release(&p->faults);
     free(p);
     return code;
 }
@@ -303,7 +339,7 @@ const struct verb verb_simulate = {
     .min_places = 1,
     .max_places = 1,
     .options = "ranks hosts threads network oversubscription task-seconds jitter tasks-each rounds "
-               "seed real set stage data-root json",
+               "seed faults real set stage data-root json",
     .summary = "predict the speed on a cluster of many ranks, in virtual time",
     .text = "Coordinator and workers run as they do on a cluster, thousands of ranks in this one\n"
             "process. The network is a model, and tasks take the time that one takes here, or\n"

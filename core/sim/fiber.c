@@ -314,9 +314,14 @@ static double fiber_seconds(void)
     return 1e-9 * (double)fiber_now();
 }
 
-static void fiber_host(char *name, size_t n)
+const char *fiber_host(void)
 {
-    snprintf(name, n, "%s", sim.running ? sim.running->host : "localhost");
+    return sim.running ? sim.running->host : "localhost";
+}
+
+static void copy_host(char *name, size_t n)
+{
+    snprintf(name, n, "%s", fiber_host());
 }
 
 static char *fiber_sentence(void)
@@ -345,7 +350,7 @@ static int fiber_thread(struct thread *t, void *(*run)(void *), void *context)
     if (!s)
         return err(ERR_MEMORY, "no memory for a thread");
     *s = (struct start){run, context};
-    f = fiber_launch(thread_main, s, sim.running ? sim.running->host : "localhost");
+    f = fiber_launch(thread_main, s, fiber_host());
     if (!f) {
         free(s);
         return err(ERR_MEMORY, "no memory for a thread");
@@ -406,7 +411,7 @@ static void fiber_yield(void)
 
 static const struct habitat virtual_habitat = {
     .seconds = fiber_seconds,
-    .host = fiber_host,
+    .host = copy_host,
     .sentence = fiber_sentence,
     .start = fiber_thread,
     .join = fiber_join,

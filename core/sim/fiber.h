@@ -33,6 +33,10 @@ void fibers_close(void);
  */
 int fiber_start(void (*run)(void *), void *context, const char *host);
 
+/* The pointer that fiber_start was given as the host of the running fiber, or of the one that
+ * started it as a thread. */
+const char *fiber_host(void);
+
 struct fiber *fiber_running(void); /* NULL: none, an event happens */
 virtual_time fiber_now(void);      /* of the event that happens */
 

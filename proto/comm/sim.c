@@ -50,7 +50,8 @@ struct end {                      /* of a rank */
     struct letter_queue arrived;  /* not seen by a poll yet */
     struct letter_queue incoming; /* seen, in the order of arrival */
     struct letter *open;          /* owned: the one that the last poll returned */
-    bool closed, poked;
+    bool closed, dead, poked;
+    virtual_time stopped; /* it stands still until then */
     struct nap nap;
     struct fiber *napping; /* in idle, and nothing has come; NULL: nobody is */
     int moving;            /* large messages from it or to it */
@@ -274,6 +275,8 @@ static int sim_send(struct comm *c, int to, const struct header *h, const struct
     struct letter_queue none;
     struct freight *p;
 
+    if (end_of(c)->dead)
+        return 0;
     letter_queue_init(&none);
     p = (struct freight *)letter_get(&none, sizeof *p, letter_size(h));
     if (!p)
@@ -320,7 +323,11 @@ static int sim_poll(struct comm *c, struct message *m)
     struct end *e = end_of(c);
     const struct freight *p;
 
+    while (e->stopped > fiber_now())
+        fiber_wait_until(e->stopped);
     fiber_spend(look_time(costs, e, c->size));
+    if (e->dead)
+        return err(ERR_FAILED, "rank %d was killed", c->rank);
     end_let_go(e);
     if (e->arrived.first)
         see(e);
@@ -404,6 +411,16 @@ uint64_t sim_link_bytes(const struct comm *c, int rank)
     int host = h->plan.host[rank];
 
     return h->wires.up[host].bytes + h->wires.down[host].bytes;
+}
+
+void sim_kill(struct comm *c, int rank)
+{
+    ((struct cluster *)c->state)->ends[rank].dead = true;
+}
+
+void sim_stop(struct comm *c, int rank, virtual_time until)
+{
+    ((struct cluster *)c->state)->ends[rank].stopped = until;
 }
 
 void sim_work(struct comm *c, double ns)

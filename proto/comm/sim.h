@@ -50,6 +50,12 @@ struct sim_figures sim_figures(const struct comm *c, int rank);
 /* The bytes that the link of a rank's host has carried in both directions. */
 uint64_t sim_link_bytes(const struct comm *c, int rank);
 
+/* The rank of these ends is killed: nothing leaves it any more, and its next poll is ERR_FAILED. */
+void sim_kill(struct comm *c, int rank);
+
+/* The rank stands still at its next poll, until that time. Its compute threads do not. */
+void sim_stop(struct comm *c, int rank, virtual_time until);
+
 /* The rank works for so long on something that is not a message. */
 void sim_work(struct comm *c, double ns);
 

@@ -125,3 +125,63 @@ def test_stages_of_transfer(stage, tmp_path):
 def test_what_is_refused(small, args, rc, text):
     result = cli.run("simulate", small, *args)
     assert result.rc == rc and text in result.err, result
+
+
+FAULTS = """
+at 0.004  rank 3     kill     # one alone
+at 0.006  host 2     kill
+at 0.002  rank 1     stop 0.02
+
+at 0      50% ranks  slow 2
+every 0.02 rank      stop 0.001
+"""
+
+
+def test_faults(small, tmp_path):
+    """Ranks and a host are killed, others stand still or are slow: the parameters are the undisturbed ones, and what it cost is told."""
+    file = tmp_path / "faults"
+    file.write_text(FAULTS)
+    args = (small, "--ranks", "9", "--hosts", "3", "--real", "--rounds", "7", "--task-seconds", "0.002", "--jitter", "0.3")
+    calm = sizes(*args)[0]
+    size = sizes(*args, "--faults", str(file))[0]
+    assert calm["faults"] is None
+    assert size["digest"] == calm["digest"] and size["record"] != calm["record"]
+    faults = size["faults"]
+    assert (faults["ranks_lost"], faults["losses"]) == (4, 2)  # rank 3, and 6, 7, 8 of host 2
+    assert faults["tasks_again"] > 0
+    assert faults["undisturbed_round_seconds"] == calm["round_seconds"] < size["round_seconds"]
+    assert "4 ranks lost at 2 times" in cli.done("simulate", *args, "--faults", str(file)).out
+
+
+def test_slow_ranks(small, tmp_path):
+    """Ranks at half speed, from the beginning: the others take more tasks, and a round is no longer than the cores that are left explain."""
+    file = tmp_path / "faults"
+    file.write_text("at 0 10% ranks slow 2\n")
+    size = sizes(small, "--ranks", "101", "--tasks-each", "8", "--task-seconds", "0.01", "--faults", str(file))[0]
+    faults = size["faults"]
+    assert (faults["ranks_lost"], faults["losses"], faults["loss_seconds"]) == (0, 0, 0)
+    assert 1.01 < size["round_seconds"] / faults["undisturbed_round_seconds"] < 1.25
+
+
+@pytest.mark.parametrize("line, said", [
+    ("at soon rank 1 kill", "faults:2: needs seconds, not 'soon'"),
+    ("every 0 rank kill", "faults:2: needs seconds above 0, not '0'"),
+    ("after 1 rank 1 kill", "needs 'at SECONDS' or 'every SECONDS', not 'after'"),
+    ("at 1 rank 0 kill", "needs a rank from 1 on, not '0'"),
+    ("at 1 host 0 kill", "needs a host beside the first one, 0, where rank 0 is, not '0'"),
+    ("at 1 rank 9 kill", "there is no rank 9 beside 9 ranks on 1 host"),
+    ("at 1 120% ranks kill", "needs a share above 0% and up to 100%, not '120%'"),
+    ("at 1 rank 2 explode", "needs 'kill', 'stop SECONDS' or 'slow TIMES', not 'explode'"),
+    ("at 1 rank 2 stop", "needs a number above 0, not ''"),
+    ("at 1 rank 2 kill now", "needs the end of the line, not 'now'"),
+])
+def test_faults_that_are_none(small, tmp_path, line, said):
+    file = tmp_path / "faults"
+    file.write_text("# one a line\n" + line + "\n")
+    result = cli.run("simulate", small, "--ranks", "9", "--task-seconds", "0.002", "--faults", str(file))
+    assert result.rc == 65 and said in result.err
+
+
+def test_faults_that_are_not_there(small):
+    result = cli.run("simulate", small, "--ranks", "9", "--faults", "none-such")
+    assert result.rc == 66 and "cannot open 'none-such'" in result.err
