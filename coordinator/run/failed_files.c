@@ -80,6 +80,7 @@ static int write_parameters(const struct failed_files *a, const struct crew *c,
         .seed = (uint64_t)c->setup->config->run.seed,
         .hash = hash,
         .configuration = a->configuration,
+        .data = a->data,
     };
 
     if (a->run)

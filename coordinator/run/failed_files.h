@@ -29,6 +29,7 @@ struct failed_files {
     const struct run_identity *run;      /* likewise; NULL: none */
     const struct sinks *metrics;
     struct progress *progress;
+    const char *data; /* also for the parameters' metadata; NULL: they tell nothing of the data */
     int n_files, n_said;                /* in the directory; messages given */
     bool full;                          /* and it has been said */
     char file[FAILED_FILES_PATH];       /* of the last round: its first task's, or "" */

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -44,11 +45,17 @@ int keeper_take(struct keeper *k, const char *directory, const struct rundir_sta
 
 int keeper_open(struct keeper *k)
 {
+    const struct sections *s = &k->crew->sections;
+
+    k->data = setup_memory(k->setup, s->each, s->n);
+    if (!k->data)
+        return err(ERR_MEMORY, "no memory for a description of the data");
     TRY(saver_open(&k->saver, k->rundir.path, (int)k->setup->config->checkpoint.keep,
                    stage_run_room(k->setup)));
     k->failed = (struct failed_files){
         .directory = k->rundir.path,
         .configuration = k->configuration,
+        .data = k->data,
         .version = k->version,
         .run = &k->rundir.run,
         .metrics = &k->report->sinks,
@@ -64,6 +71,7 @@ void keeper_release(struct keeper *k)
     failed_files_release(&k->failed);
     rundir_close(&k->rundir);
     changes_release(&k->changes);
+    free(k->data);
 }
 
 /* ---- a run that is there ---- */

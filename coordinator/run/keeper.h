@@ -21,6 +21,7 @@ struct keeper {
     const struct setup *setup;
     struct report *report;               /* who is told */
     const char *configuration, *version; /* the effective text; of the program */
+    char *data;                          /* owned: what checkpoints tell of the data */
 
     struct rundir rundir; /* rundir.path is the run's directory, wherever it is now */
     struct saver saver;

@@ -67,6 +67,7 @@ int keeper_save(struct keeper *k, const struct stage_run *s)
         .seed = (uint64_t)k->setup->config->run.seed,
         .hash = s->hash,
         .configuration = k->configuration,
+        .data = k->data,
     };
 
     TRY(keeper_check_finite(k, s));

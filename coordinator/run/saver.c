@@ -32,9 +32,9 @@ struct writer {
     struct layout layout, kept_layouts[KEPT_MAX]; /* owned copies */
     const struct optim_ops *ops;
     size_t room;
-    real *theta, *state;  /* owned: the snapshot, state behind theta, what is kept behind that */
-    char *configuration;  /* owned */
-    struct saved attempt; /* in progress while busy, else the last */
+    real *theta, *state; /* owned: the snapshot, state behind theta, what is kept behind that */
+    char *configuration, *data; /* owned */
+    struct saved attempt;       /* in progress while busy, else the last */
 };
 
 static void writer_free(struct writer *w)
@@ -46,6 +46,7 @@ static void writer_free(struct writer *w)
     for (int i = 0; i < KEPT_MAX; i++)
         layout_release(&w->kept_layouts[i]);
     free(w->configuration);
+    free(w->data);
     free(w);
 }
 
@@ -197,14 +198,14 @@ bool saver_ready(struct saver *s, bool due)
     return s->owed && clock_seconds() >= s->again && !is_busy(s->writer);
 }
 
-/* The text does not change during a run, so it is copied once. */
-static int keep_configuration(struct writer *w, const char *text)
+/* The texts do not change during a run, so each is copied once. */
+static int keep_text(char **kept, const char *text)
 {
-    if (!text || (w->configuration && strcmp(w->configuration, text) == 0))
+    if (!text || (*kept && strcmp(*kept, text) == 0))
         return 0;
-    free(w->configuration);
-    w->configuration = strdup(text);
-    return w->configuration ? 0 : err(ERR_MEMORY, "no memory for the configuration's text");
+    free(*kept);
+    *kept = strdup(text);
+    return *kept ? 0 : err(ERR_MEMORY, "no memory for a text of the checkpoint");
 }
 
 static int copy_layout(struct layout *to, const struct layout *from)
@@ -239,7 +240,8 @@ static int snapshot(struct writer *w, const struct layout *l, const real *theta,
     struct saved *a = &w->attempt;
 
     assert(l->n + n_state <= w->room);
-    TRY(keep_configuration(w, info->configuration));
+    TRY(keep_text(&w->configuration, info->configuration));
+    TRY(keep_text(&w->data, info->data));
     memcpy(w->theta, theta, l->n * sizeof *theta);
     w->state = w->theta + l->n;
     if (n_state)
@@ -248,6 +250,7 @@ static int snapshot(struct writer *w, const struct layout *l, const real *theta,
     w->ops = ops;
     a->info = *info;
     a->info.configuration = w->configuration;
+    a->info.data = w->data;
     TRY(snapshot_kept(w, w->state + n_state));
     checkpoint_path(w->directory, info->stage, info->round, a->path, sizeof a->path);
     return 0;

@@ -281,6 +281,7 @@ static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n
     f->unpacked += shape_size(f->picture.shape);
     TRY(items_grow(f));
     TRY(pixels_keep(f, path));
+    sizes_add(&f->store->sizes, f->picture.shape);
     f->items[f->n] = (struct item){.path = path, .image = f->n};
     f->n++;
     return 0;

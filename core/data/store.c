@@ -98,9 +98,31 @@ static int store_resize(struct store *s, int side)
     return 0;
 }
 
+void sizes_add(struct sizes *z, struct shape s)
+{
+    bool first = z->grey + z->colour == 0;
+
+    z->h[0] = first || s.h < z->h[0] ? s.h : z->h[0];
+    z->h[1] = s.h > z->h[1] ? s.h : z->h[1];
+    z->w[0] = first || s.w < z->w[0] ? s.w : z->w[0];
+    z->w[1] = s.w > z->w[1] ? s.w : z->w[1];
+    z->grey += s.c == 1;
+    z->colour += s.c != 1;
+}
+
+/* An array's images are all alike: loaders of arrays count nothing. */
+static void sizes_fill(struct store *s)
+{
+    if (s->sizes.grey + s->sizes.colour > 0 || s->n == 0)
+        return;
+    sizes_add(&s->sizes, s->shape);
+    *(s->sizes.grey ? &s->sizes.grey : &s->sizes.colour) = s->n;
+}
+
 static int store_fill(struct store *s, const struct store_source *src, store_load *load)
 {
     TRY(load(s, src));
+    sizes_fill(s);
     TRY(store_resize(s, src->side));
     return blob_whole(&s->pixels);
 }

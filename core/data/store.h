@@ -15,8 +15,14 @@ enum {
     CHANNELS_MAX = 16, /* of arrays; PNG has 1 or 3                  */
 };
 
+struct sizes {             /* of images as their files have them */
+    int h[2], w[2];        /* pixels: the least and the most */
+    uint32_t grey, colour; /* images with one channel, with more */
+};
+
 struct store {
     struct shape shape;
+    struct sizes sizes; /* of its images, before they were resized */
     uint32_t n;         /* images */
     const uint8_t *u8;  /* [n][h][w][c], 0..255: this */
     const float *f32;   /* or this, 0..1 */
@@ -51,6 +57,9 @@ void store_give(struct store *s);
 /* Bytes of all open stores: held in memory by this process, and mapped from files, whose pages
  * the processes of a host share. */
 void store_sizes(size_t *held, size_t *mapped);
+
+/* Counts one image of that shape. */
+void sizes_add(struct sizes *z, struct shape s);
 
 /* For loaders: checks the array and takes its numbers; pixels (moved from b) may stay mapped. */
 int store_set_images(struct store *s, const struct array *a, struct blob *b, const char *what);

@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 #include "core/data/data.h"
+#include "core/data/looks.h"
 
 /* Mapped pixels of more bytes than SURVEY_WHOLE are represented by a sample of about
  * SURVEY_SAMPLE bytes (whole images, evenly spaced, first and last among them), by their size
  * and by the file's time of change. */
 #define SURVEY_WHOLE ((uint64_t)256 << 20)
 #define SURVEY_SAMPLE ((uint64_t)64 << 20)
+#define SURVEY_LOOKS 256
 
 struct survey {
     char name[64]; /* of the section */
@@ -27,6 +29,7 @@ struct survey {
     char kind;       /* of the stored pixels: u bytes, f floats; NUL: a generator's */
     float low,
         high; /* range of the stored pixels that are finite; low > high: none was looked at */
+    struct looks looks; /* of about SURVEY_LOOKS of its images; no rank tells another */
 };
 
 /* Reads the whole set, or the sample. ERR_DATA if a mapped file has shrunk. Thread-safe. */

@@ -67,8 +67,10 @@ static void look(const struct store_view *v, const struct store *s, uint64_t k, 
 
     for (uint64_t i = 0; i < k; i++) {
         uint32_t image = view_image(v, nth(v, k, i));
-        size_t at = (s->at ? s->at[image] : image) * size;
+        size_t place = s->at ? s->at[image] : image, at = place * size;
 
+        if (i % (k / SURVEY_LOOKS + 1) == 0)
+            looks_add(&out->looks, s, place);
         if (s->u8) {
             XXH3_64bits_update(state, s->u8 + at, size);
             range_bytes(s->u8 + at, size, out);
@@ -91,6 +93,7 @@ int view_pixels(const struct store_view *v, const struct store *s, struct survey
     out->sampled = k < v->n;
     out->time = out->sampled ? (int64_t)s->pixels.map->then.st_mtim.tv_sec : 0;
     look(v, s, k, state, out);
+    looks_close(&out->looks);
     out->pixels = XXH3_64bits_digest(state);
     XXH3_freeState(state);
     return 0;

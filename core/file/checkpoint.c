@@ -88,9 +88,9 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
         {"cpu", info->cpu},
         {"configuration", info->configuration},
         {"run_id", info->run.id}, /* "" is also written: see has_old_columns */
+        {"data", info->data},
     };
-
-    int n_texts = sizeof texts / sizeof *texts;
+    int n_texts = sizeof texts / sizeof *texts - (info->data == NULL);
 
     snprintf(stage, sizeof stage, "%d", info->stage);
     snprintf(round, sizeof round, "%" PRIu64, info->round);
@@ -419,15 +419,26 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info)
     return 0;
 }
 
-int checkpoint_configuration(const char *path, char **text)
+/* One text of the metadata, owned by the caller; NULL: it has none. */
+static int copy_text(const char *path, const char *key, char **text)
 {
     struct safetensors f;
     const char *found;
-    int code = file_open(&f, path);
 
-    TRY(code);
-    found = safetensors_text(&f, "configuration");
+    TRY(file_open(&f, path));
+    found = safetensors_text(&f, key);
     *text = found ? strdup(found) : NULL;
     safetensors_close(&f);
+    return found && !*text ? err(ERR_MEMORY, "no memory to read '%s'", path) : 0;
+}
+
+int checkpoint_configuration(const char *path, char **text)
+{
+    TRY(copy_text(path, "configuration", text));
     return *text ? 0 : err(ERR_DATA, "'%s' carries no configuration", path);
+}
+
+int checkpoint_data(const char *path, char **text)
+{
+    return copy_text(path, "data", text);
 }

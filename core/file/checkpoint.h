@@ -35,6 +35,7 @@ struct checkpoint_info {
     char stage_name[CHECKPOINT_TEXT], version[CHECKPOINT_TEXT], blas[CHECKPOINT_TEXT],
         cpu[CHECKPOINT_TEXT];
     const char *configuration; /* effective text; borrowed; NULL when read */
+    const char *data;          /* what the data were (setup_memory); likewise; NULL: not told */
     int n_kept;                /* 0 when read */
     struct kept kept[KEPT_MAX];
 };
@@ -61,6 +62,10 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info);
 /* The configuration text a checkpoint carries, owned by the caller. ERR_DATA if there is
  * none. */
 int checkpoint_configuration(const char *path, char **text);
+
+/* What it tells of its data (setup_memory), owned by the caller; NULL if it tells nothing. Errors
+ * of checkpoint_peek. */
+int checkpoint_data(const char *path, char **text);
 
 /* Whether the parameters of an open file have the digest `theta` in its metadata; a file without
  * digest passes. checkpoint_read, _peek and _configuration check it too. ERR_DATA. */

@@ -199,10 +199,9 @@ static bool keeps_head(const struct setup *s, const struct stage *stage)
     return false;
 }
 
-/* The data section that the outputs of a stage stand for; -1: classes of episodes. */
-static int head_of(const struct setup *s, const struct stage *stage)
+int setup_head(const struct setup *s, const struct stage *stage)
 {
-    int before = keeps_head(s, stage) ? head_of(s, &s->stages[stage->start]) : -1;
+    int before = keeps_head(s, stage) ? setup_head(s, &s->stages[stage->start]) : -1;
 
     if (stage->measured->few_shot)
         return -1;
@@ -212,13 +211,13 @@ static int head_of(const struct setup *s, const struct stage *stage)
 /* Matches the sections that the stage trains on: its data, and those of a teacher. */
 static int meet_in_training(struct heads *h, const struct stage *stage)
 {
-    int head = head_of(h->s, stage);
+    int head = setup_head(h->s, stage);
 
     if (head < 0)
         return 0;
     TRY(meet(h, stage, head, stage->data, true));
     if (stage->traits->same_outputs) {
-        int teacher = head_of(h->s, &h->s->stages[stage->anchor]);
+        int teacher = setup_head(h->s, &h->s->stages[stage->anchor]);
 
         if (teacher >= 0)
             TRY(meet(h, stage, teacher, head, true));
@@ -238,12 +237,12 @@ static bool is_measured(const struct stage *stage, int data)
  * not used, so a target with one class may give it any name. */
 static int meet_in_evaluation(struct heads *h, const struct stage *stage)
 {
-    int head = head_of(h->s, stage), old = -1;
+    int head = setup_head(h->s, stage), old = -1;
 
     if (head < 0)
         return 0;
     if (stage->n_old > 0 && stage->anchor >= 0)
-        old = head_of(h->s, &h->s->stages[stage->anchor]);
+        old = setup_head(h->s, &h->s->stages[stage->anchor]);
     for (int i = 0; i < stage->n_evaluate; i++) {
         int data = stage->evaluate_data[i], to = stage_measures_old(stage, data) ? old : head;
 

@@ -8,11 +8,20 @@
 #include "core/base/err.h"
 #include "core/base/nearest.h"
 #include "core/data/mapped.h"
+#include "core/data/recall.h"
 
 static void mark_used(const struct config *c, const struct strings *names, bool *used)
 {
     for (int i = 0; i < names->n; i++)
         used[config_find_data(c, names->items[i]) - c->data] = true;
+}
+
+/* From the checkpoint's memory, if it has that section; else from its files. */
+static int open_section(struct setup *s, int i)
+{
+    int code = s->memory ? data_recall(&s->data[i], s->memory, s->config->data[i].name) : 1;
+
+    return code > 0 ? data_open(&s->data[i], &s->config->data[i], s->root) : code;
 }
 
 /* Only sections that a stage names are opened: a configuration may have more than this run uses. */
@@ -30,7 +39,7 @@ static int open_used(struct setup *s)
     mark_used(c, &c->evaluate.data, used);
     for (int i = 0; i < c->n_data; i++) {
         if (used[i])
-            TRY(data_open(&s->data[i], &c->data[i], s->root));
+            TRY(open_section(s, i));
         s->n_data = i + 1;
     }
     return 0;
@@ -47,12 +56,20 @@ static int setup_fill(struct setup *s)
 int setup_open(struct setup *s, const struct config *config, const char *root,
                method_traits_find *traits_of)
 {
+    return setup_recall(s, config, root, traits_of, NULL);
+}
+
+int setup_recall(struct setup *s, const struct config *config, const char *root,
+                 method_traits_find *traits_of, const char *memory)
+{
     int code;
 
-    *s = (struct setup){.config = config, .traits_of = traits_of, .n_stages = config->n_stages};
+    *s = (struct setup){
+        .config = config, .traits_of = traits_of, .memory = memory, .n_stages = config->n_stages};
     s->root = strdup(root);
     s->stages = calloc((size_t)config->n_stages, sizeof *s->stages);
     code = s->root && s->stages ? setup_fill(s) : err(ERR_MEMORY, "no memory for the stages");
+    s->memory = NULL;
     if (code < 0)
         setup_close(s);
     return code;
@@ -105,6 +122,28 @@ int setup_survey(const struct setup *s, struct survey *out, int *n)
         if (s->data[i].ops)
             TRY(data_survey(&s->data[i], &out[(*n)++]));
     return 0;
+}
+
+/* Whether the outputs of some stage stand for the classes of section i. */
+static bool is_head(const struct setup *s, int i)
+{
+    for (int k = 0; k < s->n_stages; k++)
+        if (setup_head(s, &s->stages[k]) == i)
+            return true;
+    return false;
+}
+
+char *setup_memory(const struct setup *s, const struct survey *each, int n)
+{
+    struct recalled all[CONFIG_DATA_MAX];
+    int k = 0;
+
+    for (int i = 0; i < s->n_data; i++)
+        if (s->data[i].ops && k < n) {
+            all[k] = (struct recalled){&s->data[i], &each[k], is_head(s, i)};
+            k++;
+        }
+    return recall_text(all, k);
 }
 
 /* A file was modified. 1: its content is still the same. */

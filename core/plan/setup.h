@@ -58,7 +58,8 @@ enum matched { MATCHED_NOT, MATCHED_NAMES, MATCHED_ORDER, MATCHED_NUMBERS };
 struct setup {
     const struct config *config; /* borrowed */
     method_traits_find *traits_of;
-    char *root; /* owned: the data root */
+    char *root;         /* owned: the data root */
+    const char *memory; /* borrowed until it is open: setup_recall; NULL: data are opened */
     int n_data;
     struct data data[CONFIG_DATA_MAX];
     /* how the classes of data set i were found to be those of a head's section */
@@ -76,6 +77,15 @@ struct setup {
 int setup_open(struct setup *s, const struct config *config, const char *root,
                method_traits_find *traits_of);
 void setup_close(struct setup *s);
+
+/* The same from a checkpoint: data sections that `memory` (setup_memory; NULL: none) tells of are
+ * not opened, but taken as it tells: nothing can be drawn of them. ERR_DATA if it is damaged. */
+int setup_recall(struct setup *s, const struct config *config, const char *root,
+                 method_traits_find *traits_of, const char *memory);
+
+/* What setup_recall needs to know of the data, as one text, owned by the caller; each: the surveys
+ * of all open sections (setup_survey). NULL: no memory. */
+char *setup_memory(const struct setup *s, const struct survey *each, int n);
 
 /* The stage of that name, or the last if name is NULL. ERR_USAGE. */
 int setup_stage(const struct setup *s, const char *name, const struct stage **stage);
@@ -98,6 +108,10 @@ uint64_t setup_digest(const struct setup *s);
  * given the order of the one that the head is trained on. ERR_DATA, naming stage, sections and
  * class, if names differ. Stages are planned. */
 int setup_heads(struct setup *s);
+
+/* The data section whose classes the outputs of a stage stand for; -1: the classes of an episode.
+ */
+int setup_head(const struct setup *s, const struct stage *stage);
 
 /* ---- stage.c ---- */
 
