@@ -89,6 +89,13 @@ enum layer_kind {
     LAYER_NORM,       /* it normalises by statistics, of the batch or running ones */
 };
 
+/* A layer in PyTorch, as Python text. An input of {1, 1, N} may have four axes there, or two. */
+struct torch_text {
+    char module[160]; /* the expression that makes its module; "": it has no parameters */
+    char forward[96]; /* its output, an expression of x; its module is self.NAME */
+    bool flat;        /* in: x is [n, features], not [n, channels, height, width]; out: y is */
+};
+
 struct layer_ops {
     const char *name;
     const char *prefix;  /* of its segments' names: "conv" gives conv1.weight; NULL: no weights */
@@ -107,6 +114,9 @@ struct layer_ops {
     void (*backward)(const struct layer *l, const struct io *io);
     void (*forward_tangent)(const struct layer *l, const struct io *io);
     void (*backward_tangent)(const struct layer *l, const struct io *io);
+    /* Fills module and forward, and changes flat, for the planned layer called `name`. */
+    void (*torch)(const struct layer *l, const char *name, struct torch_text *t);
+    const char *torch_class; /* text of a class that its module is one of; NULL: torch has it */
 };
 
 /* The table (core/math/layer/table.c), ended by NULL. */

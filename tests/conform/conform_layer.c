@@ -116,6 +116,29 @@ static void test_differences(void **state)
     check_cases(*state, PART_DIFFERENCES);
 }
 
+/* It has a text for PyTorch: of a module if and only if it has parameters. */
+static void test_torch(void **state)
+{
+    const struct layer_ops *ops = *state;
+    const char *type = has_cases(ops->name) ? ops->name : "";
+
+    assert_non_null(ops->torch);
+    for (int i = 0; i < N_CASES; i++) {
+        struct layer l = {.ops = ops, .spec = cases[i].spec};
+        struct layout layout = layout_measuring();
+        struct torch_text t = {.flat = false};
+
+        if (strcmp(cases[i].spec.type, type) != 0)
+            continue;
+        assert_int_equal(ops->plan(&l, cases[i].in, "own1", &layout), 0);
+        ops->torch(&l, "own1", &t);
+        assert_true(strlen(t.forward) > 0 && strlen(t.forward) + 1 < sizeof t.forward);
+        assert_true(strlen(t.module) + 1 < sizeof t.module);
+        assert_int_equal(t.module[0] != '\0', l.n_w > 0);
+        assert_int_equal(strstr(t.forward, "self.own1(") != NULL, l.n_w > 0);
+    }
+}
+
 /* ---- the suite must reject what is wrong, and for the reason it is wrong ---- */
 
 static int check_broken(const struct broken *b)
@@ -164,6 +187,7 @@ int main(void)
     for (const struct layer_ops *const *ops = layer_table; *ops; ops++) {
         add("algebra", (*ops)->name, test_algebra, *ops);
         add("differences", (*ops)->name, test_differences, *ops);
+        add("torch", (*ops)->name, test_torch, *ops);
     }
     for (const struct broken *b = broken_layers; b->ops.name; b++)
         add(b->expected ? "rejects" : "accepts", b->ops.name, test_broken, b);

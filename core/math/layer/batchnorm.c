@@ -22,6 +22,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 #define EPSILON 1e-5
@@ -436,6 +437,19 @@ static inline void backward_tangent(const struct layer *l, const struct io *io, 
 VARIANT(plain, false)
 VARIANT(fused, true)
 
+static void plain_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    torch_function(t, "self.%s(x)", name);
+    snprintf(t->module, sizeof t->module, "nn.BatchNorm%s(%d%s)", t->flat ? "1d" : "2d", l->in.c,
+             l->spec.running ? "" : ", track_running_stats=False");
+}
+
+static void fused_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    plain_torch(l, name, t);
+    snprintf(t->forward, sizeof t->forward, "F.relu(self.%s(x))", name);
+}
+
 const struct layer_ops layer_batchnorm_relu = {
     .name = "batchnorm_relu",
     .prefix = "bn",
@@ -447,6 +461,7 @@ const struct layer_ops layer_batchnorm_relu = {
     .backward = fused_backward,
     .forward_tangent = fused_forward_tangent,
     .backward_tangent = fused_backward_tangent,
+    .torch = fused_torch,
 };
 
 const struct layer_ops layer_batchnorm = {
@@ -461,4 +476,5 @@ const struct layer_ops layer_batchnorm = {
     .backward = plain_backward,
     .forward_tangent = plain_forward_tangent,
     .backward_tangent = plain_backward_tangent,
+    .torch = plain_torch,
 };

@@ -14,6 +14,7 @@
 #include "core/math/blas.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 enum { PIECE = 1 << 18 }; /* reals of col at a time, about one second-level cache */
@@ -253,6 +254,16 @@ static void conv_backward_tangent(const struct layer *l, const struct io *io)
     plan_sum_bias(l, io->n, io->gy.t, io->gw.t);
 }
 
+static void conv_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    const struct layer_spec *s = &l->spec;
+    const char *x = torch_map(t);
+
+    torch_function(t, "self.%s(%s)", name, x);
+    snprintf(t->module, sizeof t->module, "nn.Conv2d(%d, %d, %d, stride=%d, padding=%d%s)", l->in.c,
+             l->out.c, s->kernel, s->stride, s->pad, s->bias ? "" : ", bias=False");
+}
+
 const struct layer_ops layer_conv2d = {
     .name = "conv",
     .prefix = "conv",
@@ -262,4 +273,5 @@ const struct layer_ops layer_conv2d = {
     .backward = conv_backward,
     .forward_tangent = conv_forward_tangent,
     .backward_tangent = conv_backward_tangent,
+    .torch = conv_torch,
 };

@@ -7,6 +7,7 @@
 #include "core/math/blas.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 
 static int dense_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
 {
@@ -63,6 +64,15 @@ static void dense_backward_tangent(const struct layer *l, const struct io *io)
     gemm(false, false, io->n, i, o, io->gy.v, o, io->w.t, i, 1, io->gx.t, i);
 }
 
+static void dense_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    const char *x = torch_vector(t);
+
+    torch_function(t, "self.%s(%s)", name, x);
+    snprintf(t->module, sizeof t->module, "nn.Linear(%d, %d%s)", l->in.c, l->out.c,
+             l->spec.bias ? "" : ", bias=False");
+}
+
 const struct layer_ops layer_dense = {
     .name = "dense",
     .prefix = "fc",
@@ -72,4 +82,5 @@ const struct layer_ops layer_dense = {
     .backward = dense_backward,
     .forward_tangent = dense_forward_tangent,
     .backward_tangent = dense_backward_tangent,
+    .torch = dense_torch,
 };

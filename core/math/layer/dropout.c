@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/rng.h"
 #include "core/math/vec.h"
 
@@ -103,6 +104,12 @@ static void dropout_backward_tangent(const struct layer *l, const struct io *io)
         vec_mul(reals_of(l, io), io->save.v, io->gy.t, io->gx.t);
 }
 
+static void dropout_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    (void)name;
+    torch_function(t, "F.dropout(x, %d / 100, self.training)", l->spec.percent);
+}
+
 const struct layer_ops layer_dropout = {
     .name = "dropout",
     .summary = "drops elements in training and scales the rest: percent (0)",
@@ -111,4 +118,5 @@ const struct layer_ops layer_dropout = {
     .backward = dropout_backward,
     .forward_tangent = dropout_forward_tangent,
     .backward_tangent = dropout_backward_tangent,
+    .torch = dropout_torch,
 };

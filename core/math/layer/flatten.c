@@ -1,6 +1,7 @@
 /* flatten.c - a map becomes a vector in PyTorch's order: [h][w][c] -> [c][h][w].  math.md (2.8) */
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 static int flatten_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -45,6 +46,12 @@ static void flatten_backward_tangent(const struct layer *l, const struct io *io)
         transpose(io->n, l->in.c, l->in.h * l->in.w, io->gy.t, io->gx.t);
 }
 
+static void flatten_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    (void)l, (void)name;
+    torch_function(t, "%s", torch_vector(t));
+}
+
 const struct layer_ops layer_flatten = {
     .name = "flatten",
     .summary = "turns a map into a vector, in the order channel, row, column",
@@ -53,4 +60,5 @@ const struct layer_ops layer_flatten = {
     .backward = flatten_backward,
     .forward_tangent = flatten_forward_tangent,
     .backward_tangent = flatten_backward_tangent,
+    .torch = flatten_torch,
 };

@@ -4,6 +4,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 static int leaky_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -60,6 +61,12 @@ static void leaky_backward_tangent(const struct layer *l, const struct io *io)
         leaky_apply(l, io, io->gy.t, io->gx.t);
 }
 
+static void leaky_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    (void)name;
+    torch_function(t, "F.leaky_relu(x, %d / 100)", l->spec.percent);
+}
+
 const struct layer_ops layer_leaky_relu = {
     .name = "leaky_relu",
     .summary = "x above zero, slope x below: percent, the slope in hundredths (10)",
@@ -69,4 +76,5 @@ const struct layer_ops layer_leaky_relu = {
     .backward = leaky_backward,
     .forward_tangent = leaky_forward_tangent,
     .backward_tangent = leaky_backward_tangent,
+    .torch = leaky_torch,
 };

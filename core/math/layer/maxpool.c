@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 static int maxpool_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -112,6 +113,12 @@ static void maxpool_backward_tangent(const struct layer *l, const struct io *io)
         maxpool_give(l, io, io->gy.t, io->gx.t);
 }
 
+static void maxpool_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    (void)name;
+    torch_function(t, "F.max_pool2d(%s, %d, %d)", torch_map(t), l->spec.kernel, l->spec.stride);
+}
+
 const struct layer_ops layer_maxpool = {
     .name = "maxpool",
     .summary = "maximum of each window: kernel (2), stride (kernel)",
@@ -120,4 +127,5 @@ const struct layer_ops layer_maxpool = {
     .backward = maxpool_backward,
     .forward_tangent = maxpool_forward_tangent,
     .backward_tangent = maxpool_backward_tangent,
+    .torch = maxpool_torch,
 };

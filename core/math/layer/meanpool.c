@@ -2,6 +2,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 static int meanpool_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -86,6 +87,18 @@ static void meanpool_backward_tangent(const struct layer *l, const struct io *io
     meanpool_down(l, io->n, io->gx.t, io->gy.t);
 }
 
+static void meanpool_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    const char *x = torch_map(t);
+
+    (void)name;
+    t->flat = l->spec.kernel == 0;
+    if (t->flat)
+        torch_function(t, "%s.mean((2, 3))", x);
+    else
+        torch_function(t, "F.avg_pool2d(%s, %d, %d)", x, l->spec.kernel, l->spec.stride);
+}
+
 const struct layer_ops layer_meanpool = {
     .name = "meanpool",
     .summary = "mean over windows: kernel (0: the whole map), stride (kernel)",
@@ -94,4 +107,5 @@ const struct layer_ops layer_meanpool = {
     .backward = meanpool_backward,
     .forward_tangent = meanpool_forward_tangent,
     .backward_tangent = meanpool_backward_tangent,
+    .torch = meanpool_torch,
 };

@@ -1,6 +1,7 @@
 /* relu.c - y = max(x, 0), with derivative 0 at 0.                            math.md (2.4) */
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 static int relu_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -46,6 +47,12 @@ static void relu_backward_tangent(const struct layer *l, const struct io *io)
         relu_mask(l, io, io->gy.t, io->gx.t);
 }
 
+static void relu_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    (void)l, (void)name;
+    torch_function(t, "F.relu(x)");
+}
+
 const struct layer_ops layer_relu = {
     .name = "relu",
     .summary = "max(x, 0)",
@@ -56,4 +63,5 @@ const struct layer_ops layer_relu = {
     .backward = relu_backward,
     .forward_tangent = relu_forward_tangent,
     .backward_tangent = relu_backward_tangent,
+    .torch = relu_torch,
 };

@@ -18,6 +18,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 extern const struct layer_ops layer_batchnorm, layer_conv2d, layer_leaky_relu;
@@ -267,6 +268,35 @@ static void residual_backward_tangent(const struct layer *l, const struct io *io
     residual_down(l, io, true);
 }
 
+static void residual_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    const char *x = torch_map(t);
+
+    torch_function(t, "self.%s(%s)", name, x);
+    snprintf(t->module, sizeof t->module, "Residual(%d, %d, running=%s)", l->in.c, l->out.c,
+             l->spec.running ? "True" : "False");
+}
+
+static const char residual_class[] =
+    "class Residual(nn.Module):\n"
+    "    def __init__(self, inputs, outputs, running):\n"
+    "        super().__init__()\n"
+    "        def conv(n, kernel):\n"
+    "            return nn.Conv2d(n, outputs, kernel, padding=kernel // 2, bias=False)\n"
+    "        def norm():\n"
+    "            return nn.BatchNorm2d(outputs, track_running_stats=running)\n"
+    "        self.conv1, self.bn1 = conv(inputs, 3), norm()\n"
+    "        self.conv2, self.bn2 = conv(outputs, 3), norm()\n"
+    "        self.conv3, self.bn3 = conv(outputs, 3), norm()\n"
+    "        self.shortcut = nn.Sequential()\n"
+    "        self.shortcut.add_module('conv', conv(inputs, 1))\n"
+    "        self.shortcut.add_module('bn', norm())\n"
+    "\n"
+    "    def forward(self, x):\n"
+    "        y = F.leaky_relu(self.bn1(self.conv1(x)), 0.1)\n"
+    "        y = F.leaky_relu(self.bn2(self.conv2(y)), 0.1)\n"
+    "        return F.leaky_relu(self.bn3(self.conv3(y)) + self.shortcut(x), 0.1)\n";
+
 const struct layer_ops layer_residual = {
     .name = "residual",
     .prefix = "block",
@@ -277,4 +307,6 @@ const struct layer_ops layer_residual = {
     .backward = residual_backward,
     .forward_tangent = residual_forward_tangent,
     .backward_tangent = residual_backward_tangent,
+    .torch = residual_torch,
+    .torch_class = residual_class,
 };

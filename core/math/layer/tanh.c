@@ -4,6 +4,7 @@
 
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
 static int tanh_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -53,6 +54,12 @@ static void tanh_backward_tangent(const struct layer *l, const struct io *io)
         io->gx.t[i] -= 2 * io->y.v[i] * io->y.t[i] * io->gy.v[i];
 }
 
+static void tanh_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    (void)l, (void)name;
+    torch_function(t, "torch.tanh(x)");
+}
+
 const struct layer_ops layer_tanh = {
     .name = "tanh",
     .summary = "hyperbolic tangent",
@@ -63,4 +70,5 @@ const struct layer_ops layer_tanh = {
     .backward = tanh_backward,
     .forward_tangent = tanh_forward_tangent,
     .backward_tangent = tanh_backward_tangent,
+    .torch = tanh_torch,
 };
