@@ -117,14 +117,25 @@ void method_hook(struct method *m, const struct pass_hook *hook)
 
 /* ---- evaluation ---- */
 
+/* By methods without an inner loop: one step of the curve. */
+static int evaluate_once(struct method *m, const struct episode *ep, const real *theta,
+                         struct task_metrics *metrics, real *outputs)
+{
+    struct adapted a = {.theta = theta};
+
+    m->ops->adapt(m, ep, &a);
+    return method_curve(m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &a), 0, 0, metrics,
+                        outputs);
+}
+
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics, real *outputs)
 {
     struct unroll *u = m->inner;
     const struct net *net = m->net;
 
-    if (m->ops->evaluate)
-        return m->ops->evaluate(m, ep, theta, metrics, outputs);
+    if (m->ops->adapt)
+        return evaluate_once(m, ep, theta, metrics, outputs);
     unroll_begin(u, theta, ep);
     for (int k = 0; k <= u->spec.steps; k++) {
         const real *y = unroll_outputs(u, k, ep);
@@ -134,6 +145,31 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
             unroll_step(u, k, ep, NULL);
     }
     return 0;
+}
+
+/* ---- answers ---- */
+
+int method_adapt(struct method *m, const struct episode *ep, const real *theta, struct adapted *a)
+{
+    struct unroll *u = m->inner;
+
+    *a = (struct adapted){.theta = theta, .n_out = m->net->n_out};
+    if (m->ops->adapt) {
+        m->ops->adapt(m, ep, a);
+        return 0;
+    }
+    unroll_begin(u, theta, ep);
+    for (int k = 0; k < u->spec.steps; k++)
+        unroll_step(u, k, ep, NULL);
+    a->theta = unroll_theta(u, u->spec.steps);
+    return vec_finite(m->net->layout.n, a->theta)
+               ? 0
+               : err(ERR_NONFINITE, "the adapted parameters are not finite");
+}
+
+const real *method_answer(struct method *m, const struct episode *ep, const struct adapted *a)
+{
+    return m->ops->answer ? m->ops->answer(m, ep, a) : unroll_outputs_at(m->inner, a->theta, ep);
 }
 
 /* Adds the loss and accuracy of each sample. */
@@ -165,20 +201,33 @@ static const real *old_outputs(struct method *m, const struct aux *old, const re
     return net_forward(&old->net, theta + old->offset, &features, &m->measure_old);
 }
 
+/* The network whose outputs count for samples of that section. */
+static const struct net *measuring_net(const struct method *m, int data)
+{
+    const struct aux *old = stage_aux(m->stage, "old");
+
+    return old && stage_measures_old(m->stage, data) ? &old->net : m->net;
+}
+
+const real *method_label(struct method *m, const struct episode *ep, int data, const real *theta,
+                         int *n_out)
+{
+    const struct net *net = measuring_net(m, data);
+    const real *y = net_forward(m->net, theta, &ep->source, &m->measure);
+
+    *n_out = net->n_out;
+    return net == m->net ? y : old_outputs(m, stage_aux(m->stage, "old"), theta, ep->source.n);
+}
+
 int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
                    struct task_metrics *metrics, real *outputs)
 {
-    const struct net *net = m->net;
-    const struct aux *old = stage_aux(m->stage, "old");
-    const real *y = net_forward(net, theta, &ep->source, &m->measure);
+    int n_out;
+    const real *y = method_label(m, ep, data, theta, &n_out);
 
-    if (old && stage_measures_old(m->stage, data)) {
-        y = old_outputs(m, old, theta, ep->source.n);
-        net = &old->net;
-    }
     if (outputs)
-        vec_copy((size_t)ep->source.n * (size_t)net->n_out, y, outputs);
-    return measure_samples(net, &ep->source, y, metrics);
+        vec_copy((size_t)ep->source.n * (size_t)n_out, y, outputs);
+    return measure_samples(measuring_net(m, data), &ep->source, y, metrics);
 }
 
 /* ---- what it costs, what it claims ---- */

@@ -20,11 +20,24 @@ void method_hook(struct method *m, const struct pass_hook *hook);
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics, real *outputs);
 
+/* Adapts theta to ep's support, as method_evaluate does: a points into the method's work space
+ * until its next call. ERR_NONFINITE. */
+int method_adapt(struct method *m, const struct episode *ep, const real *theta, struct adapted *a);
+
+/* The outputs (n_query x a->n_out) of ep's query, which live in the work space. Its spec may have
+ * no inner steps, and needs room for as many support samples as there are classes. */
+const real *method_answer(struct method *m, const struct episode *ep, const struct adapted *a);
+
 /* Measures theta on ep's source batch, in evaluation mode: METRIC_SAMPLES, and METRIC_CURVE of step
  * 0 as sums over samples. data: whose samples they are. outputs, if not NULL: (n x outputs).
  * ERR_NONFINITE. */
 int method_measure(struct method *m, const struct episode *ep, int data, const real *theta,
                    struct task_metrics *metrics, real *outputs);
+
+/* The outputs of ep's source batch at theta, in evaluation mode, *n_out of each sample, which live
+ * in the work space. data: whose samples they are. */
+const real *method_label(struct method *m, const struct episode *ep, int data, const real *theta,
+                         int *n_out);
 
 /* Useful floating-point operations of one training task. Few-shot: a gradient per inner step, a
  * Hessian-vector product (twice a gradient) per inner step where exact, and the query's gradient.

@@ -48,7 +48,8 @@ static double loss(struct scene *s)
 
     memset(s->p.g_support, 0xff, N_SUPPORT * D * sizeof(real));
     memset(s->p.g_query, 0xff, N_QUERY * D * sizeof(real));
-    prototypes_forward(&s->p, &support, s->x, N_QUERY, f_query);
+    prototypes_means(&s->p, &support, s->x);
+    prototypes_distances(&s->p, s->p.mean, s->p.way, N_QUERY, f_query);
     assert_int_equal(s->p.way, WAY);
     ops->grad(&query, WAY, s->p.y, s->p.gy);
     prototypes_backward(&s->p, &support, N_QUERY, f_query);
@@ -85,7 +86,8 @@ static void test_values(void **state)
     (void)state;
     assert_int_equal(arena_init(&arena, 4096), 0);
     prototypes_init(&p, 2, 3, 2, &arena);
-    prototypes_forward(&p, &three, f, 2, q);
+    prototypes_means(&p, &three, f);
+    prototypes_distances(&p, p.mean, p.way, 2, q);
     assert_int_equal(p.way, 2);
     assert_memory_equal(p.mean, means, sizeof means);
     assert_memory_equal(p.y, y, sizeof y);
@@ -99,7 +101,8 @@ static void test_one_distance(void **state)
     const real *f_query = s->x + N_SUPPORT * D;
 
     (void)state;
-    prototypes_forward(&s->p, &support, s->x, N_QUERY, f_query);
+    prototypes_means(&s->p, &support, s->x);
+    prototypes_distances(&s->p, s->p.mean, s->p.way, N_QUERY, f_query);
     memset(s->p.gy, 0, N_QUERY * WAY * sizeof(real));
     s->p.gy[2 * WAY + 0] = 1; /* query 2, class 0 of 3 samples */
     prototypes_backward(&s->p, &support, N_QUERY, f_query);

@@ -32,6 +32,12 @@ struct method {
     struct tape measure, measure_old; /* evaluation on whole sets */
 };
 
+struct adapted {        /* what a method has made of a support set: enough to answer queries */
+    const real *theta;  /* (P of the stage's network) after the inner loop; else as it was */
+    const real *memory; /* (n_out x ops->remembers), NULL: none */
+    int n_out;          /* outputs of a sample */
+};
+
 struct method_ops {
     const char *name;
     const char *summary;
@@ -65,10 +71,16 @@ struct method_ops {
      * that. Scratch: the method's work space. Errors: ERR_NONFINITE. Not collective. */
     int (*outer)(struct method *m, const struct episode *ep, const real *theta, real *grad,
                  struct task_metrics *metrics);
-    /* Measures theta on a few-shot task, as method_evaluate of worker/method_work.h says. NULL: by
-     * the inner loop. */
-    int (*evaluate)(struct method *m, const struct episode *ep, const real *theta,
-                    struct task_metrics *metrics, real *outputs);
+    /* How a few-shot task is measured, and queries are answered, without an inner loop. NULL, all
+     * three: by the inner loop.
+     * remembers: reals for each class of what `adapt` makes of a support.
+     * adapt: of ep's support at a->theta; fills a->memory and a->n_out, which live in the method's
+     * work space until the next call.
+     * answer: the outputs (n_query x a->n_out) of ep's query, likewise; a may be another's, of as
+     * many classes as there was room for support samples. */
+    size_t (*remembers)(const struct method *m);
+    void (*adapt)(struct method *m, const struct episode *ep, struct adapted *a);
+    const real *(*answer)(struct method *m, const struct episode *ep, const struct adapted *a);
     /* Looks, without labels, at what has become of the target: enum watch_slot into metrics. NULL:
      * nothing to look at. ERR_NONFINITE. */
     int (*watch)(struct method *m, const struct episode *ep, const real *theta,
@@ -98,7 +110,7 @@ int method_query(const struct method *m, const struct batch *query, int n_out, c
 
 /* Query sums of step k into the curve, and after the last step into METRIC_LOSS and
  * METRIC_ACCURACY; y: the outputs of n_out columns, copied to outputs if not NULL. ERR_NONFINITE.
- * For methods with an evaluate of their own. */
+ */
 int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
                  int k, int steps, struct task_metrics *metrics, real *outputs);
 

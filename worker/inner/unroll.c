@@ -281,6 +281,12 @@ const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep)
     return net_outputs(u->net, &u->query);
 }
 
+const real *unroll_outputs_at(struct unroll *u, const real *theta, const struct episode *ep)
+{
+    u->query.noise = noise_of(ep, 0);
+    return net_forward(u->net, theta, &ep->query, &u->query);
+}
+
 int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics *metrics)
 {
     const struct net *net = u->net;

@@ -89,6 +89,9 @@ int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep
 /* The network's outputs for the query at theta_k (n_query x n_out), which live on its tape. */
 const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep);
 
+/* The same at any theta (P of the network), whatever the loop has done; labels are not read. */
+const real *unroll_outputs_at(struct unroll *u, const real *theta, const struct episode *ep);
+
 /* Adds query loss and accuracy at theta_K to metrics; its gradient into u->adjoint (overwritten),
  * where statistics hold stat - observed. ERR_NONFINITE. */
 int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics *metrics);

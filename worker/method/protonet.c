@@ -46,15 +46,31 @@ static void protonet_init(struct method *m, const struct method_spec *spec, stru
                     spec->n_query, arena);
 }
 
-static void forward(struct method *m, const struct episode *ep, const real *theta)
+/* The class means of the support, which answers need beside theta. */
+static void protonet_adapt(struct method *m, const struct episode *ep, struct adapted *a)
 {
     struct protonet *p = m->state;
-    int act = net_features(m->net);
 
-    method_forward(m, ep, "support", &ep->support, theta, &p->support);
-    method_forward(m, ep, "query", &ep->query, theta, &p->query);
-    prototypes_forward(&p->classes, &ep->support, p->support.act[act].v, ep->query.n,
-                       p->query.act[act].v);
+    method_forward(m, ep, "support", &ep->support, a->theta, &p->support);
+    prototypes_means(&p->classes, &ep->support, p->support.act[net_features(m->net)].v);
+    a->memory = p->classes.mean;
+    a->n_out = p->classes.way;
+}
+
+static const real *protonet_answer(struct method *m, const struct episode *ep,
+                                   const struct adapted *a)
+{
+    struct protonet *p = m->state;
+
+    method_forward(m, ep, "query", &ep->query, a->theta, &p->query);
+    prototypes_distances(&p->classes, a->memory, a->n_out, ep->query.n,
+                         p->query.act[net_features(m->net)].v);
+    return p->classes.y;
+}
+
+static size_t protonet_remembers(const struct method *m)
+{
+    return net_act_size(m->net, net_features(m->net));
 }
 
 static int protonet_outer(struct method *m, const struct episode *ep, const real *theta, real *grad,
@@ -64,8 +80,10 @@ static int protonet_outer(struct method *m, const struct episode *ep, const real
     struct prototypes *c = &p->classes;
     int act = net_features(m->net), n = ep->query.n;
     struct inlet support = {act, c->g_support}, query = {act, c->g_query};
+    struct adapted a = {.theta = theta};
 
-    forward(m, ep, theta);
+    protonet_adapt(m, ep, &a);
+    protonet_answer(m, ep, &a);
     TRY(method_query(m, &ep->query, c->way, c->y, metrics));
     m->net->loss->grad(&ep->query, c->way, c->y, c->gy);
     prototypes_backward(c, &ep->support, n, p->query.act[act].v);
@@ -74,15 +92,6 @@ static int protonet_outer(struct method *m, const struct episode *ep, const real
     layout_add_learnable(&m->net->layout, p->below, grad); /* statistics are the query's */
     net_backward_from(m->net, theta, n, &p->query, &query, 1, grad, NULL);
     return 0;
-}
-
-static int protonet_evaluate(struct method *m, const struct episode *ep, const real *theta,
-                             struct task_metrics *metrics, real *outputs)
-{
-    const struct prototypes *c = &((const struct protonet *)m->state)->classes;
-
-    forward(m, ep, theta);
-    return method_curve(m->net->loss, &ep->query, c->way, c->y, 0, 0, metrics, outputs);
 }
 
 const struct method_ops method_protonet = {
@@ -94,5 +103,7 @@ const struct method_ops method_protonet = {
     .size = sizeof(struct protonet),
     .init = protonet_init,
     .outer = protonet_outer,
-    .evaluate = protonet_evaluate,
+    .remembers = protonet_remembers,
+    .adapt = protonet_adapt,
+    .answer = protonet_answer,
 };

@@ -29,8 +29,9 @@ static void count_classes(struct prototypes *p, const struct batch *support)
         p->count[support->label[i]]++;
 }
 
-static void means(struct prototypes *p, const struct batch *support, const real *f)
+void prototypes_means(struct prototypes *p, const struct batch *support, const real *f)
 {
+    count_classes(p, support);
     vec_zero((size_t)p->way * p->d, p->mean);
     for (int i = 0; i < support->n; i++) {
         real *mean = p->mean + (size_t)support->label[i] * p->d;
@@ -52,15 +53,12 @@ static double distance(size_t d, const real *a, const real *b)
     return sum;
 }
 
-void prototypes_forward(struct prototypes *p, const struct batch *support, const real *f_support,
-                        int n, const real *f_query)
+void prototypes_distances(struct prototypes *p, const real *mean, int way, int n, const real *f)
 {
-    count_classes(p, support);
-    means(p, support, f_support);
     for (int i = 0; i < n; i++)
-        for (int c = 0; c < p->way; c++)
-            p->y[i * p->way + c] =
-                (real)-distance(p->d, f_query + (size_t)i * p->d, p->mean + (size_t)c * p->d);
+        for (int c = 0; c < way; c++)
+            p->y[i * way + c] =
+                (real)-distance(p->d, f + (size_t)i * p->d, mean + (size_t)c * p->d);
 }
 
 /* d y / d f(q) = - 2 (f(q) - mean), d y / d mean the opposite. */

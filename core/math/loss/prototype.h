@@ -20,11 +20,15 @@ struct prototypes { /* of features of length d; buffers in an arena */
 void prototypes_init(struct prototypes *p, size_t d, int n_support, int n_query,
                      struct arena *arena);
 
-/* From features of the support, with its labels 0 .. way - 1, and of n queries: p->way, p->y. */
-void prototypes_forward(struct prototypes *p, const struct batch *support, const real *f_support,
-                        int n, const real *f_query);
+/* From features of the support, with its labels 0 .. way - 1: p->way, p->mean. */
+void prototypes_means(struct prototypes *p, const struct batch *support, const real *f);
 
-/* From p->gy, after prototypes_forward of the same: p->g_support, p->g_query, overwritten. */
+/* From features of n queries and the means (way x d) of `way` classes, which may be p's own:
+ * p->y. */
+void prototypes_distances(struct prototypes *p, const real *mean, int way, int n, const real *f);
+
+/* From p->gy, after prototypes_means, and prototypes_distances from p->mean, of the same:
+ * p->g_support, p->g_query, overwritten. */
 void prototypes_backward(struct prototypes *p, const struct batch *support, int n,
                          const real *f_query);
 
