@@ -11,6 +11,7 @@
 #include "core/base/nearest.h"
 #include "core/base/plural.h"
 #include "core/base/table.h"
+#include "launch/curve.h"
 #include "launch/hollow.h"
 #include "launch/memory.h"
 #include "launch/print.h"
@@ -291,6 +292,23 @@ static void print_plan(const struct outlook *p)
         printf("beyond %d ranks a rank adds less than half of what one adds at first\n", p->pays);
 }
 
+static int draw_plan(const struct outlook *p)
+{
+    struct curve_size points[SIZES];
+    char title[512];
+
+    for (int i = 0; i < p->n; i++) {
+        const struct size *z = &p->sizes[i];
+        const struct simulated *r = &z->result;
+
+        points[i] = (struct curve_size){z->n_ranks, z->n_tasks / r->round_seconds, r->efficiency,
+                                        r->communication, r->rank0};
+    }
+    snprintf(title, sizeof title, "stage '%s', %.4g ms a task, %d thread%s a worker, %s links",
+             p->stage, 1e3 * p->task_seconds, p->n_threads, plural(p->n_threads), p->network.name);
+    return curve_draw(p->o->png, title, points, p->n);
+}
+
 static int simulate_plan(struct outlook *p)
 {
     struct solo solo;
@@ -307,7 +325,7 @@ static int simulate_plan(struct outlook *p)
         TRY(play_size(p, &p->sizes[i]));
     p->pays = where_it_pays(p);
     (p->o->json ? print_plan_json : print_plan)(p);
-    return 0;
+    return p->o->png ? draw_plan(p) : 0;
 }
 
 static int simulate_verb(const struct options *o)
@@ -326,6 +344,8 @@ static int simulate_verb(const struct options *o)
         code = read_network(o, p);
     if (code >= 0 && o->faults)
         code = faults_read(&p->faults, o->faults);
+    if (code >= 0 && o->png)
+        code = curve_check(o->png);
     if (code >= 0)
         code = simulate_plan(p);
     faults_release(&p->faults);
@@ -339,7 +359,7 @@ const struct verb verb_simulate = {
     .min_places = 1,
     .max_places = 1,
     .options = "ranks hosts threads network oversubscription task-seconds jitter tasks-each rounds "
-               "seed faults real set stage data-root json",
+               "seed faults real set stage data-root png json",
     .summary = "predict the speed on a cluster of many ranks, in virtual time",
     .text = "Coordinator and workers run as they do on a cluster, thousands of ranks in this one\n"
             "process. The network is a model, and tasks take the time that one takes here, or\n"

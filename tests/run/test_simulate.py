@@ -1,4 +1,6 @@
 """metaloop simulate: the real protocol in virtual time. Computed tasks give training's parameters; the same seed gives the same run."""
+import shutil
+
 import pytest
 
 import cli
@@ -185,3 +187,17 @@ def test_faults_that_are_none(small, tmp_path, line, said):
 def test_faults_that_are_not_there(small):
     result = cli.run("simulate", small, "--ranks", "9", "--faults", "none-such")
     assert result.rc == 66 and "cannot open 'none-such'" in result.err
+
+
+def test_picture(small, tmp_path):
+    """The curve as PNG; without gnuplot, or where nothing can be written, nothing is simulated."""
+    args = ("simulate", small, "--ranks", "3,5,9", "--task-seconds", "0.002", "--png")
+    missing = cli.run(*args, str(tmp_path / "none.png"), env={"PATH": str(tmp_path)})
+    assert missing.rc == 1 and "gnuplot" in missing.err and not missing.out
+    nowhere = cli.run(*args, str(tmp_path / "no" / "curve.png"))
+    assert not nowhere.out
+    if not shutil.which("gnuplot"):
+        pytest.skip("gnuplot is not installed")
+    assert nowhere.rc == 73
+    cli.done(*args, str(tmp_path / "it's.png"))
+    assert (tmp_path / "it's.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
