@@ -1,5 +1,4 @@
-/* curve.h - the picture of `simulate`: speed and efficiency by the number of ranks, drawn by gnuplot.
- */
+/* curve.h - a picture of `simulate`: speed and efficiency by the number of ranks, by gnuplot. */
 #ifndef LAUNCH_CURVE_H
 #define LAUNCH_CURVE_H
 
