@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/math/rng.h"
 #include "core/plan/sampler.h"
+#include "core/plan/scale.h"
 #include "worker/engine.h"
 #include "worker/method/table.h"
 
@@ -55,7 +56,7 @@ static int outer(struct gradient_check *p, const real *theta, double *loss, real
 
 static bool is_variable(const struct gradient_check *p, enum role role)
 {
-    return role != ROLE_STAT && (role == ROLE_DISCRIMINATOR) == p->discriminator;
+    return role_learns(role) && (role == ROLE_DISCRIMINATOR) == p->discriminator;
 }
 
 /* A direction of length 1. It leaves out statistics, which no loss depends on, and the segments of
@@ -153,15 +154,22 @@ static void move_statistics(const struct layout *l, real *theta)
             theta[l->segments[i].offset + k] += (real)(0.05 * (double)(1 + k % 3));
 }
 
-static void start(struct gradient_check *p)
+static int initialise(const struct solo *solo, const struct stage *s, uint64_t seed, real *theta)
+{
+    struct scale_note note;
+
+    layout_init(&s->model, seed, s->index, theta);
+    return scale_fill(&solo->setup, s, 1, true, theta, &note);
+}
+
+static int start(struct gradient_check *p)
 {
     const struct stage *s = p->solo->stage;
     uint64_t seed = (uint64_t)p->solo->config.run.seed;
 
-    layout_init(&s->model, seed, s->index, p->theta);
+    TRY(initialise(p->solo, s, seed, p->theta));
     move_statistics(&s->model, p->theta);
-    if (p->anchor)
-        layout_init(&p->solo->setup.stages[s->anchor].layout, seed, s->anchor, p->anchor);
+    return p->anchor ? initialise(p->solo, &p->solo->setup.stages[s->anchor], seed, p->anchor) : 0;
 }
 
 /* A task of every kind that the stage trains on. */
@@ -169,7 +177,7 @@ static int check_stage(struct gradient_check *p)
 {
     const struct stage *s = p->solo->stage;
 
-    start(p);
+    TRY(start(p));
     for (int i = 0; task_kinds[i]; i++)
         if (task_kinds[i]->purpose == PURPOSE_TRAIN && task_kinds[i]->count(s, 0) > 0)
             TRY(check_task(p, task_kinds[i]));

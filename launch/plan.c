@@ -114,8 +114,9 @@ static void print_roles(const struct stage *stage, const char *title, bool froze
     for (int i = 0; i < stage->model.n_segments; i++)
         seen[stage->model.segments[i].role] = true;
     for (int role = 0; role < ROLES; role++) {
-        double factor =
-            role == ROLE_STAT ? stage->optim.still != UINT64_MAX : stage->optim.factor[role];
+        double factor = role == ROLE_STAT    ? stage->optim.still != UINT64_MAX
+                        : role == ROLE_SCALE ? 0
+                                             : stage->optim.factor[role];
 
         if (!seen[role] || (factor == 0) != frozen)
             continue;

@@ -88,20 +88,21 @@ static int read_samples(const struct safetensors *f, const char *path, const str
 
 /* Fills its labels or regression targets. */
 static int read_part(const struct safetensors *f, const char *path, const struct net *net,
-                     const char *part, struct arena *a, struct batch *b)
+                     const char *part, struct arena *a, struct batch *b, real **target)
 {
     const struct tensor *y;
-    real *target = NULL;
     int *label = NULL;
+
+    *target = NULL;
 
     TRY(read_samples(f, path, net, part, a, b));
     TRY(find(f, path, part, "y", &y));
     if (!net->loss->accuracy)
-        target = arena_reals(a, (size_t)b->n * (size_t)net->n_out);
+        *target = arena_reals(a, (size_t)b->n * (size_t)net->n_out);
     else
         label = arena_take(a, (size_t)b->n * sizeof *label);
-    b->label = label, b->target = target;
-    return a->base ? read_y(y, net, path, b->n, label, target) : 0;
+    b->label = label, b->target = *target;
+    return a->base ? read_y(y, net, path, b->n, label, *target) : 0;
 }
 
 /* If the stage draws few-shot tasks and batches, the tensors of the file decide. */
@@ -124,10 +125,10 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
     g->kind = kind_of_file(s, f);
     ep->slot = task_kind_first(s, g->kind);
     if (g->kind->few_shot) {
-        TRY(read_part(f, path, &s->net, "support", a, &ep->support));
-        return read_part(f, path, &s->net, "query", a, &ep->query);
+        TRY(read_part(f, path, &s->net, "support", a, &ep->support, &ep->goal[0]));
+        return read_part(f, path, &s->net, "query", a, &ep->query, &ep->goal[1]);
     }
-    TRY(read_part(f, path, &s->net, "source", a, &ep->source));
+    TRY(read_part(f, path, &s->net, "source", a, &ep->source, &ep->goal[2]));
     return s->traits->draws & DRAW_TARGET ? read_samples(f, path, &s->net, "target", a, &ep->target)
                                           : 0;
 }
@@ -308,6 +309,7 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     TRY(read_task(g, o->task));
     TRY(checkpoint_read(o->params, &g->solo.stage->model, g->theta, NULL, NULL, &info));
     TRY(read_anchor(g, o));
+    episode_scale(&g->episode, scale_targets(g->solo.stage, g->theta));
     TRY(compute(g));
     TRY(write_result(g, o->out));
     if (g->kind->few_shot)

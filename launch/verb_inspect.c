@@ -17,7 +17,21 @@
 #include "launch/verbs.h"
 #include "proto/wire.h"
 
-enum { SHOWN = 30 }; /* tensors, files, ids of a list, without --all */
+enum {
+    SHOWN = 30, /* tensors, files, ids of a list, without --all */
+    SCALES = 8, /* numbers of a line that inputs are normalised by */
+};
+
+/* What inputs and targets are normalised by. */
+static void print_scale(const struct tensor *t)
+{
+    bool scale = strncmp(t->name, "normalize1.", 11) == 0 || strncmp(t->name, "targets.", 8) == 0;
+
+    for (size_t i = 0; scale && i < t->n && i < SCALES; i++)
+        printf(" %.6g", tensor_get(t, i));
+    if (scale && t->n > SCALES)
+        printf(" ...");
+}
 
 static void print_tensor(const struct tensor *t, bool all)
 {
@@ -26,7 +40,9 @@ static void print_tensor(const struct tensor *t, bool all)
     printf("  %-40s %s [", t->name, dtype_name(t->dtype));
     for (int k = 0; k < t->n_dims; k++)
         printf("%s%zu", k ? ", " : "", t->dims[k]);
-    printf("]\n");
+    printf("]");
+    print_scale(t);
+    putchar('\n');
 }
 
 /* True for tensors of a checkpoint that are not parameters of the stage: vectors of the optimizer,

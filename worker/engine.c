@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/err.h"
+#include "core/plan/scale.h"
 #include "core/plan/task_kind.h"
 #include "worker/method_work.h"
 #include "worker/task_work.h"
@@ -100,19 +101,26 @@ static int engine_add(struct engine *e, int code)
     return e->failed ? 0 : code;
 }
 
+/* Targets are normalised as theta (P of a model) says. */
+static int engine_read(struct engine *e, const struct task *t, const real *theta)
+{
+    e->episode.support = e->episode.query = e->episode.source = (struct batch){0};
+    TRY(task_work_of(task_kind_at(e->stage, e->purpose, t->slot))->read(e, t));
+    episode_scale(&e->episode, scale_targets(e->stage, theta));
+    return 0;
+}
+
 int engine_run(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     const struct task_kind *kind = task_kind_at(e->stage, e->purpose, t->slot);
-    const struct task_work *work;
 
     if (e->empty)
         round_sum_clear(&e->total);
     e->empty = e->failed = false;
     task_metrics_clear(&e->metrics);
     TRY(task_check(e->setup, e->stage, kind, t));
-    work = task_work_of(kind);
-    TRY(work->read(e, t));
-    return engine_add(e, work->run(e, t, theta, state));
+    TRY(engine_read(e, t, state ? state : theta));
+    return engine_add(e, task_work_of(kind)->run(e, t, theta, state));
 }
 
 const struct compute compute_tasks = {engine_open, engine_close, engine_begin, engine_run};

@@ -252,6 +252,7 @@ int trace_task(struct engine *e, const struct task *t, const real *theta, bool e
 
     *out = (struct trace){.step = -1, .layer = -1};
     TRY(episode_read(&e->episode, &e->setup->data[t->data], t));
+    episode_scale(&e->episode, scale_targets(e->stage, theta));
     tracer_layout(&r, &measure);
     TRY(arena_init(&r.arena, measure.peak));
     tracer_layout(&r, &r.arena);

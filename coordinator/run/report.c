@@ -49,6 +49,8 @@ void report_start(struct report *r, const struct stage_run *s)
         INTEGER("ranks", r->crew->comm->size),    {0},
     };
 
+    if (*s->note.text)
+        progress_warn(r->progress, "stage '%s': %s", s->stage->config->name, s->note.text);
     sinks_emit(&r->sinks, "stage", fields);
 }
 

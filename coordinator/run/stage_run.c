@@ -132,7 +132,8 @@ static void forget_evaluations(struct stage_run *s)
         evaluation_release(&s->last[i]);
 }
 
-int stage_run_begin(struct stage_run *s, const struct stage *stage)
+/* Makes room for the stage; its parameters are undefined. */
+static int prepare(struct stage_run *s, const struct stage *stage)
 {
     struct arena measure = arena_measuring();
 
@@ -143,14 +144,22 @@ int stage_run_begin(struct stage_run *s, const struct stage *stage)
     take_vectors(s, stage, &measure);
     TRY(arena_init(&s->arena, measure.peak));
     take_vectors(s, stage, &s->arena);
-    layout_init(&stage->layout, (uint64_t)s->setup->config->run.seed, stage->index, s->theta);
-    if (stage->start >= 0 && s->kept[stage->start])
-        take_over(s, stage, s->kept[stage->start]);
     s->stage = stage;
-    forget(s);
-    forget_evaluations(s);
+    *s->note.text = '\0';
     s->round = 0;
     s->failed = 0;
+    return 0;
+}
+
+int stage_run_begin(struct stage_run *s, const struct stage *stage)
+{
+    TRY(prepare(s, stage));
+    layout_init(&stage->layout, (uint64_t)s->setup->config->run.seed, stage->index, s->theta);
+    TRY(scale_fill(s->setup, stage, stage->n_models, false, s->theta, &s->note));
+    if (stage->start >= 0 && s->kept[stage->start])
+        take_over(s, stage, s->kept[stage->start]);
+    forget(s);
+    forget_evaluations(s);
     return 0;
 }
 
@@ -181,7 +190,8 @@ int stage_run_read(struct stage_run *s, const char *path, struct checkpoint_info
         return err(ERR_DATA, "'%s' belongs to stage %d, which this configuration does not have",
                    path, info->stage);
     stage = &s->setup->stages[info->stage];
-    TRY(stage_run_begin(s, stage));
+    TRY(prepare(s, stage));
+    forget_evaluations(s);
     TRY(checkpoint_read(path, &stage->layout, s->theta, optim_find(stage->optim.name), s->state,
                         info));
     TRY(read_kept(s, path));

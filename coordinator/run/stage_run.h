@@ -6,6 +6,7 @@
 #include "coordinator/run/evaluate.h"
 #include "coordinator/run/guard.h"
 #include "core/file/checkpoint.h"
+#include "core/plan/scale.h"
 
 struct stage_run {
     const struct setup *setup; /* borrowed, set by the caller */
@@ -20,18 +21,20 @@ struct stage_run {
     struct guard guard;
     real *kept[CONFIG_STAGE_MAX]; /* owned: results of earlier stages that a later one needs */
 
-    uint64_t round;  /* done in this stage */
-    double failed;   /* tasks set aside in this stage */
-    uint64_t hash;   /* of theta */
-    double loss;     /* of the last round; not a number: there was none */
-    double accuracy; /* of the last round; < 0: the stage has none */
+    struct scale_note note; /* on its data */
+    uint64_t round;         /* done in this stage */
+    double failed;          /* tasks set aside in this stage */
+    uint64_t hash;          /* of theta */
+    double loss;            /* of the last round; not a number: there was none */
+    double accuracy;        /* of the last round; < 0: the stage has none */
     /* owned: of each section it is measured on, the last one; episodes 0: none */
     struct evaluation last[CONFIG_DATA_MAX];
 };
 
 /* Makes `stage` the one at hand, at round 0. Its parameters are drawn, or handed over by the stage
  * that it starts from (core/plan/hand_over.h). The result of the stage before is kept if a later
- * one needs it. ERR_MEMORY. */
+ * one needs it. It may read the training section (core/plan/scale.h). ERR_MEMORY, ERR_DATA,
+ * ERR_CONFIG. */
 int stage_run_begin(struct stage_run *s, const struct stage *stage);
 
 /* Makes the stage of a checkpoint the one at hand: parameters, optimizer, best encoders, and what

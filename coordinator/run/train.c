@@ -260,6 +260,13 @@ static int resume(void *context)
     return keeper_resume(&t->keeper, &t->now);
 }
 
+static int begin_next(void *context)
+{
+    struct train *t = context;
+
+    return stage_run_begin(&t->now, t->now.stage + 1);
+}
+
 static void on_notice(void *context, const struct notice *n)
 {
     struct train *t = context;
@@ -281,8 +288,8 @@ int train_run(struct train *t)
     report_begin(&t->report);
     report_changes(&t->report, &t->keeper.changes);
     TRY(run_stage(t));
-    for (int i = t->now.stage->index + 1; i < t->start.setup->n_stages; i++) {
-        TRY(stage_run_begin(&t->now, &t->start.setup->stages[i]));
+    while (t->now.stage->index + 1 < t->start.setup->n_stages) {
+        TRY(errand_run(c, begin_next, t));
         TRY(run_stage(t));
     }
     progress_clear(t->start.progress);

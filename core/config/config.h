@@ -74,6 +74,7 @@ struct model_config {
 struct stage_config {
     char *name; /* the section's title */
     char *method, *data, *model, *loss;
+    struct strings normalize, normalize_targets; /* none | computed | means, deviations */
     int64_t way, shot, query, tasks, inner_steps;
     double inner_rate;
     int64_t rounds;

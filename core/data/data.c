@@ -173,3 +173,12 @@ int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id)
                                   : d->ops->label_flat(d, index);
     return 0;
 }
+
+int data_target_flat(const struct data *d, uint32_t index, real *target)
+{
+    TRY(data_check_flat(d, index));
+    if (!d->ops->target_flat)
+        return err(ERR_CONFIG, "data '%s': format '%s' has no targets", d->name, d->ops->name);
+    d->ops->target_flat(d, index, target);
+    return 0;
+}

@@ -32,6 +32,7 @@ struct data {
     uint32_t n_samples;         /* of all classes; DATA_ENDLESS for glyphs, 0 for sinusoid */
     uint32_t n_grid;            /* fixed evaluation points of each class, 0 for images */
     int n_turns;                /* 1, or 4 if quarter turns are drawn or make classes */
+    bool holes;                 /* inputs that are missing are NaN */
     bool named;                 /* its classes have names, not only numbers */
     bool turned_classes;        /* rotations = "classes": class id = 4 * class + quarter turns */
     void *state;                /* owned by ops */
@@ -51,6 +52,8 @@ struct data_ops {
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
+    /* The targets (n_target) of that sample; NULL: none. */
+    void (*target_flat)(const struct data *d, uint32_t index, real *target);
     /* A sentence that the user should see; NULL: none. */
     const char *(*note)(const struct data *d);
     /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */
@@ -101,5 +104,6 @@ int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turn
  * Thread-safe. */
 int data_read_flat(const struct data *d, uint32_t index, real *x);
 int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id);
+int data_target_flat(const struct data *d, uint32_t index, real *target); /* (n_target) */
 
 #endif

@@ -32,6 +32,7 @@ struct layer_spec {
     bool running;        /* batchnorm, residual: keep running statistics and evaluate with them */
     bool follows_target; /* if two domains train it, only the target's passes are observed */
     bool head;           /* dense: named "head", its size is the number of outputs            */
+    bool holes;          /* normalize: a NaN is a number that is missing, and becomes 0 */
 };
 
 struct pair {
@@ -87,6 +88,7 @@ enum layer_kind {
     LAYER_PLAIN,      /* a product with weights, a pool, a mask */
     LAYER_ACTIVATION, /* a nonlinearity: a tap on the layer before it means its output */
     LAYER_NORM,       /* it normalises by statistics, of the batch or running ones */
+    LAYER_INPUT,      /* its weights are constants: no gradient enters it or what is below */
 };
 
 /* A layer in PyTorch, as Python text. An input of {1, 1, N} may have four axes there, or two. */

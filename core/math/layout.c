@@ -15,7 +15,7 @@
 const char *role_name(enum role role)
 {
     static const char *const names[] = {"body",      "head", "stat", "discriminator",
-                                        "regressor", "old",  "rate"};
+                                        "regressor", "old",  "rate", "scale"};
 
     return names[role];
 }
@@ -145,7 +145,7 @@ void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
 void layout_add_learnable(const struct layout *l, const real *x, real *y)
 {
     for (int i = 0; i < l->n_segments; i++)
-        if (l->segments[i].role != ROLE_STAT)
+        if (role_learns(l->segments[i].role))
             vec_add(l->segments[i].n, x + l->segments[i].offset, y + l->segments[i].offset);
 }
 

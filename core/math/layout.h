@@ -22,9 +22,16 @@ enum role {
     ROLE_REGRESSOR,     /* from a student's features to its teacher's */
     ROLE_OLD,           /* the head of an earlier task */
     ROLE_RATE,          /* inner rates that are learned */
+    ROLE_SCALE,         /* means and deviations of inputs and targets: constants */
     ROLES,
 };
 const char *role_name(enum role role); /* never NULL; static */
+
+/* Whether gradients step segments of the role: all but statistics and constants. */
+static inline bool role_learns(enum role role)
+{
+    return role != ROLE_STAT && role != ROLE_SCALE;
+}
 
 enum init {
     INIT_CONSTANT, /* the constant `scale` */
@@ -79,7 +86,7 @@ void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 /* Whether it is a dense layer whose columns are ordered differently in memory than in files. */
 bool layout_reorders_columns(const struct segment *s);
 
-/* y (P) += x (P) in every segment but statistics. */
+/* y (P) += x (P) in every segment that learns. */
 void layout_add_learnable(const struct layout *l, const real *x, real *y);
 
 /* One segment between memory order (at the vector's theta) and PyTorch's order. */

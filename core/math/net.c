@@ -56,6 +56,11 @@ static int net_add(struct net *net, const struct layer_spec *spec, const struct 
     return 0;
 }
 
+static bool learns(const struct layer *l)
+{
+    return l->n_w > 0 && l->ops->kind != LAYER_INPUT;
+}
+
 static int net_fill(struct net *net, const struct layer_spec *specs, int n_specs)
 {
     net->layers = calloc((size_t)n_specs + 1, sizeof *net->layers);
@@ -67,7 +72,7 @@ static int net_fill(struct net *net, const struct layer_spec *specs, int n_specs
         TRY(net_add(net, &specs[i], ops));
         i += ops != layer_find(specs[i].type); /* the follower is done with it */
     }
-    while (net->first < net->n_layers && net->layers[net->first].n_w == 0)
+    while (net->first < net->n_layers && !learns(&net->layers[net->first]))
         net->first++;
     if (net->first == net->n_layers)
         return err(ERR_CONFIG, "the model has no layer with parameters");
@@ -153,7 +158,7 @@ struct net net_above(const struct net *net, int above)
     view.layers += above;
     view.in = above ? net->layers[above - 1].out : net->in;
     view.first = net->first > above ? net->first - above : 0;
-    while (view.first < view.n_layers - 1 && view.layers[view.first].n_w == 0)
+    while (view.first < view.n_layers - 1 && !learns(&view.layers[view.first]))
         view.first++;
     return view;
 }

@@ -18,7 +18,7 @@ struct net {
     struct layout layout; /* owned */
     struct shape in;
     int n_out;
-    int first; /* the first layer with weights: below it nobody wants gradients */
+    int first; /* the first layer that learns: below it nobody wants gradients */
     const struct loss_ops *loss;
 };
 

@@ -54,6 +54,8 @@ static double share(const struct optim_spec *o, enum role role, uint64_t t)
 {
     if (role == ROLE_STAT)
         return t <= o->still ? 0 : 1;
+    if (role == ROLE_SCALE)
+        return 0;
     return t <= (uint64_t)o->warm_up && role != ROLE_HEAD ? 0 : o->factor[role];
 }
 

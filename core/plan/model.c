@@ -182,10 +182,11 @@ static int spec_type(struct layer_spec *s, const char *line, const char *type)
     if (s->head)
         return 0;
     snprintf(s->type, sizeof s->type, "%s", type);
-    if (layer_find(type))
+    if (layer_find(type) && layer_find(type)->kind != LAYER_INPUT)
         return 0;
     for (int i = 0; layer_table[i] && n < 30; i++)
-        names[n++] = layer_table[i]->name;
+        if (layer_table[i]->kind != LAYER_INPUT)
+            names[n++] = layer_table[i]->name;
     names[n++] = "head";
     names[n] = NULL;
     return err(ERR_CONFIG, "layer '%s': unknown layer '%s'%s", line, type,
@@ -242,7 +243,8 @@ const struct model_ops *model_find(const char *name)
     return table_find(model_table, name);
 }
 
-int model_specs(const struct model_config *m, bool few_shot, struct layer_spec **specs)
+int model_specs(const struct model_config *m, bool few_shot, const struct layer_spec *first,
+                struct layer_spec **specs)
 {
     const struct model_ops *ops = model_find(m->type);
     int n;
@@ -252,16 +254,21 @@ int model_specs(const struct model_config *m, bool few_shot, struct layer_spec *
         return err(ERR_CONFIG, "unknown model '%s'", m->type);
     n = ops->specs(m, norm_of(m, few_shot), NULL);
     TRY(n);
+    n += first != NULL;
     *specs = malloc((size_t)n * sizeof **specs);
-    return *specs ? ops->specs(m, norm_of(m, few_shot), *specs)
-                  : err(ERR_MEMORY, "no memory for %d layers", n);
+    if (!*specs)
+        return err(ERR_MEMORY, "no memory for %d layers", n);
+    if (first)
+        **specs = *first;
+    TRY(ops->specs(m, norm_of(m, few_shot), *specs + (first != NULL)));
+    return n;
 }
 
-int model_plan(const struct model_config *m, bool few_shot, struct net *net, struct shape in,
-               int n_out, const struct loss_ops *loss)
+int model_plan(const struct model_config *m, bool few_shot, const struct layer_spec *first,
+               struct net *net, struct shape in, int n_out, const struct loss_ops *loss)
 {
     struct layer_spec *specs;
-    int code = model_specs(m, few_shot, &specs);
+    int code = model_specs(m, few_shot, first, &specs);
 
     if (code >= 0)
         code = net_plan(net, specs, code, in, n_out, loss);

@@ -18,12 +18,13 @@ const struct model_ops *model_find(const char *name); /* NULL if absent */
 
 /* The layers of the configured model in a stage that is measured few-shot, or on whole sets: with
  * statistics = auto, batch normalisation keeps running statistics in the latter. A line of
- * model.layers may say otherwise. *specs is the caller's, to be freed, also after an error. Returns
- * how many, or ERR_CONFIG, ERR_MEMORY. */
-int model_specs(const struct model_config *m, bool few_shot, struct layer_spec **specs);
+ * model.layers may say otherwise. first: a layer before them, or NULL. *specs is the caller's, to
+ * be freed, also after an error. Returns how many, or ERR_CONFIG, ERR_MEMORY. */
+int model_specs(const struct model_config *m, bool few_shot, const struct layer_spec *first,
+                struct layer_spec **specs);
 
 /* Plans the network of those layers (net_plan). The caller releases net. */
-int model_plan(const struct model_config *m, bool few_shot, struct net *net, struct shape in,
-               int n_out, const struct loss_ops *loss);
+int model_plan(const struct model_config *m, bool few_shot, const struct layer_spec *first,
+               struct net *net, struct shape in, int n_out, const struct loss_ops *loss);
 
 #endif

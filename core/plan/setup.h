@@ -32,6 +32,7 @@ struct stage {
     const void *own;                    /* borrowed: what the method's own keys hold */
     int index, data;                    /* of the stage; of its data section */
     int start, anchor;                  /* stages before it; -1: none */
+    const struct strings *normalize, *normalize_targets; /* borrowed: core/plan/scale.h */
     int n_targets, target[CONFIG_DATA_MAX];
     int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the network "old" */
     int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */

@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/plan/model.h"
+#include "core/plan/scale.h"
 #include "core/plan/setup.h"
 #include "core/plan/task_kind.h"
 
@@ -110,7 +111,7 @@ static int stage_draws(const struct setup *s, struct stage *stage)
 static void take_role(struct layout *l, enum role role)
 {
     for (int i = 0; i < l->n_segments; i++)
-        if (l->segments[i].role != ROLE_STAT)
+        if (role_learns(l->segments[i].role))
             l->segments[i].role = role;
 }
 
@@ -175,6 +176,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
     const struct data *d = &s->data[stage->data];
     const char *loss = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
     const struct model_config *model = config_find_model(s->config, c->model);
+    struct layer_spec first = {.type = "normalize", .holes = d->holes};
     int n_out = outputs(s, stage), code;
 
     if (n_out < 0)
@@ -185,14 +187,17 @@ static int stage_net(const struct setup *s, struct stage *stage)
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
                    c->name, loss, d->name, d->n_target ? "targets" : "classes");
     code =
-        model_plan(model, stage->measured->few_shot, &stage->net, d->shape, n_out, loss_find(loss));
+        model_plan(model, stage->measured->few_shot, scale_wanted(stage->normalize) ? &first : NULL,
+                   &stage->net, d->shape, n_out, loss_find(loss));
     if (code < 0)
         return err_within(code, "stage '%s', model '%s'", c->name, model->name);
     if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))
         return err(ERR_CONFIG, "stage '%s' and its anchor '%s' take samples of different sizes",
                    c->name, s->stages[stage->anchor].config->name);
     TRY(layout_append(&stage->model, "", &stage->net.layout));
-    return stage->traits->plan ? stage->traits->plan(stage, s) : 0;
+    if (stage->traits->plan)
+        TRY(stage->traits->plan(stage, s));
+    return scale_add_targets(s, stage);
 }
 
 static bool has_statistics(const struct layout *l)
@@ -338,6 +343,7 @@ int stage_open(struct setup *s, int index)
     *stage = (struct stage){.config = &s->config->stages[index], .index = index, .n_models = 1};
     stage->data = data_index(s->config, stage->config->data);
     TRY(stage_form(s, stage));
+    TRY(scale_form(s, stage));
     take_old(s, stage);
     TRY(stage_draws(s, stage));
     stage_optim(stage);

@@ -98,14 +98,14 @@ static inline void probe_release(struct probe *p)
     layout_release(&p->layout);
 }
 
-/* Statistics are not differentiated: sets their part of an operand shaped like w. */
+/* Statistics and constants are not differentiated: sets their part of an operand shaped like w. */
 static inline void probe_set_stats(struct probe *p, enum operand o, double low, double high,
                                    uint64_t *seed)
 {
     for (int i = 0; i < p->layout.n_segments; i++) {
         const struct segment *s = &p->layout.segments[i];
 
-        if (s->role == ROLE_STAT)
+        if (!role_learns(s->role))
             fill_uniform(s->n, p->b[o].v + s->offset, low, high, seed);
     }
 }

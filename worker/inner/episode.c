@@ -11,7 +11,7 @@ void episode_init(struct episode *e, const struct data *d, struct task_size size
     *e = (struct episode){0};
     for (int i = 0; i < 4; i++) {
         e->x[i] = arena_reals(a, n[i] * shape_size(d->shape));
-        if (d->n_target && i < 2)
+        if (d->n_target && i < 3)
             e->goal[i] = arena_reals(a, n[i] * (size_t)d->n_target);
         else if (i < 3)
             e->label[i] = arena_take(a, n[i] * sizeof(int));
@@ -54,6 +54,13 @@ static int read_flat(const struct data *d, const uint32_t *ids, uint32_t n, real
     return 0;
 }
 
+static int read_targets(const struct data *d, const uint32_t *ids, uint32_t n, real *target)
+{
+    for (uint32_t i = 0; i < n; i++)
+        TRY(data_target_flat(d, ids[i], target + i * (size_t)d->n_target));
+    return 0;
+}
+
 static int read_labels(const struct data *d, const uint32_t *ids, uint32_t n, int *label)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -71,11 +78,25 @@ int episode_read_batch(struct episode *e, const struct data *data, const struct 
     const uint32_t *source = t->source + (size_t)step * n_source;
 
     take_place(e, t, step);
-    e->source = (struct batch){.n = (int)n_source, .x = e->x[2], .label = e->label[2]};
+    e->source = (struct batch){
+        .n = (int)n_source, .x = e->x[2], .label = e->label[2], .target = e->goal[2]};
     e->target = (struct batch){.n = (int)n_target, .x = e->x[3]};
     TRY(read_flat(&data[t->data], source, n_source, e->x[2]));
-    TRY(read_labels(&data[t->data], source, n_source, e->label[2]));
+    if (data[t->data].n_target)
+        TRY(read_targets(&data[t->data], source, n_source, e->goal[2]));
+    else
+        TRY(read_labels(&data[t->data], source, n_source, e->label[2]));
     if (n_target == 0)
         return 0;
     return read_flat(&data[t->target], t->targets + (size_t)step * n_target, n_target, e->x[3]);
+}
+
+void episode_scale(struct episode *e, struct target_scale scale)
+{
+    if (e->support.target)
+        scale_apply(scale, e->support.n, e->goal[0]);
+    if (e->query.target)
+        scale_apply(scale, e->query.n, e->goal[1]);
+    if (e->source.target)
+        scale_apply(scale, e->source.n, e->goal[2]);
 }

@@ -5,6 +5,7 @@
 #include "core/base/arena.h"
 #include "core/data/data.h"
 #include "core/math/loss.h"
+#include "core/plan/scale.h"
 #include "core/plan/task.h"
 
 struct episode {
@@ -12,7 +13,7 @@ struct episode {
     uint32_t round, slot, pass;  /* of the task; the step of a task of several */
     struct batch support, query; /* a few-shot task's; point into the buffers below */
     struct batch source, target; /* a batch task's: target has no labels */
-    real *x[4], *goal[2];        /* support, query, source, target; regression targets */
+    real *x[4], *goal[3];        /* support, query, source, target; regression targets */
     int *label[3];               /* none for the target */
 };
 
@@ -24,10 +25,13 @@ void episode_init(struct episode *e, const struct data *d, struct task_size size
  * collective. */
 int episode_read(struct episode *e, const struct data *d, const struct task *t);
 
-/* Reads step `step` of a batch task: its next n_source samples with their classes, its next
+/* Reads step `step` of a batch task: its next n_source samples with classes or targets, its next
  * n_target samples, whose labels are never read. data: the data sections, by index. ERR_DATA.
  * Not collective. */
 int episode_read_batch(struct episode *e, const struct data *data, const struct task *t,
                        uint32_t step, uint32_t n_source, uint32_t n_target);
+
+/* Normalises the regression targets of what was read. */
+void episode_scale(struct episode *e, struct target_scale scale);
 
 #endif

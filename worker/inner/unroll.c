@@ -99,7 +99,7 @@ static void fill_rates(struct unroll *u)
     for (int i = 0; i < l->n_segments && u->rate; i++)
         for (size_t k = 0; k < l->segments[i].n; k++)
             u->rate[l->segments[i].offset + k] =
-                l->segments[i].role == ROLE_STAT ? 0 : (real)u->spec.rate;
+                role_learns(l->segments[i].role) ? (real)u->spec.rate : 0;
 }
 
 /* The query's pass is over when the products begin, so their work space overlays it. */
@@ -231,7 +231,7 @@ static void adam_step(struct unroll *u, int k, real *theta)
     for (int i = 0; i < l->n_segments; i++) {
         size_t at = l->segments[i].offset;
 
-        if (l->segments[i].role != ROLE_STAT)
+        if (role_learns(l->segments[i].role))
             optim_find("adam")->step(&o, u->spec.rate, (uint64_t)k + 1, l->segments[i].n,
                                      u->gradient + at, theta + at, u->adam + at, l->n);
     }

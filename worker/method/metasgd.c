@@ -28,7 +28,7 @@ static int metasgd_plan(struct stage *s, const struct setup *setup)
         struct segment rate = s->net.layout.segments[i];
         char name[128];
 
-        if (rate.role == ROLE_STAT)
+        if (!role_learns(rate.role))
             continue;
         snprintf(name, sizeof name, "rate.%s", s->net.layout.segments[i].name);
         rate.name = name;
@@ -50,7 +50,7 @@ static void each_rate(const struct net *net, const real *from, real *to, bool ga
     for (int i = 0; i < net->layout.n_segments; i++) {
         const struct segment *s = &net->layout.segments[i];
 
-        if (s->role == ROLE_STAT)
+        if (!role_learns(s->role))
             continue;
         if (gather)
             vec_copy(s->n, from + at, to + s->offset);
