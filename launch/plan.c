@@ -245,7 +245,7 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     print_idle(stage);
     print_networks(stage);
     printf("  %zu parameters, loss %s, %.4g MFLOP a %s, digest of the layout %016lx\n",
-           stage->layout.n, stage->net.loss->name, method_flops(s, stage) / 1e6,
+           stage->layout.n, stage->net.loss.ops->name, method_flops(s, stage) / 1e6,
            stage->steps ? "step" : "task", (unsigned long)layout_digest(&stage->layout));
     if (e.method.inner && e.method.inner->spec.second == SECOND_THROUGH)
         printf("  activations of inner steps: %s\n", e.method.inner->n_tapes == stage->inner_steps

@@ -47,7 +47,7 @@ static int find(const struct safetensors *f, const char *path, const char *part,
 static int read_y(const struct tensor *t, const struct net *net, const char *path, int n,
                   int *label, real *target)
 {
-    size_t each = target ? (size_t)net->n_out : 1;
+    size_t each = target ? (size_t)loss_targets(&net->loss, net->n_out) : 1;
 
     if (t->n != (size_t)n * each)
         return err(ERR_DATA, "'%s': tensor '%s' has %zu elements, expected %zu", path, t->name,
@@ -97,8 +97,8 @@ static int read_part(const struct safetensors *f, const char *path, const struct
 
     TRY(read_samples(f, path, net, part, a, b));
     TRY(find(f, path, part, "y", &y));
-    if (!net->loss->accuracy)
-        *target = arena_reals(a, (size_t)b->n * (size_t)net->n_out);
+    if (loss_is_regression(&net->loss))
+        *target = arena_reals(a, (size_t)b->n * (size_t)loss_targets(&net->loss, net->n_out));
     else
         label = arena_take(a, (size_t)b->n * sizeof *label);
     b->label = label, b->target = *target;

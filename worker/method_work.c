@@ -124,8 +124,8 @@ static int evaluate_once(struct method *m, const struct episode *ep, const real 
     struct adapted a = {.theta = theta};
 
     m->ops->adapt(m, ep, &a);
-    return method_curve(m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &a), 0, 0, metrics,
-                        outputs);
+    return method_curve(&m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &a), 0, 0,
+                        metrics, outputs);
 }
 
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
@@ -140,7 +140,8 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
     for (int k = 0; k <= u->spec.steps; k++) {
         const real *y = unroll_outputs(u, k, ep);
 
-        TRY(method_curve(net->loss, &ep->query, net->n_out, y, k, u->spec.steps, metrics, outputs));
+        TRY(method_curve(&net->loss, &ep->query, net->n_out, y, k, u->spec.steps, metrics,
+                         outputs));
         if (k < u->spec.steps)
             unroll_step(u, k, ep, NULL);
     }
@@ -172,24 +173,26 @@ const real *method_answer(struct method *m, const struct episode *ep, const stru
     return m->ops->answer ? m->ops->answer(m, ep, a) : unroll_outputs_at(m->inner, a->theta, ep);
 }
 
-/* Adds the loss and accuracy of each sample. */
+/* Adds the loss and accuracy of each sample that has something to measure; they weigh the same. */
 static int measure_samples(const struct net *net, const struct batch *b, const real *y,
                            struct task_metrics *metrics)
 {
+    const struct loss *l = &net->loss;
+    int targets = loss_targets(l, net->n_out);
     double *curve = &metrics->v[metric_curve(0, CURVE_LOSS)];
 
     for (int i = 0; i < b->n; i++) {
-        struct batch one = {.n = 1, .label = b->label + i};
+        struct batch one = batch_sample(b, i, targets);
         const real *outputs = y + (size_t)i * (size_t)net->n_out;
-        double loss = net->loss->value(&one, net->n_out, outputs);
-        double right = net->loss->accuracy(&one, net->n_out, outputs);
+        double loss = loss_value(l, &one, net->n_out, outputs);
+        double right = loss_accuracy(l, &one, net->n_out, outputs);
 
         if (!isfinite(loss))
             return err(ERR_NONFINITE, "the loss of a sample is not finite");
         curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
         curve[CURVE_ACCURACY] += right, curve[CURVE_ACCURACY_SQUARE] += right * right;
+        metrics->v[METRIC_SAMPLES] += !batch_is_empty(&one, targets);
     }
-    metrics->v[METRIC_SAMPLES] += b->n;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/real.h"
 #include "core/plan/task_kind.h"
 
+struct batch;  /* core/math/loss.h */
 struct engine; /* worker/engine.h */
 struct trace;  /* worker/trace.h */
 
@@ -36,8 +37,11 @@ const struct task_work *task_work_of(const struct task_kind *kind);
 
 /* ---- kind/batch.c: what several kinds share ---- */
 
-/* `run`: the method's contribution at theta to a task that is read, into e->gradient. */
-int work_outer(struct engine *e, const struct task *t, const real *theta, real *state);
+/* The method's contribution at theta to a task that is read, into e->gradient. As `run`. */
+int work_outer(struct engine *e, const real *theta);
+
+/* Counts a task of whose samples no loss is known: it weighs nothing in the means. */
+void work_note_empty(struct engine *e, const struct batch *measured);
 
 /* `read` and `trace` of kinds on batches. */
 int work_read_batch(struct engine *e, const struct task *t);

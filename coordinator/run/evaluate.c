@@ -56,16 +56,17 @@ static int take_curve(struct evaluation *e)
 int evaluation_of(const struct round *r, const struct round_sum *total, struct evaluation *e)
 {
     const struct stage *stage = r->stage;
-    double n = round_sum_read(total, stage->measured->counted);
+    double n = round_sum_measured(total, stage->measured->counted);
+
     *e = (struct evaluation){.steps = stage->evaluate_steps,
                              .kind = stage->measured,
                              .episodes = (uint64_t)n,
                              .failed = (uint64_t)round_sum_read(total, METRIC_FAILED),
-                             .has_accuracy = stage->net.loss->accuracy != NULL,
+                             .has_accuracy = loss_has_accuracy(&stage->net.loss),
                              .transductive = stage_is_transductive(stage)};
     if (n == 0)
-        return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss", r->n_tasks,
-                   stage->measured->tasks, stage->config->name);
+        return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss to measure",
+                   r->n_tasks, stage->measured->tasks, stage->config->name);
     TRY(take_curve(e));
     for (int k = 0; k <= e->steps; k++) {
         e->loss[k] = estimate_of(total, metric_curve(k, CURVE_LOSS), n);

@@ -119,7 +119,7 @@ static void inner_loop(const struct stage *s, const struct round_sum *total, int
 
     for (int k = 0; k < steps; k++) {
         losses[k] = round_sum_read(total, metric_curve(k, CURVE_LOSS)) / done;
-        accuracies[k] = s->net.loss->accuracy
+        accuracies[k] = loss_has_accuracy(&s->net.loss)
                             ? round_sum_read(total, metric_curve(k, CURVE_ACCURACY)) / done
                             : NAN;
     }

@@ -274,7 +274,7 @@ static void take_models(struct stage_run *s)
 double stage_run_step(struct stage_run *s, const struct round_sum *total)
 {
     const struct stage *stage = s->stage;
-    double done = round_sum_read(total, METRIC_DONE), norm = NAN;
+    double measured = round_sum_measured(total, METRIC_DONE), norm = NAN;
 
     if (task_state_size(stage) > 0) {
         take_models(s);
@@ -284,9 +284,9 @@ double stage_run_step(struct stage_run *s, const struct round_sum *total)
             optim_apply(&stage->optim, &stage->layout, s->round + 1, s->grad, s->theta, s->state);
     }
     s->round++;
-    s->loss = round_sum_read(total, METRIC_LOSS) / done;
-    s->accuracy = stage->net.loss->accuracy && !stage->traits->inherits
-                      ? round_sum_read(total, METRIC_ACCURACY) / done
+    s->loss = round_sum_read(total, METRIC_LOSS) / measured;
+    s->accuracy = loss_has_accuracy(&stage->net.loss) && !stage->traits->inherits
+                      ? round_sum_read(total, METRIC_ACCURACY) / measured
                       : -1;
     stage_run_rehash(s);
     return norm;

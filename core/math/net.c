@@ -83,11 +83,11 @@ static int net_fill(struct net *net, const struct layer_spec *specs, int n_specs
 }
 
 int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
-             int n_out, const struct loss_ops *loss)
+             int n_out, const struct loss *loss)
 {
     int code;
 
-    *net = (struct net){.in = in, .n_out = n_out, .loss = loss};
+    *net = (struct net){.in = in, .n_out = n_out, .loss = *loss};
     code = net_fill(net, specs, n_specs);
     if (code < 0)
         net_release(net);
@@ -296,7 +296,7 @@ void net_backward(const struct net *net, const real *theta, const struct batch *
 {
     int last = net->n_layers;
 
-    net->loss->grad(b, net->n_out, t->act[last].v, t->grad[last].v);
+    loss_grad(&net->loss, b, net->n_out, t->act[last].v, t->grad[last].v);
     for (int i = last - 1; i >= net->first; i--) {
         struct io io = io_at(net, i, theta, b->n, t, NULL);
 
@@ -352,8 +352,8 @@ void net_hvp(const struct net *net, const real *theta, const real *v, const stru
         io.w.t = (real *)v + net->layers[i].offset;
         net->layers[i].ops->forward_tangent(&net->layers[i], &io);
     }
-    net->loss->grad_tangent(b, net->n_out, t->act[last].v, tangents->act[last].t,
-                            tangents->grad[last].t);
+    net->loss.ops->grad_tangent(&net->loss, b, net->n_out, t->act[last].v, tangents->act[last].t,
+                                tangents->grad[last].t);
     for (int i = last - 1; i >= net->first; i--) {
         struct io io = io_at(net, i, theta, b->n, t, tangents);
 

@@ -19,14 +19,14 @@ struct net {
     struct shape in;
     int n_out;
     int first; /* the first layer that learns: below it nobody wants gradients */
-    const struct loss_ops *loss;
+    struct loss loss;
 };
 
 /* Plans n_specs layers on samples of shape `in`; a dense layer marked `head` gets n_out features.
  * The last layer must give n_out outputs. Errors, after which net is empty: ERR_CONFIG names the
  * layer, ERR_MEMORY. */
 int net_plan(struct net *net, const struct layer_spec *specs, int n_specs, struct shape in,
-             int n_out, const struct loss_ops *loss);
+             int n_out, const struct loss *loss);
 void net_release(struct net *net); /* leaves it empty; an empty one may be released */
 
 /* The layers from index `above` on as a network of their own, with the same theta and layout: it

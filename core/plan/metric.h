@@ -19,6 +19,7 @@ enum metric_slot {
     METRIC_LOSS,         /* query loss after adaptation                            */
     METRIC_ACCURACY,     /* query accuracy after adaptation; 0 for regression      */
     METRIC_SAMPLES,      /* evaluation on whole data sets: samples measured        */
+    METRIC_EMPTY,        /* few-shot tasks and batches with nothing to measure: no loss in them */
     METRIC_CURVE,        /* metric_curve, or enum watch_slot, from here on         */
 };
 

@@ -265,7 +265,7 @@ int model_specs(const struct model_config *m, bool few_shot, const struct layer_
 }
 
 int model_plan(const struct model_config *m, bool few_shot, const struct layer_spec *first,
-               struct net *net, struct shape in, int n_out, const struct loss_ops *loss)
+               struct net *net, struct shape in, int n_out, const struct loss *loss)
 {
     struct layer_spec *specs;
     int code = model_specs(m, few_shot, first, &specs);

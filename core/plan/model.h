@@ -25,6 +25,6 @@ int model_specs(const struct model_config *m, bool few_shot, const struct layer_
 
 /* Plans the network of those layers (net_plan). The caller releases net. */
 int model_plan(const struct model_config *m, bool few_shot, const struct layer_spec *first,
-               struct net *net, struct shape in, int n_out, const struct loss_ops *loss);
+               struct net *net, struct shape in, int n_out, const struct loss *loss);
 
 #endif

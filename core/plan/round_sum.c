@@ -83,6 +83,11 @@ double round_sum_read(const struct round_sum *t, int slot)
     return exact_read_one(metric_words(t, slot));
 }
 
+double round_sum_measured(const struct round_sum *t, int counted)
+{
+    return round_sum_read(t, counted) - round_sum_read(t, METRIC_EMPTY);
+}
+
 void round_sum_mean_gradient(const struct round_sum *t, real *gradient)
 {
     exact_read(t->n, t->words, round_sum_read(t, METRIC_DONE), gradient);

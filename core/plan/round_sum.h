@@ -47,6 +47,10 @@ uint64_t round_sum_checksum(const int64_t *words, size_t first, size_t n_words);
 
 /* The sum in a slot: of enum metric_slot, metric_curve or stage_metric. */
 double round_sum_read(const struct round_sum *t, int slot);
+
+/* How many of what METRIC_DONE or METRIC_SAMPLES counts had something to measure: what losses and
+ * accuracies are means over. */
+double round_sum_measured(const struct round_sum *t, int counted);
 void round_sum_mean_gradient(const struct round_sum *t,
                              real *gradient); /* (n), over the tasks done */
 

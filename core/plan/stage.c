@@ -119,13 +119,14 @@ int stage_add(struct stage *stage, const char *name, enum role role, const struc
               int n_specs, struct shape in, int n_out, const char *loss)
 {
     struct aux *more = realloc(stage->aux, (size_t)(stage->n_aux + 1) * sizeof *more), *p;
+    struct loss plain = loss_plain(loss);
 
     if (!more)
         return err(ERR_MEMORY, "no memory for network '%s'", name);
     stage->aux = more;
     p = &stage->aux[stage->n_aux];
     *p = (struct aux){.name = name, .offset = stage->model.n};
-    TRY(net_plan(&p->net, specs, n_specs, in, n_out, loss_find(loss)));
+    TRY(net_plan(&p->net, specs, n_specs, in, n_out, &plain));
     stage->n_aux++;
     take_role(&p->net.layout, role);
     return layout_append(&stage->model, name, &p->net.layout);
@@ -153,7 +154,7 @@ void stage_idle_behind(struct stage *stage, int act)
     }
 }
 
-static int outputs(const struct setup *s, const struct stage *stage)
+static int outputs(const struct setup *s, const struct stage *stage, const struct loss *loss)
 {
     const struct data *d = &s->data[stage->data];
     bool episodes = stage->traits->draws & DRAW_EPISODES;
@@ -161,7 +162,7 @@ static int outputs(const struct setup *s, const struct stage *stage)
     if (stage->traits->inherits && stage->start >= 0)
         return s->stages[stage->start].net.n_out;
     if (d->n_target)
-        return d->n_target;
+        return d->n_target * loss->per_target;
     return episodes ? (int)stage->shape->way : d->n_classes > 1 << 20 ? -1 : (int)d->n_classes;
 }
 
@@ -170,25 +171,38 @@ static bool same_input(const struct net *a, const struct net *b)
     return a->in.h == b->in.h && a->in.w == b->in.w && a->in.c == b->in.c;
 }
 
+/* Its loss, or that of its data. */
+static int stage_loss(const struct stage *stage, const struct data *d, struct loss *loss)
+{
+    const struct stage_config *c = stage->config;
+    const char *name = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
+
+    *loss = loss_plain(name);
+    if (loss_is_regression(loss) == (d->n_target > 0))
+        return 0;
+    return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s", c->name,
+               name, d->name, d->n_target ? "targets" : "classes");
+}
+
 static int stage_net(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->config;
     const struct data *d = &s->data[stage->data];
-    const char *loss = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
     const struct model_config *model = config_find_model(s->config, c->model);
     struct layer_spec first = {.type = "normalize", .holes = d->holes};
-    int n_out = outputs(s, stage), code;
+    struct loss loss;
+    int n_out, code;
+
+    TRY(stage_loss(stage, d, &loss));
+    n_out = outputs(s, stage, &loss);
 
     if (n_out < 0)
         return err(ERR_CONFIG,
                    "stage '%s': data '%s' has endless classes; method '%s' needs data.first",
                    c->name, d->name, c->method);
-    if ((strcmp(loss, "mse") == 0) != (d->n_target > 0))
-        return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
-                   c->name, loss, d->name, d->n_target ? "targets" : "classes");
     code =
         model_plan(model, stage->measured->few_shot, scale_wanted(stage->normalize) ? &first : NULL,
-                   &stage->net, d->shape, n_out, loss_find(loss));
+                   &stage->net, d->shape, n_out, &loss);
     if (code < 0)
         return err_within(code, "stage '%s', model '%s'", c->name, model->name);
     if (stage->anchor >= 0 && !same_input(&s->stages[stage->anchor].net, &stage->net))

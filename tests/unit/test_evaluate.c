@@ -28,7 +28,7 @@ static struct round_sum begin(bool few_shot)
     stage = (struct stage){.config = &config,
                            .measured = few_shot ? &kind_evaluation_episode : &kind_whole_set,
                            .evaluate_steps = few_shot ? STEPS : 0};
-    stage.net.loss = loss_find("cross_entropy");
+    stage.net.loss = loss_plain("cross_entropy");
     assert_true(round_sum_words(0, N) <= sizeof words / sizeof *words);
     return round_sum_begin(words, 0, N);
 }
@@ -95,6 +95,29 @@ static void episodes(void **state)
     evaluation_release(&e);
 }
 
+/* Three episodes, one of which had nothing to measure: means over the others, (2 + 4) / 2. */
+static void empty_episodes(void **state)
+{
+    struct round_sum t = begin(true);
+    struct evaluation e;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct task_metrics one = none();
+
+        if (i < 2)
+            add(&one, 0, 2 + 2 * i, i);
+        one.v[METRIC_EMPTY] = i == 2;
+        assert_int_equal(round_sum_add(&t, NULL, &one), 0);
+    }
+    e = evaluated(&t);
+    assert_int_equal(e.episodes, 2);
+    near(e.loss[0].mean, 3);
+    near(e.loss[0].ci95, 1.96);
+    near(e.accuracy[0].mean, 0.5);
+    evaluation_release(&e);
+}
+
 /* Ten samples in batches of 4, 4 and 2: 3, 4 and 0 are right. A sample counts once, whatever its
  * batch: 7 of 10, and not the mean of 3/4, 1 and 0. Deviations 7 x 0.09 + 3 x 0.49 = 2.1; 1.96
  * sqrt(2.1 / 9 / 10) = 0.299395. */
@@ -150,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(episodes),
+        cmocka_unit_test(empty_episodes),
         cmocka_unit_test(samples),
         cmocka_unit_test(one_and_none),
     };

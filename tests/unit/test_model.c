@@ -24,6 +24,7 @@
 static struct net *net_of(const char *model, struct shape in, int n_out)
 {
     static const char rest[] = "data d { format = \"glyphs\" }\nstage s { data = \"d\" }\n";
+    struct loss loss = loss_plain("cross_entropy");
     struct net *net = calloc(1, sizeof *net);
     struct config c;
     char text[512];
@@ -32,7 +33,7 @@ static struct net *net_of(const char *model, struct shape in, int n_out)
     snprintf(text, sizeof text, "model { %s }\n%s", model, rest);
     if (config_parse(&c, text, "text", NULL, 0, method_config))
         fail_msg("%s", err_text());
-    if (model_plan(&c.models[0], true, NULL, net, in, n_out, loss_find("cross_entropy")))
+    if (model_plan(&c.models[0], true, NULL, net, in, n_out, &loss))
         fail_msg("%s", err_text());
     config_release(&c);
     return net;

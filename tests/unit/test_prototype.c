@@ -43,7 +43,7 @@ static void scene_close(struct scene *s)
 /* Cross entropy of the queries, and its gradient into s->g, whatever lay there. */
 static double loss(struct scene *s)
 {
-    const struct loss_ops *ops = loss_find("cross_entropy");
+    struct loss cross_entropy = loss_plain("cross_entropy");
     const real *f_query = s->x + N_SUPPORT * D;
 
     memset(s->p.g_support, 0xff, N_SUPPORT * D * sizeof(real));
@@ -51,11 +51,11 @@ static double loss(struct scene *s)
     prototypes_means(&s->p, &support, s->x);
     prototypes_distances(&s->p, s->p.mean, s->p.way, N_QUERY, f_query);
     assert_int_equal(s->p.way, WAY);
-    ops->grad(&query, WAY, s->p.y, s->p.gy);
+    loss_grad(&cross_entropy, &query, WAY, s->p.y, s->p.gy);
     prototypes_backward(&s->p, &support, N_QUERY, f_query);
     memcpy(s->g, s->p.g_support, N_SUPPORT * D * sizeof(real));
     memcpy(s->g + N_SUPPORT * D, s->p.g_query, N_QUERY * D * sizeof(real));
-    return ops->value(&query, WAY, s->p.y);
+    return loss_value(&cross_entropy, &query, WAY, s->p.y);
 }
 
 /* Loss and gradient (N) at x + h v. */

@@ -34,22 +34,21 @@ const real *method_forward(struct method *m, const struct episode *ep, const cha
 int method_query(const struct method *m, const struct batch *query, int n_out, const real *y,
                  struct task_metrics *metrics)
 {
-    const struct loss_ops *loss = m->net->loss;
-    double value = loss->value(query, n_out, y);
+    const struct loss *loss = &m->net->loss;
+    double value = loss_value(loss, query, n_out, y);
 
     if (!isfinite(value))
         return err(ERR_NONFINITE, "the query loss is not finite");
     metrics->v[METRIC_LOSS] += value;
-    if (loss->accuracy)
-        metrics->v[METRIC_ACCURACY] += loss->accuracy(query, n_out, y);
+    metrics->v[METRIC_ACCURACY] += loss_accuracy(loss, query, n_out, y);
     return 0;
 }
 
-int method_curve(const struct loss_ops *loss, const struct batch *query, int n_out, const real *y,
+int method_curve(const struct loss *loss, const struct batch *query, int n_out, const real *y,
                  int k, int steps, struct task_metrics *metrics, real *outputs)
 {
-    double value = loss->value(query, n_out, y);
-    double accuracy = loss->accuracy ? loss->accuracy(query, n_out, y) : 0;
+    double value = loss_value(loss, query, n_out, y);
+    double accuracy = loss_accuracy(loss, query, n_out, y);
     double *curve = &metrics->v[metric_curve(k, CURVE_LOSS)];
 
     if (!isfinite(value))

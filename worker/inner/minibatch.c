@@ -6,16 +6,17 @@
 #include "core/math/rng.h"
 #include "core/math/vec.h"
 
-void minibatch_init(struct minibatch *m, int size, int n, struct shape in, int n_out,
+void minibatch_init(struct minibatch *m, int size, int n, struct shape in, int targets,
                     struct arena *arena)
 {
-    *m = (struct minibatch){.inputs = shape_size(in), .targets = n_out};
+    *m = (struct minibatch){.inputs = shape_size(in), .targets = targets};
     if (size == 0 || size >= n)
         return;
     m->size = size;
     m->order = arena_take(arena, (size_t)n * sizeof *m->order);
     m->x = arena_reals(arena, (size_t)size * m->inputs);
-    m->target = arena_reals(arena, (size_t)(size * n_out));
+    m->target = arena_reals(arena, (size_t)(size * targets));
+    m->weight = arena_reals(arena, (size_t)size);
     m->label = arena_take(arena, (size_t)size * sizeof *m->label);
 }
 
@@ -42,6 +43,8 @@ static void copy_sample(struct minibatch *m, const struct batch *from, uint32_t 
     vec_copy(m->inputs, from->x + i * m->inputs, m->x + (size_t)to * m->inputs);
     if (from->label)
         m->label[to] = from->label[i];
+    if (from->weight)
+        m->weight[to] = from->weight[i];
     if (from->target)
         vec_copy((size_t)m->targets, from->target + i * (size_t)m->targets,
                  m->target + to * m->targets);
@@ -64,6 +67,7 @@ const struct batch *minibatch_take(struct minibatch *m, const struct episode *ep
     m->taken = (struct batch){.n = m->size,
                               .x = m->x,
                               .label = all->label ? m->label : NULL,
-                              .target = all->target ? m->target : NULL};
+                              .target = all->target ? m->target : NULL,
+                              .weight = all->weight ? m->weight : NULL};
     return &m->taken;
 }

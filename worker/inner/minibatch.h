@@ -13,13 +13,15 @@ struct minibatch {
     uint32_t *order;    /* (n) of the pass at hand over the support */
     uint32_t pass;      /* over the support, from 1; 0: order is not drawn yet */
     real *x, *target;   /* (size x inputs), (size x targets) */
+    real *weight;       /* (size) */
     int *label;         /* (size) */
     struct batch taken; /* what minibatch_take returned last */
 };
 
-/* Takes room for minibatches of `size` of n samples of that shape. A size of 0 or of n and more
+/* Takes room for minibatches of `size` of n samples of that shape and so many
+ * targets. A size of 0 or of n and more
  * stands for the whole support, and takes nothing. */
-void minibatch_init(struct minibatch *m, int size, int n, struct shape in, int n_out,
+void minibatch_init(struct minibatch *m, int size, int n, struct shape in, int targets,
                     struct arena *arena);
 
 /* Inner step k's samples: positions k size .. (k + 1) size - 1 of the support's orders, one pass

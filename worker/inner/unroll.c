@@ -127,7 +127,8 @@ void unroll_init(struct unroll *u, const struct net *net, const struct unroll_sp
     take_thetas(u, n, arena);
     take_vectors(u, n, arena);
     fill_rates(u);
-    minibatch_init(&u->minibatch, spec->minibatch, spec->n_support, net->in, net->n_out, arena);
+    minibatch_init(&u->minibatch, spec->minibatch, spec->n_support, net->in,
+                   loss_targets(&net->loss, net->n_out), arena);
     take_tapes(u, scratch, arena);
     if (spec->above)
         take_below(u, scratch, arena);
@@ -162,7 +163,7 @@ static double values(struct unroll *u, int k, const struct net *net, const struc
     double loss;
 
     t->noise = noise_of(ep, k);
-    loss = net->loss->value(b, net->n_out, net_forward(net, unroll_theta(u, k), b, t));
+    loss = loss_value(&net->loss, b, net->n_out, net_forward(net, unroll_theta(u, k), b, t));
     pass_done(u->hook, (struct pass){PASS_FORWARD, k, set, b->n, net, t, .loss = loss});
     return loss;
 }
@@ -207,8 +208,7 @@ static double step_gradient(struct unroll *u, int k, const struct episode *ep, d
     double loss = values(u, k, net, ep, b, t);
 
     if (accuracy)
-        *accuracy =
-            net->loss->accuracy ? net->loss->accuracy(b, net->n_out, net_outputs(net, t)) : 0;
+        *accuracy = loss_accuracy(&net->loss, b, net->n_out, net_outputs(net, t));
     gradient(u, k, net, b, t, u->gradient);
     return loss;
 }
@@ -296,9 +296,8 @@ int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics
     if (!isfinite(loss))
         return err(ERR_NONFINITE, "the query loss is not finite");
     metrics->v[METRIC_LOSS] += loss;
-    if (net->loss->accuracy)
-        metrics->v[METRIC_ACCURACY] +=
-            net->loss->accuracy(&ep->query, net->n_out, net_outputs(net, &u->query));
+    metrics->v[METRIC_ACCURACY] +=
+        loss_accuracy(&net->loss, &ep->query, net->n_out, net_outputs(net, &u->query));
     gradient(u, k, net, &ep->query, &u->query, u->adjoint);
     return 0;
 }

@@ -9,13 +9,26 @@ int work_read_batch(struct engine *e, const struct task *t)
     return episode_read_batch(&e->episode, e->setup->data, t, 0, t->n_source, t->n_targets);
 }
 
-int work_outer(struct engine *e, const struct task *t, const real *theta, real *state)
+void work_note_empty(struct engine *e, const struct batch *measured)
+{
+    const struct net *net = e->method.net;
+
+    e->metrics.v[METRIC_EMPTY] += batch_is_empty(measured, loss_targets(&net->loss, net->n_out));
+}
+
+int work_outer(struct engine *e, const real *theta)
 {
     struct method *m = &e->method;
 
-    (void)t, (void)state;
     vec_zero(m->n, e->gradient);
     return m->ops->outer(m, &e->episode, theta, e->gradient, &e->metrics);
+}
+
+static int run(struct engine *e, const struct task *t, const real *theta, real *state)
+{
+    (void)t, (void)state;
+    work_note_empty(e, &e->episode.source);
+    return work_outer(e, theta);
 }
 
 int work_trace_batch(struct engine *e, const struct task *t, const real *theta, struct trace *out)
@@ -27,6 +40,6 @@ int work_trace_batch(struct engine *e, const struct task *t, const real *theta, 
 const struct task_work work_batch = {
     .kind = &kind_batch,
     .read = work_read_batch,
-    .run = work_outer,
+    .run = run,
     .trace = work_trace_batch,
 };

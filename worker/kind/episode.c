@@ -9,6 +9,13 @@ static int read(struct engine *e, const struct task *t)
     return episode_read(&e->episode, &e->setup->data[t->data], t);
 }
 
+static int train(struct engine *e, const struct task *t, const real *theta, real *state)
+{
+    (void)t, (void)state;
+    work_note_empty(e, &e->episode.query);
+    return work_outer(e, theta);
+}
+
 static int train_trace(struct engine *e, const struct task *t, const real *theta, struct trace *out)
 {
     return trace_task(e, t, theta, false, out);
@@ -17,6 +24,7 @@ static int train_trace(struct engine *e, const struct task *t, const real *theta
 static int evaluate(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     (void)t, (void)state;
+    work_note_empty(e, &e->episode.query);
     return method_evaluate(&e->method, &e->episode, theta, &e->metrics, NULL);
 }
 
@@ -29,7 +37,7 @@ static int evaluate_trace(struct engine *e, const struct task *t, const real *th
 const struct task_work work_episode = {
     .kind = &kind_episode,
     .read = read,
-    .run = work_outer,
+    .run = train,
     .trace = train_trace,
 };
 

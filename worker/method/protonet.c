@@ -85,7 +85,7 @@ static int protonet_outer(struct method *m, const struct episode *ep, const real
     protonet_adapt(m, ep, &a);
     protonet_answer(m, ep, &a);
     TRY(method_query(m, &ep->query, c->way, c->y, metrics));
-    m->net->loss->grad(&ep->query, c->way, c->y, c->gy);
+    loss_grad(&m->net->loss, &ep->query, c->way, c->y, c->gy);
     prototypes_backward(c, &ep->support, n, p->query.act[act].v);
     vec_zero(m->net->layout.n, p->below);
     net_backward_from(m->net, theta, ep->support.n, &p->support, &support, 1, p->below, NULL);

@@ -123,10 +123,10 @@ static double call_them(struct method *m, const struct batch *b, const real *w, 
     const real *y = net_outputs(d, &m->passes->aux);
     struct inlet top = {d->n_layers, m->passes->g_aux};
 
-    d->loss->grad(b, d->n_out, y, m->passes->g_aux);
+    loss_grad(&d->loss, b, d->n_out, y, m->passes->g_aux);
     vec_scale((size_t)(b->n * d->n_out), by, m->passes->g_aux);
     net_backward_from(d, w, b->n, &m->passes->aux, &top, 1, gw, gx);
-    return d->loss->value(b, d->n_out, y);
+    return loss_value(&d->loss, b, d->n_out, y);
 }
 
 double adversary_grad(struct method *m, const struct episode *ep, const real *theta, double encoder,
@@ -144,14 +144,14 @@ double adversary_grad(struct method *m, const struct episode *ep, const real *th
     b = all_of(m, SOURCE, ep->source.n, m->passes->anchor.act[m->passes->anchor_act].v);
     net_forward(d, w, &b, &m->passes->aux);
     metrics->own[ADVERSARY_SOURCE] +=
-        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
+        loss_accuracy(&d->loss, &b, d->n_out, net_outputs(d, &m->passes->aux));
     loss = call_them(m, &b, w, discriminator, grad + p->offset, NULL);
 
     batch_forward(m, ep, &ep->target, theta, &m->passes->target);
     b = all_of(m, TARGET, ep->target.n, m->passes->target.act[act].v);
     net_forward(d, w, &b, &m->passes->aux);
     metrics->own[ADVERSARY_TARGET] +=
-        d->loss->accuracy(&b, d->n_out, net_outputs(d, &m->passes->aux));
+        loss_accuracy(&d->loss, &b, d->n_out, net_outputs(d, &m->passes->aux));
     loss += call_them(m, &b, w, discriminator, grad + p->offset, NULL);
     metrics->own[ADVERSARY_LOSS] += loss;
 

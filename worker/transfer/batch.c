@@ -59,13 +59,12 @@ const real *batch_anchor(struct method *m, const struct batch *b)
 double batch_supervise(struct method *m, const struct batch *b, const real *y,
                        struct task_metrics *metrics)
 {
-    const struct loss_ops *ops = m->net->loss;
-    double loss = ops->value(b, m->net->n_out, y);
+    const struct loss *l = &m->net->loss;
+    double loss = loss_value(l, b, m->net->n_out, y);
 
-    ops->grad(b, m->net->n_out, y, m->passes->g_outputs);
+    loss_grad(l, b, m->net->n_out, y, m->passes->g_outputs);
     metrics->v[METRIC_LOSS] += loss;
-    if (ops->accuracy)
-        metrics->v[METRIC_ACCURACY] += ops->accuracy(b, m->net->n_out, y);
+    metrics->v[METRIC_ACCURACY] += loss_accuracy(l, b, m->net->n_out, y);
     return loss;
 }
 

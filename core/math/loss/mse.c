@@ -1,35 +1,19 @@
-/* mse.c - mean squared error over samples and outputs, |y - target|^2 / (n c).  math.md (3.2) */
-#include "core/math/loss.h"
+/* mse.c - squared error, l = (y - t)^2.                                            math.md (3.2) */
+#include "core/math/loss/entry.h"
 
-static double mse_value(const struct batch *b, int c, const real *y)
+static struct loss_term mse_entry(const struct loss *l, int j, real y, real t)
 {
-    double sum = 0;
+    double d = (double)y - t;
 
-    for (int i = 0; i < b->n * c; i++) {
-        double d = (double)y[i] - b->target[i];
-
-        sum += d * d;
-    }
-    return sum / (b->n * c);
-}
-
-static void mse_grad(const struct batch *b, int c, const real *y, real *gy)
-{
-    for (int i = 0; i < b->n * c; i++)
-        gy[i] = 2 * (y[i] - b->target[i]) / (real)(b->n * c);
-}
-
-static void mse_grad_tangent(const struct batch *b, int c, const real *y, const real *yt, real *gyt)
-{
-    (void)y;
-    for (int i = 0; i < b->n * c; i++)
-        gyt[i] = 2 * yt[i] / (real)(b->n * c);
+    (void)l, (void)j;
+    return (struct loss_term){d * d, 2 * (y - t), 2};
 }
 
 const struct loss_ops loss_mse = {
     .name = "mse",
     .summary = "mean squared error over samples and outputs",
-    .value = mse_value,
-    .grad = mse_grad,
-    .grad_tangent = mse_grad_tangent,
+    .value = entry_value,
+    .grad = entry_grad,
+    .grad_tangent = entry_grad_tangent,
+    .entry = mse_entry,
 };

@@ -12,3 +12,8 @@ const struct loss_ops *loss_find(const char *name)
 {
     return table_find(loss_table, name);
 }
+
+struct loss loss_plain(const char *name)
+{
+    return (struct loss){.ops = loss_find(name), .per_target = 1};
+}

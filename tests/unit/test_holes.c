@@ -1,0 +1,160 @@
+/* test_holes.c - tasks some of whose targets are missing, or weigh nothing, through the worker. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/err.h"
+#include "core/math/vec.h"
+#include "core/plan/sampler.h"
+#include "core/plan/task_kind.h"
+#include "worker/engine.h"
+#include "worker/method/table.h"
+#include "worker/task_work.h"
+
+enum { SHOT = 6, QUERY = 5 };
+
+struct place {
+    struct config config;
+    struct setup setup;
+    struct engine engine;
+    struct arena arena;
+    struct task task;
+    real *theta, *kept, weight[2][SHOT];
+    size_t n;
+};
+
+static struct place *place_open(const char *stage)
+{
+    struct place *p = calloc(1, sizeof *p);
+    struct sampler s;
+    char text[512];
+
+    assert_non_null(p);
+    snprintf(text, sizeof text,
+             "data d { format = \"sinusoid\" }\nmodel { type = \"mlp\" widths = {\"8\"} }\n"
+             "stage s { data = \"d\" way = 1 shot = %d query = %d inner_rate = 0.01 %s }\n",
+             SHOT, QUERY, stage);
+    if (config_parse(&p->config, text, "text", NULL, 0, method_config) ||
+        setup_open(&p->setup, &p->config, ".", method_traits_of) ||
+        engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 1 << 20))
+        fail_msg("%s", err_text());
+    p->n = p->setup.stages[0].layout.n;
+    task_init(&p->task, engine_task_size(&p->setup.stages[0]), &p->arena);
+    p->theta = arena_reals(&p->arena, p->n);
+    p->kept = arena_reals(&p->arena, p->n);
+    layout_init(&p->setup.stages[0].layout, 5, 0, p->theta);
+    s = (struct sampler){&p->setup, &p->setup.stages[0], 0, PURPOSE_TRAIN, 1};
+    sampler_draw(&s, 0, &p->task);
+    engine_begin(&p->engine, &p->setup.stages[0], PURPOSE_TRAIN, NULL);
+    return p;
+}
+
+static void place_close(struct place *p)
+{
+    engine_close(&p->engine);
+    setup_close(&p->setup);
+    config_release(&p->config);
+    arena_release(&p->arena);
+    free(p);
+}
+
+static const struct task_work *work_of(const struct place *p)
+{
+    return task_work_of(task_kind_at(p->engine.stage, PURPOSE_TRAIN, 0));
+}
+
+/* Reads the task as it is. */
+static void read(struct place *p)
+{
+    assert_int_equal(work_of(p)->read(&p->engine, &p->task), 0);
+    for (int i = 0; i < SHOT; i++)
+        p->weight[0][i] = p->weight[1][i] = 1;
+    p->engine.episode.support.weight = p->weight[0];
+    p->engine.episode.query.weight = p->weight[1];
+}
+
+/* Its contribution is in engine.gradient. */
+static void run(struct place *p)
+{
+    task_metrics_clear(&p->engine.metrics);
+    if (work_of(p)->run(&p->engine, &p->task, p->theta, NULL) < 0)
+        fail_msg("the task fails: %s", err_text());
+}
+
+static double largest(const struct place *p)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        most = fmax(most, fabs((double)p->engine.gradient[i]));
+    return most;
+}
+
+static double metric(const struct place *p, int slot)
+{
+    return p->engine.metrics.v[slot];
+}
+
+/* A query of holes contributes nothing, is counted, and is no failure. */
+static void nothing_to_measure(void **state)
+{
+    struct place *p = place_open("method = \"maml\" inner_steps = 2");
+
+    (void)state;
+    read(p);
+    run(p);
+    assert_true(largest(p) > 1e-3 && metric(p, METRIC_LOSS) > 0 && metric(p, METRIC_EMPTY) == 0);
+    for (int i = 0; i < QUERY; i++)
+        p->engine.episode.goal[1][i] = NAN;
+    run(p);
+    assert_true(largest(p) == 0);
+    assert_true(metric(p, METRIC_LOSS) == 0 && metric(p, METRIC_EMPTY) == 1);
+    place_close(p);
+}
+
+/* A hole and a weight of 0 are the same to the bit, and neither is the whole task. */
+static void check_hole_is_weight_0(const char *stage)
+{
+    struct place *p = place_open(stage);
+    double whole, loss;
+
+    read(p);
+    run(p);
+    whole = metric(p, METRIC_LOSS);
+    memcpy(p->kept, p->engine.gradient, p->n * sizeof(real));
+    p->weight[0][1] = p->weight[0][4] = p->weight[1][2] = 0;
+    run(p);
+    loss = metric(p, METRIC_LOSS);
+    assert_true(loss != whole);
+    assert_memory_not_equal(p->kept, p->engine.gradient, p->n * sizeof(real));
+    memcpy(p->kept, p->engine.gradient, p->n * sizeof(real));
+    read(p);
+    p->engine.episode.goal[0][1] = p->engine.episode.goal[0][4] = NAN;
+    p->engine.episode.goal[1][2] = NAN;
+    run(p);
+    assert_true(metric(p, METRIC_LOSS) == loss);
+    assert_memory_equal(p->kept, p->engine.gradient, p->n * sizeof(real));
+    place_close(p);
+}
+
+static void hole_is_weight_0(void **state)
+{
+    (void)state;
+    check_hole_is_weight_0("method = \"maml\" inner_steps = 2");
+    check_hole_is_weight_0("method = \"reptile\" inner_steps = 3 inner_batch = 4");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_to_measure),
+        cmocka_unit_test(hole_is_weight_0),
+    };
+
+    return cmocka_run_group_tests_name("test_holes", tests, NULL, NULL);
+}
