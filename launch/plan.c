@@ -145,6 +145,22 @@ static void print_steps(const struct stage *stage)
     putchar('\n');
 }
 
+static void print_augment(const struct augment *a)
+{
+    const char *between = "  augmented in training: ";
+
+    if (a->crop)
+        printf("%scrop by %d pixel%s", between, a->crop, plural(a->crop)), between = ", ";
+    if (a->flip)
+        printf("%sflip", between), between = ", ";
+    if (a->brightness > 0)
+        printf("%sbrightness %g", between, a->brightness), between = ", ";
+    if (a->contrast > 0)
+        printf("%scontrast %g", between, a->contrast);
+    if (augment_any(a))
+        putchar('\n');
+}
+
 /* Segments that no gradient reaches, although their role learns. */
 static void print_idle(const struct stage *stage)
 {
@@ -241,6 +257,7 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     print_draws(s, stage);
     print_start(s, stage);
     print_anchor(s, stage);
+    print_augment(&stage->augment);
     print_steps(stage);
     print_idle(stage);
     print_networks(stage);

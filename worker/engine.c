@@ -41,7 +41,8 @@ static void engine_layout(struct engine *e, const struct stage *stage, bool eval
     e->metrics = stage_metrics(stage, arena);
     e->step = stage_metrics(stage, arena);
     e->gradient = arena_reals(arena, n);
-    episode_init(&e->episode, &e->setup->data[stage->data], buffer_size(stage), arena);
+    episode_init(&e->episode, &e->setup->data[stage->data], buffer_size(stage),
+                 augment_any(&stage->augment), arena);
     method_init(&e->method, e->setup, stage, &spec, arena);
 }
 
@@ -84,6 +85,8 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
         e->evaluates = evaluates;
     }
     e->purpose = purpose;
+    e->episode.augment =
+        purpose == PURPOSE_TRAIN && augment_any(&stage->augment) ? &stage->augment : NULL;
     e->method.anchor = anchor;
     e->total = round_sum_over(e->words, kind && kind->gives == GIVES_GRADIENT ? stage->model.n : 0,
                               stage->n_metrics);

@@ -98,7 +98,10 @@ struct stage_config {
     char *guard;             /* best | last | off */
     struct strings old;      /* data sections of the old task */
     struct strings evaluate; /* data sections measured on; empty: evaluate.data */
-    void *own;               /* owned: the methods' own keys (config_own) */
+    int64_t augment_crop;    /* pixels; training alone */
+    bool augment_flip;
+    double augment_brightness, augment_contrast;
+    void *own; /* owned: the methods' own keys (config_own) */
 };
 
 struct evaluate_config {

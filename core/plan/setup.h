@@ -6,6 +6,7 @@
 #define CORE_PLAN_SETUP_H
 
 #include "core/config/config.h"
+#include "core/data/augment.h"
 #include "core/data/data.h"
 #include "core/data/survey.h"
 #include "core/math/net.h"
@@ -52,6 +53,7 @@ struct stage {
     int n_metrics,
         own_metrics; /* slots of a task's metrics (metric.h); the method's own begin here */
     struct optim_spec optim;
+    struct augment augment; /* of the samples of training */
 };
 
 enum matched { MATCHED_NOT, MATCHED_NAMES, MATCHED_ORDER, MATCHED_NUMBERS };

@@ -89,6 +89,23 @@ static int stage_targets(const struct setup *s, struct stage *stage)
     return 0;
 }
 
+static int stage_augments(const struct setup *s, struct stage *stage)
+{
+    const struct stage_config *c = stage->config;
+    const struct data *d = &s->data[stage->data];
+    int side = d->shape.h < d->shape.w ? d->shape.h : d->shape.w;
+
+    stage->augment = (struct augment){(int)c->augment_crop, c->augment_flip, c->augment_brightness,
+                                      c->augment_contrast};
+    if (augment_any(&stage->augment) && side < 2)
+        return err(ERR_CONFIG, "stage '%s': only images can be augmented, data '%s' has %d x %d",
+                   c->name, d->name, d->shape.h, d->shape.w);
+    if (c->augment_crop > 0 && c->augment_crop >= side)
+        return err(ERR_CONFIG, "stage '%s': augment_crop is %d, data '%s' has %d x %d pixels",
+                   c->name, stage->augment.crop, d->name, d->shape.h, d->shape.w);
+    return 0;
+}
+
 /* The number of tasks of all kinds in a round of the stage. */
 static int stage_draws(const struct setup *s, struct stage *stage)
 {
@@ -360,6 +377,7 @@ int stage_open(struct setup *s, int index)
     TRY(scale_form(s, stage));
     take_old(s, stage);
     TRY(stage_draws(s, stage));
+    TRY(stage_augments(s, stage));
     stage_optim(stage);
     TRY(stage_net(s, stage));
     stage_statistics(s, stage);

@@ -379,7 +379,7 @@ static void turns_reach_support_and_queries(void **state)
     sampler_draw(&s->sampler, 0, &s->task);
     for (uint32_t k = 0; k < 3; k++)
         s->task.turns[k] = k + 1;
-    episode_init(&e, d, s->stage->train, &s->arena);
+    episode_init(&e, d, s->stage->train, false, &s->arena);
     assert_int_equal(episode_read(&e, d, &s->task), 0);
     assert_int_equal(e.support.n, 6);
     assert_int_equal(e.query.n, 9);
@@ -414,7 +414,7 @@ static void turned_classes_in_batches(void **state)
     for (uint32_t i = 0; i < 84; i++)
         s->task.source[i] = i;
     s->task.data = 0, s->task.n_source = 84, s->task.n_targets = 0;
-    episode_init(&e, d, s->stage->train, &s->arena);
+    episode_init(&e, d, s->stage->train, false, &s->arena);
     assert_int_equal(episode_read_batch(&e, s->setup.data, &s->task, 0, 84, 0), 0);
     for (uint32_t i = 0; i < 84; i++) { /* image i / 4 of class i / 4 % 3, turned i % 4 times */
         uint32_t image = i / 4;

@@ -3,7 +3,10 @@
 
 #include "core/base/err.h"
 
-void episode_init(struct episode *e, const struct data *d, struct task_size size, struct arena *a)
+enum episode_part { SUPPORT, QUERY, SOURCE, TARGET };
+
+void episode_init(struct episode *e, const struct data *d, struct task_size size, bool augments,
+                  struct arena *a)
 {
     size_t n[4] = {(size_t)size.way * size.shot, (size_t)size.way * size.query, size.source,
                    size.targets};
@@ -16,19 +19,33 @@ void episode_init(struct episode *e, const struct data *d, struct task_size size
         else if (i < 3)
             e->label[i] = arena_take(a, n[i] * sizeof(int));
     }
+    e->room = augments ? arena_reals(a, shape_size(d->shape)) : NULL;
 }
 
-/* Part 0: support, part 1: queries; `each` samples of each class. */
-static int episode_part(struct episode *e, const struct data *d, const struct task *t, int part,
-                        const uint32_t *ids, uint32_t each, struct batch *b)
+/* Sample i of a part has been read. */
+static void change(const struct episode *e, const struct data *d, enum episode_part part,
+                   uint32_t i, real *x)
+{
+    struct rng batch;
+
+    if (!e->augment)
+        return;
+    rng_init(&batch, e->seed, RNG_AUGMENT + 256 * (4 * e->pass + part), e->round, e->slot);
+    augment_image(e->augment, d->shape, &batch, i, x, e->room);
+}
+
+/* Of support or queries, `each` samples of each class. */
+static int read_classes(struct episode *e, const struct data *d, const struct task *t,
+                        enum episode_part part, const uint32_t *ids, uint32_t each, struct batch *b)
 {
     *b = (struct batch){(int)(t->way * each), e->x[part], e->label[part], e->goal[part]};
     for (uint32_t i = 0; i < t->way * each; i++) {
         uint32_t k = i / each;
+        real *x = e->x[part] + i * shape_size(d->shape);
         real *target = d->n_target ? e->goal[part] + i * (size_t)d->n_target : NULL;
 
-        TRY(data_read(d, t->classes[k], ids[i], (int)t->turns[k],
-                      e->x[part] + i * shape_size(d->shape), target));
+        TRY(data_read(d, t->classes[k], ids[i], (int)t->turns[k], x, target));
+        change(e, d, part, i, x);
         if (!d->n_target)
             e->label[part][i] = (int)k;
     }
@@ -43,14 +60,19 @@ static void take_place(struct episode *e, const struct task *t, uint32_t pass)
 int episode_read(struct episode *e, const struct data *d, const struct task *t)
 {
     take_place(e, t, 0);
-    TRY(episode_part(e, d, t, 0, t->support, t->shot, &e->support));
-    return episode_part(e, d, t, 1, t->queries, t->query, &e->query);
+    TRY(read_classes(e, d, t, SUPPORT, t->support, t->shot, &e->support));
+    return read_classes(e, d, t, QUERY, t->queries, t->query, &e->query);
 }
 
-static int read_flat(const struct data *d, const uint32_t *ids, uint32_t n, real *x)
+static int read_flat(const struct episode *e, const struct data *d, enum episode_part part,
+                     const uint32_t *ids, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
-        TRY(data_read_flat(d, ids[i], x + i * shape_size(d->shape)));
+    for (uint32_t i = 0; i < n; i++) {
+        real *x = e->x[part] + i * shape_size(d->shape);
+
+        TRY(data_read_flat(d, ids[i], x));
+        change(e, d, part, i, x);
+    }
     return 0;
 }
 
@@ -78,25 +100,27 @@ int episode_read_batch(struct episode *e, const struct data *data, const struct 
     const uint32_t *source = t->source + (size_t)step * n_source;
 
     take_place(e, t, step);
-    e->source = (struct batch){
-        .n = (int)n_source, .x = e->x[2], .label = e->label[2], .target = e->goal[2]};
-    e->target = (struct batch){.n = (int)n_target, .x = e->x[3]};
-    TRY(read_flat(&data[t->data], source, n_source, e->x[2]));
+    e->source = (struct batch){.n = (int)n_source,
+                               .x = e->x[SOURCE],
+                               .label = e->label[SOURCE],
+                               .target = e->goal[SOURCE]};
+    e->target = (struct batch){.n = (int)n_target, .x = e->x[TARGET]};
+    TRY(read_flat(e, &data[t->data], SOURCE, source, n_source));
     if (data[t->data].n_target)
-        TRY(read_targets(&data[t->data], source, n_source, e->goal[2]));
+        TRY(read_targets(&data[t->data], source, n_source, e->goal[SOURCE]));
     else
-        TRY(read_labels(&data[t->data], source, n_source, e->label[2]));
+        TRY(read_labels(&data[t->data], source, n_source, e->label[SOURCE]));
     if (n_target == 0)
         return 0;
-    return read_flat(&data[t->target], t->targets + (size_t)step * n_target, n_target, e->x[3]);
+    return read_flat(e, &data[t->target], TARGET, t->targets + (size_t)step * n_target, n_target);
 }
 
 void episode_scale(struct episode *e, struct target_scale scale)
 {
     if (e->support.target)
-        scale_apply(scale, e->support.n, e->goal[0]);
+        scale_apply(scale, e->support.n, e->goal[SUPPORT]);
     if (e->query.target)
-        scale_apply(scale, e->query.n, e->goal[1]);
+        scale_apply(scale, e->query.n, e->goal[QUERY]);
     if (e->source.target)
-        scale_apply(scale, e->source.n, e->goal[2]);
+        scale_apply(scale, e->source.n, e->goal[SOURCE]);
 }

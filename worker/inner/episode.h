@@ -3,6 +3,7 @@
 #define WORKER_INNER_EPISODE_H
 
 #include "core/base/arena.h"
+#include "core/data/augment.h"
 #include "core/data/data.h"
 #include "core/math/loss.h"
 #include "core/plan/scale.h"
@@ -10,16 +11,19 @@
 
 struct episode {
     uint64_t seed;
-    uint32_t round, slot, pass;  /* of the task; the step of a task of several */
-    struct batch support, query; /* a few-shot task's; point into the buffers below */
-    struct batch source, target; /* a batch task's: target has no labels */
-    real *x[4], *goal[3];        /* support, query, source, target; regression targets */
-    int *label[3];               /* none for the target */
+    uint32_t round, slot, pass;    /* of the task; the step of a task of several */
+    struct batch support, query;   /* a few-shot task's; point into the buffers below */
+    struct batch source, target;   /* a batch task's: target has no labels */
+    real *x[4], *goal[3];          /* support, query, source, target; regression targets */
+    int *label[3];                 /* none for the target */
+    const struct augment *augment; /* borrowed; what is read is changed so; NULL: it is not */
+    real *room;                    /* (shape) of a sample that is changed */
 };
 
 /* Takes room for few-shot tasks up to the given size, and for batches of size.source and
- * size.targets. */
-void episode_init(struct episode *e, const struct data *d, struct task_size size, struct arena *a);
+ * size.targets; if `augments`, for changing samples. */
+void episode_init(struct episode *e, const struct data *d, struct task_size size, bool augments,
+                  struct arena *a);
 
 /* Reads every sample of a few-shot task; class k of the task has label k. ERR_DATA. Not
  * collective. */
