@@ -13,6 +13,7 @@ struct options {
     const char *sets[SETS_MAX];
     int n_sets;
     const char *run, *data_root, *checkpoint, *domain, *stage, *params, *anchor, *task, *out;
+    const char *model, *python;
     const char *ranks, *network, *faults, *png;
     int64_t episodes, tasks, hosts, threads, tasks_each, rounds, seed; /* 0: not given */
     double oversubscription, task_seconds, jitter;                     /* 0: not given */

@@ -51,7 +51,8 @@ int settle_statistics(struct config *c, const char *path)
     return 0;
 }
 
-static int solo_finish(struct solo *s, const struct options *o)
+/* memory: of setup_recall. */
+static int solo_finish(struct solo *s, const struct options *o, const char *memory)
 {
     int code = check_methods(&s->config);
 
@@ -61,7 +62,7 @@ static int solo_finish(struct solo *s, const struct options *o)
     if (code >= 0 && o->params)
         code = settle_statistics(&s->config, o->params);
     if (code >= 0)
-        code = setup_open(&s->setup, &s->config, options_data_root(o), method_traits_of);
+        code = setup_recall(&s->setup, &s->config, options_data_root(o), method_traits_of, memory);
     if (code >= 0)
         code = setup_stage(&s->setup, o->stage, &s->stage);
     if (code < 0)
@@ -73,14 +74,40 @@ int solo_open(struct solo *s, const struct options *o)
 {
     *s = (struct solo){0};
     TRY(config_read(&s->config, o->places[0], o->sets, o->n_sets, method_config));
-    return solo_finish(s, o);
+    return solo_finish(s, o, NULL);
 }
 
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name)
 {
     *s = (struct solo){0};
     TRY(config_recall(&s->config, text, name, o->sets, o->n_sets, method_config));
-    return solo_finish(s, o);
+    return solo_finish(s, o, NULL);
+}
+
+static int open_recalled(struct solo *s, const struct options *o, const char *path,
+                         const char *text)
+{
+    char *memory;
+    int code;
+
+    TRY(checkpoint_data(path, &memory));
+    code = config_recall(&s->config, text, path, o->sets, o->n_sets, method_config);
+    if (code >= 0)
+        code = solo_finish(s, o, memory);
+    free(memory);
+    return code;
+}
+
+int solo_open_checkpoint(struct solo *s, const struct options *o, const char *path)
+{
+    char *text;
+    int code;
+
+    *s = (struct solo){0};
+    TRY(checkpoint_configuration(path, &text));
+    code = open_recalled(s, o, path, text);
+    free(text);
+    return code;
 }
 
 void solo_close(struct solo *s)

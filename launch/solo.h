@@ -17,6 +17,11 @@ int solo_open(struct solo *s, const struct options *o);
 
 /* The same from configuration text (a checkpoint's). */
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name);
+
+/* The same from a checkpoint: its configuration, and its data as far as it tells of them. */
+int solo_open_checkpoint(struct solo *s, const struct options *o, const char *path);
+
+/* Closes what was opened. */
 void solo_close(struct solo *s);
 
 /* Where model.statistics is auto, what a file of parameters holds decides: without running
