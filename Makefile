@@ -15,7 +15,7 @@ Q = $(if $(filter-out 0,$(V)),,@)
 say = $(if $(filter-out 0,$(V)),,@echo '  $(1)')
 PYTHON = /usr/bin/python3
 
-PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng zlib libxxhash libzmq
+PACKAGES = ompi-c openblas libprotobuf-c libconfuse jansson libarchive libpng libjpeg zlib libxxhash libzmq
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers -Werror
 # No -ffast-math: isfinite must tell the truth. errno and traps of libm are not used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)

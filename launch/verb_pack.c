@@ -57,8 +57,8 @@ const struct verb verb_pack = {
     .options = "set data-root",
     .summary =
         "convert an image set to .npy files, which open at once and are shared by a host's ranks",
-    .text = "SOURCE is a folder of class folders with PNG images, a .zip, .tar.gz or .npz,\n"
-            "relative to the data root. Writes DEST.npy, DEST_labels.npy and\n"
+    .text = "SOURCE is a folder of class folders with PNG or JPEG images, a .zip, .tar.gz or\n"
+            ".npz, relative to the data root. Writes DEST.npy, DEST_labels.npy and\n"
             "DEST_classes.txt. Any key of a data section can be set: --set\n"
             "data.source.resize=28, --set data.source.format=idx.",
     .run = pack,

@@ -43,7 +43,10 @@ struct data_config {
     struct strings classes;
     int64_t first;  /* classes; 0: all */
     int64_t subset; /* images; 0: all */
-    int64_t resize, margin;
+    int64_t resize, channels;
+    char *crop;        /* none | centre | fit */
+    double background; /* 0 black, 1 white */
+    int64_t margin;
     double thicken, rotate; /* pixels, degrees */
     bool invert;
     double texture;

@@ -1,4 +1,4 @@
-/* folder.c - PNG files in class folders: a directory, a .zip, a .tar or a .tar.gz. */
+/* folder.c - PNG and JPEG files in class folders: a directory, a .zip, a .tar or a .tar.gz. */
 #include "core/data/folder.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "core/data/archive.h"
 #include "core/data/images.h"
 
-enum { FILE_MAX = 64 << 20, HEAD = 16 }; /* bytes of one PNG file; of what tells a format */
+enum { FILE_MAX = 64 << 20, HEAD = 16 }; /* bytes of one image file; of what tells a format */
 
 static int member_add(struct folder *f, struct reader *r, const char *name, size_t size,
                       struct blob *b)
@@ -31,13 +31,6 @@ static int member_add(struct folder *f, struct reader *r, const char *name, size
     return folder_add(f, name, b->bytes, size);
 }
 
-static bool is_png_name(const char *name)
-{
-    size_t n = strlen(name);
-
-    return n > 4 && strcasecmp(name + n - 4, ".png") == 0;
-}
-
 /* A member of an archive: a folder, an image, or something else. */
 static int member_take(struct folder *f, struct reader *r, const char *name, size_t size,
                        struct blob *b)
@@ -51,14 +44,12 @@ static int member_take(struct folder *f, struct reader *r, const char *name, siz
     TRY(folder_kind(f, name, NULL, 0, &kind));
     if (kind == KIND_JUNK)
         return 0;
-    if (is_png_name(name) && kind == KIND_IMAGE)
+    if (kind == KIND_IMAGE)
         return member_add(f, r, name, size, b);
     n = reader_head(r, head, sizeof head);
     TRY(n);
     TRY(folder_kind(f, name, head, (size_t)n, &kind));
-    return kind == KIND_OTHER
-               ? folder_pass_over(f, name)
-               : err(ERR_DATA, "'%s' holds the PNG file '%s': call it .png", f->src->path, name);
+    return folder_pass_over(f, name);
 }
 
 static int members_add(struct folder *f, struct reader *r, struct blob *b)
@@ -96,8 +87,6 @@ static int file_add(struct folder *f, const char *path, const char *relative)
     code = folder_kind(f, relative, b.bytes, b.n, &kind);
     if (code == 0 && kind == KIND_OTHER)
         code = folder_pass_over(f, relative);
-    else if (code == 0 && kind == KIND_IMAGE && !is_png_name(relative))
-        code = err(ERR_DATA, "'%s' holds the PNG file '%s': call it .png", f->src->path, relative);
     else if (code == 0 && kind == KIND_IMAGE)
         code = b.n <= FILE_MAX
                    ? folder_add(f, relative, b.bytes, b.n)
@@ -181,7 +170,7 @@ static int folder_open(struct data *d, const struct data_config *c, const char *
 
 const struct data_ops data_folder = {
     .name = "folder",
-    .summary = "PNG files in class folders: a directory, .zip, .tar or .tar.gz",
+    .summary = "PNG and JPEG files in class folders: a directory, .zip, .tar or .tar.gz",
     .open = folder_open,
     .class_size = images_class_size,
     .class_name = images_class_name,

@@ -1,8 +1,8 @@
-/* folder.h - collecting PNG files from a directory or an archive. */
+/* folder.h - collecting image files from a directory or an archive. */
 #ifndef CORE_DATA_FOLDER_H
 #define CORE_DATA_FOLDER_H
 
-#include "core/data/png.h"
+#include "core/data/decode.h"
 #include "core/data/store.h"
 
 struct item {
@@ -14,7 +14,7 @@ struct folder {
     const struct store_source *src; /* borrowed */
     struct store *store;            /* borrowed; its pixels grow */
     struct picture picture;
-    size_t packed, unpacked; /* bytes of the PNG files so far, and of their pixels */
+    size_t packed, unpacked; /* bytes of the files so far, and of their pixels */
     struct item *items;      /* owned */
     uint32_t n, room;
     char **directories; /* owned, each */
@@ -24,18 +24,18 @@ struct folder {
 };
 
 enum folder_kind {
-    KIND_IMAGE, /* named .png, or PNG content under another image's name; not hidden */
+    KIND_IMAGE, /* named like an image, and PNG or JPEG as far as was looked; not hidden */
     KIND_OTHER, /* not read; counted, and the first one named */
     KIND_JUNK,  /* left by operating systems: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
 };
 
 /* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such
- * as JPEG. */
+ * as GIF, and for one of another name than .png, .jpg or .jpeg. */
 int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
                 enum folder_kind *kind);
 int folder_pass_over(struct folder *f, const char *path); /* a file that is not read */
 int folder_directory(struct folder *f, const char *path); /* one that may end up without an image */
-/* Decodes, resizes and keeps one image. path is relative to the root. */
+/* Decodes, frames and keeps one image. path is relative to the root. */
 int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n);
 /* Orders classes and files by name, and makes the store's index and names. */
 int folder_index(struct folder *f);

@@ -6,7 +6,6 @@
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/data/folder.h"
-#include "core/data/resize.h"
 
 static bool is_junk(const char *part, size_t n)
 {
@@ -56,31 +55,42 @@ static const char *format_of(const uint8_t *p, size_t n)
     return NULL;
 }
 
+static int name_refuse(const struct folder *f, const char *path, const char *format)
+{
+    if (!format)
+        return err(ERR_DATA,
+                   "'%s' holds '%s', which is named like an image but has no known image format",
+                   f->src->path, path);
+    if (strcmp(format, "PNG") == 0 || strcmp(format, "JPEG") == 0)
+        return err(ERR_DATA, "'%s' holds the %s file '%s': call it .%s", f->src->path, format, path,
+                   strcmp(format, "PNG") == 0 ? "png" : "jpg");
+    return err(ERR_DATA,
+               "'%s' holds '%s', which is a %s file: %s is not read, convert the images to PNG "
+               "or JPEG",
+               f->src->path, path, format, format);
+}
+
 int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
                 enum folder_kind *kind)
 {
-    static const char *const png[] = {".png", NULL}, *const images[] = {".png",  ".jpg",  ".jpeg",
-                                                                        ".jpe",  ".jfif", ".gif",
-                                                                        ".bmp",  ".tif",  ".tiff",
-                                                                        ".webp", NULL};
+    static const char *const png[] = {".png", NULL},
+                             *const read[] = {".png", ".jpg", ".jpeg", NULL},
+                             *const others[] = {".jpe", ".jfif", ".gif",  ".bmp",
+                                                ".tif", ".tiff", ".webp", NULL};
     const char *format = format_of(bytes, n);
-    bool hidden, junk, is_png = format && strcmp(format, "PNG") == 0;
+    bool known = format && (strcmp(format, "PNG") == 0 || strcmp(format, "JPEG") == 0);
+    bool hidden, junk;
 
     path_look(path, &hidden, &junk);
     *kind = junk ? KIND_JUNK : KIND_OTHER;
     if (junk || hidden)
         return 0;
-    if (ends_in(path, png) || (is_png && ends_in(path, images)))
+    if (ends_in(path, read))
         *kind = KIND_IMAGE;
-    if (format && !is_png && (strcmp(format, "JPEG") == 0 || ends_in(path, images)))
-        return err(
-            ERR_DATA,
-            "'%s' holds '%s', which is a %s file: %s is not read yet, convert the images to PNG",
-            f->src->path, path, format, format);
-    if (bytes && *kind == KIND_OTHER && ends_in(path, images))
-        return err(ERR_DATA,
-                   "'%s' holds '%s', which is named like an image but has no known image format",
-                   f->src->path, path);
+    if (!bytes || (*kind == KIND_IMAGE && known) || (!format && ends_in(path, png)))
+        return 0; /* a .png of a few bytes is one that was cut off */
+    if (*kind == KIND_IMAGE || ends_in(path, others))
+        return name_refuse(f, path, format);
     return 0;
 }
 
@@ -168,9 +178,10 @@ static void tell_passed(struct folder *f)
             s->empty = strdup(f->directories[i]);
         }
     if (f->n_passed > 0)
-        store_note(s, "%u file%s of '%s' %s not read, the first is '%s': images are PNG files",
-                   f->n_passed, f->n_passed == 1 ? "" : "s", f->src->path,
-                   f->n_passed == 1 ? "is" : "are", f->passed ? f->passed : "");
+        store_note(
+            s, "%u file%s of '%s' %s not read, the first is '%s': images are PNG and JPEG files",
+            f->n_passed, f->n_passed == 1 ? "" : "s", f->src->path, f->n_passed == 1 ? "is" : "are",
+            f->passed ? f->passed : "");
 }
 
 static int path_check(const struct folder *f, const char *path)
@@ -225,14 +236,12 @@ static const char *colours(int channels)
     return channels == 1 ? "grey" : "colour";
 }
 
-/* All images agree in channels and, if they are not resized, in size. */
+/* All images agree in channels and size, once they are framed. */
 static int shape_check(struct folder *f, struct shape s, const char *path)
 {
     struct shape *first = &f->store->shape;
     bool is_size;
 
-    if (f->src->side > 0)
-        s.h = s.w = f->src->side;
     if (f->n == 0)
         *first = s;
     is_size = s.h == first->h && s.w == first->w;
@@ -241,25 +250,24 @@ static int shape_check(struct folder *f, struct shape s, const char *path)
     return err(ERR_DATA,
                "'%s' holds '%s' of %d x %d pixels in %s, and '%s' of %d x %d in %s: %s%s%s",
                f->src->path, path, s.h, s.w, colours(s.c), f->items[0].path, first->h, first->w,
-               colours(first->c), s.c == first->c ? "" : "convert all to grey or all to colour",
+               colours(first->c), s.c == first->c ? "" : "set 'channels' to 1 (grey) or 3 (colour)",
                s.c != first->c && !is_size ? ", and " : "",
                is_size ? "" : "set 'resize' to one size in pixels for all");
 }
 
+/* As the section says; channels that it does not set are those of the image, on the background. */
 static int pixels_keep(struct folder *f, const char *path)
 {
     struct shape s = f->picture.shape;
+    struct framing framing = f->src->framing;
     size_t size;
-    uint8_t *to;
 
-    TRY(shape_check(f, s, path));
+    if (!framing.channels)
+        framing.channels = s.c <= 2 ? 1 : 3;
+    TRY(shape_check(f, framing_shape(&framing, s), path));
     size = shape_size(f->store->shape);
     TRY(pixels_grow(f, size));
-    to = f->store->pixels.bytes + f->n * size;
-    if (s.h != f->store->shape.h || s.w != f->store->shape.w)
-        return resize_bytes(f->picture.pixels, s, to, f->store->shape.h);
-    memcpy(to, f->picture.pixels, size);
-    return 0;
+    return framing_bytes(&framing, f->picture.pixels, s, f->store->pixels.bytes + f->n * size);
 }
 
 /* Bytes that this image may unpack to: a zip may compress once more what PNG has compressed a
@@ -345,11 +353,12 @@ int folder_index(struct folder *f)
     char *name;
 
     if (f->n == 0)
-        return f->n_passed > 0 ? err(ERR_DATA,
-                                     "'%s' holds no PNG image; of its %u other file%s the first is "
-                                     "'%s'",
-                                     f->src->path, f->n_passed, plural(f->n_passed), f->passed)
-                               : err(ERR_DATA, "'%s' holds no PNG image", f->src->path);
+        return f->n_passed > 0
+                   ? err(ERR_DATA,
+                         "'%s' holds no PNG or JPEG image; of its %u other file%s the first is "
+                         "'%s'",
+                         f->src->path, f->n_passed, plural(f->n_passed), f->passed)
+                   : err(ERR_DATA, "'%s' holds no PNG or JPEG image", f->src->path);
     for (uint32_t i = 0; i < f->n; i++)
         *strrchr(f->items[i].path, '/') = '\0';
     qsort(f->items, f->n, sizeof *f->items, item_compare);

@@ -9,6 +9,7 @@
 #include "core/base/nearest.h"
 #include "core/config/config.h"
 #include "core/data/data.h"
+#include "core/data/framing.h"
 #include "core/data/glyph.h"
 #include "core/data/shift.h"
 #include "core/data/survey.h"
@@ -46,6 +47,7 @@ static int glyphs_set(struct glyphs *g, const struct data_config *c)
                    GLYPH_SIDE_MIN, GLYPH_SIDE_MAX);
     if (c->first < 0 || c->first > FIRST_MAX)
         return err(ERR_CONFIG, "first '%jd' is not within 0 and %d", (intmax_t)c->first, FIRST_MAX);
+    TRY(framing_refuse(c));
     if (c->subset || c->margin)
         return err(ERR_CONFIG, "format 'glyphs' does not use the key '%s'",
                    c->subset ? "subset" : "margin");

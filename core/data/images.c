@@ -36,11 +36,8 @@ static int source_set(struct store_source *src, const struct data_config *c, con
         return err(ERR_CONFIG, "format '%s' needs the key 'labels'", c->format);
     if (labels == LABELS_NONE && is_given(c->labels))
         return err(ERR_CONFIG, "format '%s' does not use the key 'labels'", c->format);
-    if (c->resize < 0 || c->resize > SIDE_MAX)
-        return err(ERR_CONFIG, "resize '%jd' is not within 0 and %d", (intmax_t)c->resize,
-                   SIDE_MAX);
+    TRY(framing_set(&src->framing, c));
     src->format = c->format;
-    src->side = (int)c->resize;
     src->path = path_join(root, c->path);
     if (is_given(c->labels))
         src->labels = path_join(labels == LABELS_FILE ? root : "", c->labels);
@@ -112,7 +109,7 @@ static int classes_set(struct images *m, struct data *d, const struct data_confi
     return 0;
 }
 
-static int frame_set(struct images *m, struct data *d, int64_t margin)
+static int margin_set(struct images *m, struct data *d, int64_t margin)
 {
     struct shape s = m->store->shape;
 
@@ -135,10 +132,10 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
     TRY(store_take(&m->store, src, load));
     if (m->store->empty && c->classes.n == 0)
         return err(ERR_DATA,
-                   "'%s': class '%s' holds no PNG image: remove the folder, or select classes with "
+                   "'%s': class '%s' holds no image: remove the folder, or select classes with "
                    "'classes'",
                    src->path, m->store->empty);
-    TRY(frame_set(m, d, c->margin));
+    TRY(margin_set(m, d, c->margin));
     TRY(names_set(m, d, c->names, root));
     return classes_set(m, d, c, root);
 }

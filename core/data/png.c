@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/data/store.h"
+#include "core/data/framing.h"
 
 enum { DEFLATE_RATIO = 1032, SIGNATURE = 8, CHUNK_MIN = 12 }; /* deflate's most; bytes */
 
@@ -96,20 +96,7 @@ static void header_read(struct decoder *d)
     png_set_interlace_handling(d->png);
     png_read_update_info(d->png, d->info);
     if (h * png_get_rowbytes(d->png, d->info) > d->limit)
-        png_error(d->png, "it unpacks to too much for the size of the PNG files");
-}
-
-static void room_make(struct decoder *d, size_t size)
-{
-    struct picture *p = d->picture;
-    uint8_t *pixels = size > p->size ? realloc(p->pixels, size) : p->pixels;
-
-    if (!pixels) {
-        d->code = ERR_MEMORY;
-        png_error(d->png, "out of memory");
-    }
-    p->pixels = pixels;
-    p->size = size > p->size ? size : p->size;
+        png_error(d->png, "it unpacks to too much for the size of the files");
 }
 
 static void rows_read(struct decoder *d)
@@ -117,24 +104,22 @@ static void rows_read(struct decoder *d)
     size_t h = png_get_image_height(d->png, d->info), row = png_get_rowbytes(d->png, d->info);
     int passes = png_set_interlace_handling(d->png);
 
-    room_make(d, h * row);
+    if (!picture_room(d->picture, h * row)) {
+        d->code = ERR_MEMORY;
+        png_error(d->png, "out of memory");
+    }
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < h; y++)
             png_read_row(d->png, d->picture->pixels + y * row, NULL);
     png_read_end(d->png, NULL);
 }
 
-/* Lays n pixels of `from` channels on white and keeps `to` of them; in place, to <= from. */
-static void channels_keep(uint8_t *pixels, size_t n, int from, int to)
+/* The first channel, and alpha if there is one, of n pixels; in place. */
+static void grey_keep(uint8_t *pixels, size_t n, int from, int to)
 {
-    bool alpha = from % 2 == 0;
-
     for (size_t i = 0; i < n; i++) {
-        unsigned a = alpha ? pixels[i * from + from - 1] : 255;
-
-        for (int k = 0; k < to; k++)
-            pixels[i * to + k] =
-                (uint8_t)((pixels[i * from + k] * a + 255 * (255 - a) + 127) / 255);
+        pixels[i * to] = pixels[i * from];
+        pixels[i * to + to - 1] = to == 2 ? pixels[i * from + from - 1] : pixels[i * to];
     }
 }
 
@@ -166,15 +151,14 @@ static int decode(struct decoder *d)
     from = png_get_channels(d->png, d->info);
     s.h = (int)png_get_image_height(d->png, d->info);
     s.w = (int)png_get_image_width(d->png, d->info);
-    s.c = d->grey ? 1 : 3;
+    s.c = d->grey && from > 2 ? from - 2 : from;
     if (from != s.c)
-        channels_keep(d->picture->pixels, (size_t)s.h * s.w, from, s.c);
+        grey_keep(d->picture->pixels, (size_t)s.h * s.w, from, s.c);
     d->picture->shape = s;
     return 0;
 }
 
-int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t limit,
-                   const char *what)
+int png_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t limit, const char *what)
 {
     struct decoder d = {.bytes = bytes, .n = n, .limit = limit, .picture = p};
     int code = decode(&d);
@@ -183,10 +167,4 @@ int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t lim
     if (code < 0)
         return err(code, "'%s' is not a complete PNG image, at byte %zu: %s", what, d.at, d.text);
     return 0;
-}
-
-void picture_release(struct picture *p)
-{
-    free(p->pixels);
-    *p = (struct picture){0};
 }

@@ -1,25 +1,11 @@
-/* png.h - PNG files in memory to 8-bit grey or RGB. */
+/* png.h - PNG files in memory. */
 #ifndef CORE_DATA_PNG_H
 #define CORE_DATA_PNG_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "core/data/picture.h"
 
-#include "core/math/layer.h"
-
-struct picture { /* reused from image to image */
-    struct shape shape;
-    uint8_t *pixels; /* owned */
-    size_t size;     /* bytes of pixels */
-};
-
-/* Any bit depth and colour type: c = 1 for grey (also as a palette), 3 for colour; what is
- * transparent lies on white; no gamma conversion. Refuses, before it allocates, images of more than
- * SIDE_MAX pixels a side, of more than `limit` bytes of pixels, or of more than n bytes can hold.
- * Errors:
- * ERR_DATA naming what; ERR_MEMORY. */
-int picture_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t limit,
-                   const char *what);
-void picture_release(struct picture *p);
+/* Any bit depth and colour type, without gamma conversion: a grey palette gives grey, 16 bits give
+ * v * 255 / 65535, rounded. The rest is as picture_decode has it (core/data/decode.h). */
+int png_decode(struct picture *p, const uint8_t *bytes, size_t n, size_t limit, const char *what);
 
 #endif

@@ -11,11 +11,11 @@ static const struct {
 } formats[] = {
     {"\x93NUMPY", 6, 0, ": it seems to be a .npy file; set format = \"npy\" for it"},
     {"PK\3\4", 4, 0,
-     ": it seems to be a zip file; set format = \"folder\" for one of PNG files, \"npz\" for "
+     ": it seems to be a zip file; set format = \"folder\" for one of image files, \"npz\" for "
      "NumPy's"},
     {"PK\5\6", 4, 0, ": it seems to be a zip file without anything in it"},
     {"\x1f\x8b", 2, 0,
-     ": it seems to be a gzip file; unpack it with gunzip, or, of a .tar.gz of PNG files, set "
+     ": it seems to be a gzip file; unpack it with gunzip, or, of a .tar.gz of image files, set "
      "format = \"folder\""},
     {"BZh", 3, 0,
      ": it seems to be a bzip2 file, which is not read; unpack it with bunzip2 (.gz and .zip are "
@@ -42,7 +42,8 @@ static const struct {
      ": it seems to be a PNG image; set format = \"folder\", and path to the folder whose folders "
      "are the classes"},
     {"\xff\xd8\xff", 3, 0,
-     ": it seems to be a JPEG image; JPEG is not read yet, convert the images to PNG"},
+     ": it seems to be a JPEG image; set format = \"folder\", and path to the folder whose folders "
+     "are the classes"},
     {"GIF8", 4, 0, ": it seems to be a GIF image, which is not read; convert the images to PNG"},
     {"\x89HDF\r\n", 6, 0,
      ": it seems to be an HDF5 file, which is not read; save its arrays with numpy.save"},
@@ -53,7 +54,8 @@ static const struct {
     {"%PDF", 4, 0, ": it seems to be a PDF file"},
     {"version https://git-lfs", 23, 0,
      ": it seems to be a pointer of Git LFS, not the file itself; get that with git lfs pull"},
-    {"ustar", 5, 257, ": it seems to be a tar file; set format = \"folder\" for one of PNG files"},
+    {"ustar", 5, 257,
+     ": it seems to be a tar file; set format = \"folder\" for one of image files"},
 };
 
 static bool is_text(const uint8_t *bytes, size_t n)

@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/config/config.h"
 #include "core/data/data.h"
+#include "core/data/framing.h"
 #include "core/data/shift.h"
 #include "core/data/survey.h"
 #include "core/math/rng.h"
@@ -47,6 +48,7 @@ static int sinusoid_open(struct data *d, const struct data_config *c, const char
     (void)root;
     if (!s)
         return err(ERR_MEMORY, "out of memory for a data set");
+    TRY(framing_refuse(c));
     TRY(shift_refuse(c));
     TRY(sinusoid_set(s, c));
     d->shape = (struct shape){1, 1, 1};

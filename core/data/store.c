@@ -1,16 +1,16 @@
-/* store.c - the list of open stores, and the resizing that follows loading. */
+/* store.c - the list of open stores, and the framing that follows loading. */
 #include "core/data/store.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/base/err.h"
-#include "core/data/resize.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct store *stores; /* under lock */
@@ -38,11 +38,12 @@ static char *store_key(const struct store_source *src)
     stat(src->path, &a);
     if (src->labels)
         stat(src->labels, &b);
-    n = asprintf(&key, "%s|%s|%s|%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld", src->format,
-                 src->path, src->labels ? src->labels : "", src->side, (uintmax_t)a.st_dev,
-                 (uintmax_t)a.st_ino, (uintmax_t)a.st_size, (uintmax_t)a.st_mtim.tv_sec,
-                 a.st_mtim.tv_nsec, (uintmax_t)b.st_dev, (uintmax_t)b.st_ino, (uintmax_t)b.st_size,
-                 (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
+    n = asprintf(
+        &key, "%s|%s|%s|%d.%d.%d.%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld", src->format,
+        src->path, src->labels ? src->labels : "", src->framing.side, src->framing.crop,
+        src->framing.channels, src->framing.background, (uintmax_t)a.st_dev, (uintmax_t)a.st_ino,
+        (uintmax_t)a.st_size, (uintmax_t)a.st_mtim.tv_sec, a.st_mtim.tv_nsec, (uintmax_t)b.st_dev,
+        (uintmax_t)b.st_ino, (uintmax_t)b.st_size, (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
     return n < 0 ? NULL : key;
 }
 
@@ -58,39 +59,48 @@ void store_note(struct store *s, const char *fmt, ...)
     va_end(args);
 }
 
-static int resize_into(struct blob *to, const struct store *s, int side)
+static int framing_into(struct blob *to, const struct store *s, const struct framing *f)
 {
-    size_t from_size = shape_size(s->shape), to_size = (size_t)side * side * s->shape.c;
+    size_t from_size = shape_size(s->shape), to_size = shape_size(framing_shape(f, s->shape));
 
     if (s->n > DATA_BYTES_MAX / sizeof(float) / to_size)
-        return err(ERR_CONFIG, "resize '%d' makes more than %zu bytes of %u images", side,
+        return err(ERR_CONFIG, "resize '%d' makes more than %zu bytes of %u images", f->side,
                    DATA_BYTES_MAX, s->n);
     TRY(blob_alloc(to, s->n * to_size * (s->u8 ? 1 : sizeof(float))));
     for (uint32_t i = 0; i < s->n; i++) {
         if (s->u8)
-            TRY(resize_bytes(s->u8 + i * from_size, s->shape, to->bytes + i * to_size, side));
+            TRY(framing_bytes(f, s->u8 + i * from_size, s->shape, to->bytes + i * to_size));
         else
-            TRY(resize_floats(s->f32 + i * from_size, s->shape,
-                              (float *)(void *)to->bytes + i * to_size, side));
+            TRY(framing_floats(f, s->f32 + i * from_size, s->shape,
+                               (float *)(void *)to->bytes + i * to_size));
     }
     return 0;
 }
 
-static int store_resize(struct store *s, int side)
+static bool same_shape(struct shape a, struct shape b)
 {
+    return a.h == b.h && a.w == b.w && a.c == b.c;
+}
+
+static int store_framing(struct store *s, const struct framing *f)
+{
+    struct shape shape = framing_shape(f, s->shape);
     struct blob to = {0};
     int code;
 
-    if (side == 0 || (s->shape.h == side && s->shape.w == side))
+    if (same_shape(shape, s->shape))
         return 0;
-    code = resize_into(&to, s, side);
+    if (f->channels && s->shape.c > 4)
+        return err(ERR_CONFIG, "'%s' has images of %d channels, 'channels' can be set for 1 to 4",
+                   s->path, s->shape.c);
+    code = framing_into(&to, s, f);
     if (code < 0) {
         blob_release(&to);
         return code;
     }
     blob_release(&s->pixels);
     s->pixels = to;
-    s->shape.h = s->shape.w = side;
+    s->shape = shape;
     if (s->u8)
         s->u8 = to.bytes;
     else
@@ -106,8 +116,8 @@ void sizes_add(struct sizes *z, struct shape s)
     z->h[1] = s.h > z->h[1] ? s.h : z->h[1];
     z->w[0] = first || s.w < z->w[0] ? s.w : z->w[0];
     z->w[1] = s.w > z->w[1] ? s.w : z->w[1];
-    z->grey += s.c == 1;
-    z->colour += s.c != 1;
+    z->grey += s.c <= 2;
+    z->colour += s.c > 2;
 }
 
 /* An array's images are all alike: loaders of arrays count nothing. */
@@ -123,7 +133,7 @@ static int store_fill(struct store *s, const struct store_source *src, store_loa
 {
     TRY(load(s, src));
     sizes_fill(s);
-    TRY(store_resize(s, src->side));
+    TRY(store_framing(s, &src->framing));
     return blob_whole(&s->pixels);
 }
 

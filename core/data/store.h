@@ -8,16 +8,16 @@
 #include "core/data/array.h"
 #include "core/data/blob.h"
 #include "core/data/data.h"
+#include "core/data/framing.h"
 #include "core/data/names.h"
 
 enum {
-    SIDE_MAX = 4096,   /* pixels a side of any image read            */
-    CHANNELS_MAX = 16, /* of arrays; PNG has 1 or 3                  */
+    CHANNELS_MAX = 16, /* of arrays; PNG and JPEG have 1 or 3        */
 };
 
 struct sizes {             /* of images as their files have them */
     int h[2], w[2];        /* pixels: the least and the most */
-    uint32_t grey, colour; /* images with one channel, with more */
+    uint32_t grey, colour; /* images with 1 or 2 channels (alpha), with more */
 };
 
 struct store {
@@ -44,7 +44,7 @@ struct store_source {
     const char *format;
     char *path;   /* owned */
     char *labels; /* owned; a path, or the member's name, or NULL */
-    int side;     /* pixels a side to resize to; 0 as is */
+    struct framing framing;
 };
 
 /* Fills shape, n, u8 or f32, pixels, labels and n_classes; and, of folders, at and names. */

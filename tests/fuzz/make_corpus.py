@@ -4,6 +4,7 @@ under other names and stay.
 
 usage: tests/fuzz/make_corpus.py [FOLDER]
 """
+import base64
 import gzip
 import io
 import json
@@ -140,6 +141,58 @@ def put_png():
     put("png", "cut", GREY[:-20])
 
 
+JPEGS = {  # 11 x 9 pixels, made by cjpeg and libjpeg
+    "grey": (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5a"
+        "YVpQYEpRUk//wAALCAAJAAsBAREA/8QAFwAAAwEAAAAAAAAAAAAAAAAAAAECBf/EACcQAAECAwUJAAAAAAAAAAAAAAECAwAEEQUGEhMhBzEz"
+        "QUVhcYPD/9oACAEBAAA/AKs668vKMZ82pphlFMTjqglIqaCpOm8wLvBd1lWW3Lz0wlIFHWmQEq05YlA9tRD2m9E9/wA4wmeEnxH/2Q=="),
+    "colour": (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5a"
+        "YVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wAAR"
+        "CAAJAAsDASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAgEF/8QAJRAAAQMCAwkAAAAAAAAAAAAAAgEDBAAFERIzBgchMXFygcLw/8QA"
+        "FQEBAQAAAAAAAAAAAAAAAAAAAAH/xAAeEQACAgAHAAAAAAAAAAAAAAABAgAREhMhMkFhgf/aAAwDAQACEQMRAD8AVqsEaBDKXMIGWGkxMz4I"
+        "n3KoW1UUVyxrY+40iJlJSQcfGC0N4mlZe530rPY0A6Vcsuq2x8JHPWsPhU7bn//Z"),
+    "progressive": (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5a"
+        "YVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wgAR"
+        "CAAJAAsDASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAAAQT/xAAUAQEAAAAAAAAAAAAAAAAAAAAA/9oADAMBAAIQAxAAAAFCc//EABoQ"
+        "AAICAwAAAAAAAAAAAAAAAAIDADEBBRT/2gAIAQEAAQUCUgQDqGbGsV//xAAXEQEAAwAAAAAAAAAAAAAAAAABABFB/9oACAEDAQE/AWjJ/8QA"
+        "GBEAAgMAAAAAAAAAAAAAAAAAAAEREiH/2gAIAQIBAT8BrKWn/8QAHBAAAQMFAAAAAAAAAAAAAAAAAQACAxASISKB/9oACAEBAAY/Arn4AWsZ"
+        "IUPaf//EABsQAQACAgMAAAAAAAAAAAAAAAEAESExQaHB/9oACAEBAAE/IVTG8sTxwxup2fE1z//aAAwDAQACAAMAAAAQS//EABYRAAMAAAAA"
+        "AAAAAAAAAAAAAAARQf/aAAgBAwEBPxByj//EABoRAQABBQAAAAAAAAAAAAAAAAERACFBYYH/2gAIAQIBAT8QlMXFM6vX/8QAHBAAAgEFAQAA"
+        "AAAAAAAAAAAAAREAECExgaHw/9oACAEBAAE/EB5LduB7EIJ0BgNpGifPP//Z"),
+    "arithmetic": (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5a"
+        "YVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//yQAR"
+        "CAAJAAsDASIAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwDBg6uZl73NJpbrE22J8LSU9P45kx1XWOBNoS58ROuoQCS2lpHdYp/L"
+        "Pjtz+ofA9mHYrw2rpXpLvpIweXESqWJaAVVZ76BTL0v5VvzqAcfHM//Z"),
+    "restart": (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5a"
+        "YVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wAAR"
+        "CAAJAAsDASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAgEF/8QAJRAAAQMCAwkAAAAAAAAAAAAAAgEDBAAFERIzBgchMXFygcLw/8QA"
+        "FQEBAQAAAAAAAAAAAAAAAAAAAAH/xAAeEQACAgAHAAAAAAAAAAAAAAABAgAREhMhMkFhgf/dAAQAAf/aAAwDAQACEQMRAD8AVqsEaBDKXMIG"
+        "WGkxMz4In3KoW1UUVyxrY+40iJlJSQcfGC0N4mlZe530rPY0A6Vcsuq2x8JHPWsPhU7bn//Z"),
+    "turned": (
+        "/9j/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAD/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExIS"
+        "EyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYEpRUk//wAALCAAJAAsBAREA/8QAFwAAAwEAAAAAAAAAAAAAAAAAAAEC"
+        "Bf/EACcQAAECAwUJAAAAAAAAAAAAAAECAwAEEQUGEhMhBzEzQUVhcYPD/9oACAEBAAA/AKs668vKMZ82pphlFMTjqglIqaCpOm8wLvBd1lWW"
+        "3Lz0wlIFHWmQEq05YlA9tRD2m9E9/wA4wmeEnxH/2Q=="),
+    "cmyk": (
+        "/9j/7gAOQWRvYmUAZAAAAAAC/9sAQwANCQoLCggNCwoLDg4NDxMgFRMSEhMnHB4XIC4pMTAuKS0sMzpKPjM2RjcsLUBXQUZMTlJTUjI+WmFa"
+        "UGBKUVJP/9sAQwEODg4TERMmFRUmTzUtNU9PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P/8AAFAgA"
+        "CQALBAEiAAIRAQMRAQQiAP/EABcAAAMBAAAAAAAAAAAAAAAAAAECBQP/xAArEAABAwMCBAQHAAAAAAAAAAABAgMEAAUREiEGMTNxBzQ2QVFy"
+        "dIGywvD/xAAVAQEBAAAAAAAAAAAAAAAAAAAAAf/EAB0RAAICAQUAAAAAAAAAAAAAAAECABFBEhMhMoH/2gAOBAEAAhEDEQQAAD8AS63+TPmJ"
+        "iQ0refdOEIRuT/c6KeFZShqk3Nht0k6khJVj75FP4d9W9fK1+9UH+uvvU3AjNSj0A4vPEJqYdqgsUdqy2Z65Pt6kx0agncalckpyAcZJAzjb"
+        "NRH4ci6PuT5Y1PSFFauZA+AGcnAGwHsAKscT+lYP1qPwXW8Pyjfav//Z"),
+}
+
+
+def put_jpeg():
+    for name, text in JPEGS.items():
+        put("jpeg", name, base64.b64decode(text))
+    put("jpeg", "cut", base64.b64decode(JPEGS["colour"])[:-9])
+
+
 def zipped(members, method=zipfile.ZIP_STORED):
     f = io.BytesIO()
     with zipfile.ZipFile(f, "w", method) as z:
@@ -169,6 +222,7 @@ def put_archives():
     put("zip", "stored", zipped(pictures))
     put("zip", "deflated", zipped(pictures + [(".hidden/1.png", b""), ("./b/2.PNG", GREY)], zipfile.ZIP_DEFLATED))
     put("zip", "flat", zipped([("1.png", GREY)]))
+    put("zip", "jpeg", zipped([("a/1.JPG", base64.b64decode(JPEGS["colour"])), ("a/2.jpeg", GREY)]))
     put("zip", "sizes", zipped([("a/1.png", GREY), ("a/2.png", png(2, 2, 8, 0, lines(2, 2)))]))
     put("tar", "plain", tarred(pictures[:2]))
     put("tar", "pax", tarred([("a/" + "n" * 110 + ".png", GREY)], tarfile.PAX_FORMAT))
@@ -284,5 +338,5 @@ def put_observe():
                                   event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
 
 
-for write in put_observe, put_config, put_lines, put_metrics, put_arrays, put_png, put_archives, put_safetensors, put_messages, put_stream:
+for write in put_observe, put_config, put_lines, put_metrics, put_arrays, put_png, put_jpeg, put_archives, put_safetensors, put_messages, put_stream:
     write()

@@ -54,16 +54,17 @@ KINDS = pytest.mark.parametrize("kind", ["folder", "tar.gz", "zip"])
 
 @KINDS
 @pytest.mark.parametrize("files,says", [
-    ({"cat/3.jpg": JPEG}, "cat/3.jpg', which is a JPEG file: JPEG is not read yet"),
-    ({"cat/3": JPEG}, "is a JPEG file"),
-    ({"cat/3.png": JPEG}, "is a JPEG file"),
+    ({"cat/3.jpg": JPEG}, "cat/3.jpg' is not a complete JPEG image, at byte "),
+    ({"cat/3.png": JPEG}, "cat/3.png' is not a complete JPEG image, at byte "),
     ({"cat/3.gif": b"GIF89a...."}, "is a GIF file"),
-    ({"cat/3.jpg": PNG}, "call it .png"),
+    ({"cat/3.png": b"GIF89a...."}, "is a GIF file"),
+    ({"cat/3.gif": PNG}, "call it .png"),
+    ({"cat/3.jfif": JPEG}, "call it .jpg"),
     ({"cat/3.jpeg": b"no image"}, "no known image format"),
-    ({"owl": None}, "class 'owl' holds no PNG image"),
-    ({"do": None}, "class 'do' holds no PNG image"),
-    ({"owl/notes.txt": b"x"}, "class 'owl' holds no PNG image"),
-    ({"owl/a/b/.DS_Store": b"x"}, "class 'owl' holds no PNG image"),
+    ({"owl": None}, "class 'owl' holds no image"),
+    ({"do": None}, "class 'do' holds no image"),
+    ({"owl/notes.txt": b"x"}, "class 'owl' holds no image"),
+    ({"owl/a/b/.DS_Store": b"x"}, "class 'owl' holds no image"),
     ({"3.png": PNG}, "in no folder that would be its class"),
 ])
 def test_refused(files, says, kind, tmp_path):
@@ -77,9 +78,9 @@ def test_refused(files, says, kind, tmp_path):
 @KINDS
 def test_files_that_are_not_read_are_told(kind, tmp_path):
     write(tmp_path, {"cat/notes.txt": b"x", "b.csv": b"y", "dog/sub/.hidden.png": PNG, "cat/.DS_Store": b"", "cat/Thumbs.db": b"",
-                     "cat/._1.png": b"", "__MACOSX/cat/._1.png": b"", "cat/1.png.bak": PNG})
+                     "cat/._1.png": b"", "__MACOSX/cat/._1.png": b"", "cat/1.png.bak": PNG, "cat/3": JPEG})
     result = pack(tmp_path, kind)
-    assert result.rc == 0 and "4 files of" in result.err and "the first is 'b.csv'" in result.err, result
+    assert result.rc == 0 and "5 files of" in result.err and "the first is 'b.csv'" in result.err, result
     assert result.err.count("warning") == 1, result
 
 

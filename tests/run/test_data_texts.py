@@ -199,7 +199,7 @@ def test_places(kind, status, says, form, tmp_path):
     path = make(tmp_path, kind)
     put(tmp_path / "y", npy(Y))
     result = ask(tmp_path, f'format = "{form}"  path = "{path}"' + ('  labels = "y"' if form in ("npy", "idx") else ""))
-    expect(result, status, "holds no PNG image; of its 1 other file the first is 'a/1.txt'"
+    expect(result, status, "holds no PNG or JPEG image; of its 1 other file the first is 'a/1.txt'"
            if (form, kind) == ("folder", "directory") else says)
 
 
@@ -230,9 +230,10 @@ def test_what_is_no_file_in_a_folder(name, tmp_path):
 @pytest.mark.parametrize("a,b,keys,status,says", [
     (png(), png(4, 4), "", 65, "of 2 x 2 pixels in grey|of 4 x 4 in grey|set 'resize'"),
     (png(), png(4, 4), "resize = 3", 0, ""),
-    (png(), png(2, 2, 8, 2, 3), "", 65, "in grey|in colour: convert all to grey or all to colour"),
-    (png(), png(4, 4, 8, 2, 3), "", 65, "convert all to grey or all to colour, and set 'resize'"),
-    (png(), png(4, 4, 8, 2, 3), "resize = 3", 65, "convert all to grey or all to colour"),
+    (png(), png(2, 2, 8, 2, 3), "", 65, "in grey|in colour: set 'channels' to 1 (grey) or 3 (colour)"),
+    (png(), png(4, 4, 8, 2, 3), "", 65, "set 'channels' to 1 (grey) or 3 (colour), and set 'resize'"),
+    (png(), png(4, 4, 8, 2, 3), "resize = 3  channels = 1", 0, ""),
+    (png(), png(4, 4, 8, 2, 3), "resize = 3", 65, "set 'channels' to 1 (grey) or 3 (colour)"),
     (png(), png(2, 2, 8, 4, 2), "", 0, ""), (png(2, 2, 8, 2, 3), png(2, 2, 8, 6, 4), "", 0, ""), (png(), png(2, 2, 16), "", 0, ""),
     (png(), png(2, 2, 8, 3, 1, bytes(i // 3 for i in range(768))), "", 0, ""),
     (png(), png(2, 2, 8, 3, 1, bytes(i % 256 for i in range(768))), "", 65, "in colour"),

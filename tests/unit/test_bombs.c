@@ -1,109 +1,14 @@
 /* test_bombs.c - small files that ask for much work: refused by name, within 64 MiB and a second of
  * the processor. How much each took is printed; bench/RESULTS.md has it. Each runs in a process of
  * its own. */
+#include "tests/lib/bomb_attempt.h"
 #include "tests/lib/bomb_files.h"
-
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
+#include "tests/lib/jpeg_files.h"
 
 #include "core/file/safetensors.h"
 #include "proto/wire.h"
 
 enum { ZEROS = 128 }; /* MiB that the bombs unpack to */
-#ifdef __SANITIZE_ADDRESS__
-enum { SECONDS_MAX = 20, MIB_MAX = 320 }; /* what was freed stays for a while */
-#else
-enum {
-    SECONDS_MAX = 1,
-    MIB_MAX = 64
-}; /* a second: against what grows with the square; the aim is 100 ms */
-#endif
-
-struct outcome {
-    int code;
-    long kib; /* the peak of resident memory has grown by this */
-    double ms;
-    char text[512];
-};
-
-typedef int attempt(const void *subject);
-
-static double now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static long peak_kib(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
-}
-
-static void attempt_measured(attempt *try, const void *subject, struct outcome *o)
-{
-    struct rlimit seconds = {SECONDS_MAX, SECONDS_MAX};
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    long before;
-    double start;
-
-    if (f) { /* the peak becomes what is held now */
-        fputs("5", f);
-        fclose(f);
-    }
-    before = peak_kib();
-    setrlimit(RLIMIT_CPU, &seconds);
-    start = now_ms();
-    o->code = try(subject);
-    o->ms = now_ms() - start;
-    o->kib = peak_kib() - before;
-    snprintf(o->text, sizeof o->text, "%s", o->code < 0 ? err_text() : "accepted");
-}
-
-/* Runs try(subject) in a child. */
-static void attempt_apart(attempt *try, const void *subject, const char *name, struct outcome *o)
-{
-    int ends[2], status;
-    pid_t child;
-
-    assert_int_equal(pipe(ends), 0);
-    fflush(NULL);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        attempt_measured(try, subject, o);
-        _exit(write(ends[1], o, sizeof *o) == sizeof *o ? 0 : 1);
-    }
-    close(ends[1]);
-    ssize_t n = read(ends[0], o, sizeof *o);
-    close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (n != sizeof *o || status != 0)
-        fail_msg("%s: no answer within %d s of the processor (status %x)", name, SECONDS_MAX,
-                 (unsigned)status);
-    printf("bomb: %s: %.1f ms, %.1f MiB: %s\n", name, o->ms, (double)o->kib / 1024, o->text);
-}
-
-/* part: of the sentence, "" for one that is accepted with code 0. */
-static void expect_cheap(attempt *try, const void *subject, const char *name, int code,
-                         const char *part)
-{
-    struct outcome o;
-
-    attempt_apart(try, subject, name, &o);
-    if (o.code != code || !strstr(o.text, part))
-        fail_msg("%s: code %d, expected %d; '%s', expected '...%s...'", name, o.code, code, o.text,
-                 part);
-    if (o.kib > MIB_MAX * 1024L)
-        fail_msg("%s: %ld KiB, the limit is %d MiB", name, o.kib, MIB_MAX);
-}
-
 static int set_open(const void *subject)
 {
     struct data d;
@@ -277,6 +182,52 @@ static void pngs(void **state)
         gz_write("b/a/1.png", png_claiming(sides[i][0], sides[i][1]));
         expect_set_refused(&folder, names[i], "b:a/1.png' is not a complete PNG image, at byte");
     }
+}
+
+static const struct jpeg_kind grey = {.in = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .h = 1, .v = 1};
+
+/* b, with n bytes of `more` over and over behind its first `at` bytes. */
+static void jpeg_write(struct bytes b, size_t at, const char *more, size_t n_more, int times)
+{
+    FILE *f = bomb_open("b/a/1.jpg");
+
+    fwrite(b.at, 1, at, f);
+    for (int i = 0; i < times; i++)
+        fwrite(more, 1, n_more, f);
+    fwrite(b.at + at, 1, b.n - at, f);
+    bomb_close(f);
+}
+
+static void jpegs(void **state)
+{
+    static const char *const sides[] = {"\x10\x00\x10\x00", "\xff\xdc\xff\xdc", "\xff\xff\0\1"};
+    static const char *const names[] = {"JPEG, 4096 x 4096", "JPEG, 65500 x 65500",
+                                        "JPEG, 65535 x 1"};
+    struct jpeg_kind progressive = grey;
+    struct bytes b = jpeg_make(grey, 16, 16);
+    uint8_t *header = memmem(b.at, b.n, "\xff\xc0", 2);
+
+    (void)state;
+    unlink(in_root("b/a/1.png"));
+    for (int i = 0; i < 3; i++) {
+        memcpy(header + 5, sides[i], 4);
+        put_bytes("b/a/1.jpg", b);
+        expect_set_refused(&folder, names[i], "b:a/1.jpg' is not a complete JPEG image, at byte");
+    }
+    memcpy(header + 5, "\0\x10\0\x10", 4);
+    jpeg_write(b, 2,
+               "\xff\xe1\0\x8"
+               "Exif\0",
+               10, MILLION);
+    expect_cheap(set_open, &folder, "JPEG, 1,000,000 segments (accepted)", 0, "accepted");
+    free(b.at);
+    progressive.progressive = true;
+    b = jpeg_make(progressive, 1024, 1024);
+    header = memmem(b.at, b.n, "\xff\xda", 2);
+    jpeg_write(b, (size_t)(header - b.at), (char *)header, 11, MILLION);
+    expect_set_refused(&folder, "JPEG, 1,000,000 scans", "b:a/1.jpg' is not a complete JPEG image");
+    free(b.at);
+    unlink(in_root("b/a/1.jpg"));
 }
 
 /* Each of 1000 texts would unpack to 1 MiB. */
@@ -570,6 +521,7 @@ int main(void)
         TEST(tars),
         TEST(gzips),
         TEST(pngs),
+        TEST(jpegs),
         TEST(png_of_texts),
         TEST(npys),
         TEST(class_names),

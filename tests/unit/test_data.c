@@ -282,7 +282,7 @@ static void folder_refusals(void **state)
 /* One image of a kind, and what its two pixels should read as, channel by channel. */
 static void expect_png(struct png_kind k, const void *rows, size_t row, int c, const int *expected)
 {
-    struct data_config config = {.name = "p", .format = "folder", .path = "kinds"};
+    struct data_config config = {.name = "p", .format = "folder", .path = "kinds", .background = 1};
     struct bytes b = png_make(k, 2, 1, rows, row);
     struct data d;
     real x[6];
