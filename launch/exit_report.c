@@ -27,6 +27,7 @@ static char *text_of(const struct exit_report *r, size_t *n)
     put_line(f, "reason", r->reason);
     put_line(f, "restart", r->restart ? "yes" : "no");
     put_line(f, "lost", r->lost);
+    put_line(f, "wrong", r->wrong);
     put_line(f, "run", r->run);
     if (fclose(f) == 0)
         return text;

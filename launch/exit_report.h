@@ -8,6 +8,7 @@
  *     reason=stopped by ...   one line
  *     restart=no              yes: starting again from the last checkpoint can help
  *     lost=node3 node7        hosts of the ranks that were lost; empty if none was
+ *     wrong=rank 3 on node5   ranks that were found to compute wrongly; empty if none was
  *     run=0123456789abcdef    id of the run; empty if the program ended before it had one */
 #ifndef LAUNCH_EXIT_REPORT_H
 #define LAUNCH_EXIT_REPORT_H
@@ -19,6 +20,7 @@ struct exit_report {
     const char *reason; /* one sentence; line ends become blanks; borrowed */
     bool restart;       /* starting again from the last checkpoint can help */
     const char *lost;   /* hosts, separated by blanks; borrowed */
+    const char *wrong;  /* ranks and hosts; borrowed */
     const char *run;    /* id of the run, "" if there is none; borrowed */
 };
 

@@ -84,10 +84,7 @@ static void fill(uint64_t x, size_t n, real *gradient)
 int hollow_run(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     (void)theta, (void)state;
-    if (e->empty)
-        round_sum_clear(&e->total);
-    e->empty = e->failed = false;
-    task_metrics_clear(&e->metrics);
+    engine_clear(e);
     fill((uint64_t)t->round << 32 | t->slot, e->total.n, e->gradient);
-    return round_sum_add(&e->total, e->gradient, &e->metrics);
+    return engine_add(e, 0);
 }

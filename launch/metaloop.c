@@ -59,6 +59,7 @@ static int conclude(int code)
     struct exit_report report = {
         .restart = code == ERR_LOST || code == ERR_DAMAGED,
         .lost = team_losses()->hosts,
+        .wrong = team_losses()->wrong,
         .run = team_run_id,
     };
 

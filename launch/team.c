@@ -145,6 +145,17 @@ static void name_host(const char *host)
     snprintf(losses.hosts + n, sizeof losses.hosts - n, "%s%s", n ? " " : "", host);
 }
 
+static void name_wrong(const struct crew *c)
+{
+    for (int i = 1; c->workers && i < c->comm->size; i++) {
+        size_t n = strlen(losses.wrong);
+
+        if (c->workers[i].wrong)
+            snprintf(losses.wrong + n, sizeof losses.wrong - n, "%srank %d on %s", n ? ", " : "", i,
+                     c->workers[i].hello.host);
+    }
+}
+
 static void note_losses(const struct team *t, int code)
 {
     const struct crew *c = &t->crew;
@@ -153,6 +164,7 @@ static void note_losses(const struct team *t, int code)
     for (int i = 1; c->workers && i < c->comm->size; i++)
         if (c->workers[i].gone && c->workers[i].ready)
             name_host(c->workers[i].hello.host);
+    name_wrong(c);
 }
 
 static int run_lead(struct comm *comm, const struct options *o,

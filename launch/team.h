@@ -37,6 +37,7 @@ int team_run(const struct options *o, int (*lead)(struct team *t, void *context)
 struct losses {
     bool any;        /* ranks were lost on the way: MPI_Finalize could wait for ever */
     char hosts[512]; /* theirs, each once, separated by blanks; the coordinator's knowledge */
+    char wrong[512]; /* "rank 3 on node5, ...": who was found to compute wrongly */
 };
 
 /* Of the run that team_run has ended; none before. */

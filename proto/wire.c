@@ -225,18 +225,34 @@ int wire_pack_done(const struct done *d, struct buffer *out)
 
     m.tasks = d->tasks;
     m.mark = d->checksum;
+    m.n_seen = m.n_marks = d->seen.n;
+    m.seen = d->seen.slots;
+    m.marks = d->seen.checksums;
     return wire_pack(&m.base, out);
 }
 
 int wire_unpack_done(const void *bytes, size_t n, struct done *d)
 {
     Metaloop__Done *m = wire_unpack(&metaloop__done__descriptor, bytes, n);
+    int code = 0;
 
     if (!m)
         return wire_refuse("done");
-    *d = (struct done){m->tasks, m->mark};
+    *d = (struct done){m->tasks, m->mark, {(uint32_t)m->n_seen, m->seen, m->marks}};
+    if (m->n_seen == m->n_marks)
+        m->n_seen = m->n_marks = 0, m->seen = NULL, m->marks = NULL; /* they are *d's now */
+    else
+        code =
+            err(ERR_DATA, "a done message with %zu tasks and %zu checksums", m->n_seen, m->n_marks);
     metaloop__done__free_unpacked(m, NULL);
-    return 0;
+    return code;
+}
+
+void done_release(struct done *d)
+{
+    free(d->seen.slots);
+    free(d->seen.checksums);
+    *d = (struct done){0};
 }
 
 int wire_pack_alive(const struct alive *a, struct buffer *out)

@@ -32,7 +32,7 @@ struct deal { /* of a round's tasks; with the parameters, behind the tree */
     uint32_t n_tasks;
     uint32_t amount; /* the sampler's */
     uint32_t dealt;  /* tasks that the nodes of the whole tree have */
-    uint32_t spare;
+    uint32_t audits; /* tasks that are done twice: core/plan/audit.h, or 0 */
 };
 
 struct given { /* coordinator to worker: tasks of the round, which the worker draws itself */
@@ -87,16 +87,26 @@ int wire_unpack_welcome(const void *bytes, size_t n, struct welcome *w);
 /* Frees what wire_unpack_welcome allocated. */
 void welcome_release(struct welcome *w);
 
+struct sightings { /* what tasks that are done twice gave, on one of their ranks */
+    uint32_t n;
+    uint32_t *slots;     /* (n) of the task, or of its audit (core/plan/audit.h) */
+    uint64_t *checksums; /* (n) of what it added to the sum, or would have, and of its state */
+};
+
 struct done { /* worker to coordinator: all tasks given so far are finished */
     uint32_t tasks;
-    uint64_t checksum; /* round_sum_checksum of their total */
+    uint64_t checksum;     /* round_sum_checksum of their total */
+    struct sightings seen; /* of these tasks; unpacked: owned */
 };
 
 /* Packs a done. */
 int wire_pack_done(const struct done *d, struct buffer *out);
 
-/* Fills *d. */
+/* Fills *d, which the caller releases. Refuses lists of different lengths. */
 int wire_unpack_done(const void *bytes, size_t n, struct done *d);
+
+/* Frees what wire_unpack_done allocated. */
+void done_release(struct done *d);
 
 struct alive { /* worker to coordinator: what it has done since it was ready */
     uint64_t tasks;

@@ -93,10 +93,27 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
     e->empty = true;
 }
 
-/* Adds a computed task to the sum, or counts it as failed. */
-static int engine_add(struct engine *e, int code)
+void engine_clear(struct engine *e)
 {
-    if (code == ERR_NONFINITE)
+    if (e->empty && !e->apart) {
+        round_sum_clear(&e->total);
+        e->empty = false;
+    }
+    e->failed = false;
+    task_metrics_clear(&e->metrics);
+}
+
+static int engine_note(struct engine *e, int code)
+{
+    return round_sum_checksum_task(&e->total, e->gradient, code < 0 ? NULL : &e->metrics,
+                                   &e->checksum);
+}
+
+int engine_add(struct engine *e, int code)
+{
+    if (e->apart && (code >= 0 || code == ERR_NONFINITE))
+        code = engine_note(e, code);
+    else if (code == ERR_NONFINITE)
         round_sum_fail(&e->total);
     else if (code >= 0)
         code = round_sum_add(&e->total, e->gradient, &e->metrics);
@@ -117,10 +134,7 @@ int engine_run(struct engine *e, const struct task *t, const real *theta, real *
 {
     const struct task_kind *kind = task_kind_at(e->stage, e->purpose, t->slot);
 
-    if (e->empty)
-        round_sum_clear(&e->total);
-    e->empty = e->failed = false;
-    task_metrics_clear(&e->metrics);
+    engine_clear(e);
     TRY(task_check(e->setup, e->stage, kind, t));
     TRY(engine_read(e, t, state ? state : theta));
     return engine_add(e, task_work_of(kind)->run(e, t, theta, state));

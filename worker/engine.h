@@ -23,6 +23,8 @@ struct engine {
     struct task_metrics metrics;  /* of the task at hand */
     struct task_metrics step;     /* of one step of a task that takes several */
     enum purpose purpose;         /* of the round */
+    bool apart;                   /* what a task gives is not added to the total: ... */
+    uint64_t checksum;            /* ... round_sum_checksum of what would have been */
     bool failed;                  /* the last task was set aside */
     const atomic_bool *abandoned; /* borrowed; NULL: never: ends a task of several steps */
     int64_t *words;               /* of total */
@@ -49,10 +51,19 @@ void engine_begin(struct engine *e, const struct stage *stage, enum purpose purp
  *   state  (task_state_size) of a kind that gives a state: the model (P), then its optimizer's
  *          vectors,
  *          stepped in place, undefined if the task fails; NULL for other kinds
+ * If e->apart, e->total stays as it is and e->checksum becomes that of what would have been added.
  * A task that is not finite or beyond the sum's grid counts as failed: e->failed says so, and it is
  * no error. ERR_DATA for a task that does not fit or cannot be read; ERR_STOPPED if *abandoned was
  * set. Not collective. */
 int engine_run(struct engine *e, const struct task *t, const real *theta, real *state);
+
+/* Adds e->gradient and e->metrics of a computed task, or a failed one (code ERR_NONFINITE), to the
+ * total; if e->apart, to the checksum alone. Other codes are returned. For those who replace
+ * engine_run. */
+int engine_add(struct engine *e, int code);
+
+/* Before the first task that is added. */
+void engine_clear(struct engine *e);
 
 /* What compute threads do, and with which engines: compute_tasks, or a simulation of it. */
 struct compute {

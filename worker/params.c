@@ -79,8 +79,8 @@ static int open_round(struct worker *w)
         w->anchored = (int)w->round.stage;
     w->open = true;
     w->wanted = false;
-    w->last = w->deal.dealt == w->deal.n_tasks;
-    w->n_slots = w->deal.n_tasks;
+    w->n_slots = w->deal.n_tasks + w->deal.audits;
+    w->last = w->deal.dealt == w->n_slots;
     w->n_tasks = 0;
     w->n_reported = -1;
     w->idle_since = 0;
@@ -105,6 +105,20 @@ static int take_piece(struct worker *w, const char *body, size_t size)
     return w->n_params == w->params.n ? open_round(w) : 0;
 }
 
+/* Both sides know which tasks are done twice, if any are. */
+static int begin_audit(struct worker *w, const struct header *h)
+{
+    struct audit a = audit_of_round(w->setup->config, (int)h->stage, h->round, w->deal.n_tasks);
+
+    if (w->deal.audits == 0)
+        return 0;
+    if (w->deal.audits != a.n_audits || 2 * a.n_audits > w->pool.seen.room)
+        return err(ERR_DATA, "a round with %u tasks done twice, expected %u", w->deal.audits,
+                   a.n_audits);
+    pool_audit(&w->pool, &a);
+    return 0;
+}
+
 /* The tree, the deal, and the first piece. */
 static int begin_round(struct worker *w, const struct message *m)
 {
@@ -123,6 +137,7 @@ static int begin_round(struct worker *w, const struct message *m)
     w->coming = m->h;
     w->first = tree->tasks;
     pool_begin(&w->pool, &sampler, w->theta, w->anchor);
+    TRY(begin_audit(w, &m->h));
     TRY(plan_params(w, &m->h, sampler.stage, w->pool.kind));
     w->total = round_sum_begin(w->words,
                                w->pool.kind->gives == GIVES_GRADIENT ? sampler.stage->model.n : 0,

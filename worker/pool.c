@@ -29,7 +29,7 @@ struct seat { /* what a thread is told */
 
 static void note_failed(struct pool *p, const struct seat *seat)
 {
-    if (!seat->engine->failed)
+    if (!seat->engine->failed || seat->engine->apart)
         return;
     failed_set_keep(&p->failed, seat->task->slot);
     p->failed.count++;
@@ -43,27 +43,55 @@ static struct carry *carry_of(struct pool *p, uint32_t slot)
     return NULL;
 }
 
-static int run_task(struct pool *p, const struct seat *seat, uint32_t slot, struct carry *carry)
+static uint64_t total_checksum(const struct engine *e)
 {
+    return e->empty ? 0 : round_sum_checksum(e->total.words, 0, e->total.n_words);
+}
+
+/* Whether a slot is that of an audit. */
+static bool is_audit(const struct pool *p, uint32_t slot)
+{
+    return p->audit.n_audits > 0 && slot >= p->audit.n_tasks;
+}
+
+/* Whether what the task in a slot gives is compared with what it gives elsewhere. */
+static bool is_seen(const struct pool *p, uint32_t slot)
+{
+    return is_audit(p, slot) || (p->audit.n_audits > 0 && audit_has(&p->audit, slot));
+}
+
+/* checksum: 0, or of a task that is compared what it has added to the total, or would have. */
+static int run_task(struct pool *p, const struct seat *seat, uint32_t slot, struct carry *carry,
+                    uint64_t *checksum)
+{
+    struct engine *e = seat->engine;
+    uint64_t before;
     int code;
 
-    sampler_draw(&p->sampler, slot, seat->task);
-    code = p->compute->run(seat->engine, seat->task, p->theta, carry ? carry->state : NULL);
-
+    e->apart = is_audit(p, slot);
+    sampler_draw(&p->sampler, e->apart ? audit_slot(&p->audit, slot - p->audit.n_tasks) : slot,
+                 seat->task);
+    before = is_seen(p, slot) && !e->apart ? total_checksum(e) : 0;
+    code = p->compute->run(e, seat->task, p->theta, carry ? carry->state : NULL);
+    *checksum = e->apart ? e->checksum : is_seen(p, slot) ? total_checksum(e) - before : 0;
     return code == ERR_STOPPED ? 0 : code;
 }
 
-/* If a task fails, the coordinator keeps its old state. */
-static void settle_carry(struct pool *p, const struct seat *seat, struct carry *carry)
+/* If a task fails, the coordinator keeps its old state. Returns the checksum of the new one. */
+static uint64_t settle_carry(struct pool *p, const struct seat *seat, struct carry *carry)
 {
-    size_t n;
+    size_t n = task_state_size(p->sampler.stage) * sizeof(real);
+    uint64_t checksum;
 
     if (!carry)
-        return;
-    carry->use = seat->engine->failed ? CARRY_FREE : CARRY_READY;
-    n = task_state_size(p->sampler.stage) * sizeof(real);
-    if (carry->use == CARRY_READY)
-        p->carried += XXH64(carry->state, n, carry->slot);
+        return 0;
+    carry->use = seat->engine->failed || seat->engine->apart ? CARRY_FREE : CARRY_READY;
+    if (seat->engine->failed)
+        return 0;
+    checksum = XXH64(carry->state, n, seat->task->slot);
+    if (!seat->engine->apart)
+        p->carried += checksum;
+    return checksum;
 }
 
 static void note_work(struct pool *p, const struct seat *seat, double took)
@@ -92,15 +120,18 @@ static void pool_take(struct pool *p, const struct seat *seat)
 {
     uint32_t slot = next_slot(p);
     struct carry *carry = carry_of(p, slot);
+    uint64_t checksum;
 
     p->running++;
     pthread_mutex_unlock(&p->mutex);
     double begun = clock_seconds();
-    int code = run_task(p, seat, slot, carry);
+    int code = run_task(p, seat, slot, carry, &checksum);
     double took = clock_seconds() - begun;
     pthread_mutex_lock(&p->mutex);
     note_work(p, seat, took);
-    settle_carry(p, seat, carry);
+    checksum += settle_carry(p, seat, carry);
+    if (is_seen(p, slot))
+        sightings_note(&p->seen, slot, checksum);
     note_error(p, code);
     note_failed(p, seat);
     p->running--;
@@ -208,6 +239,12 @@ static int carries_of(int n_threads)
     return 2 * n_threads + 2;
 }
 
+/* A rank may have audited tasks, and audits of others. */
+static uint32_t seen_room(const struct setup *s)
+{
+    return 2 * audits_most(s);
+}
+
 size_t pool_size(const struct setup *s, int n_threads)
 {
     struct pool p = {.setup = s, .n_threads = n_threads};
@@ -215,7 +252,8 @@ size_t pool_size(const struct setup *s, int n_threads)
 
     tasks_layout(&p, &measure);
     return (size_t)queue_room(n_threads) * sizeof *p.queue + (size_t)n_threads * sizeof *p.tasks +
-           measure.peak + (size_t)carries_of(n_threads) * largest_state(s) * sizeof(real);
+           measure.peak + sightings_size(seen_room(s)) +
+           (size_t)carries_of(n_threads) * largest_state(s) * sizeof(real);
 }
 
 static int carries_open(struct pool *p)
@@ -258,6 +296,7 @@ static int pool_fill(struct pool *p)
         return err(ERR_MEMORY, "no memory for %d compute threads", p->n_threads);
     TRY(queue_open(p));
     TRY(carries_open(p));
+    TRY(sightings_open(&p->seen, seen_room(p->setup)));
     for (int i = 0; i < p->n_threads; i++) {
         TRY(p->compute->open(&p->engines[i], p->setup));
         p->engines[i].abandoned = &p->abandoned;
@@ -310,6 +349,7 @@ void pool_close(struct pool *p)
     arena_release(&p->arena);
     arena_release(&p->states);
     free(p->carries);
+    sightings_close(&p->seen);
     free(p->tasks);
     free(p->queue);
     free(p->engines);
@@ -367,12 +407,24 @@ void pool_begin(struct pool *p, const struct sampler *sampler, const real *theta
     p->kind = task_kind_of_round(sampler->stage, sampler->purpose);
     p->theta = theta;
     p->anchor = anchor;
+    p->audit = (struct audit){0};
+    p->seen.known.n = 0;
     p->carried = 0;
     for (int i = 0; i < p->n_carries; i++)
         p->carries[i].use = CARRY_FREE;
     for (int i = 0; i < p->n_threads; i++)
         p->compute->begin(&p->engines[i], sampler->stage, sampler->purpose, anchor);
     pthread_mutex_unlock(&p->mutex);
+}
+
+void pool_audit(struct pool *p, const struct audit *a)
+{
+    p->audit = *a;
+}
+
+struct sightings pool_seen(const struct pool *p)
+{
+    return p->seen.known;
 }
 
 real *pool_carry(struct pool *p, uint32_t slot)

@@ -10,11 +10,13 @@
 #include <stdatomic.h>
 
 #include "core/base/thread.h"
+#include "core/plan/audit.h"
 #include "core/plan/sampler.h"
 #include "proto/comm/comm.h"
 #include "proto/wire.h"
 #include "worker/engine.h"
 #include "worker/share.h"
+#include "worker/sightings.h"
 
 struct carry { /* the state of a task that steps its own model */
     enum { CARRY_FREE, CARRY_HELD, CARRY_READY } use;
@@ -51,6 +53,8 @@ struct pool {
     atomic_bool abandoned; /* the round: tasks of several steps end early */
     uint64_t carried;      /* of this round's states: a checksum, linear as round_sum_checksum */
     const struct task_kind *kind; /* of the round at hand */
+    struct audit audit;           /* of the round at hand */
+    struct sighting_list seen;
     bool ending;
     struct sampler sampler; /* of the round at hand */
     const real *theta, *anchor;
@@ -75,6 +79,13 @@ void pool_close(struct pool *p);
 void pool_begin(struct pool *p, const struct sampler *sampler, const real *theta,
                 const real *anchor);
 
+/* Tasks of the round that has just begun are done twice as *a says. */
+void pool_audit(struct pool *p, const struct audit *a);
+
+/* What this rank has seen of tasks that are done twice, in this round. Nothing may be waiting or
+ * running; borrowed until the next. */
+struct sightings pool_seen(const struct pool *p);
+
 /* Room for the state of the task in `slot` (task_state_size), to be filled before the task is
  * pushed. NULL: this rank holds as many as it can. */
 real *pool_carry(struct pool *p, uint32_t slot);
@@ -83,8 +94,8 @@ real *pool_carry(struct pool *p, uint32_t slot);
 const struct carry *pool_stepped(struct pool *p);
 void pool_carried(struct pool *p, const struct carry *c);
 
-/* Queues tasks, which the round has. ERR_DATA: more ranges wait already than come in one
- * message. */
+/* Queues tasks, which the round has, or audits of them (core/plan/audit.h). ERR_DATA: more ranges
+ * wait already than come in one message. */
 int pool_push(struct pool *p, struct slots tasks);
 
 struct pool_state {

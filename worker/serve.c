@@ -202,11 +202,17 @@ static int on_message(struct worker *w, const struct message *m)
     return 0;
 }
 
-/* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, else
- * after a while, because a round that goes well needs no such message. */
+/* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, or
+ * if it waits for what is compared with other ranks; else after a while, because a round that goes
+ * well needs no such message. */
+static bool reports_at_once(const struct worker *w)
+{
+    return w->n_reported >= 0 || pool_seen(&w->pool).n > 0;
+}
+
 static int report_done(struct worker *w)
 {
-    struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool)};
+    struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool), pool_seen(&w->pool)};
 
     w->n_reported = w->n_tasks;
     TRY(wire_pack_done(&d, &w->out));
@@ -251,7 +257,7 @@ static int advance(struct worker *w)
         w->idle_since = clock_seconds();
     TRY(worker_send_sum(w));
     if (w->n_reported != w->n_tasks &&
-        (w->n_reported >= 0 || clock_seconds() - w->idle_since > PATIENCE))
+        (reports_at_once(w) || clock_seconds() - w->idle_since > PATIENCE))
         return report_done(w);
     return 0;
 }

@@ -26,7 +26,7 @@ struct worker {
     double begun;        /* clock: all its parameters are here, and passed on */
     bool open;           /* there is one */
     bool wanted, last;   /* asked for tasks; there are no more */
-    uint32_t n_slots;    /* tasks that it has, of all ranks together */
+    uint32_t n_slots;    /* that it has, of all ranks together, and audits */
     int n_tasks;         /* received */
     int n_reported;      /* of those, reported as done; -1: no report yet */
     double idle_since;   /* clock, while all of them are done; 0: they are not */

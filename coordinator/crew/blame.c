@@ -36,7 +36,7 @@ static int convict(struct crew *c, int rank, uint64_t round)
             "memory or the network of rank 0 fails; start again on another host",
             c->workers[0].hello.host);
     if (!c->workers[rank].left)
-        crew_leaves(c, rank, ERR_DAMAGED, round,
+        crew_leaves(c, "left", rank, ERR_DAMAGED, round,
                     "two other ranks have got damaged messages of it: its memory or its network "
                     "fails");
     return 0;
@@ -50,7 +50,7 @@ int blame(struct crew *c, int from, int to, uint64_t round)
         return err(ERR_DATA, "rank %d speaks of rank %d, which does not exist", to, from);
     if (c->workers[leaver].left)
         return 0;
-    crew_leaves(c, leaver, ERR_DAMAGED, round,
+    crew_leaves(c, "left", leaver, ERR_DAMAGED, round,
                 "a message of rank %d on host '%s' has come damaged to rank %d on host '%s': the "
                 "memory or the network of one of them fails",
                 from, c->workers[from].hello.host, to, c->workers[to].hello.host);

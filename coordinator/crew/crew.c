@@ -52,7 +52,8 @@ int crew_lists(struct crew *c, size_t size)
     return 0;
 }
 
-void crew_leaves(struct crew *c, int rank, int code, uint64_t round, const char *fmt, ...)
+void crew_leaves(struct crew *c, const char *kind, int rank, int code, uint64_t round,
+                 const char *fmt, ...)
 {
     char why[512];
     va_list args;
@@ -64,8 +65,7 @@ void crew_leaves(struct crew *c, int rank, int code, uint64_t round, const char 
     c->code = code;
     snprintf(c->reason, sizeof c->reason, "rank %d on host '%s': %s", rank,
              c->workers[rank].hello.host, why);
-    crew_notify(c, "left", rank, round, "%s; round %" PRIu64 " goes on without it", c->reason,
-                round);
+    crew_notify(c, kind, rank, round, "%s; round %" PRIu64 " goes on without it", c->reason, round);
 }
 
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root)
@@ -139,17 +139,35 @@ static void crew_plan(const struct setup *setup, struct task *task, struct arena
     task_init(task, most, arena);
 }
 
-int crew_reserve(struct crew *c, uint32_t n_tasks)
+static int reserve_audits(struct crew_audit *a, uint32_t n)
 {
-    uint32_t *owner;
+    uint64_t *checksums = NULL;
+    bool *known = NULL;
 
-    if (n_tasks <= c->n_owner)
+    if (n <= a->room)
         return 0;
-    owner = realloc(c->owner, n_tasks * sizeof *owner);
+    checksums = realloc(a->checksums, 2 * (size_t)n * sizeof *checksums);
+    a->checksums = checksums ? checksums : a->checksums;
+    known = realloc(a->known, 2 * (size_t)n * sizeof *known);
+    a->known = known ? known : a->known;
+    if (!checksums || !known)
+        return err(ERR_MEMORY, "no memory for %u tasks that are done twice", n);
+    a->room = n;
+    return 0;
+}
+
+int crew_reserve(struct crew *c, uint32_t n_tasks, uint32_t n_audits)
+{
+    uint32_t *owner, n = n_tasks + n_audits;
+
+    TRY(reserve_audits(&c->audit, n_audits));
+    if (n <= c->n_owner)
+        return 0;
+    owner = realloc(c->owner, n * sizeof *owner);
     if (!owner)
-        return err(ERR_MEMORY, "no memory for the list of %u tasks", n_tasks);
+        return err(ERR_MEMORY, "no memory for the list of %u tasks", n);
     c->owner = owner;
-    c->n_owner = n_tasks;
+    c->n_owner = n;
     return 0;
 }
 
@@ -170,6 +188,7 @@ size_t crew_size(const struct setup *setup)
 
     crew_plan(setup, &task, &measure);
     return measure.peak + most_tasks(setup) * sizeof(uint32_t) +
+           audits_most(setup) * (sizeof(uint32_t) + 2 * (sizeof(uint64_t) + sizeof(bool))) +
            setup_sum_words(setup) * sizeof(int64_t);
 }
 
@@ -184,7 +203,7 @@ int crew_gather(struct crew *c, const struct setup *setup)
     crew_plan(setup, &c->task, &measure);
     TRY(arena_init(&c->arena, measure.peak));
     crew_plan(setup, &c->task, &c->arena);
-    TRY(crew_reserve(c, most_tasks(setup)));
+    TRY(crew_reserve(c, most_tasks(setup), audits_most(setup)));
     c->words = malloc(setup_sum_words(setup) * sizeof *c->words);
     return c->words ? 0
                     : err(ERR_MEMORY, "no memory for a sum of %zu words", setup_sum_words(setup));
@@ -248,12 +267,23 @@ int crew_lost(const struct crew *c)
     return n;
 }
 
+int crew_wrong(const struct crew *c)
+{
+    int n = 0;
+
+    for (int i = 1; c->workers && i < c->comm->size; i++)
+        n += c->workers[i].wrong;
+    return n;
+}
+
 void crew_release(struct crew *c)
 {
     arena_release(&c->arena);
     buffer_release(&c->out);
     free(c->words);
     free(c->owner);
+    free(c->audit.checksums);
+    free(c->audit.known);
     free(c->host_first);
     free(c->planted);
     free(c->tree);

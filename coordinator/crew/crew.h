@@ -9,6 +9,7 @@
 #define COORDINATOR_CREW_CREW_H
 
 #include "coordinator/crew/failed_report.h"
+#include "core/plan/audit.h"
 #include "core/plan/round_sum.h"
 #include "core/plan/sampler.h"
 #include "proto/comm/tree.h"
@@ -20,7 +21,8 @@ struct crew_worker { /* one worker rank */
     double heard;      /* clock of its last message */
     uint32_t epoch;    /* of its last message: that of the last round whose parameters it got */
     bool gone;         /* silent for a lease; comes back with its next message */
-    bool left;         /* has said that it cannot go on */
+    bool left;         /* has said that it cannot go on, or is wrong */
+    bool wrong;        /* was found to compute wrongly */
     bool behind;       /* was sent parameters, and not heard since */
     uint32_t n_slow;   /* rounds it was left out of for being late */
     int accuser;       /* rank that was the first to get a damaged message of it; 0: none */
@@ -55,11 +57,23 @@ struct crew_worker { /* one worker rank */
 };
 
 struct notice {       /* something an operator wants to know */
-    const char *kind; /* "lost", "back", "slow", "left", "differs" */
+    const char *kind; /* "lost", "back", "slow", "left", "differs", "wrong", "alone" */
     int rank;
     const char *host;
     uint64_t round;
     const char *text; /* the whole sentence */
+};
+
+struct crew_audit { /* the tasks of the round at hand that are done twice */
+    struct audit plan;
+    uint32_t n_left;     /* audits that nobody has; ... */
+    uint32_t first;      /* ... none is before this one */
+    bool by_host;        /* the second time on another host, not just another rank */
+    uint32_t n_awaited;  /* checksums that have not come */
+    uint64_t *checksums; /* owned (2 room): of each task and of its audit */
+    bool *known;         /* owned (2 room) */
+    uint32_t room;
+    bool told; /* that a rank was alone */
 };
 
 struct crew {
@@ -80,9 +94,11 @@ struct crew {
     struct task task;            /* of a failed one's file, in arena */
     struct arena arena;
     struct buffer out;
-    int64_t *words;              /* owned: the round's total */
-    uint32_t *owner;             /* owned: the rank that has each task of the round; 0: none */
-    uint32_t n_owner;            /* room of owner */
+    int64_t *words;   /* owned: the round's total */
+    uint32_t *owner;  /* owned: the rank that has each task of the round, then each
+                                    audit; 0: none */
+    uint32_t n_owner; /* room of owner */
+    struct crew_audit audit;
     struct failed_report failed; /* the last round's tasks that were set aside */
 
     int stage;              /* of the next figure */
@@ -93,6 +109,7 @@ struct crew {
     uint64_t n_stale;       /* messages of older epochs and attempts, refused */
     uint64_t n_again;       /* tasks given out again */
     uint64_t n_confirmed;   /* ranks whose late result was equal to that of others */
+    uint64_t n_audited;     /* tasks that were done twice before a step */
     char differs[256];      /* whose was not, a sentence; "": nobody's */
     int code;               /* of the last worker that left */
     char reason[640];       /* its sentence */
@@ -129,7 +146,8 @@ void crew_dismiss(struct crew *c, int code, const char *reason);
 
 void crew_release(struct crew *c); /* gives back all it owns; *c is zero afterwards */
 
-int crew_lost(const struct crew *c); /* how many ranks are out of reach now */
+int crew_lost(const struct crew *c);  /* how many ranks are out of reach now */
+int crew_wrong(const struct crew *c); /* how many were found to compute wrongly */
 
 struct domain_models { /* of a stage whose tasks step a model each, on the workers */
     const real *theta; /* (n_models x P of a model) borrowed, as all of these */
@@ -159,8 +177,8 @@ struct sampler round_sampler(const struct setup *setup, const struct round *r);
 /* Runs one round. *total becomes its sum over all tasks, each counted once; it is valid until the
  * next round. METRIC_FAILED counts the tasks that were not finite. ERR_LOST if no worker is left (a
  * worker's own error if the last one left with it); ERR_STOPPED if the round was interrupted;
- * ERR_FAILED if ranks computed different results for the same tasks: the sentence names who is
- * wrong. */
+ * ERR_FAILED if ranks computed different results for the same tasks, and that of one who is wrong
+ * may be in earlier totals, or it is not known who is: the sentence tells. */
 int crew_round(struct crew *c, const struct round *r, struct round_sum *total);
 
 #endif

@@ -23,6 +23,7 @@ struct transaction { /* a round at work */
     double moved;       /* clock: the last thing that happened */
     double broken;      /* clock: the last time that a rank was left out */
     double first_took;  /* seconds until the first rank had finished its tasks; 0: none yet */
+    struct slots disputed; /* tasks that every rank does; n 0: no dispute */
     struct round_sum *total;
 };
 
@@ -43,12 +44,12 @@ void crew_notify(struct crew *c, const char *kind, int rank, uint64_t round, con
 int crew_lists(struct crew *c, size_t size);
 
 /* A rank takes no part any more: keeps why (c->code, c->reason: rank, host and the sentence) and
- * tells it. */
-void crew_leaves(struct crew *c, int rank, int code, uint64_t round, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+ * tells it in a notice of that kind. */
+void crew_leaves(struct crew *c, const char *kind, int rank, int code, uint64_t round,
+                 const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
-/* Makes room for a round of so many tasks. ERR_MEMORY. */
-int crew_reserve(struct crew *c, uint32_t n_tasks);
+/* Makes room for a round of so many tasks and audits. ERR_MEMORY. */
+int crew_reserve(struct crew *c, uint32_t n_tasks, uint32_t n_audits);
 
 /* ---- hello.c ---- */
 
@@ -93,6 +94,7 @@ int round_send_params(struct transaction *p);
 /* ---- give.c ---- */
 
 uint32_t tasks_left(const struct transaction *p); /* that nobody has now */
+uint32_t work_left(const struct transaction *p);  /* the same, and audits */
 
 /* Gives each member its first tasks, which it is told of with the parameters; if tasks step models,
  * when it asks. */
@@ -101,10 +103,10 @@ void give_first(struct transaction *p);
 /* Whether the rank's first tasks still wait for it to ask. */
 bool give_is_kept(const struct transaction *p, const struct crew_worker *worker);
 
-/* A rank asks for tasks: gives it a chunk of those that are left. */
+/* A rank asks for tasks: gives it a chunk of those that are left; in a dispute, all of its. */
 int give_on_request(struct transaction *p, int rank);
 
-/* Gives tasks without an owner to the ranks that have finished theirs. */
+/* Gives tasks and audits that nobody has to the ranks that have finished theirs. */
 int give_orphans(struct transaction *p);
 
 /* Tells a rank that there are no more tasks, once. */
@@ -114,11 +116,41 @@ int give_end(struct transaction *p, int rank);
  * only when it knows that it has all of it. Nothing is sent to a rank that is gone. */
 int give_owed_end(struct crew *c, int rank);
 
+/* ---- audit.c: nothing happens in a round of which nothing is audited ---- */
+
+/* Chooses the round's audits. The attempt has begun. */
+void audit_begin(struct transaction *p);
+
+/* An audit that nobody has and that the rank may do; false: there is none. No task is left. */
+bool audit_next(struct transaction *p, uint32_t rank, uint32_t *slot);
+
+/* The rank has that audit now. */
+void audit_take(struct transaction *p, uint32_t rank, uint32_t slot);
+
+/* A task has another rank now: what is known of it is void, and its audit is done again if the same
+ * rank, or one on its host, has that. */
+void audit_moved(struct transaction *p, uint32_t slot);
+
+/* A rank is left out: nobody has its audits. */
+void audit_leave_out(struct transaction *p, uint32_t rank);
+
+/* A rank tells what it has seen in this round. What others have by now is skipped. */
+void audit_see(struct crew *c, uint32_t rank, const struct sightings *seen);
+
+struct difference { /* between two ranks that have done the same task */
+    uint32_t slot;
+    uint32_t rank[2];
+    uint64_t checksum[2];
+};
+
+/* The first task whose two results differ; false: there is none. All checksums have come. */
+bool audit_differs(const struct crew *c, struct difference *d);
+
 /* ---- domains.c: nothing happens in a round whose tasks do not step models ---- */
 
 void domains_begin(struct transaction *p); /* no model has arrived */
 
-/* Sends a task's model and its optimizer's vectors to a rank, ahead of the task. */
+/* Sends the model of a task, or of an audit, and its optimizer's vectors to a rank, ahead of it. */
 int domains_send(struct transaction *p, int rank, uint32_t slot);
 
 /* Takes what a model has become. ERR_DATA if it is not of this round. */
@@ -149,10 +181,20 @@ void confirm_round(struct transaction *p);
  * rank 0: nothing can be trusted then. */
 int blame(struct crew *c, int from, int to, uint64_t round);
 
+/* ---- hear.c ---- */
+
+/* Handles one message, or sleeps briefly; checks leases. p NULL: between rounds. Errors of
+ * crew_round. */
+int round_hear(struct crew *c, struct transaction *p, uint64_t round);
+
 /* ---- dispute.c ---- */
 
 /* Has every rank compute the same tasks and names those whose results differ from most. Always an
  * error: ERR_FAILED, or of comm_send. */
 int crew_dispute(struct crew *c, const struct round *r);
+
+/* The same for one task that two ranks have done, before the round's total was used: who is wrong
+ * leaves, and the round may begin again. ERR_FAILED: there is no majority. */
+int crew_settle(struct crew *c, const struct round *r, const struct difference *d);
 
 #endif

@@ -25,12 +25,14 @@ int domains_send(struct transaction *p, int rank, uint32_t slot)
 
     if (!b)
         return 0;
+    h.kind = MESSAGE_STATE;
+    h.slot = slot;
+    if (slot >= p->r->n_tasks)
+        slot = audit_slot(&p->crew->audit.plan, slot - p->r->n_tasks);
     parts[0] = (struct part){b->theta + slot * s->model.n, s->model.n * sizeof(real)};
     for (int i = 1; i < n; i++)
         parts[i] = (struct part){b->state + (size_t)(i - 1) * s->layout.n + slot * s->model.n,
                                  s->model.n * sizeof(real)};
-    h.kind = MESSAGE_STATE;
-    h.slot = slot;
     return comm_send(p->crew->comm, rank, &h, parts, n);
 }
 

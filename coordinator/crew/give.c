@@ -14,6 +14,11 @@ uint32_t tasks_left(const struct transaction *p)
     return p->r->n_tasks - p->next + p->n_orphans;
 }
 
+uint32_t work_left(const struct transaction *p)
+{
+    return tasks_left(p) + p->crew->audit.n_left;
+}
+
 static bool is_static(const struct transaction *p)
 {
     return strcmp(p->crew->setup->config->cluster.schedule, "static") == 0;
@@ -44,8 +49,8 @@ static double least_a_thread(const struct transaction *p)
 static uint32_t chunk_size(const struct transaction *p)
 {
     if (p->r->domains)
-        return tasks_left(p) > 0;
-    uint32_t left = tasks_left(p), workers = (uint32_t)p->crew->n_members - 1;
+        return work_left(p) > 0;
+    uint32_t left = work_left(p), workers = (uint32_t)p->crew->n_members - 1;
     uint32_t share = (left + workers - 1) / workers, chunk = share / 2;
     uint32_t threads = (uint32_t)p->n_threads / workers;
     double least = least_a_thread(p) * p->n_threads / workers;
@@ -69,16 +74,30 @@ static uint32_t next_slot(struct transaction *p)
     return p->orphan;
 }
 
-/* Makes the rank the owner of the task. */
+/* Makes the rank the owner of the task, or of the audit. */
 static void take_slot(struct transaction *p, int rank, uint32_t slot)
 {
+    if (slot >= p->r->n_tasks) {
+        audit_take(p, (uint32_t)rank, slot);
+        return;
+    }
     p->crew->owner[slot] = (uint32_t)rank;
     if (p->n_orphans) {
         p->n_orphans--;
         p->crew->n_again++;
+        audit_moved(p, slot);
     } else {
         p->next++;
     }
+}
+
+/* What the rank is to do next; false: there is nothing for it. */
+static bool next_for(struct transaction *p, int rank, uint32_t *slot)
+{
+    if (tasks_left(p) == 0)
+        return audit_next(p, (uint32_t)rank, slot);
+    *slot = next_slot(p);
+    return true;
 }
 
 /* Adds a slot to the last range, or as a new one. false: there is no room for another. */
@@ -99,9 +118,10 @@ static bool add_slot(struct given *g, uint32_t slot)
 static int send(struct transaction *p, int rank, struct given *g)
 {
     struct crew_worker *worker = &p->crew->workers[rank];
+    uint32_t slot;
 
     worker->since = p->moved = clock_seconds();
-    worker->last = g->last = tasks_left(p) == 0;
+    worker->last = g->last = !next_for(p, rank, &slot);
     TRY(wire_pack_given(g, &p->crew->out));
     return crew_say(p->crew, rank, MESSAGE_TASKS, &p->h, &p->crew->out);
 }
@@ -114,7 +134,7 @@ static int give(struct transaction *p, int rank, uint32_t n)
     struct given g = {.n = 0};
     uint32_t taken = 0, slot;
 
-    for (; taken < n && add_slot(&g, slot = next_slot(p)); taken++) {
+    for (; taken < n && next_for(p, rank, &slot) && add_slot(&g, slot); taken++) {
         take_slot(p, rank, slot);
         TRY(domains_send(p, rank, slot));
     }
@@ -213,7 +233,7 @@ void give_first(struct transaction *p)
         threads -= (int)worker->hello.threads;
     }
     for (int i = 1; i < c->n_members; i++)
-        c->workers[c->members[i]].last = tasks_left(p) == 0 && !p->r->domains;
+        c->workers[c->members[i]].last = work_left(p) == 0 && !p->r->domains;
 }
 
 /* Who gets the last tasks ends the queue for everybody: those who are known to have the parameters
@@ -222,10 +242,26 @@ static int end_queue(struct transaction *p)
 {
     struct crew *c = p->crew;
 
-    for (int i = 1; i < c->n_members && tasks_left(p) == 0; i++)
+    for (int i = 1; i < c->n_members && work_left(p) == 0; i++)
         if (c->workers[c->members[i]].epoch == c->epoch)
             TRY(give_end(p, (int)c->members[i]));
     return 0;
+}
+
+/* In a dispute: all of its tasks, once. */
+static int give_disputed(struct transaction *p, int rank)
+{
+    struct crew *c = p->crew;
+    struct crew_worker *worker = &c->workers[rank];
+    struct given g = {.ranges = {p->disputed}, .n = 1, .last = true};
+
+    if (worker->given > 0)
+        return 0;
+    for (uint32_t i = 0; i < p->disputed.n; i++)
+        TRY(domains_send(p, rank, p->disputed.first + i));
+    worker->given = p->disputed.n;
+    TRY(wire_pack_given(&g, &c->out));
+    return crew_say(c, rank, MESSAGE_TASKS, &p->h, &c->out);
 }
 
 int give_on_request(struct transaction *p, int rank)
@@ -235,6 +271,8 @@ int give_on_request(struct transaction *p, int rank)
 
     if (worker->last || worker->out)
         return 0;
+    if (p->disputed.n > 0)
+        return give_disputed(p, rank);
     if (give_is_kept(p, worker))
         return give_kept(p, rank);
     p->mixed |= p->n_orphans > 0;
@@ -245,11 +283,12 @@ int give_on_request(struct transaction *p, int rank)
 int give_orphans(struct transaction *p)
 {
     struct crew *c = p->crew;
+    uint32_t slot;
 
-    for (int i = 1; i < c->n_members && tasks_left(p) > 0; i++) {
+    for (int i = 1; i < c->n_members && work_left(p) > 0; i++) {
         struct crew_worker *worker = &c->workers[c->members[i]];
 
-        if (!worker->finished || worker->out)
+        if (!worker->finished || worker->out || !next_for(p, (int)c->members[i], &slot))
             continue;
         if (!worker->helped)
             worker->own_checksum = worker->checksum;

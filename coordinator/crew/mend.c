@@ -30,6 +30,7 @@ static int leave_out(struct transaction *p, int rank)
     p->mixed |= worker->helped;
     p->broken = clock_seconds();
     worker->out = worker->behind = true;
+    audit_leave_out(p, (uint32_t)rank);
     if (worker->given == 0)
         return 0;
     p->orphan = 0;
@@ -129,7 +130,7 @@ static int leave_out_late(struct transaction *p)
 /* True if every task is finished by a rank that takes part. */
 static bool is_done(const struct transaction *p)
 {
-    if (tasks_left(p) > 0)
+    if (work_left(p) > 0)
         return false;
     for (int i = 1; i < p->crew->n_members; i++)
         if (member(p, i)->given && !member(p, i)->out && !member(p, i)->finished)

@@ -41,6 +41,8 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
                            .data = (uint32_t)r->data};
     p->begun = p->moved = clock_seconds();
     memset(c->owner, 0, r->n_tasks * sizeof *c->owner);
+    c->audit.plan = (struct audit){0};
+    c->audit.n_left = c->audit.n_awaited = 0;
     for (int i = 1; i < c->comm->size; i++)
         worker_begin(&c->workers[i]);
     for (int i = 1; i < c->n_members; i++) {
@@ -93,7 +95,8 @@ static int send_piece(struct transaction *p, const struct deal *deal, struct pie
 
 int round_send_params(struct transaction *p)
 {
-    struct deal deal = {.n_tasks = p->r->n_tasks, .amount = p->r->amount};
+    struct deal deal = {
+        .n_tasks = p->r->n_tasks, .amount = p->r->amount, .audits = p->crew->audit.plan.n_audits};
     size_t n = p->r->domains ? 0 : p->r->stage->model.n;
     struct pieces pieces = pieces_of(n + p->h.anchor, sizeof(real));
 

@@ -1,5 +1,4 @@
-/* round.c - a round from its parameters to its sum: what each message means, and when the sum is
- * whole. */
+/* round.c - a round from its parameters to its sum, and when the sum is whole. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,104 +8,12 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
-#include "proto/words.h"
 
-static int on_sum(struct transaction *p, const struct message *m)
-{
-    struct piece_range piece;
-
-    if (m->h.attempt != p->h.attempt || !p->stands || !children_take(&p->children, m, &piece)) {
-        p->crew->n_stale++;
-        return 0;
-    }
-    if (words_merge(m->body, m->h.size, p->total->words + piece.from, piece.n) < 0)
-        return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
-    if (m->h.worked > p->worked)
-        p->worked = m->h.worked;
-    return 0;
-}
-
-/* A report of this round, or a late one from an earlier round that finished without it. */
-static int on_done(struct crew *c, const struct message *m, uint64_t round)
-{
-    struct crew_worker *worker = &c->workers[m->from];
-    struct done d;
-
-    TRY(wire_unpack_done(m->body, m->h.size, &d));
-    if (m->h.epoch == c->epoch && worker->member) {
-        worker->finished = d.tasks == worker->given;
-        worker->checksum = d.checksum;
-    }
-    if (worker->owing && m->h.epoch == worker->owed_epoch && d.tasks == worker->owed_tasks)
-        confirm_report(c, m->from, &d, round);
-    return 0;
-}
-
-static int on_bye(struct crew *c, const struct message *m, uint64_t round)
-{
-    struct crew_worker *worker = &c->workers[m->from];
-    struct bye b;
-
-    TRY(wire_unpack_bye(m->body, m->h.size, &b));
-    if (worker->left)
-        return 0;
-    if (b.damaged)
-        return blame(c, (int)b.damaged - 1, m->from, round);
-    if (b.spoiled) /* its results are among the others' already */
-        return err(b.code, "rank %d on host '%s': %s", m->from, worker->hello.host, b.reason);
-    crew_leaves(c, m->from, b.code < 0 ? b.code : ERR_FAILED, round, "%s", b.reason);
-    return 0;
-}
-
-/* Handles messages that do not depend on a round. p NULL: between rounds. */
-static int on_message(struct crew *c, const struct message *m, struct transaction *p,
-                      uint64_t round)
-{
-    TRY(crew_heard(c, m, round));
-    if (m->h.kind == MESSAGE_HELLO)
-        return crew_hello(c, m);
-    if (m->h.kind == MESSAGE_BYE)
-        return on_bye(c, m, round);
-    if (m->h.kind == MESSAGE_ALIVE)
-        return crew_report(c, m);
-    if (p && m->h.epoch == c->epoch)
-        p->moved = clock_seconds();
-    if (m->h.kind == MESSAGE_DONE)
-        return on_done(c, m, round);
-    if (!p || m->h.epoch != c->epoch) {
-        c->n_stale++;
-        return 0;
-    }
-    if (m->h.kind == MESSAGE_WANT)
-        return give_on_request(p, m->from);
-    if (m->h.kind == MESSAGE_FAILED)
-        return failed_report_take(&c->failed, m, p->r->n_tasks);
-    if (m->h.kind == MESSAGE_STATE)
-        return domains_take(p, m);
-    return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
-}
-
-/* Handles one message or sleeps briefly; checks leases. */
-static int hear(struct crew *c, struct transaction *p, uint64_t round)
-{
-    struct message m;
-    int found = comm_poll(c->comm, &m);
-
-    if (found == ERR_DAMAGED)
-        return blame(c, m.from, 0, round);
-    TRY(found);
-    if (found)
-        TRY(on_message(c, &m, p, round));
-    else
-        comm_idle(c->comm);
-    crew_check_leases(c, round);
-    return 0;
-}
-
-/* True if sums, or the slots of failed tasks, are still missing. */
+/* True if sums, the slots of failed tasks, or results to compare are still missing. */
 static bool is_open(const struct transaction *p)
 {
     return !p->stands || children_taken(&p->children) < p->children.sum.n || domains_awaited(p) ||
+           p->crew->audit.n_awaited > 0 ||
            failed_report_awaited(&p->crew->failed, p->total, p->crew->setup->config->cluster.lease);
 }
 
@@ -116,7 +23,7 @@ static int collect(struct transaction *p)
     double mended = clock_seconds();
 
     while (is_open(p)) {
-        TRY(hear(p->crew, p, p->r->round));
+        TRY(round_hear(p->crew, p, p->r->round));
         if (p->crew->checked == mended)
             continue;
         mended = p->crew->checked;
@@ -161,7 +68,7 @@ static int await_members(struct crew *c, uint64_t round)
             any |= c->workers[i].ready && !c->workers[i].gone && !c->workers[i].left;
         if (!any || clock_seconds() - start > 2 * c->setup->config->cluster.lease)
             return nobody(c);
-        TRY(hear(c, NULL, round));
+        TRY(round_hear(c, NULL, round));
     }
     return 0;
 }
@@ -201,25 +108,40 @@ static void learn(struct transaction *p)
 static int attempt_round(struct crew *c, const struct round *r, struct round_sum *total)
 {
     struct transaction p = {.crew = c, .r = r, .total = total};
+    struct difference difference;
     int again;
 
     TRY(await_members(c, r->round));
     round_begin(c, r, &p);
+    audit_begin(&p);
     give_first(&p);
     TRY(round_send_params(&p));
     again = collect(&p);
     if (again != 0)
         return again;
+    if (audit_differs(c, &difference)) {
+        TRY(crew_settle(c, r, &difference));
+        return 1;
+    }
+    c->n_audited += c->audit.plan.n_audits;
     learn(&p);
     confirm_round(&p);
     return check_complete(&p);
+}
+
+/* At most. */
+static uint32_t n_audits(const struct crew *c, const struct round *r)
+{
+    if (r->purpose != PURPOSE_TRAIN)
+        return 0;
+    return audit_of_round(c->setup->config, r->stage->index, r->round, r->n_tasks).n_audits;
 }
 
 int crew_round(struct crew *c, const struct round *r, struct round_sum *total)
 {
     int again = 1;
 
-    TRY(crew_reserve(c, r->n_tasks));
+    TRY(crew_reserve(c, r->n_tasks, n_audits(c, r)));
     if (c->stage != r->stage->index)
         for (int i = 0; i < 3; i++)
             c->task_seconds[i] = c->work_seconds[i] = 0;

@@ -316,6 +316,8 @@ void report_end(struct report *r, const struct stage_run *s)
         INTEGER("tasks_again", r->crew->n_again),
         INTEGER("confirmed", r->crew->n_confirmed),
         INTEGER("stale", r->crew->n_stale),
+        INTEGER("audited", r->crew->n_audited),
+        INTEGER("ranks_wrong", crew_wrong(r->crew)),
         INTEGER("status", 0),
         TEXT("reason", "done"),
         {0},

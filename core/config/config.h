@@ -33,6 +33,7 @@ struct cluster_config {
     int64_t max_restarts; /* launch/run: how often a run that was lost starts again */
     double start_limit;   /* seconds every rank has to start */
     double task_limit;    /* seconds a rank may take for tasks of which nothing is known */
+    double audit;         /* share of a round's tasks that are done twice */
     double max_failed;    /* share of a round's tasks that may be set aside */
     int64_t memory;       /* MiB per thread for kept activations; beyond it they are recomputed */
 };

@@ -62,6 +62,9 @@ const struct config_key config_keys[] = {
  "seconds in which a rank must start, MPI included; the run starts without ranks that are late", MAY_CHANGE},
 {"cluster", "task_limit", CONFIG_REAL, "3600", 0.1, 1e7, NULL, CLUSTER(task_limit),
  "seconds that a rank may take for its tasks, as long as no other rank has finished or the usual time is unknown", MAY_CHANGE},
+{"cluster", "audit", CONFIG_REAL, "0", 0, 1, NULL, CLUSTER(audit),
+ "share of a training round's tasks that a second rank does too, on another host if there is one: results are compared bit by bit, "
+ "and a rank that computes wrongly is left out before the step", MAY_CHANGE},
 {"cluster", "max_failed", CONFIG_REAL, "0.5", 0, 1, NULL, CLUSTER(max_failed),
  "largest share of a round's tasks that may fail (not finite, or too large); above it the run stops before the step", MAY_CHANGE},
 {"cluster", "max_restarts", CONFIG_INT, "3", 0, 1000, NULL, CLUSTER(max_restarts),

@@ -31,6 +31,8 @@ enum rng_stream { /* numbers are part of the result: never renumber */
                       14, /* + 256 pass: minibatches      round, slot                         */
                   RNG_AUGMENT =
                       15, /* + 256 (4 step + part): changes of images   round, slot            */
+                  RNG_AUDIT =
+                      16, /* which tasks are done twice   round, stage                        */
                   RNG_DROPOUT = 7, /* + 256 (pass mod 2^16) + 2^24 (layer mod 256)   round, slot;
                           * what is beyond moves the seed (layer/dropout.c)                   */
 };

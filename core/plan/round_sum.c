@@ -78,6 +78,46 @@ uint64_t round_sum_checksum(const int64_t *words, size_t first, size_t n_words)
     return checksum;
 }
 
+/* Of what exact_add makes of n numbers from place `from` on, block by block. */
+static uint64_t checksum_gradient(const real *gradient, size_t n)
+{
+    enum { BLOCK = 512 };
+    int64_t words[2 * BLOCK];
+    uint64_t checksum = 0;
+
+    for (size_t from = 0; from < n; from += BLOCK) {
+        size_t m = n - from < BLOCK ? n - from : BLOCK;
+
+        memset(words, 0, sizeof words);
+        exact_add(m, gradient + from, words);
+        checksum += round_sum_checksum(words, from, m);
+        checksum += round_sum_checksum(words + m, n + from, m);
+    }
+    return checksum;
+}
+
+static uint64_t checksum_metric(const struct round_sum *t, double value, int slot)
+{
+    int64_t words[2] = {0};
+
+    exact_add_one(value, words);
+    return round_sum_checksum(words, 2 * t->n + 2 * (size_t)slot, 2);
+}
+
+int round_sum_checksum_task(const struct round_sum *t, const real *gradient,
+                            const struct task_metrics *metrics, uint64_t *checksum)
+{
+    if (!metrics || !fits(t, gradient, metrics)) {
+        *checksum = checksum_metric(t, 1, METRIC_FAILED);
+        return ERR_NONFINITE;
+    }
+    *checksum = checksum_gradient(gradient, t->n) + checksum_metric(t, 1, METRIC_DONE);
+    for (int i = 0; i < t->n_metrics; i++)
+        if (metrics->v[i] != 0)
+            *checksum += checksum_metric(t, metrics->v[i], i);
+    return 0;
+}
+
 double round_sum_read(const struct round_sum *t, int slot)
 {
     return exact_read_one(metric_words(t, slot));

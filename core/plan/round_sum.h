@@ -45,6 +45,12 @@ void round_sum_fail(struct round_sum *t); /* counts one failed task */
  * by chance, do not. */
 uint64_t round_sum_checksum(const int64_t *words, size_t first, size_t n_words);
 
+/* The same of what round_sum_add(t, gradient, metrics) would add, or round_sum_fail if it would
+ * fail: t's words are not read. metrics NULL: of round_sum_fail. Returns 0, or ERR_NONFINITE: it
+ * would fail. */
+int round_sum_checksum_task(const struct round_sum *t, const real *gradient,
+                            const struct task_metrics *metrics, uint64_t *checksum);
+
 /* The sum in a slot: of enum metric_slot, metric_curve or stage_metric. */
 double round_sum_read(const struct round_sum *t, int slot);
 

@@ -138,8 +138,10 @@ static void try_done(const uint8_t *bytes, size_t n)
         return;
     }
     EXPECT(wire_pack_done(&d, &first) == 0);
+    done_release(&d);
     EXPECT(wire_unpack_done(first.bytes, first.n, &d) == 0);
     EXPECT(wire_pack_done(&d, &second) == 0);
+    done_release(&d);
     same_release(&first, &second);
 }
 

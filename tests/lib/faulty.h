@@ -27,6 +27,7 @@ enum fault {
     DIE,
     STALL,
     WRONG,
+    ERR, /* once: at its next parameters or model */
     BABBLE,
     LEAVE,
     DAMAGE, /* a bit of one message, sent or received, is another when it comes */
@@ -233,6 +234,11 @@ static void falsify(struct message *m)
     m->h.checksum ^= was ^ comm_checksum(&rest, 1);
 }
 
+static bool errs(const struct faulty *f)
+{
+    return f->fault == WRONG || (f->fault == ERR && f->left < 0 && f->left > -NEVER);
+}
+
 static int faulty_poll(struct comm *c, struct message *m)
 {
     struct faulty *f = c->state;
@@ -240,8 +246,10 @@ static int faulty_poll(struct comm *c, struct message *m)
 
     if (found > 0 && m->h.kind != MESSAGE_ALIVE)
         pass(f);
-    if (found > 0 && f->fault == WRONG && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS))
+    if (found > 0 && errs(f) && m->h.kind == (blocks ? MESSAGE_STATE : MESSAGE_PARAMS)) {
         falsify(m);
+        f->left = f->fault == ERR ? -NEVER : (int)f->left;
+    }
     if (found > 0 && m->h.kind != MESSAGE_ALIVE && f->fault == DAMAGE && damages(f, &m->h))
         damage(&m->h, (void *)(uintptr_t)m->body);
     if (found > 0 && m->h.kind == MESSAGE_PARAMS && c->rank == cut_off.rank)

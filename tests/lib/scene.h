@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +72,22 @@ struct scene {
     struct domain_models domains;
 };
 
-static bool wide; /* the text of that name */
+static bool wide;         /* the text of that name */
+static const char *audit; /* cluster.audit; NULL: as it stands in the text */
+
+/* Of a scene; owned by the caller. */
+static char *scene_text(void)
+{
+    static const char head[] = "cluster { ";
+    const char *text = texts[wide ? 2 : blocks];
+    size_t n = strlen(text) + 64;
+    char *out = malloc(n);
+
+    assert_non_null(out);
+    assert_int_equal(strncmp(text, head, sizeof head - 1), 0);
+    snprintf(out, n, "%saudit = %s %s", head, audit ? audit : "0", text + sizeof head - 1);
+    return out;
+}
 
 static real *take(size_t n)
 {
@@ -140,7 +156,7 @@ static struct { /* dies as well */
 
 static void scene_open(struct scene *s, int n, int rank, enum fault fault, int at)
 {
-    const char *text = texts[wide ? 2 : blocks];
+    char *text = scene_text();
 
     *s = (struct scene){.n = n};
     s->crew.interrupt = let_time_pass;
@@ -166,6 +182,7 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
     if (setup_open(&s->setup, &s->config, "", method_traits_of) < 0)
         fail_msg("%s", err_text());
     scene_parameters(s);
+    free(text);
 }
 
 static void scene_close(struct scene *s)

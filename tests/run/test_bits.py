@@ -60,6 +60,14 @@ def test_static_schedule(ranks, reference, tmp_path):
     assert train(tmp_path, "--set", "cluster.schedule=static", ranks=ranks)["digest"] == reference["glyphs"]
 
 
+def test_audited_tasks(reference, tmp_path):
+    """Every task is done twice and counts once."""
+    assert train(tmp_path, "--set", "cluster.audit=1", ranks=3)["digest"] == reference["glyphs"]
+    with open(tmp_path / "run" / "metrics.jsonl") as f:
+        end = [json.loads(line) for line in f][-1]
+    assert end["audited"] > 0 and end["ranks_wrong"] == 0, end
+
+
 def test_recomputed_activations(reference, tmp_path):
     assert train(tmp_path, "--set", "cluster.memory=0", text="two-stages")["digest"] == reference["two-stages"]
 

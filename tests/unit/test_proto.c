@@ -146,7 +146,9 @@ static void test_task_counts(void **state)
 
 static void test_done(void **state)
 {
-    struct done d = {123456, 0xfedcba9876543210u}, back = {0};
+    uint32_t slots[] = {3, 70000, 12};
+    uint64_t checksums[] = {0, UINT64_MAX, 1};
+    struct done d = {123456, 0xfedcba9876543210u, {3, slots, checksums}}, back = {0};
     struct buffer out = {0};
 
     (void)state;
@@ -154,7 +156,15 @@ static void test_done(void **state)
     assert_int_equal(wire_unpack_done(out.bytes, out.n, &back), 0);
     assert_int_equal(back.tasks, d.tasks);
     assert_true(back.checksum == d.checksum);
+    assert_int_equal(back.seen.n, 3);
+    assert_memory_equal(back.seen.slots, slots, sizeof slots);
+    assert_memory_equal(back.seen.checksums, checksums, sizeof checksums);
+    done_release(&back);
     assert_int_equal(wire_unpack_done(out.bytes, out.n - 1, &back), ERR_DATA);
+    assert_int_equal(out.bytes[out.n - 8 * 3 - 2], 4 << 3 | 2); /* field 4, marks */
+    out.bytes[out.n - 8 * 3 - 2] = 15 << 3 | 2;                 /* unknown: there are none */
+    assert_int_equal(wire_unpack_done(out.bytes, out.n, &back), ERR_DATA);
+    assert_non_null(strstr(err_text(), "3 tasks and 0 checksums"));
     buffer_release(&out);
 }
 

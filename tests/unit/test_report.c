@@ -148,13 +148,15 @@ static int stand_open(void **state)
     p->ops.name = "stand";
     p->comm = (struct comm){&p->ops, 0, 4, NULL};
     place_mates(p);
+    p->workers[2].wrong = true;
     p->crew = (struct crew){.comm = &p->comm,
                             .setup = &p->setup,
                             .workers = p->workers,
                             .communication = 0.125,
                             .n_stale = 11,
                             .n_again = 12,
-                            .n_confirmed = 13};
+                            .n_confirmed = 13,
+                            .n_audited = 17};
     p->progress.quiet = true;
     p->rundir.path = "runs/watched";
     p->stage = (struct stage_run){.setup = &p->setup,
@@ -400,6 +402,7 @@ static void test_end(void **state)
     report_end(&p->report, &p->stage);
     told(p, "end",
          "digest=0000000000abcdef loss=0.75 ranks_lost=1 tasks_again=12 confirmed=13 stale=11 "
+         "audited=17 ranks_wrong=1 "
          "status=0 reason=done");
     err(ERR_STOPPED, "stopped-by-hand");
     report_failure(&p->report, &p->stage, ERR_STOPPED);
