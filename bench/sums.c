@@ -191,7 +191,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: sums CONFIGURATION THREADS TASKS [STAGE]\n");
         return 64;
     }
-    o.places[0] = argv[1];
+    o.places = argv + 1;
     o.stage = argc > 4 ? argv[4] : NULL;
     b.n_tasks = atoi(argv[3]);
     if (bench_open(&b, &o, atoi(argv[2])) < 0 || measure(&b) < 0) {

@@ -51,6 +51,17 @@ static const struct option {
      "print the tasks of the first N rounds (with --out DIR: write them)"},
     {"time-limit", "TIME", DURATION, offsetof(struct options, time_limit),
      "save and stop before this time has passed: seconds, [H:]M:S or D-H:M:S"},
+    {"support", "DIR", TEXT, offsetof(struct options, support),
+     "folder, .zip or .tar with a folder of images for each class, to adapt to"},
+    {"query", "DIR", TEXT, offsetof(struct options, query),
+     "images to label: a directory, an archive or a file; more may follow the options"},
+    {"save", "FILE", TEXT, offsetof(struct options, save),
+     "write the adapted model (safetensors): a checkpoint for `predict` without --support"},
+    {"steps", "N", NUMBER, offsetof(struct options, steps),
+     "inner steps, instead of those of evaluation"},
+    {"protocol", "NAME", TEXT, offsetof(struct options, protocol),
+     "inductive or transductive; default: as evaluation measures"},
+    {"csv", NULL, FLAG, offsetof(struct options, csv), "print CSV, with all probabilities"},
     {"ranks", "N,...", TEXT, offsetof(struct options, ranks),
      "numbers of ranks to simulate, one or several, separated by commas"},
     {"hosts", "N", NUMBER, offsetof(struct options, hosts),
@@ -214,7 +225,7 @@ static void verb_help(const struct verb *v)
 
 int options_read(struct options *o, const struct verb *v, int argc, char **argv)
 {
-    *o = (struct options){0};
+    *o = (struct options){.places = argv + 2};
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             verb_help(v);

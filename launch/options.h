@@ -5,20 +5,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SETS_MAX = 256, PLACES_MAX = 2 };
+enum { SETS_MAX = 256 };
 
 struct options {
-    const char *places[PLACES_MAX]; /* positional arguments */
+    char **places; /* borrowed from argv: positional arguments */
     int n_places;
     const char *sets[SETS_MAX];
     int n_sets;
     const char *run, *data_root, *checkpoint, *domain, *stage, *params, *anchor, *task, *out;
     const char *model, *python;
+    const char *support, *query, *save, *protocol;
     const char *ranks, *network, *faults, *png;
-    int64_t episodes, tasks, hosts, threads, tasks_each, rounds, seed; /* 0: not given */
-    double oversubscription, task_seconds, jitter;                     /* 0: not given */
-    double time_limit;                                                 /* seconds, 0: none */
-    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown, other_data, real;
+    int64_t episodes, tasks, hosts, threads, tasks_each, rounds, seed, steps; /* 0: not given */
+    double oversubscription, task_seconds, jitter;                            /* 0: not given */
+    double time_limit;                                                        /* seconds, 0: none */
+    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown, other_data, real,
+        csv;
 };
 
 struct verb {
@@ -32,7 +34,8 @@ struct verb {
     int (*run)(const struct options *o);
 };
 
-/* Reads argv[2..] for a verb. ERR_USAGE names the argument and suggests the nearest one. Returns 1
+/* Reads argv[2..] for a verb; positional arguments move to its front, so that there may be any
+ * number of them. ERR_USAGE names the argument and suggests the nearest one. Returns 1
  * when help was asked for and printed to standard output. */
 int options_read(struct options *o, const struct verb *v, int argc, char **argv);
 

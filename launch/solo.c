@@ -51,7 +51,7 @@ int settle_statistics(struct config *c, const char *path)
     return 0;
 }
 
-/* memory: of setup_recall. */
+/* memory: what a checkpoint tells of the data; NULL: they are opened. */
 static int solo_finish(struct solo *s, const struct options *o, const char *memory)
 {
     int code = check_methods(&s->config);
@@ -84,29 +84,34 @@ int solo_open_text(struct solo *s, const struct options *o, const char *text, co
     return solo_finish(s, o, NULL);
 }
 
-static int open_recalled(struct solo *s, const struct options *o, const char *path,
-                         const char *text)
+static int recall(struct solo *s, const struct options *o, const char *path, const char *text,
+                  const char *memory)
 {
-    char *memory;
+    struct checkpoint_info info;
     int code;
 
-    TRY(checkpoint_data(path, &memory));
-    code = config_recall(&s->config, text, path, o->sets, o->n_sets, method_config);
-    if (code >= 0)
-        code = solo_finish(s, o, memory);
-    free(memory);
+    TRY(checkpoint_peek(path, &info));
+    TRY(config_recall(&s->config, text, path, o->sets, o->n_sets, method_config));
+    code = solo_finish(s, o, memory);
+    TRY(code == ERR_DATA ? err_within(code, "'%s'", path) : code);
+    code = o->stage ? 0 : setup_stage(&s->setup, info.stage_name, &s->stage);
+    if (code < 0)
+        solo_close(s);
     return code;
 }
 
 int solo_open_checkpoint(struct solo *s, const struct options *o, const char *path)
 {
-    char *text;
-    int code;
+    char *text = NULL, *memory = NULL;
+    int code = checkpoint_configuration(path, &text);
 
     *s = (struct solo){0};
-    TRY(checkpoint_configuration(path, &text));
-    code = open_recalled(s, o, path, text);
+    if (code >= 0)
+        code = checkpoint_text(path, "data", &memory);
+    if (code >= 0)
+        code = recall(s, o, path, text, memory);
     free(text);
+    free(memory);
     return code;
 }
 

@@ -18,7 +18,8 @@ int solo_open(struct solo *s, const struct options *o);
 /* The same from configuration text (a checkpoint's). */
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name);
 
-/* The same from a checkpoint: its configuration, and its data as far as it tells of them. */
+/* All from a checkpoint: its configuration, its stage (or --stage), and the data as it remembers
+ * them; a section that it does not remember is opened. */
 int solo_open_checkpoint(struct solo *s, const struct options *o, const char *path);
 
 /* Closes what was opened. */

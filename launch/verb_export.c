@@ -179,7 +179,7 @@ static int export(const struct options *o)
     TRY(solo_open_checkpoint(&e.solo, o, o->places[0]));
     code = checkpoint_configuration(o->places[0], &e.configuration);
     if (code >= 0)
-        code = checkpoint_data(o->places[0], &e.data);
+        code = checkpoint_text(o->places[0], "data", &e.data);
     if (code >= 0)
         code = work(&e);
     free(e.configuration);

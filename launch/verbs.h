@@ -5,7 +5,8 @@
 #include "launch/options.h"
 
 extern const struct verb verb_train, verb_evaluate, verb_check, verb_gradient, verb_replay,
-    verb_bench, verb_inspect, verb_pack, verb_keygen, verb_list, verb_simulate, verb_export;
+    verb_bench, verb_predict, verb_inspect, verb_pack, verb_keygen, verb_list, verb_simulate,
+    verb_export;
 
 extern const struct verb *const verb_table[]; /* ended by NULL */
 

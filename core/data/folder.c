@@ -115,10 +115,15 @@ static int entry_add(struct folder *f, const FTSENT *e)
     return file_add(f, e->fts_path, relative);
 }
 
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
 static int directory_add(struct folder *f)
 {
     char *paths[] = {f->src->path, NULL};
-    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
     FTSENT *e;
     int code = 0;
 
@@ -146,15 +151,41 @@ static void pixels_trim(struct store *s)
     s->u8 = s->pixels.bytes;
 }
 
+/* Whether the file itself is an image. */
+static int is_image(const struct folder *f, const char *name, bool *image)
+{
+    enum folder_kind kind = KIND_OTHER;
+    struct blob b;
+    int code;
+
+    TRY(blob_map(&b, f->src->path));
+    code = folder_kind(f, name, b.bytes, b.n < HEAD ? b.n : HEAD, &kind);
+    blob_release(&b);
+    *image = kind == KIND_IMAGE;
+    return code;
+}
+
+int folder_collect(struct folder *f, bool *single)
+{
+    const char *path = f->src->path, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    struct stat st;
+
+    *single = false;
+    if (stat(path, &st) < 0)
+        return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return directory_add(f);
+    if (f->taker)
+        TRY(is_image(f, name, single));
+    return *single ? file_add(f, path, name) : archive_add(f);
+}
+
 static int folder_load(struct store *s, const struct store_source *src)
 {
     struct folder f = {.src = src, .store = s};
-    struct stat st;
-    int code;
+    bool single = false;
+    int code = folder_collect(&f, &single);
 
-    if (stat(src->path, &st) < 0)
-        return err(ERR_NOINPUT, "cannot open '%s': %s", src->path, strerror(errno));
-    code = S_ISDIR(st.st_mode) ? directory_add(&f) : archive_add(&f);
     if (code == 0)
         code = folder_index(&f);
     folder_release(&f);

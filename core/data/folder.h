@@ -10,9 +10,17 @@ struct item {
     uint32_t image;
 };
 
+struct folder_taker {             /* who takes images one by one, instead of the store */
+    bool (*wants)(void *context); /* whether to decode the next */
+    int (*take)(void *context,
+                const char *path); /* the store's only image; path: clean, relative */
+    void *context;
+};
+
 struct folder {
-    const struct store_source *src; /* borrowed */
-    struct store *store;            /* borrowed; its pixels grow */
+    const struct store_source *src;   /* borrowed */
+    const struct folder_taker *taker; /* borrowed; NULL: the store keeps the images */
+    struct store *store;              /* borrowed; its pixels grow */
     struct picture picture;
     size_t packed, unpacked; /* bytes of the files so far, and of their pixels */
     struct item *items;      /* owned */
@@ -37,6 +45,10 @@ int folder_pass_over(struct folder *f, const char *path); /* a file that is not 
 int folder_directory(struct folder *f, const char *path); /* one that may end up without an image */
 /* Decodes, frames and keeps one image. path is relative to the root. */
 int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n);
+/* All images of src->path: a directory, its files by name; an archive in its order; if somebody
+ * takes them one by one, an image file, too: then *single. ERR_NOINPUT, ERR_DATA, what `take`
+ * returned. */
+int folder_collect(struct folder *f, bool *single);
 /* Orders classes and files by name, and makes the store's index and names. */
 int folder_index(struct folder *f);
 void folder_release(struct folder *f);

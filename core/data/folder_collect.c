@@ -190,7 +190,7 @@ static int path_check(const struct folder *f, const char *path)
         if ((unsigned char)*at < ' ')
             return err(ERR_DATA, "'%s' holds a file with a control character in its name: '%s'",
                        f->src->path, path);
-    if (!strchr(path, '/'))
+    if (!strchr(path, '/') && !f->taker)
         return err(ERR_DATA, "'%s' holds the image '%s' in no folder that would be its class",
                    f->src->path, path);
     return 0;
@@ -283,6 +283,8 @@ static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n
     char what[1024];
 
     TRY(path_check(f, path));
+    if (f->taker && !f->taker->wants(f->taker->context))
+        return 0;
     snprintf(what, sizeof what, "%s:%s", f->src->path, path);
     f->packed += n;
     TRY(picture_decode(&f->picture, bytes, n, pixels_left(f), what));
@@ -290,6 +292,8 @@ static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n
     TRY(items_grow(f));
     TRY(pixels_keep(f, path));
     sizes_add(&f->store->sizes, f->picture.shape);
+    if (f->taker)
+        return f->taker->take(f->taker->context, path);
     f->items[f->n] = (struct item){.path = path, .image = f->n};
     f->n++;
     return 0;
@@ -300,7 +304,7 @@ int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t 
     char *copy = clean_copy(path);
     int code = copy ? item_add(f, copy, bytes, n) : err(ERR_MEMORY, "out of memory for a path");
 
-    if (code < 0)
+    if (code < 0 || f->taker)
         free(copy);
     return code;
 }

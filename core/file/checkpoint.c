@@ -75,6 +75,7 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
                       const struct checkpoint_info *info)
 {
     char stage[16], round[24], seed[24], hash[20];
+    enum { BESIDE = 2 };
     struct text texts[] = {
         {"format", "pt"},
         {"writer", "metaloop"},
@@ -88,9 +89,15 @@ static int write_file(const char *path, const struct tensor *tensors, int n,
         {"cpu", info->cpu},
         {"configuration", info->configuration},
         {"run_id", info->run.id}, /* "" is also written: see has_old_columns */
-        {"data", info->data},
+        [12] = {NULL, NULL},
+        {NULL, NULL},
     };
-    int n_texts = sizeof texts / sizeof *texts - (info->data == NULL);
+    int n_texts = sizeof texts / sizeof *texts - BESIDE;
+
+    if (info->data)
+        texts[n_texts++] = (struct text){"data", info->data};
+    if (info->adapted)
+        texts[n_texts++] = (struct text){"adapted", info->adapted};
 
     snprintf(stage, sizeof stage, "%d", info->stage);
     snprintf(round, sizeof round, "%" PRIu64, info->round);
@@ -419,8 +426,7 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info)
     return 0;
 }
 
-/* One text of the metadata, owned by the caller; NULL: it has none. */
-static int copy_text(const char *path, const char *key, char **text)
+int checkpoint_text(const char *path, const char *key, char **text)
 {
     struct safetensors f;
     const char *found;
@@ -434,11 +440,6 @@ static int copy_text(const char *path, const char *key, char **text)
 
 int checkpoint_configuration(const char *path, char **text)
 {
-    TRY(copy_text(path, "configuration", text));
+    TRY(checkpoint_text(path, "configuration", text));
     return *text ? 0 : err(ERR_DATA, "'%s' carries no configuration", path);
-}
-
-int checkpoint_data(const char *path, char **text)
-{
-    return copy_text(path, "data", text);
 }

@@ -36,6 +36,7 @@ struct checkpoint_info {
         cpu[CHECKPOINT_TEXT];
     const char *configuration; /* effective text; borrowed; NULL when read */
     const char *data;          /* what the data were (setup_memory); likewise; NULL: not told */
+    const char *adapted;       /* what it was adapted to (predict --save); likewise */
     int n_kept;                /* 0 when read */
     struct kept kept[KEPT_MAX];
 };
@@ -63,9 +64,9 @@ int checkpoint_peek(const char *path, struct checkpoint_info *info);
  * none. */
 int checkpoint_configuration(const char *path, char **text);
 
-/* What it tells of its data (setup_memory), owned by the caller; NULL if it tells nothing. Errors
- * of checkpoint_peek. */
-int checkpoint_data(const char *path, char **text);
+/* One text of the metadata ("configuration", "data", "adapted"), owned by the caller; NULL if it
+ * has none of that name. Errors of checkpoint_peek. */
+int checkpoint_text(const char *path, const char *key, char **text);
 
 /* Whether the parameters of an open file have the digest `theta` in its metadata; a file without
  * digest passes. checkpoint_read, _peek and _configuration check it too. ERR_DATA. */

@@ -1,0 +1,50 @@
+/* predict_model.h - a checkpoint made ready to answer: its network, what its outputs mean, how its
+ * images are read, and what it has made of a support. */
+#ifndef LAUNCH_PREDICT_MODEL_H
+#define LAUNCH_PREDICT_MODEL_H
+
+#include "launch/solo.h"
+#include "worker/method_work.h"
+
+struct predict_model {
+    struct solo solo;           /* configuration, data as they are remembered, stage */
+    const char *path;           /* borrowed: of the checkpoint */
+    int data;                   /* the section that its images are read like */
+    struct data_config section; /* its keys, without those that say which images; borrowed */
+    bool few_shot;
+    bool coupled;   /* a query's answer depends on the others of its batch */
+    int steps;      /* of the inner loop, that were or will be done */
+    real *theta;    /* owned: (P of the stage) */
+    real *own;      /* within theta: of the model that answers */
+    real *memory;   /* owned: of a file that holds an adapted model; else NULL */
+    char **classes; /* owned: what each output means */
+    uint32_t n_classes;
+    struct arena arena;    /* that it adapted in */
+    struct adapted answer; /* few-shot: what answers need */
+    uint32_t n_support;    /* images; 0: it was adapted before */
+    struct looks support;  /* how these look */
+};
+
+/* Reads configuration, data and parameters from the file `checkpoint`; --stage, --domain, --steps,
+ * --set. An adapted model (predict_save) is ready; a model of whole sets is, too; any other needs
+ * predict_adapt. ERR_NOINPUT, ERR_DATA, ERR_USAGE, ERR_CONFIG. predict_close also after an
+ * error. */
+int predict_open(struct predict_model *p, const struct options *o, const char *checkpoint);
+
+/* Whether it needs a support. */
+bool predict_waits(const struct predict_model *p);
+
+/* Adapts to the images of a folder for each class. ERR_DATA naming the folder or the class;
+ * ERR_NONFINITE. */
+int predict_adapt(struct predict_model *p, const char *support);
+
+/* Writes what was adapted, as a checkpoint that predict_open takes. ERR_CANTCREAT, ERR_IO. */
+int predict_save(const struct predict_model *p, const char *path);
+
+/* Frees what it holds, also after an error. */
+void predict_close(struct predict_model *p);
+
+/* The section of the configuration with another path, for images there. */
+struct data_config predict_section(const struct predict_model *p, char *path);
+
+#endif
