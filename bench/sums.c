@@ -13,12 +13,18 @@
 #include "core/math/exact.h"
 #include "core/plan/sampler.h"
 #include "launch/solo.h"
-#include "proto/words.h"
+#include "proto/comm/pieces.h"
+#include "proto/comm/words.h"
 #include "worker/pool.h"
 
 enum { REPEATS = 101, CHILDREN = 2 };
 
-enum clock { TASK, ADD, ADD_FLOAT, UP, UP_FLOAT, ALONE, TOGETHER, CLOCKS };
+enum clock { TASK, ADD, ADD_FLOAT, LEAF, UP, UP_FLOAT, CHECK, ALONE, TOGETHER, CLOCKS };
+
+struct packed { /* a piece of a sum */
+    void *bytes;
+    size_t n;
+};
 
 struct price {
     struct solo solo;
@@ -29,9 +35,9 @@ struct price {
     int n_tasks;
     size_t n, n_words;
     real *theta, *plain, *plain_message; /* (n) */
-    int64_t *words;                      /* (n_words, padded) */
-    void *head, *message, *child;        /* packed words */
-    size_t child_size;
+    int64_t *words;                      /* (n_words) */
+    struct packed message[PIECES_MAX], child[PIECES_MAX];
+    size_t size; /* of all pieces of a message */
     double seconds[CLOCKS][REPEATS];
 };
 
@@ -66,21 +72,31 @@ static struct round_sum sum_of(struct price *b)
     return round_sum_over(b->words, b->n, b->solo.stage->n_metrics);
 }
 
-/* All that a rank does with its sum: its own part, its children's, into a message. */
+/* What a rank with one thread does with a piece of its sum: its children's, its own, into a
+ * message. */
+static size_t pass_piece(struct price *b, uint32_t i, struct piece_range s, int n_children)
+{
+    int64_t *words = b->words + s.from;
+
+    if (n_children > 0)
+        memset(words, 0, s.n * sizeof *words);
+    for (int k = 0; k < n_children; k++)
+        if (words_merge(b->child[i].bytes, b->child[i].n, words, s.n) < 0)
+            exit(1);
+    b->message[i].n = words_pack(b->pool.engines[0].words + s.from, n_children > 0 ? words : NULL,
+                                 s.n, b->message[i].bytes);
+    return b->message[i].n;
+}
+
+/* All pieces, one after the other. */
 static size_t pass_exact(struct price *b, int n_children)
 {
-    struct round_sum sum = sum_of(b);
-    size_t size;
+    struct pieces pieces = pieces_of(b->n_words, sizeof(int64_t));
+    size_t size = 0;
 
-    round_sum_clear(&sum);
-    exact_merge(b->n_words, b->pool.engines[0].words, b->words);
-    for (int i = 0; i < n_children; i++)
-        if (words_merge(b->child, b->child_size, b->words, b->n_words) < 0)
-            exit(1);
-    size = words_pack(b->words, b->n_words, b->head);
-    memcpy(b->message, b->head, words_head(b->n_words));
-    memcpy((char *)b->message + words_head(b->n_words), b->words, size);
-    return words_head(b->n_words) + size;
+    for (uint32_t i = 0; i < pieces.n; i++)
+        size += pass_piece(b, i, pieces_at(&pieces, i), n_children);
+    return size;
 }
 
 static void pass_plain(struct price *b)
@@ -89,6 +105,15 @@ static void pass_plain(struct price *b)
     for (int i = 0; i < 1 + CHILDREN; i++)
         add_plain(b->n, b->pool.engines[0].gradient, b->plain);
     memcpy(b->plain_message, b->plain, b->n * sizeof(real));
+}
+
+/* What is done on both sides of a message, whatever is in it. */
+static void check_all(const struct price *b)
+{
+    static volatile uint32_t sum;
+
+    for (int i = 0; i < PIECES_MAX; i++)
+        sum += comm_checksum(&(struct part){b->message[i].bytes, b->message[i].n}, 1);
 }
 
 /* As many tasks as there are threads and a rank has, so that every thread has a total. */
@@ -122,13 +147,18 @@ static int measure(struct price *b)
     int code = 0;
 
     TRY(run_tasks(b));
-    b->child_size = pass_exact(b, 0);
-    memcpy(b->child, b->message, b->child_size);
+    b->size = pass_exact(b, 0);
+    for (int i = 0; i < PIECES_MAX; i++) {
+        b->child[i].n = b->message[i].n;
+        memcpy(b->child[i].bytes, b->message[i].bytes, b->message[i].n);
+    }
     for (int r = 0; r < REPEATS && code >= 0; r++) {
         round_sum_clear(&sum);
         TIME(ADD, r, code = round_sum_add(&sum, e->gradient, &e->metrics));
         TIME(ADD_FLOAT, r, add_plain(b->n, e->gradient, b->plain));
+        TIME(LEAF, r, pass_exact(b, 0));
         TIME(UP, r, pass_exact(b, CHILDREN));
+        TIME(CHECK, r, check_all(b));
         TIME(UP_FLOAT, r, pass_plain(b));
         TIME(ALONE, r,
              for (int i = 0; i < b->pool.n_threads; i++)
@@ -151,8 +181,13 @@ static void report(const struct price *b)
     printf("  a task                               %9.3f\n", task);
     printf("  its contribution added               %9.3f   float %9.3f\n", add, add_float);
     printf("  sum of own and %d children, as sent   %9.3f   float %9.3f\n", CHILDREN, up, up_float);
+    printf("  sum of own alone, as sent            %9.3f\n", ms(b, LEAF));
+    printf("  a byte of it: own %.3f ns, a child's %.3f ns, checksum %.3f ns\n",
+           1e6 * ms(b, LEAF) / (double)b->size,
+           1e6 * (up - ms(b, LEAF)) / CHILDREN / (double)b->size,
+           1e6 * ms(b, CHECK) / (double)b->size);
     printf("  bytes a parameter, as sent           %9.2f   float %9.2f\n",
-           (double)b->child_size / (double)b->n, (double)sizeof(real));
+           (double)b->size / (double)b->n, (double)sizeof(real));
     printf("  price of equal bits                  %9.2f %% of the round\n",
            100 * more / (b->n_tasks * task + up - more));
     printf("  totals of %d threads merged by one    %9.3f   by all %9.3f   ratio %.2f\n",
@@ -174,10 +209,13 @@ static int bench_open(struct price *b, const struct options *o, int n_threads)
     b->theta = take(b->n * sizeof(real));
     b->plain = take(b->n * sizeof(real));
     b->plain_message = take(b->n * sizeof(real));
-    b->words = take(words_padded(b->n_words) * sizeof *b->words);
-    b->head = take(words_head(b->n_words));
-    b->message = take(words_head(b->n_words) + words_padded(b->n_words) * sizeof *b->words);
-    b->child = take(words_head(b->n_words) + words_padded(b->n_words) * sizeof *b->words);
+    b->words = take(b->n_words * sizeof *b->words);
+    for (int i = 0; i < PIECES_MAX; i++) {
+        size_t room = words_room(pieces_most(b->n_words, sizeof(int64_t)));
+
+        b->message[i].bytes = take(room);
+        b->child[i].bytes = take(room);
+    }
     layout_init(&stage->model, 1, 0, b->theta);
     return 0;
 }

@@ -17,10 +17,11 @@
 #include "proto/comm/sim.h"
 #include "worker/serve.h"
 
-enum { NAME = 24 };
+enum { NAME = 24, NOT_YET = -1 };
 
 #define STEP 60e3          /* nanoseconds of rank 0 between two rounds, ... */
 #define STEP_PARAMETER 3.5 /* ... and of a parameter: mean gradient, Adam, digest */
+#define CACHE 16e6         /* bytes of a sum that stay in a processor's cache */
 
 struct player { /* a rank */
     struct troupe *all;
@@ -44,20 +45,24 @@ struct troupe {
     bool *dead;   /* (n_ranks) owned */
     /* sums over the rounds that count */
     double communication;
+    struct round_parts parts;
     double hit_seconds; /* of rounds in which ranks were killed, ... */
     int n_hit;
+    /* of the round at hand */
+    virtual_time *first;   /* (n_ranks) owned: when each rank's first task began */
+    int last;              /* the rank whose task ended last, ... */
+    virtual_time last_end; /* ... and when */
 };
 
 /* ---- tasks ---- */
 
-static const struct simulation *simulated_now; /* one at a time, as core/sim/fiber.h has it */
-static const double *slow_now;                 /* (n_ranks) */
-static double task_nanoseconds;                /* that threads have spent on tasks so far */
+static struct troupe *simulated_now; /* one at a time, as core/sim/fiber.h has it */
+static double task_nanoseconds;      /* that threads have spent on tasks so far */
 
 /* Another number for each task, the same for every rank that computes it. */
 static virtual_time task_time(const struct task *t)
 {
-    const struct simulation *s = simulated_now;
+    const struct simulation *s = simulated_now->s;
     struct rng r;
 
     rng_init(&r, s->seed, 0, t->round, t->slot);
@@ -72,11 +77,18 @@ static int rank_now(void)
 
 static int work(struct engine *e, const struct task *t, const real *theta, real *state)
 {
+    struct troupe *all = simulated_now;
     virtual_time takes = task_time(t);
-    int code = (simulated_now->real ? engine_run : hollow_run)(e, t, theta, state);
+    bool now = t->round == all->now.round + 1;
+    int rank = rank_now();
+    int code = (all->s->real ? engine_run : hollow_run)(e, t, theta, state);
 
+    if (now && all->first[rank] == NOT_YET)
+        all->first[rank] = fiber_now();
     task_nanoseconds += (double)takes;
-    fiber_spend((virtual_time)(slow_now[rank_now()] * (double)takes));
+    fiber_spend((virtual_time)(all->slow[rank] * (double)takes));
+    if (now)
+        all->last = rank, all->last_end = fiber_now();
     return code;
 }
 
@@ -107,18 +119,34 @@ static int begin_stage(struct troupe *all)
     return 0;
 }
 
+/* Along the rank whose last task ended last: the round was not over before it. */
+static void add_parts(struct troupe *all, virtual_time begun)
+{
+    struct round_parts *p = &all->parts;
+    virtual_time first = all->first[all->last];
+
+    p->down += 1e-9 * (double)(first - begun);
+    p->tasks += 1e-9 * (double)(all->last_end - first);
+    p->up += 1e-9 * (double)(fiber_now() - all->last_end);
+}
+
 static int play_round(struct troupe *all)
 {
     struct round r = stage_run_round(&all->now);
     size_t n = all->s->stage->layout.n;
-    virtual_time begun = fiber_now();
     int losses = all->victims.n_losses;
+    virtual_time begun = fiber_now(), whole;
     struct round_sum total;
 
+    for (int i = 0; i < all->s->n_ranks; i++)
+        all->first[i] = NOT_YET;
     TRY(crew_round(&all->crew, &r, &total));
+    add_parts(all, begun);
+    whole = fiber_now();
     all->communication += all->crew.communication;
     sim_work(all->crew.comm, STEP + STEP_PARAMETER * all->s->scale * (double)n);
     stage_run_step(&all->now, &total);
+    all->parts.step += 1e-9 * (double)(fiber_now() - whole);
     if (all->victims.n_losses > losses) {
         all->hit_seconds += 1e-9 * (double)(fiber_now() - begun);
         all->n_hit++;
@@ -153,6 +181,8 @@ static void conclude(struct troupe *all, double tasks, virtual_time busy, uint64
         .n_lost = all->victims.n_lost,
         .n_losses = all->victims.n_losses,
         .loss_seconds = loss_seconds(all, 1e-9 * ns),
+        .parts = {all->parts.down / rounds, all->parts.tasks / rounds, all->parts.up / rounds,
+                  all->parts.step / rounds},
     };
     all->out->efficiency = tasks / (all->out->n_cores * ns);
 }
@@ -167,7 +197,6 @@ static uint64_t most_link_bytes(const struct troupe *all)
     return most;
 }
 
-/* The first round is another: nothing is known of the tasks' time. */
 static int play_rounds(struct troupe *all)
 {
     const struct comm *c = &all->ranks[0].comm;
@@ -175,8 +204,10 @@ static int play_rounds(struct troupe *all)
     virtual_time busy, begun;
     uint64_t bytes, again;
 
-    TRY(play_round(all));
+    for (int i = 0; i < SIMULATE_BEFORE; i++)
+        TRY(play_round(all));
     all->communication = 0;
+    all->parts = (struct round_parts){0};
     tasks = task_nanoseconds;
     busy = sim_figures(c, 0).busy;
     bytes = most_link_bytes(all);
@@ -229,7 +260,8 @@ static struct sim_plan plan_of(const struct troupe *all)
     const struct simulation *s = all->s;
     const struct stage *stage = s->stage;
     size_t anchor = stage->anchor >= 0 ? s->setup->stages[stage->anchor].net.layout.n : 0;
-    struct sim_plan p = {*s->network, sim_measured, all->host, s->scale};
+    bool far = 2 * sizeof(int64_t) * s->scale * (double)stage->model.n > CACHE;
+    struct sim_plan p = {*s->network, far ? sim_measured_far : sim_measured, all->host, s->scale};
 
     p.bulk[MESSAGE_PARAMS] = pieces_of(stage->model.n + anchor, sizeof(real)).each * sizeof(real);
     p.bulk[MESSAGE_SUM] = pieces_of(2 * stage->model.n, sizeof(int64_t)).each * sizeof(int64_t);
@@ -248,7 +280,8 @@ static int ranks_open(struct troupe *all)
     all->host = calloc((size_t)n, sizeof *all->host);
     all->slow = calloc((size_t)n, sizeof *all->slow);
     all->dead = calloc((size_t)n, sizeof *all->dead);
-    code = ends && all->ranks && all->host && all->slow && all->dead
+    all->first = calloc((size_t)n, sizeof *all->first);
+    code = ends && all->ranks && all->host && all->slow && all->dead && all->first
                ? comm_open("sim", ends, n)
                : err(ERR_MEMORY, "no memory for %d ranks", n);
     for (int i = 0; i < n && code >= 0; i++) {
@@ -277,7 +310,6 @@ static int victims_check(struct troupe *all)
         .dead = all->dead,
         .seed = s->seed,
     };
-    slow_now = all->slow;
     return s->faults ? faults_check(s->faults, &all->victims) : 0;
 }
 
@@ -303,7 +335,7 @@ int simulate(const struct simulation *s, struct simulated *out)
     all.place =
         (struct worker_place){s->setup, s->real ? &real_tasks : &hollow_tasks, s->n_threads};
     all.crew.version = version;
-    simulated_now = s;
+    simulated_now = &all;
     task_nanoseconds = 0;
     fibers_open();
     code = ranks_open(&all);
@@ -315,5 +347,6 @@ int simulate(const struct simulation *s, struct simulated *out)
     free(all.host);
     free(all.slow);
     free(all.dead);
+    free(all.first);
     return code;
 }

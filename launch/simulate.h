@@ -6,6 +6,8 @@
 #include "launch/faults.h"
 #include "proto/comm/network.h"
 
+enum { SIMULATE_BEFORE = 3 }; /* rounds in which rank 0 gets to know the tasks' time */
+
 struct simulation {      /* what to simulate; all pointers are borrowed */
     struct setup *setup; /* open; hollow unless real: hollow_setup */
     const struct stage *stage;
@@ -15,16 +17,25 @@ struct simulation {      /* what to simulate; all pointers are borrowed */
     double task_seconds;         /* of one thread for a task */
     double jitter;               /* tasks differ by at most this share, by seed, round and slot */
     uint64_t seed;
-    int rounds;                  /* after the first one, which is not counted */
+    int rounds;                  /* that are counted, after SIMULATE_BEFORE others */
     bool real;                   /* tasks are computed: parameters are what training makes them */
     double scale;                /* parameters that one of a hollow setup stands for; 1: real */
     const struct faults *faults; /* from the first round that counts on; NULL: none */
 };
 
+/* What a round consists of for the rank whose last task ended last, in seconds. */
+struct round_parts {
+    double down;  /* from the first parameters that leave rank 0 to that rank's first task */
+    double tasks; /* from there to the end of its last task */
+    double up;    /* from there until rank 0 has the whole sum */
+    double step;  /* rank 0 from there to the next round */
+};
+
 struct simulated { /* means over the rounds that are counted */
     int n_hosts, n_cores;
     double round_seconds;
-    double efficiency;       /* time of tasks / (time of cores) */
+    double efficiency; /* time of tasks / (time of cores) */
+    struct round_parts parts;
     double communication;    /* share of a round that no worker's tasks explain */
     double rank0;            /* share of its time that rank 0 is busy with messages and its step */
     double host_bytes;       /* a round, of the host whose link carries most */

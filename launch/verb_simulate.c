@@ -238,6 +238,9 @@ static json_t *size_json(const struct outlook *p, const struct size *z)
                   "efficiency", r->efficiency, "communication", r->communication, "rank_0",
                   r->rank0, "host_bytes", r->host_bytes, "host_mib", z->host_bytes / MIB, "events",
                   (json_int_t)r->events, "record", record, "seconds", z->took);
+    json_object_set_new(o, "parts",
+                        json_pack("{s:f, s:f, s:f, s:f}", "down", r->parts.down, "tasks",
+                                  r->parts.tasks, "up", r->parts.up, "step", r->parts.step));
     json_object_set_new(o, "digest", p->o->real ? json_string(digest) : json_null());
     json_object_set_new(o, "faults", faults_json(p, z));
     return o;
@@ -272,19 +275,22 @@ static void print_plan(const struct outlook *p)
 {
     printf("stage '%s', %.4g ms a task, %d thread%s a worker, %s links\n", p->stage,
            1e3 * p->task_seconds, p->n_threads, p->n_threads == 1 ? "" : "s", p->network.name);
-    printf("%7s %6s %8s %12s %12s %11s %8s %7s %12s %10s\n", "ranks", "hosts", "tasks", "rounds/s",
-           "tasks/s", "efficiency", "commun.", "rank 0", "MB a host", "MiB a host");
+    printf("%7s %6s %8s %12s %12s %11s %8s %7s %12s %10s   %s\n", "ranks", "hosts", "tasks",
+           "rounds/s", "tasks/s", "efficiency", "commun.", "rank 0", "MB a host", "MiB a host",
+           "round, ms: down + tasks + up + step");
     for (int i = 0; i < p->n; i++) {
         const struct size *z = &p->sizes[i];
         const struct simulated *r = &z->result;
 
-        printf("%7d %6d %8u %12.4g %12.5g %9.1f %% %6.1f %% %5.1f %% %12.3f %10.1f\n", z->n_ranks,
-               r->n_hosts, z->n_tasks, 1 / r->round_seconds, z->n_tasks / r->round_seconds,
-               100 * r->efficiency, 100 * r->communication, 100 * r->rank0, r->host_bytes / 1e6,
-               z->host_bytes / MIB);
+        printf("%7d %6d %8u %12.4g %12.5g %9.1f %% %6.1f %% %5.1f %% %12.3f %10.1f   "
+               "%.4g = %.3g + %.4g + %.3g + %.3g\n",
+               z->n_ranks, r->n_hosts, z->n_tasks, 1 / r->round_seconds,
+               z->n_tasks / r->round_seconds, 100 * r->efficiency, 100 * r->communication,
+               100 * r->rank0, r->host_bytes / 1e6, z->host_bytes / MIB, 1e3 * r->round_seconds,
+               1e3 * r->parts.down, 1e3 * r->parts.tasks, 1e3 * r->parts.up, 1e3 * r->parts.step);
         if (p->o->real)
             printf("        digest %016" PRIx64 " after %" PRId64 " rounds\n", r->digest,
-                   (p->o->rounds ? p->o->rounds : ROUNDS) + 1);
+                   (p->o->rounds ? p->o->rounds : ROUNDS) + SIMULATE_BEFORE);
         if (p->faults.n > 0)
             print_faults(z);
     }

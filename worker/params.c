@@ -139,9 +139,9 @@ static int begin_round(struct worker *w, const struct message *m)
     pool_begin(&w->pool, &sampler, w->theta, w->anchor);
     TRY(begin_audit(w, &m->h));
     TRY(plan_params(w, &m->h, sampler.stage, w->pool.kind));
-    w->total = round_sum_begin(w->words,
-                               w->pool.kind->gives == GIVES_GRADIENT ? sampler.stage->model.n : 0,
-                               sampler.stage->n_metrics);
+    w->total =
+        round_sum_over(w->words, w->pool.kind->gives == GIVES_GRADIENT ? sampler.stage->model.n : 0,
+                       sampler.stage->n_metrics);
     children_begin(&w->children, tree, w->total.n_words);
     return take_piece(w, (const char *)m->body + head, m->h.size - head);
 }

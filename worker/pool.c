@@ -115,7 +115,8 @@ static uint32_t next_slot(struct pool *p)
     return slot;
 }
 
-/* Draws the queue's first task and runs it, outside the lock. */
+/* Draws the queue's first task and runs it, outside the lock. Wakes the rank's main thread if that
+ * has something to do: to ask for tasks, to send a state or the sum. */
 static void pool_take(struct pool *p, const struct seat *seat)
 {
     uint32_t slot = next_slot(p);
@@ -136,7 +137,8 @@ static void pool_take(struct pool *p, const struct seat *seat)
     note_failed(p, seat);
     p->running--;
     p->done++;
-    comm_poke(p->comm);
+    if (p->waiting < p->n_threads || carry || code < 0)
+        comm_poke(p->comm);
 }
 
 /* Takes part in the work that is shared, outside the lock. */
@@ -524,6 +526,20 @@ void pool_collect(struct pool *p, struct round_sum *t, size_t from, size_t n)
     struct collection c = {.pool = p, .words = t->words, .first = from};
 
     pool_share(p, collect_block, &c, n);
+}
+
+const int64_t *pool_only_total(struct pool *p)
+{
+    const int64_t *only = NULL;
+
+    for (int i = 0; i < p->n_threads; i++) {
+        if (p->engines[i].empty)
+            continue;
+        if (only)
+            return NULL;
+        only = p->engines[i].words;
+    }
+    return only;
 }
 
 struct worked pool_worked(struct pool *p)

@@ -114,6 +114,10 @@ struct failed_set pool_failed(struct pool *p);
  * together, block by block, with the one that calls. */
 void pool_collect(struct pool *p, struct round_sum *t, size_t from, size_t n);
 
+/* The words of the only thread's total that has anything in it: they are the sum. NULL: several
+ * threads have something, or none has. Nothing may be waiting or running. */
+const int64_t *pool_only_total(struct pool *p);
+
 /* round_sum_checksum of that sum, and of the states stepped; done together as well. */
 uint64_t pool_checksum(struct pool *p);
 

@@ -11,8 +11,8 @@
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 #include "core/plan/task_kind.h"
+#include "proto/comm/words.h"
 #include "proto/wire.h"
-#include "proto/words.h"
 #include "worker/method/table.h"
 
 enum {
@@ -60,13 +60,18 @@ static void largest_vectors(const struct setup *s, size_t *n, size_t *n_anchor)
     }
 }
 
+/* Of a piece of the largest sum. */
+static size_t packed_room(const struct setup *s)
+{
+    return words_room(pieces_most(setup_sum_words(s), sizeof(int64_t)));
+}
+
 size_t worker_size(const struct setup *s)
 {
     size_t n, n_anchor;
 
     largest_vectors(s, &n, &n_anchor);
-    return (n + n_anchor) * sizeof(real) + words_padded(setup_sum_words(s)) * sizeof(int64_t) +
-           words_head(setup_sum_words(s));
+    return (n + n_anchor) * sizeof(real) + setup_sum_words(s) * sizeof(int64_t) + packed_room(s);
 }
 
 /* Room for any stage's parameters, its anchor's and its total. */
@@ -78,8 +83,8 @@ static int take_vectors(struct worker *w)
     w->anchored = -1;
     w->theta = take_reals(n);
     w->anchor = take_reals(n_anchor);
-    w->words = malloc(words_padded(setup_sum_words(w->setup)) * sizeof(int64_t));
-    w->packed = malloc(words_head(setup_sum_words(w->setup)));
+    w->words = malloc(setup_sum_words(w->setup) * sizeof(int64_t));
+    w->packed = malloc(packed_room(w->setup));
     if (!w->theta || !w->words || !w->anchor || !w->packed)
         return err(ERR_MEMORY, "no memory for %zu parameters", n);
     return 0;

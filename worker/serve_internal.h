@@ -43,8 +43,8 @@ struct worker {
     uint32_t n_sent;      /* pieces of the sum */
     real *theta, *anchor; /* owned (largest P), (largest anchor) */
     int anchored;         /* stage whose anchor that is; -1: none */
-    int64_t *words;       /* owned: of total; packed where it is sent */
-    void *packed;         /* owned: the head of packed words */
+    int64_t *words;       /* owned: of total */
+    void *packed;         /* owned: a piece of it, as it is sent */
     struct round_sum total;
     bool spoiled;     /* its data have changed */
     int damaged;      /* 1 + the rank whose message came damaged; 0: none did */

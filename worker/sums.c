@@ -1,7 +1,9 @@
 /* sums.c - the sum of a round goes up the tree, piece by piece. */
+#include <string.h>
+
 #include "core/base/err.h"
+#include "proto/comm/words.h"
 #include "proto/wire.h"
-#include "proto/words.h"
 #include "worker/serve_internal.h"
 
 _Static_assert(PIECE_GRAIN % WORDS_BLOCK == 0, "a piece of a sum is packed by itself");
@@ -16,23 +18,20 @@ int worker_on_gather(struct worker *w, const struct message *m)
     TRY(worker_tree(w, m, &tree));
     w->round = m->h;
     TRY(worker_enter(w, m, tree));
-    w->total = round_sum_begin(w->words, w->total.n, w->total.n_metrics);
     children_begin(&w->children, tree, w->total.n_words);
     return 0;
 }
 
 int worker_on_sum(struct worker *w, const struct message *m)
 {
-    struct piece_range piece;
+    int added;
 
-    if (!worker_is_current(w, m) || m->h.attempt != w->round.attempt ||
-        !children_take(&w->children, m, &piece))
+    if (!worker_is_current(w, m) || m->h.attempt != w->round.attempt)
         return 0;
-    if (words_merge(m->body, m->h.size, w->words + piece.from, piece.n) < 0)
-        return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
-    if (m->h.worked > w->round.worked)
+    added = children_add(&w->children, m, w->words);
+    if (added > 0 && m->h.worked > w->round.worked)
         w->round.worked = m->h.worked;
-    return 0;
+    return added;
 }
 
 /* Names the tasks that were set aside, if any. */
@@ -46,15 +45,27 @@ static int tell_failed(struct worker *w)
     return worker_say_buffer(w, MESSAGE_FAILED);
 }
 
+/* Packs a piece of what the children sent and of this rank's own. If one thread has all that is its
+ * own, that goes from there into the message. */
+static size_t pack_piece(struct worker *w, struct piece_range s)
+{
+    const int64_t *own = pool_only_total(&w->pool);
+    int64_t *words = w->words + s.from;
+
+    if (own)
+        return words_pack(own + s.from, w->children.n > 0 ? words : NULL, s.n, w->packed);
+    if (w->children.n == 0)
+        memset(words, 0, s.n * sizeof *words);
+    pool_collect(&w->pool, &w->total, s.from, s.n);
+    return words_pack(words, NULL, s.n, w->packed);
+}
+
 static int send_piece(struct worker *w, uint32_t i)
 {
-    struct piece_range s = pieces_at(&w->children.sum, i);
-    struct part body[] = {{w->packed, words_head(s.n)}, {w->words + s.from, 0}};
+    struct part body = {w->packed, pack_piece(w, pieces_at(&w->children.sum, i))};
 
-    pool_collect(&w->pool, &w->total, s.from, s.n);
-    body[1].n = words_pack(w->words + s.from, s.n, w->packed);
     w->round.piece = i;
-    return worker_say(w, w->parent, MESSAGE_SUM, body, 2);
+    return worker_say(w, w->parent, MESSAGE_SUM, &body, 1);
 }
 
 int worker_send_sum(struct worker *w)

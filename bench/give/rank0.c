@@ -11,8 +11,8 @@
 #include "core/base/machine.h"
 #include "core/math/blas.h"
 #include "proto/comm/tree.h"
+#include "proto/comm/words.h"
 #include "proto/wire.h"
-#include "proto/words.h"
 #include "worker/method/table.h"
 
 enum { TASKS = 10000, ROUNDS = 300, MOST = 4096 };
@@ -156,22 +156,18 @@ static int write_hello(struct workers *w, const struct setup *s)
     return wire_pack_hello(&h, &none, &w->hello);
 }
 
-/* A sum as it travels. Its words are packed where they stand, and lost. */
+/* A sum as it travels. */
 static int pack(const struct round_sum *sum, struct buffer *out)
 {
-    size_t head = words_head(sum->n_words), most = words_padded(sum->n_words) * sizeof(int64_t);
-
-    TRY(buffer_reserve(out, head + most));
-    out->n = words_pack(sum->words, sum->n_words, out->bytes);
-    memcpy(out->bytes + head, sum->words, out->n);
-    out->n += head;
+    TRY(buffer_reserve(out, words_room(sum->n_words)));
+    out->n = words_pack(sum->words, NULL, sum->n_words, out->bytes);
     return 0;
 }
 
 /* The sums that come back: one of all tasks, and of none. */
 static int write_sums(struct workers *w, const struct stage *stage)
 {
-    size_t n = words_padded(round_sum_words(stage->model.n, stage->n_metrics));
+    size_t n = round_sum_words(stage->model.n, stage->n_metrics);
     real *gradient = calloc(stage->model.n, sizeof *gradient);
     double *values = calloc((size_t)stage->n_metrics, sizeof *values);
     int64_t *words = calloc(n, sizeof *words);

@@ -2,19 +2,16 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
-#include "proto/words.h"
 
 static int on_sum(struct transaction *p, const struct message *m)
 {
-    struct piece_range piece;
+    bool counts = m->h.attempt == p->h.attempt && p->stands;
+    int added = counts ? children_add(&p->children, m, p->total->words) : 0;
 
-    if (m->h.attempt != p->h.attempt || !p->stands || !children_take(&p->children, m, &piece)) {
+    TRY(added);
+    if (!added)
         p->crew->n_stale++;
-        return 0;
-    }
-    if (words_merge(m->body, m->h.size, p->total->words + piece.from, piece.n) < 0)
-        return err(ERR_DATA, "rank %d sent %s", m->from, err_text());
-    if (m->h.worked > p->worked)
+    else if (m->h.worked > p->worked)
         p->worked = m->h.worked;
     return 0;
 }

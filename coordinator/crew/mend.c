@@ -183,7 +183,6 @@ static int gather(struct transaction *p)
     p->h.kind = MESSAGE_GATHER;
     p->h.attempt++;
     p->worked = 0;
-    *p->total = round_sum_begin(c->words, p->total->n, p->total->n_metrics);
     round_plant(p, true);
     return tree_send(c->comm, &p->h, c->tree, &part, 1, comm_checksum(NULL, 0));
 }

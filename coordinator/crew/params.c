@@ -54,8 +54,8 @@ void round_begin(struct crew *c, const struct round *r, struct transaction *p)
         p->n_threads += (int)worker->hello.threads;
     }
     domains_begin(p);
-    *p->total = round_sum_begin(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0,
-                                r->stage->n_metrics);
+    *p->total = round_sum_over(c->words, kind->gives == GIVES_GRADIENT ? r->stage->model.n : 0,
+                               r->stage->n_metrics);
 }
 
 /* Writes into the tree which tasks each rank has; returns how many all have. Tasks that step models

@@ -20,9 +20,10 @@ void children_begin(struct children *c, const struct tree_node *nodes, size_t n_
 int children_send(const struct children *c, struct comm *comm, const struct header *h,
                   const struct part *parts, int n, uint32_t rest);
 
-/* A piece of a sum has come. True: it counts as taken, and holds the words *piece of the child's
- * sum. False: it is refused, because it does not come from a child, or is not its next piece. */
-bool children_take(struct children *c, const struct message *m, struct piece_range *piece);
+/* A piece of a sum has come: adds it to words (n_words), which are undefined where no child has
+ * sent anything yet. Returns 1, or 0 if it is refused, because it does not come from a child, or is
+ * not its next piece. ERR_DATA: the piece is not a packed sum; the sentence names the child. */
+int children_add(struct children *c, const struct message *m, int64_t *words);
 
 /* How many pieces, from the first on, have been taken from all children. */
 uint32_t children_taken(const struct children *c);

@@ -77,6 +77,8 @@ void idle_wait(struct idle *i)
     pthread_mutex_lock(&i->mutex);
     while (!i->poked && pthread_cond_timedwait(&i->wake, &i->mutex, &until) == 0)
         ;
+    if (i->poked)
+        backoff_soon(&i->backoff);
     i->poked = false;
     pthread_mutex_unlock(&i->mutex);
 }

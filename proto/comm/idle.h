@@ -37,7 +37,8 @@ void idle_init(struct idle *i);
 /* Nobody waits or pokes any more. */
 void idle_release(struct idle *i);
 
-/* One step of the back-off: a yield or a sleep. Returns at once if it would sleep and was poked. */
+/* One step of the back-off: a yield or a sleep. Returns at once if it would sleep and was poked;
+ * the next sleep is then the shortest again, because whoever poked expects something to be done. */
 void idle_wait(struct idle *i);
 
 /* Ends the sleep that is under way, or the next one. From any thread; never blocks. */

@@ -25,6 +25,13 @@ struct pieces pieces_of(size_t n_items, size_t item_bytes)
     return p;
 }
 
+size_t pieces_most(size_t n_items, size_t item_bytes)
+{
+    size_t whole = divide_up(piece_bytes, item_bytes), least = divide_up(n_items, PIECES_MAX);
+
+    return smaller(n_items, (whole > least ? whole : least) + PIECE_GRAIN);
+}
+
 struct piece_range pieces_at(const struct pieces *p, uint32_t i)
 {
     size_t from = i * p->each;

@@ -27,6 +27,9 @@ struct piece_range { /* items from .. from + n - 1 */
 /* How a vector of n_items is cut, of so many bytes each. */
 struct pieces pieces_of(size_t n_items, size_t item_bytes);
 
+/* No piece has more items than that if no vector has more than n_items. */
+size_t pieces_most(size_t n_items, size_t item_bytes);
+
 /* The items of piece i < p->n. */
 struct piece_range pieces_at(const struct pieces *p, uint32_t i);
 

@@ -24,7 +24,9 @@ struct sim_costs {
     uint64_t eager;         /* larger messages wait until their receiver polls */
 };
 
-extern const struct sim_costs sim_measured; /* of a core of an AMD EPYC (Zen 4), Open MPI 4.1 */
+/* Of a core of an AMD EPYC (Zen 4), Open MPI 4.1. far: if sums and parameters are longer than what
+ * stays in the processor's cache. */
+extern const struct sim_costs sim_measured, sim_measured_far;
 
 struct sim_plan {
     struct network network;

@@ -3,8 +3,8 @@
  *
  * A new message is a function try_X and an entry at the end of `messages`; seeds and findings in
  * the corpus have the plain index in front. */
+#include "proto/comm/words.h"
 #include "proto/wire.h"
-#include "proto/words.h"
 #include "tests/fuzz/fuzz.h"
 
 /* That what was packed from the input and what was packed from that are equal; frees both. */
@@ -194,12 +194,11 @@ static void try_sum(const uint8_t *bytes, size_t n)
     if (code < 0)
         EXPECT_REFUSAL(code, ERR_DATA);
     free(packed);
-    packed = malloc(words_head(n_words) + sizeof words);
+    packed = malloc(words_room(n_words));
     EXPECT(packed != NULL);
-    n = words_pack(words, n_words, packed);
-    EXPECT(n <= words_padded(n_words) * sizeof *words);
-    memcpy(packed + words_head(n_words), words, n);
-    EXPECT(words_merge(packed, words_head(n_words) + n, again, n_words) == 0);
+    n = words_pack(words, NULL, n_words, packed);
+    EXPECT(n <= words_room(n_words));
+    EXPECT(words_merge(packed, n, again, n_words) == 0);
     EXPECT(memcmp(again, sum, sizeof sum) == 0);
     free(packed);
 }

@@ -14,8 +14,8 @@
 #include "core/plan/round_sum.h"
 #include "proto/comm/pieces.h"
 #include "proto/comm/tree.h"
+#include "proto/comm/words.h"
 #include "proto/wire.h"
-#include "proto/words.h"
 #include "worker/serve.h"
 
 enum { NEVER = 1 << 30 };
@@ -70,12 +70,12 @@ static void pass(struct faulty *f)
 static void babble_piece(struct faulty *f, int to, size_t n)
 {
     int64_t words[2048] = {1};
-    char head[1024];
-    struct part body[] = {{head, words_head(n)}, {words, 0}};
+    _Alignas(8) char packed[1024 + sizeof words];
+    struct part body = {packed, 0};
 
-    assert(words_padded(n) <= sizeof words / sizeof *words && body[0].n <= sizeof head);
-    body[1].n = words_pack(words, n, head);
-    comm_send(&f->inner, to, &f->round, body, 2);
+    assert(n <= sizeof words / sizeof *words && words_room(n) <= sizeof packed);
+    body.n = words_pack(words, NULL, n, packed);
+    comm_send(&f->inner, to, &f->round, &body, 1);
 }
 
 /* A worker that takes tasks, never finishes them, and sends its sum again and again while those of

@@ -37,9 +37,9 @@ def sizes(*args):
 
 
 def test_computed_tasks_are_those_of_training(small):
-    """On 5, 17 and 64 simulated ranks, the digest of training in one process: the first round and 7 more."""
+    """On 5, 17 and 64 simulated ranks, the digest of training in one process: 3 rounds that do not count and 5 more."""
     trained = cli.done("train", small, "--json", "--quiet").json()
-    found = sizes(small, "--ranks", "5,17,64", "--real", "--rounds", "7", "--task-seconds", "0.002", "--jitter", "0.5")
+    found = sizes(small, "--ranks", "5,17,64", "--real", "--rounds", "5", "--task-seconds", "0.002", "--jitter", "0.5")
     assert [s["digest"] for s in found] == [trained["digest"]] * 3
     assert len({s["record"] for s in found}) == 3
 
@@ -63,6 +63,9 @@ def test_a_thousand_ranks(small):
     assert size["digest"] is None
     assert size["round_seconds"] > 0.02
     assert size["efficiency"] == pytest.approx(2046 * 0.01 / (1024 * size["round_seconds"]), rel=1e-6)
+    parts = size["parts"]
+    assert sum(parts.values()) == pytest.approx(size["round_seconds"], rel=1e-6)
+    assert parts["tasks"] == pytest.approx(0.02, rel=1e-3) and min(parts.values()) > 0
     assert 0 < size["communication"] < 1 and 0 < size["rank_0"] < 1
     assert result["peak_mib"] < 1024
 

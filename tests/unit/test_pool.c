@@ -124,6 +124,17 @@ static uint64_t run_round(struct place *p, uint64_t round, int n_tasks, struct r
     return pool_checksum(&p->pool);
 }
 
+/* What one thread alone has is the sum. */
+static void check_only_total(struct place *p, int n_tasks, const struct round_sum *sum)
+{
+    const int64_t *only = pool_only_total(&p->pool);
+
+    if (n_tasks == 0)
+        assert_null(only);
+    if (n_tasks == 1 || (n_tasks > 0 && p->pool.n_threads == 1))
+        assert_memory_equal(only, sum->words, sum->n_words * sizeof(int64_t));
+}
+
 /* Also if most threads had no task in a round, but had some in the round before. */
 static void test_threads(void **state)
 {
@@ -141,6 +152,7 @@ static void test_threads(void **state)
 
             assert_true(round_sum_read(&sum, METRIC_DONE) == tasks[r]);
             assert_true(round_sum_checksum(sum.words, 0, sum.n_words) == checksum);
+            check_only_total(&p, tasks[r], &sum);
             if (t == 0) {
                 first[r] = malloc(sum.n_words * sizeof(int64_t));
                 assert_non_null(first[r]);

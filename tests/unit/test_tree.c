@@ -12,6 +12,7 @@
 #include "coordinator/crew/crew_internal.h"
 #include "core/base/err.h"
 #include "proto/comm/tree.h"
+#include "proto/comm/words.h"
 
 enum { SIZE = 200, HOSTS_MAX = 40, NOBODY = -1 };
 
@@ -379,35 +380,68 @@ static void pieces_cover(void **state)
     }
 }
 
-static bool take(struct children *c, int from, uint32_t piece)
-{
-    struct piece_range range;
+#define SUM ((size_t)20000)
 
-    return children_take(c, &(struct message){.from = from, .h = {.piece = piece}}, &range);
+/* A child's piece comes: each of its words is the child's rank. */
+static bool take(struct children *c, int from, uint32_t piece, int64_t *sum)
+{
+    static int64_t words[SUM];
+    static uint64_t packed[2 * SUM];
+    struct message m = {.from = from, .h = {.piece = piece}, .body = packed};
+    int code;
+
+    assert_true(words_room(SUM) <= sizeof packed);
+    for (size_t i = 0; i < SUM; i++)
+        words[i] = from;
+    m.h.size = words_pack(words, NULL, piece < c->sum.n ? pieces_at(&c->sum, piece).n : 1, packed);
+    code = children_add(c, &m, sum);
+    assert_true(code >= 0);
+    return code == 1;
 }
 
-/* Each piece of each child once, in order; nothing from others. */
+/* Each piece of each child once, in order; nothing from others. What stood in the sum before does
+ * not count. */
 static void pieces_once(void **state)
 {
     static const struct tree_node nodes[] = {
         {.rank = 1, .below = 3}, {.rank = 4, .below = 1}, {.rank = 6}, {.rank = 5}};
+    static int64_t sum[SUM];
     struct children c;
 
     (void)state;
-    children_begin(&c, nodes, 20000);
+    memset(sum, 0xee, sizeof sum);
+    children_begin(&c, nodes, SUM);
     assert_int_equal(c.n, 2);
     assert_int_equal(c.sum.n, 3);
     for (uint32_t i = 0; i < 3; i++) {
-        assert_false(take(&c, 4, i + 1));
-        assert_false(take(&c, 6, i));
-        assert_true(take(&c, 4, i));
-        assert_false(take(&c, 4, i));
+        assert_false(take(&c, 4, i + 1, sum));
+        assert_false(take(&c, 6, i, sum));
+        assert_true(take(&c, 4, i, sum));
+        assert_false(take(&c, 4, i, sum));
         assert_int_equal(children_taken(&c), i);
-        assert_true(take(&c, 5, i));
+        assert_true(take(&c, 5, i, sum));
         assert_int_equal(children_taken(&c), i + 1);
     }
-    assert_false(take(&c, 4, 3));
-    assert_false(take(&c, 4, 0));
+    assert_false(take(&c, 4, 3, sum));
+    assert_false(take(&c, 4, 0, sum));
+    for (size_t i = 0; i < SUM; i++)
+        assert_true(sum[i] == 4 + 5);
+}
+
+/* One sentence, which names the child. The piece may come again. */
+static void broken_piece(void **state)
+{
+    static const struct tree_node nodes[] = {{.rank = 1, .below = 1}, {.rank = 7}};
+    static const uint64_t bytes[2] = {0};
+    struct message m = {.from = 7, .h = {.size = sizeof bytes}, .body = bytes};
+    int64_t sum[8];
+    struct children c;
+
+    (void)state;
+    children_begin(&c, nodes, 8);
+    assert_int_equal(children_add(&c, &m, sum), ERR_DATA);
+    assert_non_null(strstr(err_text(), "rank 7 sent a sum of 16 bytes"));
+    assert_int_equal(children_taken(&c), 0);
 }
 
 int main(void)
@@ -424,6 +458,7 @@ int main(void)
         cmocka_unit_test(noise),
         cmocka_unit_test(pieces_cover),
         cmocka_unit_test(pieces_once),
+        cmocka_unit_test(broken_piece),
     };
 
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "core/math/exact.h"
-#include "proto/words.h"
+#include "proto/comm/words.h"
 #include "tests/lib/conform.h"
 
 enum { MOST = 5 * WORDS_BLOCK };
@@ -23,14 +23,18 @@ struct packed { /* as a message holds it */
 static struct packed pack(const int64_t *words, size_t n)
 {
     struct packed p = {0};
-    int64_t room[MOST];
-    size_t head = words_head(n);
+    struct packed halves = {0};
+    int64_t half[MOST], rest[MOST];
 
-    assert_true(words_padded(n) <= MOST && head % 8 == 0 && head <= 1024);
-    memset(room, 0xee, sizeof room); /* what stands behind the words is overwritten */
-    memcpy(room, words, n * sizeof *words);
-    p.n = head + words_pack(room, n, p.bytes);
-    memcpy(p.bytes + head, room, p.n - head);
+    assert_true(words_room(n) <= sizeof p.bytes && words_head(n) % 8 == 0);
+    p.n = words_pack(words, NULL, n, p.bytes);
+    for (size_t i = 0; i < n; i++) { /* as the sum of two vectors, which wraps around */
+        half[i] = (int64_t)(0x9e3779b97f4a7c15u * (i + 1));
+        rest[i] = (int64_t)((uint64_t)words[i] - (uint64_t)half[i]);
+    }
+    halves.n = words_pack(half, rest, n, halves.bytes);
+    assert_int_equal(halves.n, p.n);
+    assert_memory_equal(halves.bytes, p.bytes, p.n);
     return p;
 }
 

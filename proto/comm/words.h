@@ -7,25 +7,26 @@
  * word, the low bytes first, as the bits of width say; width 8 is one plane. Contributions to an
  * exact sum (core/math/exact.h) have 24 bits that are not zero, so most blocks are narrow. Numbers
  * are in host byte order, as in all messages. */
-#ifndef PROTO_WORDS_H
-#define PROTO_WORDS_H
+#ifndef PROTO_COMM_WORDS_H
+#define PROTO_COMM_WORDS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 enum { WORDS_BLOCK = 64 };
 
-/* Words that n words take in whole blocks. */
-size_t words_padded(size_t n);
-
 /* Bytes of the head of n packed words: the widths and shifts. */
 size_t words_head(size_t n);
 
-/* Packs n words where they stand, and fills a head.
- *   words  (words_padded(n))        in: n words; out: the blocks
- *   head   (words_head(n) bytes)    overwritten
- * Returns the bytes of words that are now in use. Packed words are the head, then these. */
-size_t words_pack(int64_t *words, size_t n, void *head);
+/* Bytes that n packed words take at most, the head included. */
+size_t words_room(size_t n);
+
+/* Packs the sum of two vectors; beyond 64 bits it wraps around.
+ *   words  (n)                      read only
+ *   more   (n)                      read only; NULL: words alone are packed
+ *   out    (words_room(n) bytes)    overwritten, aligned to 8
+ * Returns the bytes of out that are now in use. */
+size_t words_pack(const int64_t *words, const int64_t *more, size_t n, void *out);
 
 /* Adds n packed words to sum (n); beyond 64 bits they wrap around. The bytes may be from anywhere,
  * and are aligned to 8. ERR_DATA: they are not n packed words; sum is untouched. */

@@ -1,5 +1,5 @@
 /* words.c - planes of bytes, which the compiler makes vectors of. */
-#include "proto/words.h"
+#include "proto/comm/words.h"
 
 #include <string.h>
 
@@ -17,14 +17,14 @@ static size_t block_count(size_t n)
     return (n + BLOCK - 1) / BLOCK;
 }
 
-size_t words_padded(size_t n)
-{
-    return block_count(n) * BLOCK;
-}
-
 size_t words_head(size_t n)
 {
     return (block_count(n) * sizeof(struct word_width) + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+size_t words_room(size_t n)
+{
+    return words_head(n) + block_count(n) * BLOCK * sizeof(int64_t);
 }
 
 /* The highest bit of x ^ 2 x is the sign bit that x needs, its lowest one is the lowest of x. */
@@ -73,23 +73,39 @@ static uint8_t *pack_block(const int64_t *w, struct word_width f, uint8_t *out)
     return f.width & 1 ? pack_uint8_t(w, shift, out) : out;
 }
 
-/* Packed blocks are never longer than the words before them, so none overwrites what is still to be
- * read. */
-size_t words_pack(int64_t *words, size_t n, void *head)
+static void add_block(const int64_t *words, const int64_t *more, int64_t *restrict block)
 {
-    struct word_width *frames = head;
-    uint8_t *at = (uint8_t *)words;
+    for (int i = 0; i < BLOCK; i++)
+        block[i] = (int64_t)((uint64_t)words[i] + (uint64_t)more[i]);
+}
 
-    memset(words + n, 0, (words_padded(n) - n) * sizeof *words);
-    memset(head, 0xff, words_head(n)); /* no frame: what expects more blocks refuses it */
-    for (size_t b = 0; b < block_count(n); b++) {
+/* The first n words of a block, and zeros. */
+static void add_last(size_t n, const int64_t *words, const int64_t *more, int64_t *block)
+{
+    memset(block, 0, BLOCK * sizeof *block);
+    for (size_t i = 0; i < n; i++)
+        block[i] = (int64_t)((uint64_t)words[i] + (more ? (uint64_t)more[i] : 0));
+}
+
+size_t words_pack(const int64_t *words, const int64_t *more, size_t n, void *out)
+{
+    struct word_width *frames = out;
+    uint8_t *at = (uint8_t *)out + words_head(n);
+
+    memset(out, 0xff, words_head(n)); /* no frame: what expects more blocks refuses it */
+    for (size_t b = 0, from = 0; from < n; b++, from += BLOCK) {
         int64_t block[BLOCK];
 
-        memcpy(block, words + b * BLOCK, sizeof block);
+        if (n - from < BLOCK)
+            add_last(n - from, words + from, more ? more + from : NULL, block);
+        else if (more)
+            add_block(words + from, more + from, block);
+        else
+            memcpy(block, words + from, sizeof block);
         frames[b] = frame_of(block);
         at = pack_block(block, frames[b], at);
     }
-    return (size_t)(at - (uint8_t *)words);
+    return (size_t)(at - (uint8_t *)out);
 }
 
 /* Adds a block; width is a constant where this is inlined. */
