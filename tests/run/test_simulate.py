@@ -165,7 +165,7 @@ def test_slow_ranks(small, tmp_path):
     size = sizes(small, "--ranks", "101", "--tasks-each", "8", "--task-seconds", "0.01", "--faults", str(file))[0]
     faults = size["faults"]
     assert (faults["ranks_lost"], faults["losses"], faults["loss_seconds"]) == (0, 0, 0)
-    assert 1.01 < size["round_seconds"] / faults["undisturbed_round_seconds"] < 1.25
+    assert 1.01 < size["round_seconds"] / faults["undisturbed_round_seconds"] < 1.27  # five tasks at half speed are as long as ten
 
 
 @pytest.mark.parametrize("line, said", [
