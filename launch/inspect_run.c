@@ -246,7 +246,7 @@ static void configuration_read(struct run_state *s)
     char path[PATH_ROOM];
 
     path_in(s->directory, "configuration.conf", path);
-    s->configured = config_recall_file(&s->config, path, method_config) >= 0;
+    s->configured = config_recall_file(&s->config, path, stage_owner) >= 0;
 }
 
 static int print_run(struct run_state *s)

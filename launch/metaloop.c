@@ -102,7 +102,7 @@ static unsigned start_limit(const struct options *o)
     struct config c;
     double limit;
 
-    if (!is_first_rank() || config_read(&c, o->places[0], o->sets, o->n_sets, method_config) < 0)
+    if (!is_first_rank() || config_read(&c, o->places[0], o->sets, o->n_sets, stage_owner) < 0)
         return START_LIMIT;
     limit = c.cluster.start_limit;
     config_release(&c);

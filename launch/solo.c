@@ -73,14 +73,14 @@ static int solo_finish(struct solo *s, const struct options *o, const char *memo
 int solo_open(struct solo *s, const struct options *o)
 {
     *s = (struct solo){0};
-    TRY(config_read(&s->config, o->places[0], o->sets, o->n_sets, method_config));
+    TRY(config_read(&s->config, o->places[0], o->sets, o->n_sets, stage_owner));
     return solo_finish(s, o, NULL);
 }
 
 int solo_open_text(struct solo *s, const struct options *o, const char *text, const char *name)
 {
     *s = (struct solo){0};
-    TRY(config_recall(&s->config, text, name, o->sets, o->n_sets, method_config));
+    TRY(config_recall(&s->config, text, name, o->sets, o->n_sets, stage_owner));
     return solo_finish(s, o, NULL);
 }
 
@@ -91,7 +91,7 @@ static int recall(struct solo *s, const struct options *o, const char *path, con
     int code;
 
     TRY(checkpoint_peek(path, &info));
-    TRY(config_recall(&s->config, text, path, o->sets, o->n_sets, method_config));
+    TRY(config_recall(&s->config, text, path, o->sets, o->n_sets, stage_owner));
     code = solo_finish(s, o, memory);
     TRY(code == ERR_DATA ? err_within(code, "'%s'", path) : code);
     code = o->stage ? 0 : setup_stage(&s->setup, info.stage_name, &s->stage);

@@ -102,7 +102,7 @@ static int team_open(struct team *t, struct comm *comm)
 {
     const struct options *o = t->options;
 
-    TRY(config_read(&t->config, o->places[0], o->sets, o->n_sets, method_config));
+    TRY(config_read(&t->config, o->places[0], o->sets, o->n_sets, stage_owner));
     if (o->run)
         TRY(config_set_directory(&t->config, o->run));
     if (o->domain)

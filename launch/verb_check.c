@@ -74,7 +74,7 @@ static int print_config(const struct options *o)
     struct config c;
     int code;
 
-    TRY(config_read(&c, o->places[0], o->sets, o->n_sets, method_config));
+    TRY(config_read(&c, o->places[0], o->sets, o->n_sets, stage_owner));
     code = check_methods(&c);
     if (code >= 0)
         config_print(&c, stdout);

@@ -309,6 +309,7 @@ static int gradient_work(struct gradient_run *g, const struct options *o)
     TRY(read_task(g, o->task));
     TRY(checkpoint_read(o->params, &g->solo.stage->model, g->theta, NULL, NULL, &info));
     TRY(read_anchor(g, o));
+    TRY(episode_check(&g->episode, &g->solo.stage->net));
     episode_scale(&g->episode, scale_targets(g->solo.stage, g->theta));
     TRY(compute(g));
     TRY(write_result(g, o->out));

@@ -30,7 +30,7 @@ LIST(list_formats, data_ops, data_table)
 
 static void list_keys(const struct options *o)
 {
-    config_document(stdout, o->markdown, method_config);
+    config_document(stdout, o->markdown, stage_owner);
 }
 
 static const struct {

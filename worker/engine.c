@@ -124,8 +124,13 @@ int engine_add(struct engine *e, int code)
 /* Targets are normalised as theta (P of a model) says. */
 static int engine_read(struct engine *e, const struct task *t, const real *theta)
 {
+    int code;
+
     e->episode.support = e->episode.query = e->episode.source = (struct batch){0};
     TRY(task_work_of(task_kind_at(e->stage, e->purpose, t->slot))->read(e, t));
+    code = episode_check(&e->episode, e->method.net);
+    if (code < 0)
+        return err_within(code, "data '%s'", e->setup->data[t->data].name);
     episode_scale(&e->episode, scale_targets(e->stage, theta));
     return 0;
 }

@@ -97,8 +97,8 @@ static int setup_from(struct worker *w, const struct message *m)
     int code = wire_unpack_welcome(m->body, m->h.size, &welcome);
 
     if (code >= 0)
-        code = config_parse(&w->config, welcome.configuration, "configuration", NULL, 0,
-                            method_config);
+        code =
+            config_parse(&w->config, welcome.configuration, "configuration", NULL, 0, stage_owner);
     if (code >= 0)
         code = setup_open(&w->own, &w->config, welcome.data_root, method_traits_of);
     welcome_release(&welcome);

@@ -252,7 +252,7 @@ int main(void)
 {
     struct config config = {0};
     struct setup setup = {0};
-    int code = config_parse(&config, text, "text", NULL, 0, method_config);
+    int code = config_parse(&config, text, "text", NULL, 0, stage_owner);
 
     if (code >= 0)
         code = setup_open(&setup, &config, "", method_traits_of);

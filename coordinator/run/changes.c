@@ -66,7 +66,7 @@ static int compare(struct changes *c, const char *path, const char *text, const 
     struct config before;
     int code;
 
-    TRY(config_recall(&before, text, path, NULL, 0, now->methods));
+    TRY(config_recall(&before, text, path, NULL, 0, now->owners));
     code = config_compare(&before, now, judge, c);
     config_release(&before);
     TRY(code);

@@ -266,11 +266,11 @@ static int load_check(struct load *l)
     return 0;
 }
 
-/* A key that a stage gives and its method does not take. */
+/* A key that a stage gives and its method, or its loss, does not take. */
 static int key_refuse(const struct load *l, int i, const struct config_key *k, const char *set)
 {
     const struct stage_config *s = &l->c->stages[i];
-    int code = err_within(config_key_refuse(l->c->table, k, s->method), "stage '%s'", s->name);
+    int code = err_within(config_key_refuse(l->c->table, k, s), "stage '%s'", s->name);
 
     if (*set)
         return err_within(code, "--set '%.200s'", set);
@@ -278,7 +278,7 @@ static int key_refuse(const struct load *l, int i, const struct config_key *k, c
                      code);
 }
 
-static int methods_check(const struct load *l)
+static int owners_check(const struct load *l)
 {
     const struct config_table *t = l->c->table;
 
@@ -286,7 +286,7 @@ static int methods_check(const struct load *l)
         const char *const *given = (const char *const *)l->origins.given[i];
 
         for (int k = 0; given && k < t->n; k++)
-            if (given[k] && !config_key_is_taken(t, &t->rows[k], l->c->stages[i].method))
+            if (given[k] && !config_key_is_taken(t, &t->rows[k], &l->c->stages[i]))
                 return key_refuse(l, i, &t->rows[k], given[k]);
     }
     return 0;
@@ -320,22 +320,22 @@ static int load_run(struct load *l, const char *text, const char *const *sets, i
     for (int i = 0; i < n_sets; i++)
         TRY(load_set(l, sets[i]));
     TRY(load_check(l));
-    TRY(methods_check(l));
+    TRY(owners_check(l));
     return directory_fill(&l->c->run);
 }
 
-static int table_new(struct config *c, config_methods *methods)
+static int table_new(struct config *c, config_owners *owners)
 {
     memset(c, 0, sizeof *c);
-    c->methods = methods;
+    c->owners = owners;
     c->table = calloc(1, sizeof *c->table);
-    return c->table ? config_table_init(c->table, methods) : err(ERR_MEMORY, "out of memory");
+    return c->table ? config_table_init(c->table, owners) : err(ERR_MEMORY, "out of memory");
 }
 
 static int load(struct load *l, const char *text, const char *const *sets, int n_sets,
-                config_methods *methods)
+                config_owners *owners)
 {
-    int code = table_new(l->c, methods);
+    int code = table_new(l->c, owners);
 
     if (code == 0)
         code = load_run(l, text, sets, n_sets);
@@ -347,24 +347,24 @@ static int load(struct load *l, const char *text, const char *const *sets, int n
 }
 
 int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
-                 int n_sets, config_methods *methods)
+                 int n_sets, config_owners *owners)
 {
     struct load l = {.c = c, .name = name};
 
-    return load(&l, text, sets, n_sets, methods);
+    return load(&l, text, sets, n_sets, owners);
 }
 
 int config_recall(struct config *c, const char *text, const char *name, const char *const *sets,
-                  int n_sets, config_methods *methods)
+                  int n_sets, config_owners *owners)
 {
     struct load l = {.c = c, .name = name, .printed = true};
 
-    return load(&l, text, sets, n_sets, methods);
+    return load(&l, text, sets, n_sets, owners);
 }
 
-const void *config_own(const struct config *c, const struct stage_config *s)
+const void *config_own(const struct config *c, const struct stage_config *s, const char *kind)
 {
-    return (const char *)s->own + config_table_own(c->table, s->method);
+    return (const char *)s->own + config_table_own(c->table, s, kind);
 }
 
 int config_set_directory(struct config *c, const char *directory)
@@ -406,7 +406,7 @@ static int text_read(const char *path, char *text)
     return line ? err(ERR_CONFIG, "%.200s:%d: zero byte", path, line) : 0;
 }
 
-static int file_load(struct load *l, const char *const *sets, int n_sets, config_methods *methods)
+static int file_load(struct load *l, const char *const *sets, int n_sets, config_owners *owners)
 {
     char *text = malloc(FILE_MAX + 2);
 
@@ -415,24 +415,24 @@ static int file_load(struct load *l, const char *const *sets, int n_sets, config
         return err(ERR_MEMORY, "out of memory");
     int code = text_read(l->name, text);
     if (code == 0)
-        code = load(l, text, sets, n_sets, methods);
+        code = load(l, text, sets, n_sets, owners);
     free(text);
     return code;
 }
 
 int config_read(struct config *c, const char *path, const char *const *sets, int n_sets,
-                config_methods *methods)
+                config_owners *owners)
 {
     struct load l = {.c = c, .name = path};
 
-    return file_load(&l, sets, n_sets, methods);
+    return file_load(&l, sets, n_sets, owners);
 }
 
-int config_recall_file(struct config *c, const char *path, config_methods *methods)
+int config_recall_file(struct config *c, const char *path, config_owners *owners)
 {
     struct load l = {.c = c, .name = path, .printed = true};
 
-    return file_load(&l, NULL, 0, methods);
+    return file_load(&l, NULL, 0, owners);
 }
 
 void config_release(struct config *c)

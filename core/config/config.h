@@ -9,16 +9,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "core/config/config_key.h"
+#include "core/base/config_key.h"
 
-enum { CONFIG_DATA_MAX = 32, CONFIG_MODEL_MAX = 8, CONFIG_STAGE_MAX = 32, CONFIG_ITEMS_MAX = 4096 };
+enum { CONFIG_DATA_MAX = 32, CONFIG_MODEL_MAX = 8, CONFIG_STAGE_MAX = 32 };
 
 struct config_table; /* every key: core/config/config_internal.h */
-
-struct strings { /* a list value, of at most CONFIG_ITEMS_MAX */
-    int n;
-    char **items; /* owned */
-};
 
 struct run_config {
     char *name;
@@ -105,7 +100,7 @@ struct stage_config {
     int64_t augment_crop;    /* pixels; training alone */
     bool augment_flip;
     double augment_brightness, augment_contrast;
-    void *own; /* owned: the methods' own keys (config_own) */
+    void *own; /* owned: the keys of methods and losses (config_own) */
 };
 
 struct evaluate_config {
@@ -133,7 +128,7 @@ struct metrics_config {
 
 struct config {
     struct config_table *table; /* owned: every key */
-    config_methods *methods;    /* borrowed: as it was read with */
+    config_owners *owners;      /* borrowed: as it was read with */
     struct run_config run;
     struct cluster_config cluster;
     int n_data;
@@ -157,20 +152,21 @@ struct config {
  * ERR_NOINPUT; ERR_CONFIG with "FILE:LINE: ..." or "--set '...': ..."; ERR_MEMORY. On error *c
  * is empty. */
 int config_read(struct config *c, const char *path, const char *const *sets, int n_sets,
-                config_methods *methods);
+                config_owners *owners);
 
 /* The same from text already in memory; `name` stands for the file in errors. */
 int config_parse(struct config *c, const char *text, const char *name, const char *const *sets,
-                 int n_sets, config_methods *methods);
+                 int n_sets, config_owners *owners);
 
 /* The same from what config_print wrote, in this version or an earlier one, which wrote every
  * key of every method: a stage may have keys that its method does not take. */
 int config_recall(struct config *c, const char *text, const char *name, const char *const *sets,
-                  int n_sets, config_methods *methods);
-int config_recall_file(struct config *c, const char *path, config_methods *methods);
+                  int n_sets, config_owners *owners);
+int config_recall_file(struct config *c, const char *path, config_owners *owners);
 
-/* The struct that the own keys of the stage's method fill; borrowed from c. */
-const void *config_own(const struct config *c, const struct stage_config *s);
+/* The struct that the own keys of what the stage chooses by the key `kind`, its "method" or "loss",
+ * fill; borrowed from c. */
+const void *config_own(const struct config *c, const struct stage_config *s, const char *kind);
 
 /* Sets another run directory than the configuration's. ERR_CONFIG, ERR_MEMORY. */
 int config_set_directory(struct config *c, const char *directory);
@@ -189,7 +185,7 @@ char *config_text(
 
 /* Every key: section, type, default, range, meaning. `markdown` gives the table of
  * docs/configuration.md. */
-int config_document(FILE *out, bool markdown, config_methods *methods); /* ERR_MEMORY */
+int config_document(FILE *out, bool markdown, config_owners *owners); /* ERR_MEMORY */
 
 struct config_change {        /* of a value between two configurations */
     const char *key;          /* "stage.meta.rate"; "stages": the list of their names */

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/base/config_key.h"
 #include "core/config/config.h"
-#include "core/config/config_key.h"
 
 struct config_section {
     const char *name;
@@ -22,32 +22,36 @@ enum { CONFIG_SECTIONS = 9, CONFIG_TITLE_MAX = 63 };
 extern const struct config_section config_sections[]; /* CONFIG_SECTIONS, in printing order     */
 extern const struct config_key config_keys[];         /* by section, in that order; ended by {0} */
 
-/* Core's rows and those of every method. A method's own have offsets in the block of bytes that
- * a stage holds for all methods. */
+/* Core's rows and those of every owner. An owner's have offsets in the block of bytes that a stage
+ * holds for all of them. */
 struct config_table {
     struct config_key *rows; /* owned; ended by {0} */
     int n;
-    size_t own;              /* bytes of that block */
-    config_methods *methods; /* borrowed; NULL: none */
+    size_t own;            /* bytes of that block */
+    config_owners *owners; /* borrowed; NULL: none */
 };
 
 /* ERR_MEMORY. */
-int config_table_init(struct config_table *t, config_methods *methods);
+int config_table_init(struct config_table *t, config_owners *owners);
 void config_table_release(struct config_table *t);
 
-/* Where the block of a method begins; of a name that no method has, its end. */
-size_t config_table_own(const struct config_table *t, const char *method);
+/* Where the block of the owner begins that the stage chooses by that key; if there is none, its
+ * end. */
+size_t config_table_own(const struct config_table *t, const struct stage_config *s,
+                        const char *kind);
 
-/* True if a stage of that method takes the key; so does one of a method that is not known. */
+/* True if the section takes the key: all but stages take every key of theirs, and so does a stage
+ * whose method is not known. */
 bool config_key_is_taken(const struct config_table *t, const struct config_key *k,
-                         const char *method);
+                         const void *base);
 
-/* "is a key of method 'dan', not of 'maml'": ERR_CONFIG. */
-int config_key_refuse(const struct config_table *t, const struct config_key *k, const char *method);
+/* "is a key of method dan, not of 'maml'": ERR_CONFIG. */
+int config_key_refuse(const struct config_table *t, const struct config_key *k,
+                      const struct stage_config *s);
 
-/* The methods that take a key which is not everybody's, as "dan, coral"; "": it is. */
-void config_key_methods(const struct config_table *t, const struct config_key *k, char *text,
-                        size_t n);
+/* The owners that take a key which is not everybody's, as "dan, coral"; "": it is. */
+void config_key_owners(const struct config_table *t, const struct config_key *k, char *text,
+                       size_t n);
 
 /* The key's field in a section's struct. */
 void *config_key_field(const struct config_key *k, const void *base);
@@ -78,10 +82,16 @@ int config_key_set(const struct config_key *k, void *base, const char *value);
 /* The value as it would stand in a file. */
 void config_key_print(const struct config_key *k, const void *base, FILE *out);
 
+/* Whether its field is a list, which begins with a struct strings. */
+static inline bool config_key_is_list(const struct config_key *k)
+{
+    return k->type >= CONFIG_LIST;
+}
+
 /* One more item of a list that has n. */
 int config_key_check_item(const struct config_key *k, const char *item, int n);
-int config_strings_add(struct strings *s, const char *item); /* ERR_MEMORY */
-void config_strings_release(struct strings *s);
+int config_list_add(const struct config_key *k, void *field, const char *item); /* ERR_MEMORY */
+void config_list_release(const struct config_key *k, void *field);
 
 /* "unknown key 'inner_stepz' in section 'stage', did you mean 'inner_steps'?": ERR_CONFIG. */
 int config_unknown_key(const struct config_table *t, const char *section, const char *name);

@@ -62,6 +62,7 @@ void config_key_print(const struct config_key *k, const void *base, FILE *out)
         break;
     case CONFIG_LIST:
     case CONFIG_WHOLES:
+    case CONFIG_REALS:
         list_print(field, out);
         break;
     }
@@ -77,8 +78,6 @@ static void key_print(const struct config_key *k, const void *base, FILE *out)
 static void section_print(const struct config *c, const struct config_section *s, const void *base,
                           FILE *out)
 {
-    bool is_stage = strcmp(s->name, "stage") == 0;
-    const char *method = is_stage ? ((const struct stage_config *)base)->method : "";
     const char *title = s->max ? *(char *const *)base : NULL;
 
     if (title && !(s->untitled && strcmp(title, s->untitled) == 0))
@@ -86,7 +85,7 @@ static void section_print(const struct config *c, const struct config_section *s
     else
         fprintf(out, "%s {\n", s->name);
     for (const struct config_key *k = c->table->rows; k->name; k++)
-        if (strcmp(k->section, s->name) == 0 && config_key_is_taken(c->table, k, method))
+        if (strcmp(k->section, s->name) == 0 && config_key_is_taken(c->table, k, base))
             key_print(k, base, out);
     fputs("}\n", out);
 }
@@ -119,8 +118,13 @@ char *config_text(const struct config *c)
 static const char *type_name(enum config_type type)
 {
     static const char *const names[] = {
-        [CONFIG_INT] = "whole",     [CONFIG_REAL] = "number", [CONFIG_BOOL] = "true, false",
-        [CONFIG_STRING] = "string", [CONFIG_LIST] = "list",   [CONFIG_WHOLES] = "list of wholes",
+        [CONFIG_INT] = "whole",
+        [CONFIG_REAL] = "number",
+        [CONFIG_BOOL] = "true, false",
+        [CONFIG_STRING] = "string",
+        [CONFIG_LIST] = "list",
+        [CONFIG_WHOLES] = "list of wholes",
+        [CONFIG_REALS] = "list of numbers",
     };
     return names[type];
 }
@@ -128,10 +132,11 @@ static const char *type_name(enum config_type type)
 /* "0 .. 100", "a, b, c" or "" */
 static void range_text(const struct config_key *k, char *text, size_t n)
 {
-    int digits = k->type == CONFIG_REAL ? 15 : 16;
+    bool real = k->type == CONFIG_REAL || k->type == CONFIG_REALS;
+    int digits = real ? 15 : 16;
 
     *text = '\0';
-    if (k->type == CONFIG_INT || k->type == CONFIG_REAL || k->type == CONFIG_WHOLES)
+    if (k->type == CONFIG_INT || real || k->type == CONFIG_WHOLES)
         snprintf(text, n, "%.*g .. %.*g", digits, k->min, digits, k->max);
     if (!k->choices)
         return;
@@ -150,7 +155,7 @@ static void default_text(const struct config_key *k, char *text, size_t n)
 {
     if (!k->preset)
         snprintf(text, n, "required");
-    else if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
+    else if (config_key_is_list(k))
         snprintf(text, n, "{%s}", k->preset);
     else if (k->type == CONFIG_STRING)
         snprintf(text, n, "\"%s\"", k->preset);
@@ -165,7 +170,7 @@ static void key_document(const struct config_table *t, const struct config_key *
 
     range_text(k, range, sizeof range);
     default_text(k, preset, sizeof preset);
-    config_key_methods(t, k, methods, sizeof methods);
+    config_key_owners(t, k, methods, sizeof methods);
     if (*methods)
         snprintf(methods + strlen(methods), sizeof methods - strlen(methods), ": ");
     if (markdown)
@@ -194,11 +199,11 @@ static void section_document(const struct config_table *t, const struct config_s
             key_document(t, k, out, markdown);
 }
 
-int config_document(FILE *out, bool markdown, config_methods *methods)
+int config_document(FILE *out, bool markdown, config_owners *owners)
 {
     struct config_table t;
 
-    TRY(config_table_init(&t, methods));
+    TRY(config_table_init(&t, owners));
     for (int i = 0; i < CONFIG_SECTIONS; i++)
         section_document(&t, &config_sections[i], out, markdown);
     config_table_release(&t);

@@ -1,4 +1,4 @@
-/* config_rows.c - core's rows and the methods', in one table; which method takes which. */
+/* config_rows.c - core's rows and those of methods and losses, in one table; who takes which. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +8,9 @@
 
 enum { ALIGN = sizeof(max_align_t) };
 
-static struct config_method method_at(const struct config_table *t, int i)
+static struct config_owner owner_at(const struct config_table *t, int i)
 {
-    return t->methods ? t->methods(i) : (struct config_method){0};
+    return t->owners ? t->owners(i) : (struct config_owner){0};
 }
 
 /* ---- one table ---- */
@@ -24,45 +24,45 @@ static int count(const struct config_key *rows)
     return n;
 }
 
-static size_t block_size(const struct config_method *m)
+static size_t block_size(const struct config_owner *o)
 {
-    return (m->size + ALIGN - 1) / ALIGN * ALIGN;
+    return (o->size + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* Adds a method's rows after core's rows of the same section. */
-static void add_method(struct config_table *t, const struct config_method *m)
+/* Adds an owner's rows after core's rows of the same section. */
+static void add_owner(struct config_table *t, const struct config_owner *o)
 {
-    for (const struct config_key *k = m->keys; k && k->name; k++) {
+    for (const struct config_key *k = o->keys; k && k->name; k++) {
         struct config_key *row = &t->rows[t->n++];
 
         *row = *k;
         row->offset += t->own;
-        row->owner = m->name;
+        row->owner = o->name;
     }
-    t->own += block_size(m);
+    t->own += block_size(o);
 }
 
 static void add_section(struct config_table *t, const char *section)
 {
-    struct config_method m;
+    struct config_owner o;
 
     for (const struct config_key *k = config_keys; k->name; k++)
         if (strcmp(k->section, section) == 0)
             t->rows[t->n++] = *k;
     if (strcmp(section, "stage") != 0)
         return;
-    for (int i = 0; (m = method_at(t, i)).name; i++)
-        add_method(t, &m);
+    for (int i = 0; (o = owner_at(t, i)).name; i++)
+        add_owner(t, &o);
 }
 
-int config_table_init(struct config_table *t, config_methods *methods)
+int config_table_init(struct config_table *t, config_owners *owners)
 {
-    struct config_method m;
+    struct config_owner o;
     int n = count(config_keys);
 
-    *t = (struct config_table){.methods = methods};
-    for (int i = 0; (m = method_at(t, i)).name; i++)
-        n += count(m.keys);
+    *t = (struct config_table){.owners = owners};
+    for (int i = 0; (o = owner_at(t, i)).name; i++)
+        n += count(o.keys);
     t->rows = calloc((size_t)n + 1, sizeof *t->rows);
     if (!t->rows)
         return err(ERR_MEMORY, "out of memory");
@@ -75,16 +75,6 @@ void config_table_release(struct config_table *t)
 {
     free(t->rows);
     *t = (struct config_table){0};
-}
-
-size_t config_table_own(const struct config_table *t, const char *method)
-{
-    struct config_method m;
-    size_t at = 0;
-
-    for (int i = 0; (m = method_at(t, i)).name && strcmp(m.name, method) != 0; i++)
-        at += block_size(&m);
-    return at;
 }
 
 const struct config_key *config_key_find(const struct config_table *t, const char *section,
@@ -105,64 +95,83 @@ void *config_key_field(const struct config_key *k, const void *base)
 
 /* ---- whose key it is ---- */
 
-static bool takes(const struct config_method *m, const struct config_key *k)
+/* What the stage names by that key. */
+static const char *chosen(const struct config_table *t, const struct stage_config *s,
+                          const char *kind)
+{
+    return *(char *const *)config_key_field(config_key_find(t, "stage", kind), s);
+}
+
+size_t config_table_own(const struct config_table *t, const struct stage_config *s,
+                        const char *kind)
+{
+    const char *name = chosen(t, s, kind);
+    struct config_owner o;
+    size_t at = 0;
+
+    for (int i = 0; (o = owner_at(t, i)).name; i++) {
+        if (strcmp(o.chosen_by, kind) == 0 && strcmp(o.name, name) == 0)
+            break;
+        at += block_size(&o);
+    }
+    return at;
+}
+
+static bool takes(const struct config_owner *o, const struct config_key *k)
 {
     if (k->owner)
-        return strcmp(k->owner, m->name) == 0;
-    for (const char *const *name = m->takes; name && *name; name++)
+        return strcmp(k->owner, o->name) == 0;
+    for (const char *const *name = o->takes; name && *name; name++)
         if (strcmp(*name, k->name) == 0)
             return true;
     return false;
 }
 
-/* True if `method` takes the key, or is unknown; *anybody: true if some method takes it. */
-static bool is_taken_by(const struct config_table *t, const struct config_key *k,
-                        const char *method, bool *anybody)
+/* The kind of owners that take a key of a stage; NULL: it is everybody's. */
+static const char *kind_of(const struct config_table *t, const struct config_key *k)
 {
-    struct config_method m;
-    bool known = false, taken = false;
+    struct config_owner o;
 
-    *anybody = false;
-    for (int i = 0; (m = method_at(t, i)).name; i++) {
-        bool its = takes(&m, k), asked = strcmp(m.name, method) == 0;
-
-        *anybody |= its;
-        known |= asked;
-        taken |= asked && its;
-    }
-    return taken || !known;
+    for (int i = 0; strcmp(k->section, "stage") == 0 && (o = owner_at(t, i)).name; i++)
+        if (takes(&o, k))
+            return o.chosen_by;
+    return NULL;
 }
 
-bool config_key_is_taken(const struct config_table *t, const struct config_key *k,
-                         const char *method)
+bool config_key_is_taken(const struct config_table *t, const struct config_key *k, const void *base)
 {
-    bool anybody, taken;
+    const char *kind = kind_of(t, k), *name = kind ? chosen(t, base, kind) : NULL;
+    struct config_owner o;
 
-    if (strcmp(k->section, "stage") != 0)
+    if (!kind)
         return true;
-    taken = is_taken_by(t, k, method, &anybody);
-    return taken || !anybody;
+    for (int i = 0; (o = owner_at(t, i)).name; i++)
+        if (strcmp(o.chosen_by, kind) == 0 && strcmp(o.name, name) == 0)
+            return takes(&o, k);
+    return *name != '\0'; /* an unknown one is refused elsewhere */
 }
 
-void config_key_methods(const struct config_table *t, const struct config_key *k, char *text,
-                        size_t n)
+void config_key_owners(const struct config_table *t, const struct config_key *k, char *text,
+                       size_t n)
 {
-    struct config_method m;
+    struct config_owner o;
     size_t used = 0;
 
     *text = '\0';
-    for (int i = 0; strcmp(k->section, "stage") == 0 && (m = method_at(t, i)).name; i++)
-        if (takes(&m, k) && used < n)
-            used += (size_t)snprintf(text + used, n - used, "%s%s", used ? ", " : "", m.name);
+    for (int i = 0; strcmp(k->section, "stage") == 0 && (o = owner_at(t, i)).name; i++)
+        if (takes(&o, k) && used < n)
+            used += (size_t)snprintf(text + used, n - used, "%s%s", used ? ", " : "", o.name);
 }
 
-int config_key_refuse(const struct config_table *t, const struct config_key *k, const char *method)
+int config_key_refuse(const struct config_table *t, const struct config_key *k,
+                      const struct stage_config *s)
 {
-    char methods[256];
+    const char *kind = kind_of(t, k);
+    char owners[256];
 
-    config_key_methods(t, k, methods, sizeof methods);
-    return err(ERR_CONFIG, "'%s' is a key of method%s %s, not of '%s'", k->name,
-               strchr(methods, ',') ? "s" : "", methods, method);
+    config_key_owners(t, k, owners, sizeof owners);
+    return err(ERR_CONFIG, "'%s' is a key of %s%s %s, not of '%s'", k->name, kind,
+               strchr(owners, ',') ? "s" : "", owners, chosen(t, s, kind));
 }
 
 /* ---- who gives it ---- */

@@ -80,7 +80,7 @@ static int section_open(struct syntax_reader *r, const char *name, const char *t
 static int key_read(struct syntax_reader *r, const struct config_key *k, const char *value,
                     unsigned n)
 {
-    if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
+    if (config_key_is_list(k))
         return config_key_check_item(k, value, (int)n);
     if (r->seen[k - r->c->table->rows])
         return err(ERR_CONFIG, "'%s' is given twice", k->name);
@@ -104,11 +104,11 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
     return code < 0 ? reader_fail(r, cfg->line, code) : 0;
 }
 
-static int list_take(struct strings *field, const cfg_opt_t *opt)
+static int list_take(const struct config_key *k, void *field, const cfg_opt_t *opt)
 {
-    config_strings_release(field);
+    config_list_release(k, field);
     for (unsigned i = 0; i < opt->nvalues; i++)
-        TRY(config_strings_add(field, opt->values[i]->string));
+        TRY(config_list_add(k, field, opt->values[i]->string));
     return 0;
 }
 
@@ -126,7 +126,7 @@ static int on_section(cfg_t *root, cfg_opt_t *opt)
             continue;
         int code = config_origins_note(r->origins, r->c, k, r->base, "");
         if (code == 0)
-            code = list_take(config_key_field(k, r->base), o);
+            code = list_take(k, config_key_field(k, r->base), o);
         if (code < 0)
             return reader_fail(r, root->line, code);
     }
@@ -199,7 +199,7 @@ static int confuse_run(const char *plain)
         root[i] = (cfg_opt_t)CFG_SEC(s->name, o, CFGF_NODEFAULT | (s->max ? titled : 0));
         root[i].validcb = on_section;
         for (const struct config_key *k = t->rows; k->name; k++) {
-            bool list = k->type == CONFIG_LIST || k->type == CONFIG_WHOLES;
+            bool list = config_key_is_list(k);
             int flags = CFGF_NODEFAULT | (list ? CFGF_LIST : 0);
             if (strcmp(k->section, s->name) == 0)
                 *o++ = (cfg_opt_t)CFG_STR_CB(k->name, NULL, flags, on_value);

@@ -12,7 +12,7 @@ enum { SHOWN = 60 }; /* bytes of a wrong word */
 
 static int range_error(const struct config_key *k, const char *value)
 {
-    int digits = k->type == CONFIG_REAL ? 15 : 16;
+    int digits = k->type == CONFIG_REAL || k->type == CONFIG_REALS ? 15 : 16;
 
     return err(ERR_CONFIG, "'%s' is %.*s, must be between %.*g and %.*g", k->name, SHOWN, value,
                digits, k->min, digits, k->max);
@@ -121,15 +121,18 @@ static int string_set(const struct config_key *k, char **field, const char *valu
 int config_key_check_item(const struct config_key *k, const char *item, int n)
 {
     int64_t x;
+    double real;
 
     if (n >= CONFIG_ITEMS_MAX)
         return err(ERR_CONFIG, "'%s' has more than %d items", k->name, CONFIG_ITEMS_MAX);
     if (k->type == CONFIG_WHOLES)
         return whole_parse(k, item, &x);
+    if (k->type == CONFIG_REALS)
+        return real_parse(k, item, &real);
     return utf8_check(k, item);
 }
 
-int config_strings_add(struct strings *s, const char *item)
+static int strings_add(struct strings *s, const char *item)
 {
     bool full = (s->n & (s->n - 1)) == 0; /* room doubles at 0, 1, 2, 4, 8 ... */
     char **items = s->items, *copy = strdup(item);
@@ -146,33 +149,55 @@ int config_strings_add(struct strings *s, const char *item)
     return 0;
 }
 
-void config_strings_release(struct strings *s)
+static int reals_add(struct reals *r, const char *item)
 {
+    double *v = realloc(r->v, ((size_t)r->text.n + 1) * sizeof *v);
+
+    if (!v)
+        return err(ERR_MEMORY, "out of memory");
+    r->v = v;
+    v[r->text.n] = strtod(item, NULL);
+    return strings_add(&r->text, item);
+}
+
+int config_list_add(const struct config_key *k, void *field, const char *item)
+{
+    return k->type == CONFIG_REALS ? reals_add(field, item) : strings_add(field, item);
+}
+
+void config_list_release(const struct config_key *k, void *field)
+{
+    struct strings *s = field;
+
     for (int i = 0; i < s->n; i++)
         free(s->items[i]);
     free(s->items);
     *s = (struct strings){0};
+    if (k->type != CONFIG_REALS)
+        return;
+    free(((struct reals *)field)->v);
+    ((struct reals *)field)->v = NULL;
 }
 
-static int list_set(const struct config_key *k, struct strings *field, const char *value)
+static int list_set(const struct config_key *k, void *field, const char *value)
 {
-    struct strings fresh = {0};
+    struct reals fresh = {0}; /* the longest of lists */
     char *copy = strdup(value), *rest = copy;
     int code = copy ? 0 : err(ERR_MEMORY, "out of memory");
 
     while (code == 0 && *value && rest) {
         const char *item = strsep(&rest, ",");
-        code = config_key_check_item(k, item, fresh.n);
+        code = config_key_check_item(k, item, fresh.text.n);
         if (code == 0)
-            code = config_strings_add(&fresh, item);
+            code = config_list_add(k, &fresh, item);
     }
     free(copy);
     if (code == 0) {
-        config_strings_release(field);
-        *field = fresh;
+        config_list_release(k, field);
+        memcpy(field, &fresh, k->type == CONFIG_REALS ? sizeof fresh : sizeof fresh.text);
         return 0;
     }
-    config_strings_release(&fresh);
+    config_list_release(k, &fresh);
     return code;
 }
 
@@ -191,12 +216,13 @@ int config_key_set(const struct config_key *k, void *base, const char *value)
         return string_set(k, field, value);
     case CONFIG_LIST:
     case CONFIG_WHOLES:
+    case CONFIG_REALS:
         return list_set(k, field, value);
     }
     return err(ERR_FAILED, "'%s' has no type", k->name);
 }
 
-/* Room for the methods' own keys. */
+/* Room for the owners' keys. */
 static int own_init(const struct config_table *t, struct stage_config *stage)
 {
     stage->own = calloc(1, t->own + 1);
@@ -234,8 +260,8 @@ static void key_release(const struct config_key *k, void *field)
 {
     if (k->type == CONFIG_STRING)
         free(*(char **)field);
-    else if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
-        config_strings_release(field);
+    else if (config_key_is_list(k))
+        config_list_release(k, field);
 }
 
 void config_section_release(const struct config_table *t, const struct config_section *s,

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "core/base/err.h"
+
 bool loss_is_regression(const struct loss *l)
 {
     return l->ops->entry != NULL;
@@ -39,4 +41,15 @@ bool batch_is_empty(const struct batch *b, int targets)
             (b->label ? b->label[i] >= 0 : !b->target || has_target(b, i, targets)))
             return false;
     return true;
+}
+
+int loss_check_targets(const struct loss *l, const struct batch *b, int targets)
+{
+    for (int i = 0; l->ops->refuses && b->target && i < b->n * targets; i++) {
+        const char *why = isnan(b->target[i]) ? NULL : l->ops->refuses(b->target[i]);
+
+        if (why)
+            return err(ERR_DATA, "target %g %s", (double)b->target[i], why);
+    }
+    return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/base/config_key.h"
 #include "core/base/real.h"
 
 /* n samples; inputs x in the network's shape; label (n) for classification, else NULL; target (n x
@@ -41,6 +42,15 @@ struct loss_ops {
     /* A loss that is a sum over entries (core/math/loss/entry.h): its term for output j of a
      * sample, against its target. NULL for others. */
     struct loss_term (*entry)(const struct loss *l, int j, real y, real target);
+    /* Rows of section `stage` of its own, ended by {0}, offsets in a struct of keys_size bytes:
+     * loss->own. NULL: none. */
+    const struct config_key *keys;
+    size_t keys_size;
+    /* Outputs for each target, by own. ERR_CONFIG. NULL: one. */
+    int (*per_target)(const void *own);
+    /* Why a target cannot be one of this loss, as "target 3 ..." goes on; else NULL. Targets are
+     * then not normalized. NULL: any number. */
+    const char *(*refuses)(real target);
 };
 
 extern const struct loss_ops *const loss_table[];   /* ended by NULL */
@@ -49,11 +59,18 @@ const struct loss_ops *loss_find(const char *name); /* NULL: no such name */
 /* A loss without parameters; ops NULL: there is none of that name. */
 struct loss loss_plain(const char *name);
 
+/* A loss with its parameters, which it borrows. ERR_CONFIG: there is none of that name, or they
+ * cannot be. */
+int loss_form(struct loss *l, const char *name, const void *own);
+
 /* Whether it compares with targets; else with classes. */
 bool loss_is_regression(const struct loss *l);
 
 /* Targets of a sample for which the network gives n_out outputs. */
 int loss_targets(const struct loss *l, int n_out);
+
+/* ERR_DATA if a target of b, `targets` of a sample, cannot be one of the loss. */
+int loss_check_targets(const struct loss *l, const struct batch *b, int targets);
 
 /* Sample i of b alone; `targets` of a sample of regression. */
 struct batch batch_sample(const struct batch *b, int i, int targets);

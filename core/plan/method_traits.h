@@ -21,11 +21,12 @@ struct method_traits {
     bool anchor;    /* frozen parameters of an earlier stage stand beside its own */
     /* outputs, few-shot sizes and evaluation are those of the stage it starts from */
     bool inherits;
-    bool adapts;       /* to a target without labels: it is watched (coordinator/run/guard.h) */
-    bool keeps_best;   /* the guard chooses the parameters that the stage ends with */
-    bool inner_loop;   /* its few-shot tasks take inner_steps steps on their support */
-    bool same_outputs; /* its outputs are compared with the anchor's, class by class */
-    bool new_head;     /* the head is not taken from the stage it starts from */
+    bool adapts;        /* to a target without labels: it is watched (coordinator/run/guard.h) */
+    bool keeps_best;    /* the guard chooses the parameters that the stage ends with */
+    bool inner_loop;    /* its few-shot tasks take inner_steps steps on their support */
+    bool same_outputs;  /* its outputs are compared with the anchor's, class by class */
+    bool needs_classes; /* its mathematics is of classes: no regression */
+    bool new_head;      /* the head is not taken from the stage it starts from */
     /* Names of the method's own numbers, ended by NULL; NULL: none. A task adds the i-th to
      * metrics->own[i], and a round tells their means over its tasks under these names. */
     const char *const *metrics;

@@ -189,16 +189,26 @@ static bool same_input(const struct net *a, const struct net *b)
 }
 
 /* Its loss, or that of its data. */
-static int stage_loss(const struct stage *stage, const struct data *d, struct loss *loss)
+static int stage_loss(const struct setup *s, const struct stage *stage, struct loss *loss)
 {
     const struct stage_config *c = stage->config;
+    const struct data *d = &s->data[stage->data];
     const char *name = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
 
-    *loss = loss_plain(name);
-    if (loss_is_regression(loss) == (d->n_target > 0))
-        return 0;
-    return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s", c->name,
-               name, d->name, d->n_target ? "targets" : "classes");
+    int code = loss_form(loss, name, config_own(s->config, c, "loss"));
+
+    if (code < 0)
+        return err_within(code, "stage '%s'", c->name);
+    if (stage->traits->needs_classes && d->n_target > 0)
+        return err(ERR_CONFIG, "stage '%s': method '%s' needs classes, data '%s' has targets",
+                   c->name, c->method, d->name);
+    if (loss_is_regression(loss) != (d->n_target > 0))
+        return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
+                   c->name, name, d->name, d->n_target ? "targets" : "classes");
+    if (loss->ops->refuses && scale_wanted(stage->normalize_targets))
+        return err(ERR_CONFIG, "stage '%s': loss '%s' takes targets as they are: '%s' is of no use",
+                   c->name, name, "normalize_targets");
+    return 0;
 }
 
 static int stage_net(const struct setup *s, struct stage *stage)
@@ -210,7 +220,7 @@ static int stage_net(const struct setup *s, struct stage *stage)
     struct loss loss;
     int n_out, code;
 
-    TRY(stage_loss(stage, d, &loss));
+    TRY(stage_loss(s, stage, &loss));
     n_out = outputs(s, stage, &loss);
 
     if (n_out < 0)
@@ -347,7 +357,7 @@ static int stage_form(const struct setup *s, struct stage *stage)
     const struct stage_config *c = stage->config;
 
     stage->traits = s->traits_of(c->method);
-    stage->own = config_own(s->config, c);
+    stage->own = config_own(s->config, c, "method");
     if (!stage->traits)
         return err(ERR_CONFIG, "unknown method '%s'", c->method);
     TRY(stage_before(s, stage));

@@ -6,15 +6,43 @@
 
 #include <cmocka.h>
 
+#include "core/config/config.h"
 #include "core/math/loss/entry.h"
 #include "tests/lib/conform_loss.h"
+#include "worker/method/table.h"
 
 static struct loss cross_entropy;
 
-/* Losses whose parameters have no other place here; others are taken from the table as they are. */
-static struct loss loss_case(const struct loss_ops *ops)
+/* A loss with keys of its own, as a stage has it; its parameters belong to c. */
+static struct loss loss_of(struct config *c, const char *name, const char *keys)
 {
-    return (struct loss){.ops = ops, .per_target = 1};
+    struct loss loss;
+    char text[256];
+
+    snprintf(text, sizeof text, "data d { }\nstage s { data = d loss = %s %s }\n", name, keys);
+    if (config_parse(c, text, "text", NULL, 0, stage_owner) ||
+        loss_form(&loss, name, config_own(c, &c->stages[0], "loss")))
+        fail_msg("%s", err_text());
+    return loss;
+}
+
+/* Each loss with its defaults, and those with keys also with others. */
+static const struct {
+    const char *name, *keys;
+} variants[] = {
+    {"huber", "huber_delta = 0.25"},   {"huber", "huber_delta = 7"}, /* beyond every error */
+    {"quantile", "quantiles = {0.5}"}, {"quantile", "quantiles = {0.05, 0.8}"},
+    {"bce", "positive_weight = 5"},
+};
+
+static void check(const char *name, const char *keys)
+{
+    struct config c;
+    struct loss loss = loss_of(&c, name, keys);
+
+    if (loss_check(&loss, true))
+        fail_msg("%s: %s", keys, err_text());
+    config_release(&c);
 }
 
 static void test_table(void **state)
@@ -22,14 +50,18 @@ static void test_table(void **state)
     (void)state;
     assert_non_null(loss_table[0]);
     for (const struct loss_ops *const *ops = loss_table; *ops; ops++) {
-        struct loss loss = loss_case(*ops);
-
-        if (loss_check(&loss, true))
-            fail_msg("%s", err_text());
+        check((*ops)->name, "");
         assert_ptr_equal(loss_find((*ops)->name), *ops);
         assert_non_null((*ops)->summary);
     }
     assert_null(loss_find("no such loss"));
+}
+
+static void test_variants(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        check(variants[i].name, variants[i].keys);
 }
 
 static void test_differences(void **state)
@@ -231,6 +263,109 @@ static void test_mse(void **state)
     assert_int_equal(near("grad", 4, g, want, 0), 0);
 }
 
+/* y, target and, by hand, the value and the slope of one entry. */
+static const struct {
+    const char *name, *keys;
+    int j; /* output, of as many as the loss has for a target */
+    double y, target, value, slope;
+} known[] = {
+    {"mae", "", 0, 1, 3, 2, -1},
+    {"mae", "", 0, 3, 1, 2, 1},
+    {"mae", "", 0, 3, 3, 0, 0},
+    {"huber", "huber_delta = 2", 0, 1.5, 0.5, 0.5, 1},
+    {"huber", "huber_delta = 2", 0, 0, 5, 2 * (5 - 1), -2},
+    {"huber", "huber_delta = 2", 0, 2, 0, 2, 2},
+    {"quantile", "quantiles = {0.1, 0.9}", 0, 1, 3, 0.2, -0.1},
+    {"quantile", "quantiles = {0.1, 0.9}", 1, 1, 3, 1.8, -0.9},
+    {"quantile", "quantiles = {0.1, 0.9}", 1, 3, 1, 0.2, 0.1},
+    {"quantile", "quantiles = {0.1, 0.9}", 1, 2, 2, 0, -0.4},
+    {"poisson", "", 0, 0, 3, 1, -2},
+    {"poisson", "", 0, 0.69314718055994531, 3, 2 - 3 * 0.69314718055994531, -1},
+    {"bce", "", 0, 0, 1, 0.69314718055994531, -0.5},
+    {"bce", "", 0, 1000, 0, 1000, 1},
+    {"bce", "", 0, -1000, 1, 1000, -1},
+    {"bce", "positive_weight = 3", 0, 0, 1, 3 * 0.69314718055994531, -1.5},
+    {"bce", "positive_weight = 3", 0, 0, 0, 0.69314718055994531, 0.5},
+};
+
+static void test_known(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct config c;
+        struct loss loss = loss_of(&c, known[i].name, known[i].keys);
+        struct loss_term e =
+            loss.ops->entry(&loss, known[i].j, (real)known[i].y, (real)known[i].target);
+
+        if (!(fabs(e.value - known[i].value) <= 1e-6) || !(fabs(e.slope - known[i].slope) <= 1e-6))
+            fail_msg("%s, y %g, target %g: %.12g, %.12g", known[i].name, known[i].y,
+                     known[i].target, e.value, (double)e.slope);
+        config_release(&c);
+    }
+}
+
+/* Two targets with two quantiles each: outputs 0 and 1 answer to the first. */
+static void test_outputs_of_targets(void **state)
+{
+    real y[4] = {1, 1, 10, 10}, target[2] = {1, 12}, g[4], want[4] = {0.1, -0.1, -0.1, -0.225};
+    struct batch b = {.n = 1, .target = target};
+    struct config c;
+    struct loss loss = loss_of(&c, "quantile", "quantiles = {0.4, 0.9}");
+
+    (void)state;
+    want[0] = (real)((0.5 - 0.4) / 4), want[1] = (real)((0.5 - 0.9) / 4);
+    want[2] = (real)(-0.4 / 4), want[3] = (real)(-0.9 / 4);
+    assert_int_equal(loss.per_target, 2);
+    assert_true(fabs(loss_value(&loss, &b, 4, y) - (0.8 + 1.8) / 4) < 1e-6);
+    loss_grad(&loss, &b, 4, y, g);
+    assert_int_equal(near("grad", 4, g, want, 4 * REAL_EPS), 0);
+    config_release(&c);
+}
+
+/* Labels 1 0, 0 -, of which one is missing and one is answered wrongly. */
+static void test_labels(void **state)
+{
+    real y[4] = {2, 3, -1, 5}, target[4] = {1, 0, 0, NAN};
+    struct batch b = {.n = 2, .target = target};
+    struct config c;
+    struct loss loss = loss_of(&c, "bce", "");
+
+    (void)state;
+    assert_true(fabs(loss_accuracy(&loss, &b, 2, y) - 2.0 / 3) < 1e-12);
+    config_release(&c);
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *name, *keys, *sentence;
+    } cases[] = {
+        {"quantile", "quantiles = {}", "'quantiles' is empty"},
+        {"quantile", "quantiles = {0.5, 0.5}", "'quantiles' has 0.5 after 0.5, must ascend"},
+        {"quantile", "quantiles = {0.9, 0.1}", "'quantiles' has 0.1 after 0.9, must ascend"},
+    };
+    struct loss loss;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config c;
+        char text[256];
+
+        snprintf(text, sizeof text, "data d { }\nstage s { data = d loss = %s %s }\n",
+                 cases[i].name, cases[i].keys);
+        assert_int_equal(config_parse(&c, text, "text", NULL, 0, stage_owner), 0);
+        assert_int_equal(loss_form(&loss, cases[i].name, config_own(&c, &c.stages[0], "loss")),
+                         ERR_CONFIG);
+        assert_string_equal(err_text(), cases[i].sentence);
+        config_release(&c);
+    }
+    assert_int_equal(loss_form(&loss, "nonsense", NULL), ERR_CONFIG);
+    assert_null(loss_find("poisson")->refuses(0));
+    assert_non_null(loss_find("poisson")->refuses(-1));
+    assert_null(loss_find("bce")->refuses(1));
+    assert_non_null(loss_find("bce")->refuses(2));
+}
+
 static int find(void **state)
 {
     (void)state;
@@ -241,10 +376,19 @@ static int find(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),    cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_broken),   cmocka_unit_test(test_uniform_logits),
-        cmocka_unit_test(test_softmax),  cmocka_unit_test(test_large_logits),
-        cmocka_unit_test(test_accuracy), cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_uniform_logits),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_large_logits),
+        cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_known),
+        cmocka_unit_test(test_outputs_of_targets),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests_name("conform_loss", tests, find, NULL);

@@ -54,7 +54,7 @@ static struct scene *scene_open(void)
     put_images("a", 21);
     put_images("b", 13);
     put_images("c", 17);
-    if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
+    if (config_parse(&s->config, text, "text", NULL, 0, stage_owner) ||
         setup_open(&s->setup, &s->config, root, method_traits_of) ||
         engine_open(&s->engine, &s->setup))
         fail_msg("%s", err_text());
@@ -530,7 +530,7 @@ static void one_target_beside_episodes(void **state)
 
     (void)state;
     snprintf(two, sizeof two, "%.*s, \"c\"%s", (int)(one - text), text, one);
-    assert_int_equal(config_parse(&config, two, "text", NULL, 0, method_config), 0);
+    assert_int_equal(config_parse(&config, two, "text", NULL, 0, stage_owner), 0);
     assert_int_equal(setup_open(&setup, &config, root, method_traits_of), ERR_CONFIG);
     assert_non_null(strstr(err_text(), "adapts to one target, 2 are named"));
     config_release(&config);

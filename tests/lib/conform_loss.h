@@ -156,7 +156,7 @@ static inline int check_mean_of(struct probe *p)
     loss_grad(&p->loss, &p->batch, p->c, p->b[Y].v, p->b[GY].v);
     for (size_t i = 0; i < c; i++)
         half[i] *= 2;
-    if (!(fabs(one - two) <= 8 * REAL_EPS * fabs(one)))
+    if (!(fabs(one - two) <= 8 * REAL_EPS * fmax(fabs(one), 1))) /* terms may cancel */
         return err(ERR_FAILED, "not a mean: %.12g, twice %.12g", one, two);
     return near("not a mean: gradient", c, p->b[GY].v, half, 8 * REAL_EPS * largest(c, half));
 }

@@ -95,7 +95,7 @@ static struct scene *scene_open(const struct method_ops *ops)
     put_bright("a", 3);
     put_bright("b", 90);
     method_text(ops, text, sizeof text);
-    if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
+    if (config_parse(&s->config, text, "text", NULL, 0, stage_owner) ||
         setup_open(&s->setup, &s->config, root, method_traits_of) ||
         engine_open(&s->engine, &s->setup))
         fail_msg("method '%s': %s", ops->name, err_text());

@@ -176,7 +176,7 @@ static void scene_open(struct scene *s, int n, int rank, enum fault fault, int a
             f->fault = DIE, f->left = second.at;
         pthread_create(&f->thread, NULL, worker, f);
     }
-    if (config_parse(&s->config, text, "text", NULL, 0, method_config) < 0)
+    if (config_parse(&s->config, text, "text", NULL, 0, stage_owner) < 0)
         fail_msg("%s", err_text());
     assert_int_equal(crew_invite(&s->crew, &s->ends[0], text, ""), 0);
     if (setup_open(&s->setup, &s->config, "", method_traits_of) < 0)

@@ -407,7 +407,7 @@ static int variants_open(void)
     for (int i = 0; i < VARIANTS; i++) {
         const char *wrong;
 
-        TRY(config_parse(&variants[i].config, texts[i], "text", NULL, 0, method_config));
+        TRY(config_parse(&variants[i].config, texts[i], "text", NULL, 0, stage_owner));
         TRY(setup_open(&variants[i].setup, &variants[i].config, "", method_traits_of));
         wrong = search(1, i, true);
         if (wrong)

@@ -155,7 +155,7 @@ static void scene_open(struct scene *s, const char *text)
 {
     put_images("a", 21);
     put_images("b", 13);
-    if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
+    if (config_parse(&s->config, text, "text", NULL, 0, stage_owner) ||
         setup_open(&s->setup, &s->config, root, method_traits_of) ||
         engine_open(&s->engine, &s->setup))
         fail_msg("%s", err_text());
@@ -249,7 +249,7 @@ static void refused(void **state)
         struct config config;
         struct setup setup;
 
-        assert_int_equal(config_parse(&config, texts[i][0], "text", NULL, 0, method_config), 0);
+        assert_int_equal(config_parse(&config, texts[i][0], "text", NULL, 0, stage_owner), 0);
         assert_int_equal(setup_open(&setup, &config, root, method_traits_of), ERR_CONFIG);
         assert_string_equal(err_text(), texts[i][1]);
         config_release(&config);

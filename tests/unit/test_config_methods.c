@@ -1,5 +1,6 @@
-/* test_config_methods.c - keys that belong to some methods: taken in their stages, refused in
- * others', and a method's own are parsed, checked, printed, compared and documented like core's. */
+/* test_config_methods.c - keys that belong to some methods or losses: taken in their stages,
+ * refused in others', and a method's own are parsed, checked, printed, compared and documented like
+ * core's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,14 +36,26 @@ static const struct config_key cake_keys[] = {
     {"stage", "eggs", CONFIG_INT, "3", 0, 9, NULL, offsetof(struct cake, eggs), "number of eggs"},
     {0}};
 
+struct plate {
+    double width;
+    struct reals sizes;
+};
+
+static const struct config_key plate_keys[] = {
+    {"stage", "width", CONFIG_REAL, "1", 0, 9, NULL, offsetof(struct plate, width), "width"},
+    {"stage", "sizes", CONFIG_REALS, "0.5,2", 0, 9, NULL, offsetof(struct plate, sizes), "sizes"},
+    {0}};
+
 static const char *const bread_takes[] = {"temperature", NULL}, *const cake_takes[] = {
                                                                     "temperature", "way", NULL};
 
-static struct config_method kitchen(int i)
+static struct config_owner kitchen(int i)
 {
-    static const struct config_method all[] = {
-        {"bread", bread_takes, bread_keys, sizeof(struct bread)},
-        {"cake", cake_takes, cake_keys, sizeof(struct cake)},
+    static const struct config_owner all[] = {
+        {"method", "bread", bread_takes, bread_keys, sizeof(struct bread)},
+        {"method", "cake", cake_takes, cake_keys, sizeof(struct cake)},
+        {"loss", "mse", NULL, NULL, 0},
+        {"loss", "huber", NULL, plate_keys, sizeof(struct plate)},
         {0}};
 
     return all[i];
@@ -69,7 +82,7 @@ static void test_values(void **state)
 {
     struct config c = parsed(
         STAGE("bread", "flour = wheat salt = 1.5 seeds = {\"flax\", \"poppy\"} temperature = 9"));
-    const struct bread *b = config_own(&c, &c.stages[0]);
+    const struct bread *b = config_own(&c, &c.stages[0], "method");
 
     (void)state;
     assert_string_equal(b->flour, "wheat");
@@ -77,7 +90,7 @@ static void test_values(void **state)
     assert_string_equal(b->seeds.items[1], "poppy");
     config_release(&c);
     c = parsed(STAGE("cake", "way = 7"));
-    assert_int_equal(((const struct cake *)config_own(&c, &c.stages[0]))->eggs, 3);
+    assert_int_equal(((const struct cake *)config_own(&c, &c.stages[0], "method"))->eggs, 3);
     config_release(&c);
 }
 
@@ -89,7 +102,7 @@ static void test_order(void **state)
     struct config c = parsed(text);
 
     (void)state;
-    assert_int_equal(((const struct cake *)config_own(&c, &c.stages[0]))->eggs, 4);
+    assert_int_equal(((const struct cake *)config_own(&c, &c.stages[0], "method"))->eggs, 4);
     config_release(&c);
     assert_int_equal(config_parse(&c, text, "f.conf", sets, 1, kitchen), ERR_CONFIG);
     assert_string_equal(err_text(),
@@ -112,6 +125,36 @@ static void test_refused(void **state)
     refused(STAGE("bread", "salt = 11 "), NULL, "f.conf:3: 'salt' is 11, must be between 0 and 10");
     refused(STAGE("bread", "salz = 1 "), NULL,
             "f.conf:3: unknown key 'salz' in section 'stage', did you mean 'salt'?");
+}
+
+/* A loss has keys as a method has: whatever the method is. */
+static void test_losses(void **state)
+{
+    struct config c = parsed(STAGE("bread", "loss = huber  width = 3  sizes = {1, 0.25}"));
+    const struct plate *p = config_own(&c, &c.stages[0], "loss");
+    char *text = config_text(&c);
+
+    (void)state;
+    assert_true(p->width == 3 && p->sizes.text.n == 2);
+    assert_true(p->sizes.v[0] == 1 && p->sizes.v[1] == 0.25);
+    assert_non_null(strstr(text, "sizes = {\"1\", \"0.25\"}"));
+    free(text);
+    config_release(&c);
+    c = parsed(STAGE("cake", "loss = huber"));
+    p = config_own(&c, &c.stages[0], "loss");
+    assert_true(p->width == 1 && p->sizes.v[0] == 0.5 && p->sizes.v[1] == 2);
+    config_release(&c);
+    c = parsed(STAGE("cake", "loss = mse"));
+    text = config_text(&c);
+    assert_null(strstr(text, " width = "));
+    free(text);
+    config_release(&c);
+    refused(STAGE("bread", "width = 3 "), NULL,
+            "f.conf:2: stage 's': 'width' is a key of loss huber, not of ''");
+    refused(STAGE("bread", "loss = mse width = 3 "), NULL,
+            "f.conf:2: stage 's': 'width' is a key of loss huber, not of 'mse'");
+    refused(STAGE("bread", "loss = huber sizes = {1, 10} "), NULL,
+            "f.conf:3: 'sizes' is 10, must be between 0 and 9");
 }
 
 /* Core's keys that no method claims are everybody's, and so are all keys of a method that is not
@@ -192,11 +235,11 @@ static void test_methods(void **state)
     struct config_table t;
 
     (void)state;
-    assert_int_equal(config_table_init(&t, method_config), 0);
+    assert_int_equal(config_table_init(&t, stage_owner), 0);
     for (const struct config_key *k = t.rows; k->name; k++)
         assert_ptr_equal(config_key_find(&t, k->section, k->name), k);
-    for (int i = 0; method_config(i).name; i++) {
-        struct config_method m = method_config(i);
+    for (int i = 0; stage_owner(i).name; i++) {
+        struct config_owner m = stage_owner(i);
         char text[256];
         struct config c;
 
@@ -205,8 +248,11 @@ static void test_methods(void **state)
                 fail_msg("method '%s' takes '%s'", m.name, *name);
         for (const struct config_key *k = m.keys; k && k->name; k++)
             assert_true(k->offset < m.size && strcmp(k->section, "stage") == 0 && k->preset);
-        snprintf(text, sizeof text, STAGE("%s", ""), m.name);
-        assert_int_equal(config_parse(&c, text, "f", NULL, 0, method_config), 0);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(m.name, stage_owner(j).name);
+        snprintf(text, sizeof text, "data d { }\nstage s { data = d  %s = %s }\n", m.chosen_by,
+                 m.name);
+        assert_int_equal(config_parse(&c, text, "f", NULL, 0, stage_owner), 0);
         config_release(&c);
     }
     config_table_release(&t);
@@ -215,10 +261,11 @@ static void test_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_order),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_everybodys),
-        cmocka_unit_test(test_printed),    cmocka_unit_test(test_compared),
-        cmocka_unit_test(test_documented), cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_order),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_everybodys),
+        cmocka_unit_test(test_losses),   cmocka_unit_test(test_printed),
+        cmocka_unit_test(test_compared), cmocka_unit_test(test_documented),
+        cmocka_unit_test(test_methods),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

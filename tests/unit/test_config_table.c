@@ -87,6 +87,8 @@ static void other_value(char *text, const struct config_key *k)
                 strstr(k->name, "_max") ? k->max / 3 : k->min + (k->max - k->min) / 7e3);
     else if (k->type == CONFIG_BOOL)
         strcpy(end, strcmp(k->preset, "true") ? "true" : "false");
+    else if (k->type == CONFIG_REALS)
+        sprintf(end, "{%.17g, %.17g}", k->min, k->max);
     else if (k->type == CONFIG_WHOLES)
         sprintf(end, "{7, 8, %.0f}", k->max);
     else if (k->type == CONFIG_LIST)
@@ -129,7 +131,7 @@ static bool field_equal(const struct config_key *k, const void *a, const void *b
 {
     const char *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
 
-    if (k->type == CONFIG_LIST || k->type == CONFIG_WHOLES)
+    if (config_key_is_list(k))
         return strings_equal((const struct strings *)x, (const struct strings *)y);
     if (k->type == CONFIG_STRING)
         return strcmp(*(char *const *)x, *(char *const *)y) == 0;
@@ -395,7 +397,7 @@ static void expect_code(const struct config_key *k, const char *value, int code)
 /* The first number beyond a bound, downwards or upwards. */
 static void beyond(const struct config_key *k, double bound, int direction, char *text)
 {
-    if (k->type == CONFIG_REAL)
+    if (k->type == CONFIG_REAL || k->type == CONFIG_REALS)
         sprintf(text, "%.17g", nextafter(bound, direction * INFINITY));
     else
         sprintf(text, "%lld", (long long)bound + direction);
@@ -408,19 +410,21 @@ static void test_bounds(void **state)
 
     (void)state;
     for (const struct config_key *k = table.rows; k->name; k++) {
-        if (k->type != CONFIG_INT && k->type != CONFIG_REAL && k->type != CONFIG_WHOLES)
+        bool is_real = k->type == CONFIG_REAL || k->type == CONFIG_REALS;
+
+        if (k->type != CONFIG_INT && !is_real && k->type != CONFIG_WHOLES)
             continue;
         for (int high = 0; high < 2; high++) {
             double bound = high ? k->max : k->min;
 
-            sprintf(text, k->type == CONFIG_REAL ? "%.17g" : "%.0f", bound);
+            sprintf(text, is_real ? "%.17g" : "%.0f", bound);
             expect_code(k, text, 0);
             beyond(k, bound, high ? 1 : -1, text);
             expect_code(k, text, ERR_CONFIG);
         }
         expect_code(k, "many", ERR_CONFIG);
         expect_code(k, "1x", ERR_CONFIG);
-        expect_code(k, k->type == CONFIG_REAL ? "nan" : "1.5", ERR_CONFIG);
+        expect_code(k, is_real ? "nan" : "1.5", ERR_CONFIG);
     }
 }
 

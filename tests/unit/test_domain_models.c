@@ -48,7 +48,7 @@ static struct place *place_open(void)
     size_t n;
 
     assert_non_null(p);
-    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, method_config), 0);
+    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, stage_owner), 0);
     if (setup_open(&p->setup, &p->config, "", method_traits_of) < 0)
         fail_msg("%s", err_text());
     p->stage = &p->setup.stages[2];

@@ -32,7 +32,7 @@ static struct scene *scene_open(const char *text)
     put_images("a", 21);
     put_images("b", 13);
     put_images("c", 21);
-    if (config_parse(&s->config, text, "text", NULL, 0, method_config) ||
+    if (config_parse(&s->config, text, "text", NULL, 0, stage_owner) ||
         setup_open(&s->setup, &s->config, root, method_traits_of) || arena_init(&s->arena, 1 << 24))
         fail_msg("%s", err_text());
     s->stage = &s->setup.stages[s->setup.n_stages - 1];

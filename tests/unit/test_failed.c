@@ -226,7 +226,7 @@ static struct place *place_open(void)
     assert_non_null(p);
     snprintf(p->directory, sizeof p->directory, "/tmp/aside-XXXXXX");
     assert_non_null(mkdtemp(p->directory));
-    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, method_config), 0);
+    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, stage_owner), 0);
     assert_int_equal(setup_open(&p->setup, &p->config, ".", method_traits_of), 0);
     assert_int_equal(arena_init(&p->arena, 4096), 0);
     task_init(&p->task, size, &p->arena);

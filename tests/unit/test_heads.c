@@ -39,7 +39,7 @@ static int open_text(struct setup *s, struct config *c, const char *stages)
     int code;
 
     snprintf(text, sizeof text, "%s%s", data, stages);
-    code = config_parse(c, text, "test", NULL, 0, method_config);
+    code = config_parse(c, text, "test", NULL, 0, stage_owner);
     if (code < 0)
         fail_msg("%s", err_text());
     code = setup_open(s, c, root, method_traits_of);

@@ -31,7 +31,7 @@ static struct net *net_of(const char *model, struct shape in, int n_out)
 
     assert_non_null(net);
     snprintf(text, sizeof text, "model { %s }\n%s", model, rest);
-    if (config_parse(&c, text, "text", NULL, 0, method_config))
+    if (config_parse(&c, text, "text", NULL, 0, stage_owner))
         fail_msg("%s", err_text());
     if (model_plan(&c.models[0], true, NULL, net, in, n_out, &loss))
         fail_msg("%s", err_text());
@@ -180,7 +180,7 @@ static struct place *place_open(const char *model, const char *memory)
              "model { %s }\nstage s { data = \"d\" way = 3 shot = 2 query = 2 inner_steps = 3 "
              "inner_rate = 0.1 }\n",
              memory, model);
-    if (config_parse(&p->config, text, "text", NULL, 0, method_config) ||
+    if (config_parse(&p->config, text, "text", NULL, 0, stage_owner) ||
         setup_open(&p->setup, &p->config, ".", method_traits_of) ||
         engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 64 << 20))
         fail_msg("%s", err_text());

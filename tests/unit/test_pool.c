@@ -185,7 +185,7 @@ static void test_collect_adds(void **state)
 static int open_setup(void **state)
 {
     (void)state;
-    if (config_parse(&config, text, "text", NULL, 0, method_config) < 0 ||
+    if (config_parse(&config, text, "text", NULL, 0, stage_owner) < 0 ||
         setup_open(&setup, &config, "", method_traits_of) < 0)
         fail_msg("%s", err_text());
     return 0;

@@ -140,7 +140,7 @@ static int stand_open(void **state)
     struct stand *p = calloc(1, sizeof *p);
 
     *state = p;
-    if (!p || config_parse(&p->config, text, "text", NULL, 0, method_config) < 0 ||
+    if (!p || config_parse(&p->config, text, "text", NULL, 0, stage_owner) < 0 ||
         setup_open(&p->setup, &p->config, ".", method_traits_of) < 0) {
         print_error("%s\n", err_text());
         return -1;

@@ -59,7 +59,7 @@ static struct place *place_open(const char *text)
     struct task_size size;
 
     assert_non_null(p);
-    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, method_config), 0);
+    assert_int_equal(config_parse(&p->config, text, "text", NULL, 0, stage_owner), 0);
     assert_int_equal(setup_open(&p->setup, &p->config, ".", method_traits_of), 0);
     p->stage = &p->setup.stages[0];
     p->net = &p->stage->net;

@@ -115,6 +115,15 @@ int episode_read_batch(struct episode *e, const struct data *data, const struct 
     return read_flat(e, &data[t->target], TARGET, t->targets + (size_t)step * n_target, n_target);
 }
 
+int episode_check(const struct episode *e, const struct net *net)
+{
+    int targets = loss_targets(&net->loss, net->n_out);
+
+    TRY(loss_check_targets(&net->loss, &e->support, targets));
+    TRY(loss_check_targets(&net->loss, &e->query, targets));
+    return loss_check_targets(&net->loss, &e->source, targets);
+}
+
 void episode_scale(struct episode *e, struct target_scale scale)
 {
     if (e->support.target)

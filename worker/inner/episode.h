@@ -35,6 +35,9 @@ int episode_read(struct episode *e, const struct data *d, const struct task *t);
 int episode_read_batch(struct episode *e, const struct data *data, const struct task *t,
                        uint32_t step, uint32_t n_source, uint32_t n_target);
 
+/* Whether the network's loss can be of the targets that were read, holes apart. ERR_DATA. */
+int episode_check(const struct episode *e, const struct net *net);
+
 /* Normalises the regression targets of what was read. */
 void episode_scale(struct episode *e, struct target_scale scale);
 

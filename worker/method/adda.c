@@ -36,6 +36,7 @@ const struct method_ops method_adda = {
     .summary = "a target encoder whose features a discriminator cannot tell from the source's "
                "(Tzeng 2017)",
     .traits = {.draws = DRAW_SOURCE | DRAW_TARGET,
+               .needs_classes = true,
                .anchor = true,
                .inherits = true,
                .adapts = true,

@@ -37,7 +37,7 @@ static int imaml_plan(struct stage *s, const struct setup *setup)
 
 static void imaml_inner(const struct method *m, struct unroll_spec *s)
 {
-    const struct imaml_keys *k = config_own(m->setup->config, m->stage->shape);
+    const struct imaml_keys *k = config_own(m->setup->config, m->stage->shape, "method");
 
     s->second = SECOND_LAST;
     s->proximal = k->lambda;

@@ -78,6 +78,7 @@ const struct method_ops method_joint = {
     .name = "joint",
     .summary = "MAML on the source and ADDA to the target, in one outer step",
     .traits = {.draws = DRAW_EPISODES | DRAW_SOURCE | DRAW_TARGET,
+               .needs_classes = true,
                .inner_loop = true,
                .anchor = true,
                .adapts = true,

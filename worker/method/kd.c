@@ -84,6 +84,7 @@ const struct method_ops method_kd = {
     .name = "kd",
     .summary = "distillation: labels and a teacher's softened outputs (Hinton 2015)",
     .traits = {.draws = DRAW_SOURCE,
+               .needs_classes = true,
                .anchor = true,
                .same_outputs = true,
                .plan = kd_plan,

@@ -81,6 +81,7 @@ const struct method_ops method_lwf = {
     .name = "lwf",
     .summary = "learning without forgetting: a new task, the old outputs kept (Li and Hoiem 2016)",
     .traits = {.draws = DRAW_SOURCE,
+               .needs_classes = true,
                .anchor = true,
                .new_head = true,
                .plan = lwf_plan,

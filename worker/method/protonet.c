@@ -24,8 +24,7 @@ struct protonet {
 
 static int protonet_plan(struct stage *s, const struct setup *setup)
 {
-    if (setup->data[s->data].n_target)
-        return err(ERR_CONFIG, "stage '%s': method 'protonet' needs classes", s->config->name);
+    (void)setup;
     s->evaluate_way = (uint32_t)((const struct protonet_keys *)s->own)->evaluate_way;
     stage_idle_behind(s, net_features(&s->net));
     return 0;
@@ -97,7 +96,7 @@ static int protonet_outer(struct method *m, const struct episode *ep, const real
 const struct method_ops method_protonet = {
     .name = "protonet",
     .summary = "distances to class means in feature space, no inner loop (Snell et al. 2017)",
-    .traits = {.draws = DRAW_EPISODES, .plan = protonet_plan},
+    .traits = {.draws = DRAW_EPISODES, .needs_classes = true, .plan = protonet_plan},
     .keys = protonet_keys,
     .keys_size = sizeof(struct protonet_keys),
     .size = sizeof(struct protonet),

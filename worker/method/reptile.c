@@ -23,8 +23,8 @@ static const struct config_key reptile_keys[] = {
 
 static void reptile_inner(const struct method *m, struct unroll_spec *s)
 {
-    const struct reptile_keys *k =
-        config_own(m->setup->config, m->stage->shape); /* also for stages that start here */
+    const struct reptile_keys *k = config_own(m->setup->config, m->stage->shape,
+                                              "method"); /* also for stages that start here */
 
     s->adam = strcmp(k->inner_optimizer, "adam") == 0;
     s->minibatch = (int)k->inner_batch;

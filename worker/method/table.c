@@ -34,13 +34,17 @@ const struct method_ops *method_find(const char *name)
     return table_find(method_table, name);
 }
 
-struct config_method method_config(int i)
+struct config_owner stage_owner(int i)
 {
-    const struct method_ops *ops = method_table[i];
+    enum { METHODS = sizeof method_table / sizeof *method_table - 1 };
+    const struct method_ops *m = i < METHODS ? method_table[i] : NULL;
+    const struct loss_ops *l = i < METHODS ? NULL : loss_table[i - METHODS];
 
-    if (!ops)
-        return (struct config_method){0};
-    return (struct config_method){ops->name, ops->takes, ops->keys, ops->keys_size};
+    if (m)
+        return (struct config_owner){"method", m->name, m->takes, m->keys, m->keys_size};
+    if (l)
+        return (struct config_owner){"loss", l->name, NULL, l->keys, l->keys_size};
+    return (struct config_owner){0};
 }
 
 const struct method_traits *method_traits_of(const char *name)

@@ -12,7 +12,8 @@ const struct method_ops *method_find(const char *name);
 /* Its traits, or NULL: a method_traits_find. */
 const struct method_traits *method_traits_of(const char *name);
 
-/* Name and keys of method i, all zero after the last: a config_methods. */
-struct config_method method_config(int i);
+/* Names and keys of what a stage chooses: the i-th of all methods, then all losses; all zero after
+ * the last: a config_owners. */
+struct config_owner stage_owner(int i);
 
 #endif

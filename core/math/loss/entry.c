@@ -68,3 +68,15 @@ void entry_grad_tangent(const struct loss *l, const struct batch *b, int c, cons
                      yt[k * c + j] * w / total;
         }
 }
+
+double entry_share(const struct loss *l, const struct batch *b, int c, const real *y,
+                   bool (*right)(real y, real t))
+{
+    double sum = 0, total = total_weight(l, b, c);
+
+    for (int k = 0; k < b->n; k++)
+        for (int j = 0; j < c; j++)
+            if (right(y[k * c + j], target_at(l, b, c, k, j)))
+                sum += weight_at(l, b, c, k, j);
+    return total > 0 ? sum / total : 0;
+}

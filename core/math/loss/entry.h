@@ -18,4 +18,8 @@ void entry_grad(const struct loss *l, const struct batch *b, int c, const real *
 void entry_grad_tangent(const struct loss *l, const struct batch *b, int c, const real *y,
                         const real *yt, real *gyt);
 
+/* The share of entries that are right, in the same mean. */
+double entry_share(const struct loss *l, const struct batch *b, int c, const real *y,
+                   bool (*right)(real y, real t));
+
 #endif

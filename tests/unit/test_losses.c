@@ -1,4 +1,5 @@
-/* test_holes.c - tasks some of whose targets are missing, or weigh nothing, through the worker. */
+/* test_losses.c - the loss of a stage: what it fits, the outputs it wants, and tasks some of whose
+ * targets are missing or weigh nothing, through the worker. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +40,7 @@ static struct place *place_open(const char *stage)
              "data d { format = \"sinusoid\" }\nmodel { type = \"mlp\" widths = {\"8\"} }\n"
              "stage s { data = \"d\" way = 1 shot = %d query = %d inner_rate = 0.01 %s }\n",
              SHOT, QUERY, stage);
-    if (config_parse(&p->config, text, "text", NULL, 0, method_config) ||
+    if (config_parse(&p->config, text, "text", NULL, 0, stage_owner) ||
         setup_open(&p->setup, &p->config, ".", method_traits_of) ||
         engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 1 << 20))
         fail_msg("%s", err_text());
@@ -149,12 +150,86 @@ static void hole_is_weight_0(void **state)
     check_hole_is_weight_0("method = \"reptile\" inner_steps = 3 inner_batch = 4");
 }
 
+/* ---- what is planned ---- */
+
+#define SINE "data d { format = \"sinusoid\" }\nmodel { type = \"mlp\" widths = {\"8\"} }\n"
+#define GLYPHS                                                                                     \
+    "data g { format = \"glyphs\" size = 12 first = 3 }\nmodel { type = \"mlp\" widths = {\"8\"} " \
+    "}\n"
+
+/* The outputs of the last stage; or it is refused with a sentence. */
+static int outputs_of(const char *text, const char *sentence)
+{
+    struct config c;
+    struct setup s;
+    int n = -1;
+
+    if (config_parse(&c, text, "text", NULL, 0, stage_owner))
+        fail_msg("%s", err_text());
+    if (setup_open(&s, &c, ".", method_traits_of) == 0) {
+        n = s.stages[s.n_stages - 1].net.n_out;
+        setup_close(&s);
+    }
+    if (!sentence != (n >= 0) || (sentence && !strstr(err_text(), sentence)))
+        fail_msg("%s: %s", text, n >= 0 ? "is taken" : err_text());
+    config_release(&c);
+    return n;
+}
+
+static void outputs_follow_the_loss(void **state)
+{
+    (void)state;
+    assert_int_equal(outputs_of(SINE "stage s { data = d way = 1 loss = huber }", NULL), 1);
+    assert_int_equal(outputs_of(SINE "stage s { data = d way = 1 loss = quantile }", NULL), 3);
+    assert_int_equal(
+        outputs_of(SINE "stage s { data = d way = 1 loss = quantile quantiles = {0.2, 0.4} }",
+                   NULL),
+        2);
+}
+
+static void what_does_not_fit(void **state)
+{
+    (void)state;
+    outputs_of(GLYPHS "stage s { data = g way = 3 loss = mae }",
+               "stage 's': loss 'mae' does not fit data 'g', which has classes");
+    outputs_of(SINE "stage s { data = d way = 1 loss = cross_entropy }",
+               "stage 's': loss 'cross_entropy' does not fit data 'd', which has targets");
+    outputs_of(SINE "stage s { data = d way = 1 method = protonet }",
+               "stage 's': method 'protonet' needs classes, data 'd' has targets");
+    outputs_of(SINE "stage s { data = d way = 1 loss = quantile quantiles = {0.9, 0.1} }",
+               "stage 's': 'quantiles' has 0.1 after 0.9, must ascend");
+    outputs_of(SINE
+               "stage s { data = d way = 1 loss = poisson normalize_targets = {\"0\", \"2\"} }",
+               "stage 's': loss 'poisson' takes targets as they are");
+}
+
+/* Targets that cannot be of the loss end the run, and say why; a hole is none of them. */
+static void targets_that_cannot_be(void **state)
+{
+    struct place *p = place_open("method = \"maml\" inner_steps = 1 loss = poisson");
+
+    (void)state;
+    assert_int_equal(engine_run(&p->engine, &p->task, p->theta, NULL), ERR_DATA);
+    assert_non_null(strstr(err_text(), "data 'd': target -"));
+    assert_non_null(strstr(err_text(), "is below 0, and loss 'poisson' takes counts"));
+    read(p);
+    for (int i = 0; i < SHOT; i++)
+        p->engine.episode.goal[0][i] = i ? 2 : NAN;
+    for (int i = 0; i < QUERY; i++)
+        p->engine.episode.goal[1][i] = 0;
+    assert_int_equal(episode_check(&p->engine.episode, p->engine.method.net), 0);
+    run(p);
+    assert_true(largest(p) > 0);
+    place_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_to_measure),
-        cmocka_unit_test(hole_is_weight_0),
+        cmocka_unit_test(nothing_to_measure),      cmocka_unit_test(hole_is_weight_0),
+        cmocka_unit_test(outputs_follow_the_loss), cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(targets_that_cannot_be),
     };
 
-    return cmocka_run_group_tests_name("test_holes", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("test_losses", tests, NULL, NULL);
 }
