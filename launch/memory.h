@@ -2,6 +2,7 @@
 #ifndef LAUNCH_MEMORY_H
 #define LAUNCH_MEMORY_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "core/plan/setup.h"
@@ -38,7 +39,7 @@ struct memory {
 struct memory memory_plan(const struct setup *s, int n_threads);
 
 void memory_print(const struct memory *m); /* a table for people, on standard output */
-/* The same as one object of JSON, on standard output. */
-void memory_print_json(const struct memory *m);
+/* The same as one object of JSON, on standard output, with `inits` as its "init": it takes that. */
+void memory_print_json(const struct memory *m, json_t *inits);
 
 #endif

@@ -1,6 +1,7 @@
 /* plan.c - the plan of a run, stage by stage. */
 #include "launch/plan.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "core/base/machine.h"
 #include "core/base/plural.h"
 #include "core/plan/hand_over.h"
+#include "core/plan/stage_init.h"
 #include "core/plan/task_kind.h"
 #include "launch/memory.h"
 #include "worker/engine.h"
@@ -178,6 +180,24 @@ static void print_idle(const struct stage *stage)
         putchar('\n');
 }
 
+static void print_line(void *context, const char *line)
+{
+    (void)context;
+    puts(line);
+}
+
+static int print_init(const struct stage *stage)
+{
+    struct stage_init in;
+
+    if (!*stage->config->init)
+        return 0;
+    TRY(stage_init_open(&in, stage));
+    stage_init_describe(&in, print_line, NULL);
+    stage_init_close(&in);
+    return 0;
+}
+
 static void print_start(const struct setup *s, const struct stage *stage)
 {
     const struct layout *l = &stage->model;
@@ -252,10 +272,11 @@ static int print_stage(const struct setup *s, const struct stage *stage)
 {
     struct engine e;
 
-    TRY(engine_open(&e, s));
-    engine_begin(&e, stage, PURPOSE_TRAIN, NULL);
     print_draws(s, stage);
     print_start(s, stage);
+    TRY(print_init(stage));
+    TRY(engine_open(&e, s));
+    engine_begin(&e, stage, PURPOSE_TRAIN, NULL);
     print_anchor(s, stage);
     print_augment(&stage->augment);
     print_steps(stage);
@@ -274,6 +295,41 @@ static int print_stage(const struct setup *s, const struct stage *stage)
     return 0;
 }
 
+/* What the file that a stage starts from gives it. */
+static json_t *init_json(const struct stage_init *in)
+{
+    json_t *taken = json_object(), *drawn = json_object(), *left = json_array();
+    const struct layout *l = &in->stage->model;
+    char digest[20], reason[640];
+
+    snprintf(digest, sizeof digest, "%016lx", (unsigned long)in->dict.digest);
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct origin *o = &in->origins[i];
+
+        stage_init_reason(in, i, reason, sizeof reason);
+        json_object_set_new(o->kind == ORIGIN_FILE ? taken : drawn, l->segments[i].name,
+                            json_string(o->kind == ORIGIN_FILE ? o->entry->tensor->name : reason));
+    }
+    for (int i = 0; i < in->dict.n; i++)
+        if (!in->dict.entries[i].taken)
+            json_array_append_new(left, json_string(in->dict.entries[i].tensor->name));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "stage", in->stage->config->name,
+                     "file", in->stage->config->init, "digest", digest, "paired",
+                     in->by_order ? "order" : "name", "taken", taken, "drawn", drawn, "left", left);
+}
+
+static int add_init(const struct stage *stage, json_t *list)
+{
+    struct stage_init in;
+
+    if (!*stage->config->init)
+        return 0;
+    TRY(stage_init_open(&in, stage));
+    json_array_append_new(list, init_json(&in));
+    stage_init_close(&in);
+    return 0;
+}
+
 static struct memory plan_memory(const struct solo *s)
 {
     return memory_plan(&s->setup, pool_threads(&s->config.cluster, machine_ranks_beside()));
@@ -282,8 +338,17 @@ static struct memory plan_memory(const struct solo *s)
 int plan_json(const struct solo *s)
 {
     struct memory memory = plan_memory(s);
+    json_t *inits = json_array();
 
-    memory_print_json(&memory);
+    for (int i = 0; i < s->setup.n_stages; i++) {
+        int code = add_init(&s->setup.stages[i], inits);
+
+        if (code < 0) {
+            json_decref(inits);
+            return code;
+        }
+    }
+    memory_print_json(&memory, inits);
     return 0;
 }
 

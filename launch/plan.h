@@ -5,8 +5,11 @@
 
 #include "launch/solo.h"
 
-int plan_print(const struct solo *s); /* to standard output. ERR_MEMORY */
-int plan_json(
-    const struct solo *s); /* the memory alone, as one JSON object on standard output; 0 */
+/* To standard output. Errors of stage_init_open; ERR_MEMORY. */
+int plan_print(const struct solo *s);
+
+/* The memory, and what stages take from files, as one JSON object on standard output. Errors of
+ * stage_init_open. */
+int plan_json(const struct solo *s);
 
 #endif

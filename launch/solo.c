@@ -27,9 +27,9 @@ int check_first(const struct config *c)
     const struct stage_config *first = &c->stages[0];
     const struct method_traits *traits = method_traits_of(first->method);
 
-    if (traits && traits->new_head)
-        return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it", first->name,
-                   first->method);
+    if (traits && traits->new_head && !*first->init)
+        return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it, or 'init'",
+                   first->name, first->method);
     return 0;
 }
 

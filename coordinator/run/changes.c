@@ -93,10 +93,11 @@ int changes_find(struct changes *c, const char *path, const struct checkpoint_in
         path, c->refused, directory);
 }
 
-struct data_changes { /* context of a comparison of data */
+struct data_changes { /* context of a comparison of data, or of files that stages start from */
     struct changes *changes;
     const char *directory;
     bool allowed;
+    bool is_init;
 };
 
 static int data_differ(void *context, const char *section, const char *before, const char *now)
@@ -106,21 +107,24 @@ static int data_differ(void *context, const char *section, const char *before, c
 
     if (!d->allowed)
         return err(ERR_DATA,
-                   "data '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
+                   "%s '%s' is not what the run in '%s' began with: digest %.20s, now %s; "
                    "--other-data continues with the present data, --overwrite starts the run "
                    "again, --run DIR starts another run elsewhere",
-                   section, d->directory, before, now);
-    snprintf(key, sizeof key, "data.%s", section);
+                   d->is_init ? "the init file of stage" : "data", section, d->directory, before,
+                   now);
+    snprintf(key, sizeof key, d->is_init ? "stage.%s.init" : "data.%s", section);
     keep(d->changes, &(struct config_change){.key = key, .before = before, .now = now});
     return d->changes->code;
 }
 
 int changes_find_data(struct changes *c, const char *directory, const struct sections *now,
-                      bool allowed)
+                      const struct inits *inits, bool allowed)
 {
-    struct data_changes d = {c, directory, allowed};
+    struct data_changes data = {c, directory, allowed, false},
+                        files = {c, directory, allowed, true};
 
-    return rundir_compare_data(directory, now, data_differ, &d);
+    TRY(rundir_compare_data(directory, now, data_differ, &data));
+    return inits_compare(inits, directory, data_differ, &files);
 }
 
 void changes_release(struct changes *c)

@@ -2,6 +2,7 @@
 #ifndef COORDINATOR_RUN_CHANGES_H
 #define COORDINATOR_RUN_CHANGES_H
 
+#include "coordinator/run/inits.h"
 #include "coordinator/run/rundir.h"
 #include "core/config/config.h"
 #include "core/file/checkpoint.h"
@@ -25,11 +26,11 @@ struct changes { /* zero: there is none */
 int changes_find(struct changes *c, const char *path, const struct checkpoint_info *info,
                  const struct config *now, const char *directory);
 
-/* Compares the data with those that the run in the directory began with. ERR_DATA names the
- * first section that is not the same; if `allowed`, each such section is added to c instead.
- * ERR_MEMORY. */
+/* Compares the data, and the files that later stages start from, with those that the run in the
+ * directory began with. ERR_DATA names the first that is not the same; if `allowed`, each of them
+ * is added to c instead. ERR_MEMORY. */
 int changes_find_data(struct changes *c, const char *directory, const struct sections *now,
-                      bool allowed);
+                      const struct inits *inits, bool allowed);
 
 /* Frees what it holds; of zeros too. */
 void changes_release(struct changes *c); /* frees the list; *c is zero afterwards */

@@ -32,14 +32,23 @@ static int find(struct keeper *k, const char *directory)
     return changes_find(&k->changes, k->from, &k->origin, k->setup->config, directory);
 }
 
+static void say(void *context, const char *line)
+{
+    struct keeper *k = context;
+
+    progress_say(k->report->progress, "%s", line);
+}
+
 int keeper_take(struct keeper *k, const char *directory, const struct rundir_start *start,
                 bool other_data)
 {
     TRY(rundir_take(&k->rundir, directory, start));
     if (k->rundir.mode == RUNDIR_RESUME)
         TRY(find(k, directory));
+    TRY(inits_look(&k->inits, k->setup, *k->from ? k->origin.stage : -1, directory, say, k));
+    k->rundir.inits = inits_json(&k->inits);
     if (*k->from)
-        TRY(changes_find_data(&k->changes, directory, &k->crew->sections, other_data));
+        TRY(changes_find_data(&k->changes, directory, &k->crew->sections, &k->inits, other_data));
     return rundir_begin(&k->rundir, k->configuration, k->crew, k->version);
 }
 

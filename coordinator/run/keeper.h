@@ -9,6 +9,7 @@
 
 #include "coordinator/run/changes.h"
 #include "coordinator/run/failed_files.h"
+#include "coordinator/run/inits.h"
 #include "coordinator/run/report.h"
 #include "coordinator/run/rundir.h"
 #include "coordinator/run/saver.h"
@@ -31,14 +32,16 @@ struct keeper {
     char from[KEEPER_PATH];        /* the checkpoint to go on from; "": none */
     struct checkpoint_info origin; /* what it tells */
     struct changes changes;        /* since that checkpoint */
+    struct inits inits;            /* files that stages start from */
 
     char moved[1024]; /* where the directory is if it was moved */
     bool homeless;    /* another run has its place: nothing can be saved */
 };
 
 /* Takes the directory, finds the checkpoint to go on from if there is a run to go on with, and
- * compares its configuration and data with those of now; only then is the directory written to.
- * Does not call the crew. Errors of rundir_take, checkpoint_newest, changes_find,
+ * compares its configuration and data with those of now; reads the files that stages to come start
+ * from, and tells what they give; only then is the directory written to.
+ * Does not call the crew. Errors of rundir_take, checkpoint_newest, changes_find, inits_look,
  * changes_find_data, rundir_begin. */
 int keeper_take(struct keeper *k, const char *directory, const struct rundir_start *start,
                 bool other_data);

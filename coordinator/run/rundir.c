@@ -112,6 +112,8 @@ static json_t *describe(const struct rundir *d, const struct crew *c, const char
     for (int i = 0; i < c->sections.n; i++)
         json_array_append_new(data, describe_data(&c->sections.each[i]));
     json_object_set_new(o, "data", data);
+    if (d->inits)
+        json_object_set(o, "init", d->inits);
     json_object_set_new(o, "build", json_string(machine_build()));
     json_object_set_new(o, "precision", json_string(REAL_NAME));
     json_object_set_new(o, "workers", ranks);
@@ -171,6 +173,8 @@ bool rundir_news(struct rundir *d, char *sentence, size_t n)
 void rundir_close(struct rundir *d)
 {
     sink_close(&d->metrics);
+    json_decref(d->inits);
+    d->inits = NULL;
     run_lock_release(&d->lock);
     if (d->fd >= 0)
         close(d->fd);

@@ -3,6 +3,7 @@
 #ifndef COORDINATOR_RUN_RUNDIR_H
 #define COORDINATOR_RUN_RUNDIR_H
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@ enum { RUNDIR_PATH = 1000 }; /* most bytes of its path */
 
 struct rundir {
     const char *path; /* borrowed */
+    json_t *inits;    /* owned: for the manifest (inits.h); NULL: no stage starts from a file */
     int fd;           /* of the directory: it stays the same when the name becomes another's */
     struct run_lock lock;
     enum rundir_mode mode;   /* as decided: RUNDIR_RESUME also if the run is that of the start */

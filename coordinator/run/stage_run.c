@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/math/vec.h"
 #include "core/plan/hand_over.h"
+#include "core/plan/stage_init.h"
 
 static int n_state(const struct stage *stage)
 {
@@ -151,6 +152,23 @@ static int prepare(struct stage_run *s, const struct stage *stage)
     return 0;
 }
 
+/* Takes over what the stage's file has. It must be the file that the run began with. */
+static int take_from_file(struct stage_run *s, const struct stage *stage)
+{
+    uint64_t known = s->init_digest ? s->init_digest[stage->index] : 0;
+    struct stage_init in;
+    int code = 0;
+
+    TRY(stage_init_open(&in, stage));
+    if (known && in.dict.digest != known)
+        code = err(ERR_DATA, "stage '%s': '%s' was modified after this run began",
+                   stage->config->name, stage->config->init);
+    if (code == 0)
+        code = stage_init_take(&in, s->theta);
+    stage_init_close(&in);
+    return code;
+}
+
 int stage_run_begin(struct stage_run *s, const struct stage *stage)
 {
     TRY(prepare(s, stage));
@@ -158,6 +176,8 @@ int stage_run_begin(struct stage_run *s, const struct stage *stage)
     TRY(scale_fill(s->setup, stage, stage->n_models, false, s->theta, &s->note));
     if (stage->start >= 0 && s->kept[stage->start])
         take_over(s, stage, s->kept[stage->start]);
+    if (*stage->config->init)
+        TRY(take_from_file(s, stage));
     forget(s);
     forget_evaluations(s);
     return 0;

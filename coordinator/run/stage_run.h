@@ -12,6 +12,8 @@ struct stage_run {
     const struct setup *setup; /* borrowed, set by the caller */
     const struct stage *stage; /* borrowed; NULL: none has begun */
 
+    const uint64_t *init_digest; /* borrowed, (n_stages): inits.h; NULL: not known */
+
     struct arena arena;           /* owned: of the vectors below */
     real *theta;                  /* (P) the parameters of the stage, all its models */
     real *grad;                   /* (P of a model) the mean gradient of a round */
@@ -32,9 +34,9 @@ struct stage_run {
 };
 
 /* Makes `stage` the one at hand, at round 0. Its parameters are drawn, or handed over by the stage
- * that it starts from (core/plan/hand_over.h). The result of the stage before is kept if a later
- * one needs it. It may read the training section (core/plan/scale.h). ERR_MEMORY, ERR_DATA,
- * ERR_CONFIG. */
+ * that it starts from (core/plan/hand_over.h) or by a file (core/plan/stage_init.h). The result of
+ * the stage before is kept if a later one needs it. It may read the training section
+ * (core/plan/scale.h). ERR_MEMORY, ERR_DATA, ERR_CONFIG; errors of stage_init_open. */
 int stage_run_begin(struct stage_run *s, const struct stage *stage);
 
 /* Makes the stage of a checkpoint the one at hand: parameters, optimizer, best encoders, and what

@@ -230,7 +230,10 @@ int train_open(struct train *t, const struct train_start *s)
 {
     *t = (struct train){
         .start = *s,
-        .now = {.setup = s->setup, .loss = NAN, .accuracy = -1},
+        .now = {.setup = s->setup,
+                .init_digest = t->keeper.inits.digest,
+                .loss = NAN,
+                .accuracy = -1},
         .keeper = {.crew = s->crew,
                    .setup = s->setup,
                    .report = &t->report,

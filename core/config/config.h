@@ -94,6 +94,9 @@ struct stage_config {
     int64_t warm_up;
     struct strings discriminator; /* hidden widths */
     double discriminator_rate;
+    char *init;              /* file of parameters that it starts from; empty: none */
+    struct strings init_map; /* "theirs=ours": names in that file */
+    bool init_strict;        /* everything of the network must be in it */
     char *guard;             /* best | last | off */
     struct strings old;      /* data sections of the old task */
     struct strings evaluate; /* data sections measured on; empty: evaluate.data */

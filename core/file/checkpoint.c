@@ -193,8 +193,8 @@ static int check_tensor(const char *path, const struct segment *s, const struct 
     shape_text(s->n_dims, s->dims, want, sizeof want);
     if (!same_shape(s, t))
         return err(ERR_DATA, "'%s': tensor '%s' is %s, the model needs %s", path, name, have, want);
-    if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F64)
-        return err(ERR_DATA, "'%s': tensor '%s' is %s, not F32 or F64", path, name,
+    if (!dtype_is_real(t->dtype))
+        return err(ERR_DATA, "'%s': tensor '%s' is %s, not F64, F32, F16 or BF16", path, name,
                    dtype_name(t->dtype));
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "core/file/safetensors.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,8 +11,9 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[] = {
-    [DTYPE_F32] = {"F32", 4}, [DTYPE_F64] = {"F64", 8}, [DTYPE_I64] = {"I64", 8},
-    [DTYPE_I32] = {"I32", 4}, [DTYPE_U8] = {"U8", 1},
+    [DTYPE_F32] = {"F32", 4},   [DTYPE_F64] = {"F64", 8}, [DTYPE_I64] = {"I64", 8},
+    [DTYPE_I32] = {"I32", 4},   [DTYPE_U8] = {"U8", 1},   [DTYPE_F16] = {"F16", 2},
+    [DTYPE_BF16] = {"BF16", 2},
 };
 
 size_t dtype_size(enum dtype t)
@@ -22,6 +24,11 @@ size_t dtype_size(enum dtype t)
 const char *dtype_name(enum dtype t)
 {
     return dtypes[t].name;
+}
+
+bool dtype_is_real(enum dtype t)
+{
+    return t == DTYPE_F32 || t == DTYPE_F64 || t == DTYPE_F16 || t == DTYPE_BF16;
 }
 
 void safetensors_close(struct safetensors *s)
@@ -50,6 +57,27 @@ const char *safetensors_text(const struct safetensors *s, const char *key)
     return NULL;
 }
 
+/* IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
+static double half_value(uint16_t bits)
+{
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                  : exponent     ? ldexp(1024 + fraction, exponent - 25)
+                                 : ldexp(fraction, -24);
+
+    return bits >> 15 ? -size : size;
+}
+
+/* bfloat16: the upper half of a float. */
+static double brain_value(uint16_t bits)
+{
+    uint32_t whole = (uint32_t)bits << 16;
+    float x;
+
+    memcpy(&x, &whole, sizeof x);
+    return x;
+}
+
 /* memcpy: after a U8 tensor the next one may lie at an odd address. */
 double tensor_get(const struct tensor *t, size_t i)
 {
@@ -60,6 +88,7 @@ double tensor_get(const struct tensor *t, size_t i)
         int64_t i64;
         int32_t i32;
         uint8_t u8;
+        uint16_t half;
     } x;
 
     memcpy(&x, at, dtype_size(t->dtype));
@@ -74,6 +103,10 @@ double tensor_get(const struct tensor *t, size_t i)
         return x.i32;
     case DTYPE_U8:
         return x.u8;
+    case DTYPE_F16:
+        return half_value(x.half);
+    case DTYPE_BF16:
+        return brain_value(x.half);
     }
     return 0;
 }

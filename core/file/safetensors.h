@@ -6,13 +6,15 @@
 #ifndef CORE_FILE_SAFETENSORS_H
 #define CORE_FILE_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I64, DTYPE_I32, DTYPE_U8 };
-enum { DTYPES = DTYPE_U8 + 1 };
+enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I64, DTYPE_I32, DTYPE_U8, DTYPE_F16, DTYPE_BF16 };
+enum { DTYPES = DTYPE_BF16 + 1 };
 size_t dtype_size(enum dtype t);      /* bytes of one element */
 const char *dtype_name(enum dtype t); /* as in the file: "F32" */
+bool dtype_is_real(enum dtype t);     /* F64, F32, F16 or BF16 */
 
 struct tensor {
     const char *name; /* borrowed when writing; inside `json` when read */

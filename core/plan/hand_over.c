@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* The segment's name in the earlier stage; NULL: the method wants a new one. */
-static const char *name_before(const struct stage *stage, const struct segment *segment)
+const char *hand_over_name(const struct stage *stage, const struct segment *segment)
 {
     if (segment->role == ROLE_OLD)
         return strchr(segment->name, '.') + 1;
@@ -14,7 +13,7 @@ static const char *name_before(const struct stage *stage, const struct segment *
 const struct segment *hand_over(const struct setup *s, const struct stage *stage,
                                 const struct segment *segment)
 {
-    const char *name = name_before(stage, segment);
+    const char *name = hand_over_name(stage, segment);
     const struct segment *before = name ? layout_find(&s->stages[stage->start].layout, name) : NULL;
 
     return before && memcmp(before->dims, segment->dims, sizeof segment->dims) == 0 ? before : NULL;

@@ -11,4 +11,8 @@
 const struct segment *hand_over(const struct setup *s, const struct stage *stage,
                                 const struct segment *segment);
 
+/* The segment's name in what the stage starts from, an earlier stage or a file; NULL: the method
+ * wants a new one. */
+const char *hand_over_name(const struct stage *stage, const struct segment *segment);
+
 #endif

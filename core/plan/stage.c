@@ -254,7 +254,8 @@ static bool has_statistics(const struct layout *l)
  * estimated, and move from the first round on. */
 static void stage_statistics(const struct setup *s, struct stage *stage)
 {
-    bool taken = stage->start >= 0 && has_statistics(&s->stages[stage->start].layout);
+    bool taken = *stage->config->init ||
+                 (stage->start >= 0 && has_statistics(&s->stages[stage->start].layout));
 
     if (stage->measured->few_shot || taken)
         stage->optim.still =
@@ -307,11 +308,32 @@ static int earlier(const struct setup *s, int index, const char *name)
     return index - 1;
 }
 
+/* Whether the stage may start from a file. */
+static int check_init(const struct stage *stage)
+{
+    const struct stage_config *c = stage->config;
+
+    if (!*c->init)
+        return c->init_map.n == 0 ? 0
+                                  : err(ERR_CONFIG, "stage '%s': 'init_map' needs 'init'", c->name);
+    if (*c->start)
+        return err(ERR_CONFIG,
+                   "stage '%s' has 'start' and 'init': it starts from a stage or from a file",
+                   c->name);
+    if (stage->traits->inherits)
+        return err(ERR_CONFIG,
+                   "stage '%s': method '%s' goes on with the network of an earlier stage: give "
+                   "'init' to that one",
+                   c->name, c->method);
+    return 0;
+}
+
 static int stage_before(const struct setup *s, struct stage *stage)
 {
     const struct stage_config *c = stage->config;
 
-    stage->start = earlier(s, stage->index, c->start);
+    TRY(check_init(stage));
+    stage->start = *c->init ? -1 : earlier(s, stage->index, c->start);
     stage->anchor = stage->traits->anchor ? earlier(s, stage->index, c->anchor) : -1;
     if ((stage->traits->anchor || stage->traits->inherits) && stage->index == 0)
         return err(ERR_CONFIG, "stage '%s': method '%s' needs a stage before it", c->name,

@@ -256,7 +256,7 @@ def put_safetensors():
                                          ("c", "I32", np.zeros((1, 2, 1), "<i4")), ("d", "U8", np.zeros(0, "u1")),
                                          ("e", "F32", np.float32(3))], pad=9))
     put("safetensors", "digest", tensors([], {"digest_kind": "xxh64", "digest": "0123456789abcdef"}))
-    put("safetensors", "strange", tensors(network[:2] + [("x", "F16", np.zeros(2, "<f2"))]))
+    put("safetensors", "strange", tensors(network[:2] + [("x", "C64", np.zeros(2, "<c8"))]))
 
 
 # --- messages: protobuf by hand

@@ -4,16 +4,16 @@ import struct
 
 import numpy as np
 
-DTYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
+DTYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "F16": np.float16}
 NAMES = {np.dtype(d): name for name, d in DTYPES.items()}
 
 
-def save(path, arrays, texts=None):
-    """arrays: {name: array}, written in that order; texts: {key: value} for __metadata__."""
+def save(path, arrays, texts=None, kinds=None):
+    """arrays: {name: array}, written in that order; texts: {key: value} for __metadata__; kinds: what to call their type."""
     header, blobs, at = {"__metadata__": texts} if texts else {}, [], 0
     for name, array in arrays.items():
         array = np.asarray(array, order="C")
-        header[name] = {"dtype": NAMES[array.dtype], "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
+        header[name] = {"dtype": kinds or NAMES[array.dtype], "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
         blobs.append(array.tobytes())
         at += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()

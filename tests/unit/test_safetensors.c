@@ -377,7 +377,7 @@ static void test_hostile(void **state)
         {ONE("F64", "[2305843009213693952]", "[0,0]"), 0, "has more elements than memory"},
         {ONE("F32", "[4611686018427387904]", "[0,0]"), 0, "has more elements than memory"},
         {ONE("U8", "[99999999999999999999]", "[0,0]"), 0, "too big integer"},
-        {ONE("F16", "[2]", "[0,4]"), 4, "has dtype 'F16', which is not read"},
+        {ONE("F8_E4M3", "[4]", "[0,4]"), 4, "has dtype 'F8_E4M3', which is not read"},
         {ONE("f32", "[1]", "[0,4]"), 4, "has dtype 'f32', which is not read"},
         {"{\"w\":{\"dtype\":1,\"shape\":[],\"data_offsets\":[0,1]}}", 1, "has no 'dtype'"},
         {"{\"w\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1],\"x\":1}}", 1, "alone"},

@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
+#include "core/math/layer/torch.h"
 
 static int normalize_segment(struct layer *l, struct layout *layout, const char *name,
                              const char *what, double value)
@@ -79,6 +80,26 @@ static void normalize_backward_tangent(const struct layer *l, const struct io *i
         divide(l, io, io->gy.t, io->gx.t);
 }
 
+static void normalize_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    torch_function(t, "self.%s(x)", name);
+    snprintf(t->module, sizeof t->module, "Normalize(%d, holes=%s)", l->in.c,
+             l->spec.holes ? "True" : "False");
+}
+
+static const char normalize_class[] =
+    "class Normalize(nn.Module):\n"
+    "    def __init__(self, n, holes):\n"
+    "        super().__init__()\n"
+    "        self.register_buffer('mean', torch.zeros(n))\n"
+    "        self.register_buffer('deviation', torch.ones(n))\n"
+    "        self.holes = holes\n"
+    "\n"
+    "    def forward(self, x):\n"
+    "        shape = (1, -1) + (1,) * (x.dim() - 2)\n"
+    "        y = (x - self.mean.view(shape)) / self.deviation.view(shape)\n"
+    "        return torch.where(x.isnan(), torch.zeros_like(y), y) if self.holes else y\n";
+
 const struct layer_ops layer_normalize = {
     .name = "normalize",
     .prefix = "normalize",
@@ -90,4 +111,6 @@ const struct layer_ops layer_normalize = {
     .backward = normalize_backward,
     .forward_tangent = normalize_forward_tangent,
     .backward_tangent = normalize_backward_tangent,
+    .torch = normalize_torch,
+    .torch_class = normalize_class,
 };
