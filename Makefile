@@ -22,7 +22,7 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PKG
 PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -march=$(ARCH) -g -pthread -fno-math-errno -fno-trapping-math \
          -fopenmp-simd $(WARNINGS) $(SANITIZE) $(DEFINES) -I. -I$(BUILD) $(PKG_CFLAGS)
-LDLIBS = $(PKG_LIBS) -lm -pthread
+LDLIBS = $(PKG_LIBS) -lcsv -lm -pthread
 
 # The part of the observer that tests and fuzz targets call.
 OBSERVE_CORE = observer/model/event.c observer/source/name.c observer/source/line.c observer/source/decode.c observer/model/model.c observer/model/model_event.c \
@@ -142,7 +142,7 @@ fuzzers: $(FUZZERS)
 
 # Missing packages are named before anything is compiled.
 have-packages:
-	@launch/install-deps --check build '$(PACKAGES)' protoc-c Random123/philox.h stb/stb_image_resize.h
+	@launch/install-deps --check build '$(PACKAGES)' protoc-c csv.h Random123/philox.h stb/stb_image_resize.h
 
 have-protoc:
 	@launch/install-deps --check $(if $(filter observe,$(MAKECMDGOALS)),observe,build) '' protoc-c

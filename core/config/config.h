@@ -36,6 +36,9 @@ struct cluster_config {
 struct data_config {
     char *name; /* the section's title */
     char *format, *path, *labels, *names;
+    struct strings inputs, targets; /* of a table */
+    char *label, *task, *time, *missing;
+    int64_t window, least;
     struct strings classes;
     int64_t first;  /* classes; 0: all */
     int64_t subset; /* images; 0: all */

@@ -32,6 +32,8 @@ struct data {
     uint32_t n_samples;         /* of all classes; DATA_ENDLESS for glyphs, 0 for sinusoid */
     uint32_t n_grid;            /* fixed evaluation points of each class, 0 for images */
     int n_turns;                /* 1, or 4 if quarter turns are drawn or make classes */
+    bool timed;                 /* the samples of a class are in the order of time */
+    uint64_t columns;           /* digest of the names of its columns; 0: they have none */
     bool holes;                 /* inputs that are missing are NaN */
     bool named;                 /* its classes have names, not only numbers */
     bool turned_classes;        /* rotations = "classes": class id = 4 * class + quarter turns */

@@ -18,6 +18,7 @@ struct images {
     struct choice choice;   /* what the view was made from */
     struct store_view view; /* owned */
     uint32_t *selected;     /* owned; class of the store by class id; NULL: all as they are */
+    char *note;             /* owned; in place of the store's, or NULL */
     int margin;
     struct shift shift;
 };
@@ -25,6 +26,34 @@ struct images {
 static bool is_given(const char *text)
 {
     return text && *text;
+}
+
+/* Adds a list's items, each behind a byte that no key holds. */
+static char *options_add(char *text, const struct strings *list)
+{
+    for (int i = 0; text && i < list->n; i++) {
+        char *more;
+
+        if (asprintf(&more, "%s\x1f%s", text, list->items[i]) < 0)
+            more = NULL;
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+/* The keys of a table, which decide what is loaded; owned by the caller; NULL: no memory. */
+static char *options_text(const struct data_config *c)
+{
+    char *text;
+
+    if (asprintf(&text, "%s\x1e%s\x1e%s\x1e%s\x1e%jd\x1e", c->label ? c->label : "",
+                 c->task ? c->task : "", c->time ? c->time : "", c->missing ? c->missing : "",
+                 (intmax_t)c->window) < 0)
+        return NULL;
+    text = options_add(text, &c->inputs);
+    text = options_add(text, &(struct strings){1, &(char *){"\x1e"}});
+    return options_add(text, &c->targets);
 }
 
 static int source_set(struct store_source *src, const struct data_config *c, const char *root,
@@ -38,10 +67,13 @@ static int source_set(struct store_source *src, const struct data_config *c, con
         return err(ERR_CONFIG, "format '%s' does not use the key 'labels'", c->format);
     TRY(framing_set(&src->framing, c));
     src->format = c->format;
+    src->config = c;
+    src->root = root;
+    src->options = options_text(c);
     src->path = path_join(root, c->path);
     if (is_given(c->labels))
         src->labels = path_join(labels == LABELS_FILE ? root : "", c->labels);
-    if (!src->path || (is_given(c->labels) && !src->labels))
+    if (!src->path || !src->options || (is_given(c->labels) && !src->labels))
         return err(ERR_MEMORY, "out of memory for a path");
     return 0;
 }
@@ -88,12 +120,53 @@ static int classes_select(struct images *m, const struct strings *lists, const c
     return code;
 }
 
+static int note_left(struct images *m, uint32_t n, const char *name, uint32_t least)
+{
+    const char *other = m->store->note;
+
+    if (asprintf(&m->note, "%u class%s with fewer than %u samples left out (the first is '%s')%s%s",
+                 n, plural_es(n), least, name, other ? "; " : "", other ? other : "") < 0)
+        m->note = NULL;
+    return m->note ? 0 : err(ERR_MEMORY, "out of memory for a note");
+}
+
+/* Leaves out the classes of fewer than `least` images. */
+static int classes_least(struct images *m, struct data *d, uint32_t least)
+{
+    uint32_t *first, *kept = calloc((size_t)d->n_classes + 1, sizeof *kept), n = 0, left = 0;
+    const char *left_name = NULL;
+    int code = kept ? store_count(m->store, images_names(m)->n, &first)
+                    : err(ERR_MEMORY, "out of memory for %u classes", d->n_classes);
+
+    for (uint32_t i = 0; i < d->n_classes && code == 0; i++) {
+        uint32_t k = m->selected ? m->selected[i] : i;
+
+        if (first[k + 1] - first[k] >= least)
+            kept[n++] = k;
+        else if (left++ == 0)
+            left_name = images_names(m)->items[k];
+    }
+    if (code < 0) {
+        free(kept);
+        return code;
+    }
+    free(first);
+    free(m->selected);
+    m->selected = kept;
+    d->n_classes = n;
+    if (n == 0)
+        return err(ERR_CONFIG, "no class has %u samples, which the key 'least' asks for", least);
+    return left > 0 ? note_left(m, left, left_name, least) : 0;
+}
+
 static int classes_set(struct images *m, struct data *d, const struct data_config *c,
                        const char *root)
 {
     struct choice choice = {.subset = (uint32_t)c->subset, .seed = (uint64_t)c->seed};
 
     TRY(classes_select(m, &c->classes, root, &m->selected, &d->n_classes));
+    if (c->least > 0)
+        TRY(classes_least(m, d, (uint32_t)c->least));
     if (c->first < 0 || c->first > d->n_classes)
         return err(ERR_CONFIG, "first is %jd, but there are %u classes", (intmax_t)c->first,
                    d->n_classes);
@@ -113,6 +186,10 @@ static int margin_set(struct images *m, struct data *d, int64_t margin)
 {
     struct shape s = m->store->shape;
 
+    if (margin == 0) {
+        d->shape = s;
+        return 0;
+    }
     if (margin < 0 || margin > SIDE_MAX / 2 || s.h + 2 * margin > SIDE_MAX ||
         s.w + 2 * margin > SIDE_MAX)
         return err(ERR_CONFIG,
@@ -136,6 +213,8 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
                    "'classes'",
                    src->path, m->store->empty);
     TRY(margin_set(m, d, c->margin));
+    d->n_target = m->store->n_target;
+    d->columns = m->store->columns;
     TRY(names_set(m, d, c->names, root));
     return classes_set(m, d, c, root);
 }
@@ -154,6 +233,7 @@ int images_open(struct data *d, const struct data_config *c, const char *root,
         code = images_fill(d, c, root, &src, load);
     free(src.path);
     free(src.labels);
+    free(src.options);
     return code;
 }
 
@@ -181,7 +261,7 @@ int images_read_flat(const struct data *d, uint32_t index, real *x)
     const struct images *m = d->state;
     const struct store *s = m->store;
     uint32_t image = view_image(&m->view, index);
-    size_t at = (s->at ? s->at[image] : image) * shape_size(s->shape);
+    size_t at = (s->at ? s->at[image] : image) * store_stride(s);
     struct raster r = {.u8 = s->u8 ? s->u8 + at : NULL,
                        .f32 = s->u8 ? NULL : s->f32 + at,
                        .inner = s->shape,
@@ -195,8 +275,19 @@ int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *
 {
     const struct store_view *v = &((const struct images *)d->state)->view;
 
-    (void)target;
+    if (target)
+        images_target_flat(d, v->order[v->first[class_id] + sample], target);
     return images_read_flat(d, v->order[v->first[class_id] + sample], x);
+}
+
+void images_target_flat(const struct data *d, uint32_t index, real *target)
+{
+    const struct images *m = d->state;
+    const float *from =
+        m->store->targets + (size_t)view_image(&m->view, index) * (size_t)d->n_target;
+
+    for (int i = 0; i < d->n_target; i++)
+        target[i] = from[i];
 }
 
 uint32_t images_label_flat(const struct data *d, uint32_t index)
@@ -208,7 +299,9 @@ uint32_t images_label_flat(const struct data *d, uint32_t index)
 
 const char *images_note(const struct data *d)
 {
-    return ((const struct images *)d->state)->store->note;
+    const struct images *m = d->state;
+
+    return m->note ? m->note : m->store->note;
 }
 
 void images_where(const struct data *d, uint32_t index, char *text, size_t n)
@@ -260,5 +353,6 @@ void images_close(struct data *d)
     names_release(&m->names);
     view_release(&m->view);
     free(m->selected);
+    free(m->note);
     free(m);
 }

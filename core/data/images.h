@@ -19,6 +19,7 @@ void images_class_name(const struct data *d, uint32_t class_id, char *name, size
 int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
 int images_read_flat(const struct data *d, uint32_t index, real *x);
 uint32_t images_label_flat(const struct data *d, uint32_t index);
+void images_target_flat(const struct data *d, uint32_t index, real *target);
 const char *images_note(const struct data *d);
 void images_where(const struct data *d, uint32_t index, char *text, size_t n);
 int images_reorder(struct data *d, const uint32_t *order);

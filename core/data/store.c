@@ -20,6 +20,7 @@ static void store_free(struct store *s)
     blob_release(&s->pixels);
     names_release(&s->names);
     free(s->labels);
+    free(s->targets);
     free(s->at);
     free(s->empty);
     free(s->note);
@@ -38,12 +39,13 @@ static char *store_key(const struct store_source *src)
     stat(src->path, &a);
     if (src->labels)
         stat(src->labels, &b);
-    n = asprintf(
-        &key, "%s|%s|%s|%d.%d.%d.%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld", src->format,
-        src->path, src->labels ? src->labels : "", src->framing.side, src->framing.crop,
-        src->framing.channels, src->framing.background, (uintmax_t)a.st_dev, (uintmax_t)a.st_ino,
-        (uintmax_t)a.st_size, (uintmax_t)a.st_mtim.tv_sec, a.st_mtim.tv_nsec, (uintmax_t)b.st_dev,
-        (uintmax_t)b.st_ino, (uintmax_t)b.st_size, (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
+    n = asprintf(&key, "%s|%s|%s|%s|%d.%d.%d.%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld",
+                 src->format, src->path, src->labels ? src->labels : "",
+                 src->options ? src->options : "", src->framing.side, src->framing.crop,
+                 src->framing.channels, src->framing.background, (uintmax_t)a.st_dev,
+                 (uintmax_t)a.st_ino, (uintmax_t)a.st_size, (uintmax_t)a.st_mtim.tv_sec,
+                 a.st_mtim.tv_nsec, (uintmax_t)b.st_dev, (uintmax_t)b.st_ino, (uintmax_t)b.st_size,
+                 (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
     return n < 0 ? NULL : key;
 }
 
@@ -203,7 +205,8 @@ void store_sizes(size_t *held, size_t *mapped)
     pthread_mutex_lock(&lock);
     for (const struct store *s = stores; s; s = s->next) {
         *(s->pixels.map ? mapped : held) += s->pixels.n;
-        *held += s->n * sizeof *s->labels + (s->at ? s->n * sizeof *s->at : 0);
+        *held += s->n * (sizeof *s->labels + (size_t)s->n_target * sizeof *s->targets +
+                         (s->at ? sizeof *s->at : 0));
     }
     pthread_mutex_unlock(&lock);
 }

@@ -27,11 +27,15 @@ struct store {
     const uint8_t *u8;  /* [n][h][w][c], 0..255: this */
     const float *f32;   /* or this, 0..1 */
     struct blob pixels; /* owned; u8 or f32 points into it */
+    size_t stride;      /* numbers from one image to the next; 0: shape_size */
     uint32_t *labels;   /* owned; [n]: of every image, in file order */
     /* owned; [n]: where the images in file order lie in pixels; NULL: in that order */
     uint32_t *at;
     uint32_t n_classes; /* largest label + 1 */
     struct names names; /* owned; of folders; else n = 0 */
+    float *targets;     /* owned; [n][n_target]; NaN: a hole */
+    int n_target;       /* 0: classes */
+    uint64_t columns;   /* digest of the names of a table's columns; 0: they have none */
     char *note;         /* owned; a sentence that the user should see, or NULL */
     char *empty;        /* owned: of folders, the first class without an image, or NULL */
     char *path;         /* owned */
@@ -45,10 +49,25 @@ struct store_source {
     char *path;   /* owned */
     char *labels; /* owned; a path, or the member's name, or NULL */
     struct framing framing;
+    const struct data_config *config; /* borrowed */
+    const char *root;                 /* borrowed; of other files */
+    char *options; /* owned; what else of the configuration decides what is loaded */
 };
 
 /* Fills shape, n, u8 or f32, pixels, labels and n_classes; and, of folders, at and names. */
 typedef int store_load(struct store *s, const struct store_source *src);
+
+/* Numbers from one image to the next. */
+static inline size_t store_stride(const struct store *s)
+{
+    return s->stride ? s->stride : shape_size(s->shape);
+}
+
+/* Whether its images are rows of a table, of any numbers. */
+static inline bool store_is_table(const struct store *s)
+{
+    return s->stride > 0;
+}
 
 /* The store of src, loaded now, or shared with an earlier user; return it with store_give. */
 int store_take(struct store **s, const struct store_source *src, store_load *load);

@@ -67,9 +67,9 @@ static void look(const struct store_view *v, const struct store *s, uint64_t k, 
 
     for (uint64_t i = 0; i < k; i++) {
         uint32_t image = view_image(v, nth(v, k, i));
-        size_t place = s->at ? s->at[image] : image, at = place * size;
+        size_t place = s->at ? s->at[image] : image, at = place * store_stride(s);
 
-        if (i % (k / SURVEY_LOOKS + 1) == 0)
+        if (!store_is_table(s) && i % (k / SURVEY_LOOKS + 1) == 0)
             looks_add(&out->looks, s, place);
         if (s->u8) {
             XXH3_64bits_update(state, s->u8 + at, size);
@@ -78,6 +78,9 @@ static void look(const struct store_view *v, const struct store *s, uint64_t k, 
             XXH3_64bits_update(state, s->f32 + at, size * sizeof *s->f32);
             range_floats(s->f32 + at, size, out);
         }
+        if (s->n_target)
+            XXH3_64bits_update(state, s->targets + (size_t)image * (size_t)s->n_target,
+                               (size_t)s->n_target * sizeof *s->targets);
     }
 }
 
@@ -88,8 +91,8 @@ int view_pixels(const struct store_view *v, const struct store *s, struct survey
 
     if (!state)
         return err(ERR_MEMORY, "out of memory for a digest");
-    XXH3_64bits_reset_withSeed(state, v->n + (uint64_t)(s->u8 ? 0 : 1));
-    out->kind = s->u8 ? 'u' : 'f';
+    XXH3_64bits_reset_withSeed(state, v->n + (uint64_t)(s->u8 ? 0 : 1) + s->columns);
+    out->kind = store_is_table(s) ? '\0' : s->u8 ? 'u' : 'f';
     out->sampled = k < v->n;
     out->time = out->sampled ? (int64_t)s->pixels.map->then.st_mtim.tv_sec : 0;
     look(v, s, k, state, out);

@@ -85,6 +85,11 @@ int scale_form(const struct setup *s, struct stage *stage)
     const struct data *d = &s->data[stage->data];
     const struct stage *before = stage->start >= 0 ? &s->stages[stage->start] : NULL;
 
+    if (d->holes && !scale_wanted(c->normalize.n || !before ? &c->normalize : before->normalize))
+        return err(ERR_CONFIG,
+                   "stage '%s': data '%s' has missing = \"mean\", which needs normalize = "
+                   "\"computed\"",
+                   c->name, d->name);
     if (d->n_target == 0 && scale_wanted(&c->normalize_targets))
         return err(ERR_CONFIG, "stage '%s': data '%s' has classes, no targets to normalize",
                    c->name, d->name);

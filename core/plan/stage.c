@@ -26,6 +26,11 @@ static int check_shape(const struct setup *s, const struct stage *stage, const c
 {
     const struct data *own = &s->data[stage->data], *d = &s->data[data];
 
+    if (same_shape(d, own) && d->columns != own->columns)
+        return err(ERR_CONFIG,
+                   "%s '%s' has other columns than '%s', on which stage '%s' trains: name them in "
+                   "'inputs' and 'targets'",
+                   key, d->name, own->name, stage->config->name);
     if (same_shape(d, own))
         return 0;
     return err(ERR_CONFIG,

@@ -72,6 +72,18 @@ def put_metrics():
     put("metrics", "odd", b'\0\7[]\n1\n"a"\n{"round": "x", "stage_index": -1}\n{"round": 1e99}\n\n')
 
 
+def put_csv():
+    rows = "t,when,x1,x2,y,z\na,2026-11-27T18:30:00.5Z,1,-2e3,3,4\nb,2026-11-27 18:30,0.5,6,,NA\na,2026-01-01,1,1,1,1\n"
+    put("csv", "rows", b"\x00" + "a;b\r\n1;2\r\n".encode())
+    put("csv", "task", b"\x41" + rows.encode())
+    put("csv", "time", b"\xe3" + rows.encode())
+    put("csv", "label", b"\x30" + rows.encode())
+    put("csv", "holes", b"\x85" + 't,"x ""1""",y\n\n"a\nb",,2\nc, 7 ,null\n'.encode())
+    put("csv", "window", b"\x88" + ("x,y\n" + "1,2\n" * 5).encode())
+    put("csv", "comma", b"\x00" + "a;b\n1,5;2\n".encode())
+    put("csv", "mark", b"\x00\xef\xbb\xbfa\tb\n1\t2\n")
+
+
 # --- arrays
 
 def npy(array, version=(1, 0)):
@@ -338,5 +350,5 @@ def put_observe():
                                   event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
 
 
-for write in put_observe, put_config, put_lines, put_metrics, put_arrays, put_png, put_jpeg, put_archives, put_safetensors, put_messages, put_stream:
+for write in put_observe, put_config, put_lines, put_csv, put_metrics, put_arrays, put_png, put_jpeg, put_archives, put_safetensors, put_messages, put_stream:
     write()

@@ -35,29 +35,36 @@ static uint32_t way_of(const struct stage *s, const struct data *d)
     return d->n_target ? 1 : (uint32_t)s->shape->way;
 }
 
-static int check_class(const struct stage *s, const struct data *d, uint32_t i, uint32_t need)
+static int too_few(const struct stage *s, const struct data *d, uint32_t n, uint32_t first,
+                   uint32_t need)
 {
-    char name[128];
+    char name[128], others[64] = "";
 
-    if (data_class_size(d, i) >= need)
-        return 0;
-    data_class_name(d, i, name, sizeof name);
+    data_class_name(d, first, name, sizeof name);
+    if (n > 1)
+        snprintf(others, sizeof others, ", and %u more %s too few", n - 1, n == 2 ? "has" : "have");
     return err(ERR_CONFIG,
-               "stage '%s': class '%s' of data '%s' has %u samples, shot + query needs %u",
-               s->config->name, name, d->name, data_class_size(d, i), need);
+               "stage '%s': %s '%s' of data '%s' has %u samples, shot + query needs %u%s: data.%s."
+               "least = %u leaves out such",
+               s->config->name, d->n_target ? "task" : "class", name, d->name,
+               data_class_size(d, first), need, others, d->name, need);
 }
 
-/* Every class must have shot + query samples; regression data have no limit. */
+/* Every class must have shot + query samples; generators have no limit. */
 static int check_classes(const struct stage *s, const struct data *d, uint32_t way, uint32_t query)
 {
-    uint32_t n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes;
+    uint32_t n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes, few = 0, first = 0;
+    uint32_t need = (uint32_t)s->shape->shot + query;
 
     if (way > d->n_classes)
         return err(ERR_CONFIG, "stage '%s': way is %u, but data '%s' has %u classes",
                    s->config->name, way, d->name, d->n_classes);
-    for (uint32_t i = 0; i < n; i++)
-        TRY(check_class(s, d, i, (uint32_t)s->shape->shot + query));
-    return 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (data_class_size(d, i) >= need)
+            continue;
+        first = few++ ? first : i;
+    }
+    return few > 0 ? too_few(s, d, few, first, need) : 0;
 }
 
 static int episode_plan(const struct setup *setup, struct stage *s)
@@ -118,6 +125,18 @@ static struct task_size evaluation_size(const struct sampler *s)
     return size;
 }
 
+/* The past and what follows it: a moment is drawn, and the support is before it. */
+static void draw_moment(const struct data *d, uint32_t k, struct rng *r, struct task *t)
+{
+    uint32_t n = data_class_size(d, t->classes[k]);
+    uint32_t moment = t->shot + rng_below(r, n - t->shot - t->query + 1);
+
+    for (uint32_t i = 0; i < t->shot; i++)
+        t->support[k * t->shot + i] = moment - t->shot + i;
+    for (uint32_t i = 0; i < t->query; i++)
+        t->queries[k * t->query + i] = moment + i;
+}
+
 /* Support and query ids of the task's k-th class. */
 static void draw_samples(const struct data *d, bool grid, uint32_t k, struct rng *r, struct task *t)
 {
@@ -144,7 +163,10 @@ static void draw(const struct sampler *s, enum rng_stream stream, bool grid, str
     rng_choose(&r, d->n_classes, t->way, t->classes);
     for (uint32_t k = 0; k < t->way; k++) {
         t->turns[k] = d->n_turns > 1 && !d->turned_classes ? rng_below(&r, 4) : 0;
-        draw_samples(d, grid, k, &r, t);
+        if (d->timed)
+            draw_moment(d, k, &r, t);
+        else
+            draw_samples(d, grid, k, &r, t);
     }
 }
 
@@ -225,6 +247,16 @@ static void evaluation_describe(const struct setup *setup, const struct stage *s
                  : "");
 }
 
+/* Numbers of a task's rows, from 0; of many the first. */
+static void describe_rows(const char *what, const uint32_t *ids, uint32_t n, FILE *to)
+{
+    fputs(what, to);
+    for (uint32_t i = 0; i < n && i < 8; i++)
+        fprintf(to, " %u", ids[i]);
+    if (n > 8)
+        fputs(" ...", to);
+}
+
 static void describe_classes(const struct setup *setup, const struct task *t, FILE *to)
 {
     for (uint32_t k = 0; k < t->way; k++) {
@@ -234,6 +266,10 @@ static void describe_classes(const struct setup *setup, const struct task *t, FI
         fprintf(to, "%s %s", k ? "," : "", name);
         if (t->turns[k])
             fprintf(to, " rotated by %u", 90 * t->turns[k]);
+        if (setup->data[t->data].n_target && setup->data[t->data].n_samples) {
+            describe_rows(" rows", t->support + k * t->shot, t->shot, to);
+            describe_rows(" ->", t->queries + k * t->query, t->query, to);
+        }
     }
 }
 

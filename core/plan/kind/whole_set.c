@@ -48,7 +48,7 @@ static int fits(const struct setup *setup, struct stage *s, int data)
     const struct data *d = &setup->data[data];
 
     TRY(stage_has_samples(s, d));
-    if (d->n_classes != (uint32_t)outputs_for(s, data))
+    if (!d->n_target && d->n_classes != (uint32_t)outputs_for(s, data))
         return err(ERR_CONFIG, "evaluate.data '%s' has %u classes, stage '%s' distinguishes %d",
                    d->name, d->n_classes, s->config->name, outputs_for(s, data));
     return 0;

@@ -26,6 +26,7 @@ class Metaloop(MakefilePackage):
     depends_on("jansson")
     depends_on("libarchive")
     depends_on("libpng")
+    depends_on("libcsv")
     depends_on("libjpeg-turbo")
     depends_on("zlib-api")
     depends_on("xxhash")
