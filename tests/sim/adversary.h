@@ -1,5 +1,6 @@
 /* adversary.h - what happens to ranks and links of a simulated cluster, drawn from a seed: ranks
- * and hosts die, stop and are slow, links are cut and heal, messages are late. Messages between two
+ * and hosts die, stop, are slow and compute wrongly, links are cut and heal, messages are late, clocks
+ * jump and drift, but never go back: core/base/clock.h reads such ones alone. Messages between two
  * ranks keep their order, as every transport promises. */
 #ifndef TESTS_SIM_ADVERSARY_H
 #define TESTS_SIM_ADVERSARY_H
@@ -16,9 +17,9 @@ enum { RANKS_MAX = 12, FAULTS_MAX = 5 };
 
 #define SECOND ((virtual_time)1000000000)
 
-enum mischief { KILL, STOP, SLOW, CUT, LATE, MISCHIEF_KINDS };
+enum mischief { KILL, STOP, SLOW, ERR, CLOCK, CUT, LATE, MISCHIEF_KINDS };
 
-static const char *const mischief_names[] = {"kill", "stop", "slow", "cut", "late"};
+static const char *const mischief_names[] = {"kill", "stop", "slow", "err", "clock", "cut", "late"};
 
 struct fault_plan {
     enum mischief kind;
@@ -26,8 +27,9 @@ struct fault_plan {
     bool whole_host;   /* of KILL and STOP */
     int at;            /* strikes at that message of its rank; -1: at that time */
     virtual_time time; /* begins */
-    virtual_time span; /* lasts: STOP, CUT; at most that late: LATE */
-    double factor;     /* SLOW: tasks take so many times longer */
+    virtual_time span; /* lasts: STOP, CUT; at most that late: LATE; of the jump: CLOCK */
+    double factor;     /* SLOW: tasks take so many times longer; ERR: share of them that is wrong;
+                          CLOCK: how much faster or slower it goes */
     struct attempt *attempt;
 };
 
@@ -65,6 +67,9 @@ struct actor { /* a rank in the hands of the adversary */
     virtual_time stopped;            /* stands still until then */
     virtual_time resting[RANKS_MAX]; /* nothing it sends to that rank arrives before */
     double factor;
+    double errs;  /* share of its tasks that it computes wrongly */
+    double ahead; /* seconds of its host's clock ... */
+    double drift; /* ... and more each second */
 };
 
 struct attempt { /* one start of the run */
@@ -89,13 +94,21 @@ static void strike(struct attempt *s, const struct fault_plan *f)
     for (int i = 0; i < s->n; i++) {
         struct actor *c = &s->ranks[i];
 
-        if (i != f->rank && !(f->whole_host && c->host == s->ranks[f->rank].host))
+        if (i != f->rank &&
+            !((f->whole_host || f->kind == CLOCK) && c->host == s->ranks[f->rank].host))
             continue;
         c->dead |= f->kind == KILL;
         if (f->kind == STOP)
             c->stopped = fiber_now() + f->span;
         if (f->kind == SLOW)
             c->factor = f->factor;
+        if (f->kind == ERR)
+            c->errs = f->factor;
+        if (f->kind == CLOCK) {
+            c->ahead +=
+                1e-9 * (double)f->span - (f->factor - c->drift) * 1e-9 * (double)fiber_now();
+            c->drift = f->factor;
+        }
     }
 }
 

@@ -2,10 +2,11 @@
  * adversary (adversary.h). Coordinator, crew, workers, pools and trees are the real ones; a small
  * model is really trained.
  *
- * After every run: its digest is that of the undisturbed one, so no task was lost or counted twice;
- * it has ended, so nobody waits for ever; every rank that lives takes part again; it took no more
- * messages than a run may. A rank 0 that
- * dies, or is left alone, is started again from the last round, as launch/run does.
+ * After every run: its digest is that of the undisturbed one, so no task was lost or counted twice,
+ * unless a wrong result that nobody else had was summed; it has ended, so nobody waits for ever;
+ * every rank that lives takes part again; it took no more messages than a run may; no wrong result
+ * has passed its audit, and nobody was named who computes rightly (truth.h). A rank 0 that dies, or
+ * is left alone, is started again from the last round, as launch/run does.
  *
  *   build/tests/sim/search [--seed N] [--from N] [--runs N] [--seconds S] [--first] [--verbose]
  *
@@ -18,6 +19,7 @@
  * Exit status 1: a run failed; its line is `tests/sim/search --seed N: what`. */
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +27,11 @@
 
 #include "coordinator/crew/crew.h"
 #include "coordinator/run/stage_run.h"
-#include "core/base/machine.h"
+#include "core/base/habitat.h"
 #include "core/math/blas.h"
 #include "proto/comm/sim.h"
 #include "tests/sim/adversary.h"
+#include "tests/sim/truth.h"
 #include "worker/engine.h"
 #include "worker/method/table.h"
 #include "worker/serve.h"
@@ -39,30 +42,35 @@ enum {
     REUNION = 100,          /* virtual seconds until all that live take part again */
     LIMIT = 3600,           /* virtual seconds of one start */
     MESSAGES_MAX = 2000000, /* of one start */
-    VARIANTS = 4
+    VARIANTS = 8
 };
 
-#define CLUSTER(schedule)                                                                          \
+#define CLUSTER(schedule, audit)                                                                   \
     "cluster { threads = 1 lease = 2 start_limit = 20 task_limit = 60 schedule = \"" schedule      \
-    "\" }\n"
-#define SINE(schedule, tasks)                                                                      \
-    CLUSTER(schedule)                                                                              \
+    "\" audit = " audit " }\n"
+#define SINE(schedule, tasks, audit)                                                               \
+    CLUSTER(schedule, audit)                                                                       \
     "data sine { format = \"sinusoid\" }\nmodel { type = \"mlp\" widths = {\"4\"} }\n"             \
     "stage meta { method = \"maml\" data = \"sine\" way = 1 shot = 3 query = 3 tasks = " tasks     \
     " inner_steps = 1 inner_rate = 0.01 rounds = 4 }\n"
 #define GLYPHS(style)                                                                              \
     "data " style " { format = \"glyphs\" size = 12 first = 2 style = \"" style "\" }\n"
 
+#define DOMAINS(audit)                                                                             \
+    CLUSTER("dynamic", audit)                                                                      \
+    GLYPHS("ink")                                                                                  \
+    GLYPHS("chalk") GLYPHS("outline") GLYPHS("thick")                                              \
+        GLYPHS("dotted") "model { type = \"mlp\" widths = {\"4\"} }\n"                             \
+                         "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"       \
+                         "stage domains { method = \"adda\" data = \"ink\" batch = 4 steps = 2\n"  \
+                         "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\"}\n"            \
+                         "  discriminator = {\"4\"} rounds = 4 }\n"
+
 static const char *const texts[VARIANTS] = {
-    SINE("dynamic", "24"),
-    SINE("static", "24"),
-    SINE("dynamic", "7"),
-    CLUSTER("dynamic") GLYPHS("ink") GLYPHS("chalk") GLYPHS("outline") GLYPHS("thick")
-        GLYPHS("dotted") "model { type = \"mlp\" widths = {\"4\"} }\n"
-                         "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"
-                         "stage domains { method = \"adda\" data = \"ink\" batch = 4 steps = 2\n"
-                         "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\"}\n"
-                         "  discriminator = {\"4\"} rounds = 4 }\n",
+    SINE("dynamic", "24", "0"),  SINE("static", "24", "0"),
+    SINE("dynamic", "7", "0"),   DOMAINS("0"),
+    SINE("dynamic", "24", "1"),  SINE("static", "24", "0.3"),
+    SINE("dynamic", "7", "0.5"), DOMAINS("0.5"),
 };
 
 static struct variant { /* a configuration, open */
@@ -82,6 +90,7 @@ static struct run { /* the one that is searched */
     char names[RANKS_MAX][16];
     virtual_time task; /* of a task of usual length */
     bool done;         /* all rounds */
+    bool ended;        /* because a rank computes wrongly */
     int code;          /* of rank 0 */
     char error[ERR_SENTENCE];
     /* what a checkpoint keeps: of the last round that is done */
@@ -90,17 +99,46 @@ static struct run { /* the one that is searched */
     bool verbose;
 } run;
 
+/* ---- hosts ---- */
+
+/* The rank whose fiber, or compute thread, runs; -1: none does. */
+static int rank_now(void)
+{
+    ptrdiff_t at = fiber_running() ? fiber_host() - run.names[0] : -1;
+
+    return at < 0 ? -1 : (int)(at / (ptrdiff_t)sizeof run.names[0]);
+}
+
+/* Each host's clock begins anywhere, and keeps its own time. */
+static const struct habitat *plain;
+static struct habitat skewed;
+
+static double skewed_seconds(void)
+{
+    double now = plain->seconds();
+    int rank = rank_now();
+    const struct actor *c = &run.attempt.ranks[rank < 0 ? 0 : rank];
+
+    return rank < 0 ? now : now * (1 + c->drift) + c->ahead;
+}
+
+static void skew_clocks(void)
+{
+    plain = habitat;
+    skewed = *plain;
+    skewed.seconds = skewed_seconds;
+    habitat = &skewed;
+}
+
 /* ---- tasks ---- */
 
-static double slowness(void)
+static double slowness(int rank)
 {
-    char host[64];
     const struct attempt *s = &run.attempt;
     double factor = 1;
 
-    machine_host(host, sizeof host);
     for (int i = 0; i < s->n; i++)
-        if (strcmp(host, run.names[i]) == 0 && s->ranks[i].factor > factor)
+        if (run.host[i] == run.host[rank] && s->ranks[i].factor > factor)
             factor = s->ranks[i].factor;
     return factor;
 }
@@ -108,15 +146,21 @@ static double slowness(void)
 static int work(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     struct dice d = {run.seed * 31 + t->slot * 977 + t->round};
-    int code = engine_run(e, t, theta, state);
+    int rank = rank_now();
+    double errs = run.attempt.ranks[rank].errs;
+    bool wrong = errs > 0 && dice_share(&run.attempt.dice) < errs;
+    int code = run_truly(e, t, theta, state, rank, wrong, &run.attempt.dice);
 
-    fiber_spend((virtual_time)((double)run.task * slowness() * (0.5 + dice_share(&d))));
+    fiber_spend((virtual_time)((double)run.task * slowness(rank) * (0.5 + dice_share(&d))));
     return code;
 }
 
 static const struct compute timed_tasks = {engine_open, engine_close, engine_begin, work};
 
 /* ---- ranks ---- */
+
+static uint64_t n_rounds; /* done, of all runs */
+static double n_seconds;  /* virtual, of all runs */
 
 static void worker_fiber(void *context)
 {
@@ -177,7 +221,7 @@ static bool all_are_back(bool seen[RANKS_MAX])
         const struct actor *c = &run.attempt.ranks[i];
 
         seen[i] |= run.crew.workers[i].member;
-        all &= seen[i] || c->dead || c->closed;
+        all &= seen[i] || c->dead || c->closed || run.crew.workers[i].wrong;
     }
     return all;
 }
@@ -186,7 +230,8 @@ static int missing(const bool seen[RANKS_MAX])
 {
     int i = 1;
 
-    while (seen[i] || run.attempt.ranks[i].dead || run.attempt.ranks[i].closed)
+    while (seen[i] || run.attempt.ranks[i].dead || run.attempt.ranks[i].closed ||
+           run.crew.workers[i].wrong)
         i++;
     if (run.verbose) {
         const struct crew_worker *w = &run.crew.workers[i];
@@ -211,6 +256,8 @@ static int reunite(void)
         if (fiber_now() > limit)
             return err(ERR_FAILED, "rank %d lives and never takes part again", missing(seen));
         TRY(crew_round(&run.crew, &r, &total));
+        truth_judge(&run.crew, r.n_tasks);
+        n_rounds++;
         fiber_spend(SECOND / 100);
     } while (!all_are_back(seen));
     return 0;
@@ -226,8 +273,10 @@ static int lead(struct comm *c)
         struct round_sum total;
 
         TRY(crew_round(&run.crew, &r, &total));
+        truth_judge(&run.crew, r.n_tasks);
         stage_run_step(&run.now, &total);
         keep();
+        n_rounds++;
     }
     TRY(reunite());
     run.done = true;
@@ -272,6 +321,12 @@ static struct fault_plan draw_fault(struct dice *d, int n)
         .factor = pow(100, dice_share(d)),
     };
 
+    if (f.kind == ERR && dice_roll(d, 3))
+        f.kind = SLOW;
+    if (f.kind == ERR)
+        f.factor = pow(2, -dice_roll(d, 7));
+    if (f.kind == CLOCK)
+        f.factor = 1e-3 * (2 * dice_share(d) - 1);
     f.other = (f.rank + 1 + dice_roll(d, n - 1)) % n;
     if (f.kind == CUT || f.kind == LATE)
         f.at = -1;
@@ -290,7 +345,7 @@ static void tell_fault(const struct fault_plan *f)
         printf(" at its message %d", f->at);
     else
         printf(" at %.6f s", 1e-9 * (double)f->time);
-    printf(", span %.3f s, factor %.1f\n", 1e-9 * (double)f->span, f->factor);
+    printf(", span %.3f s, factor %.4f\n", 1e-9 * (double)f->span, f->factor);
 }
 
 /* calm: nothing happens in it. */
@@ -313,6 +368,7 @@ static int attempt_open(struct dice *d, int n, bool calm)
         struct actor *c = &s->ranks[i];
 
         *c = (struct actor){.inner = ends[i], .attempt = s, .host = run.host[i], .factor = 1};
+        c->ahead = 1e5 * run.host[i] * run.host[i];
         c->comm = (struct comm){&adversary_ops, i, n, c};
     }
     return 0;
@@ -323,9 +379,11 @@ static const char *play_attempt(struct dice *d, int n, bool calm)
     struct attempt *s = &run.attempt;
     static char text[ERR_SENTENCE + 64];
 
-    run.crew = (struct crew){.version = "search"};
+    run.crew = (struct crew){.version = "search", .notify = truth_notice};
+    truth_begin();
     run.now = (struct stage_run){0};
     fibers_open();
+    skew_clocks();
     if (attempt_open(d, n, calm) < 0)
         return err_text();
     for (int i = 0; i < s->n_faults; i++) {
@@ -339,6 +397,7 @@ static const char *play_attempt(struct dice *d, int n, bool calm)
         fiber_start(i == 0 ? lead_fiber : worker_fiber, &s->ranks[i], run.names[i]);
     int code = fibers_run();
 
+    n_seconds += 1e-9 * (double)fiber_now();
     if (code < 0)
         snprintf(text, sizeof text, "%s", err_text());
     fibers_close();
@@ -351,7 +410,10 @@ static const char *play_attempt(struct dice *d, int n, bool calm)
         return "somebody waits for ever";
     if (s->messages > MESSAGES_MAX)
         return "messages without end";
-    if (run.code < 0 && run.code != ERR_LOST && !s->ranks[0].dead) {
+    if (*truth.lie)
+        return truth.lie;
+    run.ended = run.code < 0 && may_end(run.error);
+    if (run.code < 0 && run.code != ERR_LOST && !s->ranks[0].dead && !run.ended) {
         snprintf(text, sizeof text, "rank 0 ended with an error: %s", run.error);
         return text;
     }
@@ -382,20 +444,21 @@ static const char *search(uint64_t seed, int variant, bool calm)
 
     run.seed = seed;
     run.variant = &variants[variant];
-    run.done = false;
+    run.done = run.ended = truth.tainted = false;
+    *truth.lie = '\0';
     draw_cluster(&d, n);
     if (run.verbose)
         printf("variant %d, %d ranks on %d hosts, %d threads\n", variant, n, run.host[n - 1] + 1,
                run.place.n_threads);
-    for (int i = 0; i < STARTS_MAX && !run.done && !wrong; i++) {
+    for (int i = 0; i < STARTS_MAX && !run.done && !run.ended && !wrong; i++) {
         wrong = play_attempt(&d, n, calm || i == STARTS_MAX - 1);
-        if (run.done && !calm && run.now.hash != run.variant->digest)
+        if (run.done && !calm && !truth.tainted && run.now.hash != run.variant->digest)
             wrong = "another digest than that of the undisturbed run";
         if (run.done && calm)
             variants[variant].digest = run.now.hash;
         stage_run_release(&run.now);
     }
-    if (!wrong && !run.done)
+    if (!wrong && !run.done && !run.ended)
         wrong = "it never ends, although nothing happened in its last start";
     free(run.kept);
     run.kept = NULL;
@@ -459,6 +522,9 @@ static int search_all(const struct wishes *w)
     }
     printf("%" PRIu64 " runs from seed %" PRIu64 " in %.1f s, %d failed\n", n, w->from,
            seconds_now() - begun, failed);
+    printf("%" PRIu64 " rounds, %.0f virtual seconds, %.0f times faster than real time; %" PRIu64
+           " wrong results, %" PRIu64 " ranks found\n",
+           n_rounds, n_seconds, n_seconds / (seconds_now() - begun), truth.n_wrong, truth.n_found);
     return failed;
 }
 
