@@ -1,7 +1,7 @@
 /* adversary.h - what happens to ranks and links of a simulated cluster, drawn from a seed: ranks
- * and hosts die, stop, are slow and compute wrongly, links are cut and heal, messages are late, clocks
- * jump and drift, but never go back: core/base/clock.h reads such ones alone. Messages between two
- * ranks keep their order, as every transport promises. */
+ * and hosts die, stop, are slow and compute wrongly, links are cut and heal, messages are late,
+ * clocks drift and jump ahead (core/base/clock.h never goes back). Messages between two ranks keep
+ * their order, as every transport promises. */
 #ifndef TESTS_SIM_ADVERSARY_H
 #define TESTS_SIM_ADVERSARY_H
 

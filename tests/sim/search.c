@@ -59,12 +59,15 @@ enum {
 #define DOMAINS(audit)                                                                             \
     CLUSTER("dynamic", audit)                                                                      \
     GLYPHS("ink")                                                                                  \
-    GLYPHS("chalk") GLYPHS("outline") GLYPHS("thick")                                              \
-        GLYPHS("dotted") "model { type = \"mlp\" widths = {\"4\"} }\n"                             \
-                         "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"       \
-                         "stage domains { method = \"adda\" data = \"ink\" batch = 4 steps = 2\n"  \
-                         "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\"}\n"            \
-                         "  discriminator = {\"4\"} rounds = 4 }\n"
+    GLYPHS("chalk")                                                                                \
+    GLYPHS("outline")                                                                              \
+    GLYPHS("thick")                                                                                \
+    GLYPHS("dotted")                                                                               \
+    "model { type = \"mlp\" widths = {\"4\"} }\n"                                                  \
+    "stage source { method = \"pretrain\" data = \"ink\" batch = 4 }\n"                            \
+    "stage domains { method = \"adda\" data = \"ink\" batch = 4 steps = 2\n"                       \
+    "  target = {\"chalk\", \"outline\", \"thick\", \"dotted\"}\n"                                 \
+    "  discriminator = {\"4\"} rounds = 4 }\n"
 
 static const char *const texts[VARIANTS] = {
     SINE("dynamic", "24", "0"),  SINE("static", "24", "0"),
@@ -291,6 +294,7 @@ static void lead_fiber(void *context)
     snprintf(run.error, sizeof run.error, "%s", run.code < 0 ? err_text() : "done");
     if (!is_dead(c))
         crew_dismiss(&run.crew, run.code, run.error);
+    n_seconds += 1e-9 * (double)fiber_now();
     crew_release(&run.crew);
     comm_close(&c->comm);
 }
@@ -397,7 +401,6 @@ static const char *play_attempt(struct dice *d, int n, bool calm)
         fiber_start(i == 0 ? lead_fiber : worker_fiber, &s->ranks[i], run.names[i]);
     int code = fibers_run();
 
-    n_seconds += 1e-9 * (double)fiber_now();
     if (code < 0)
         snprintf(text, sizeof text, "%s", err_text());
     fibers_close();
