@@ -62,12 +62,14 @@ struct model_config {
     char *name;            /* the section's title; "model" of the one without */
     char *type;            /* mlp | conv4 | lenet | resnet12 | layers */
     struct strings widths; /* mlp: hidden widths, each a whole number */
-    char *activation;      /* mlp: relu | tanh */
+    char *activation;      /* mlp: relu | tanh | gelu | silu */
     int64_t dropout;       /* mlp: per cent of hidden units */
     int64_t input_dropout; /* mlp: per cent of inputs */
     int64_t filters;       /* conv4; resnet12: of the first block */
     char *reduction;       /* conv4: stride | maxpool */
     char *pool;            /* conv4, before the head: mean | flatten */
+    char *norm;            /* conv4, resnet12: batch | group | layer */
+    int64_t groups;        /* norm = group: of channels */
     char *statistics;      /* batchnorm: auto | batch | running */
     /* layers: "conv filters=64 kernel=3 stride=2 pad=1", "relu", ... "head" */
     struct strings layers;

@@ -24,11 +24,13 @@ static inline size_t shape_size(struct shape s)
 
 /* The configuration of one layer. Zero means "not given". */
 struct layer_spec {
-    char type[16]; /* a name in the layer table                                        */
-    int filters;   /* conv: output channels; dense: output features                    */
-    int kernel, stride, pad;
+    char type[16];           /* a name in the layer table                                        */
+    int filters;             /* conv: output channels; dense: output features                    */
+    int kernel, stride, pad; /* over a series (width 1), pools and conv1d: kernel x 1 */
     int percent; /* dropout: elements dropped; leaky_relu: slope below zero               */
+    int groups;  /* groupnorm: of channels; residual: groupnorm of so many, not batchnorm   */
     bool bias;
+    bool series;         /* conv1d: the window is kernel x 1; conv1d sets it */
     bool running;        /* batchnorm, residual: keep running statistics and evaluate with them */
     bool follows_target; /* if two domains train it, only the target's passes are observed */
     bool head;           /* dense: named "head", its size is the number of outputs            */
@@ -116,6 +118,9 @@ struct layer_ops {
     void (*backward)(const struct layer *l, const struct io *io);
     void (*forward_tangent)(const struct layer *l, const struct io *io);
     void (*backward_tangent)(const struct layer *l, const struct io *io);
+    /* An activation that is a smooth function of each element (core/math/layer/pointwise.h): the
+     * function. NULL for others. */
+    struct smooth_point (*pointwise)(double x);
     /* Fills module and forward, and changes flat, for the planned layer called `name`. */
     void (*torch)(const struct layer *l, const char *name, struct torch_text *t);
     const char *torch_class; /* text of a class that its module is one of; NULL: torch has it */

@@ -158,6 +158,8 @@ static struct columns columns_of(const struct segment *s)
 {
     if (s->n_dims == 4)
         return (struct columns){s->dims[0], s->dims[1], s->dims[2] * s->dims[3]};
+    if (s->n_dims == 3)
+        return (struct columns){s->dims[0], s->dims[1], s->dims[2]};
     if (s->n_dims == 2 && s->positions > 1)
         return (struct columns){s->dims[0], s->dims[1] / s->positions, s->positions};
     return (struct columns){1, 1, s->n};

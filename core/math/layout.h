@@ -41,7 +41,7 @@ enum init {
 
 struct segment {
     const char *name; /* "conv1.weight"; owned by the layout that it is in */
-    int n_dims;       /* 1, 2 or 4 */
+    int n_dims;       /* 1 to 4 */
     size_t dims[4];   /* PyTorch's shape */
     size_t offset, n; /* place in the vector */
     enum role role;

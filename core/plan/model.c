@@ -47,12 +47,15 @@ static int mlp_specs(const struct model_config *m, struct layer_spec norm, struc
     return n;
 }
 
-/* Batch normalisation by model.statistics, for a stage that is measured few-shot or on whole
- * sets. */
+/* Group normalisation, or batch normalisation by model.statistics, for a stage that is measured
+ * few-shot or on whole sets. */
 static struct layer_spec norm_of(const struct model_config *m, bool few_shot)
 {
     bool automatic = strcmp(m->statistics, "auto") == 0;
+    int groups = strcmp(m->norm, "layer") == 0 ? 1 : (int)m->groups;
 
+    if (strcmp(m->norm, "batch") != 0)
+        return (struct layer_spec){.type = "groupnorm", .groups = groups};
     return (struct layer_spec){.type = "batchnorm",
                                .running =
                                    automatic ? !few_shot : strcmp(m->statistics, "running") == 0,
@@ -123,6 +126,7 @@ static int resnet12_specs(const struct model_config *m, struct layer_spec norm,
         put(specs, &n,
             (struct layer_spec){.type = "residual",
                                 .filters = (int)m->filters * halves[i] / 2,
+                                .groups = norm.groups,
                                 .running = norm.running,
                                 .follows_target = norm.follows_target});
         put(specs, &n, (struct layer_spec){.type = "maxpool", .kernel = 2});
@@ -132,8 +136,8 @@ static int resnet12_specs(const struct model_config *m, struct layer_spec norm,
     return n;
 }
 
-static const char *const spec_keys[] = {"filters", "features", "kernel",  "stride", "pad",
-                                        "percent", "bias",     "running", NULL};
+static const char *const spec_keys[] = {"filters", "features", "kernel", "stride",  "pad",
+                                        "percent", "groups",   "bias",   "running", NULL};
 
 static int spec_set(struct layer_spec *s, const char *key, int value)
 {
@@ -141,7 +145,8 @@ static int spec_set(struct layer_spec *s, const char *key, int value)
         const char *key;
         int *place;
     } fields[] = {{"filters", &s->filters}, {"features", &s->filters}, {"kernel", &s->kernel},
-                  {"stride", &s->stride},   {"pad", &s->pad},          {"percent", &s->percent}};
+                  {"stride", &s->stride},   {"pad", &s->pad},          {"percent", &s->percent},
+                  {"groups", &s->groups}};
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(fields[i].key, key) == 0) {
@@ -174,7 +179,7 @@ static int spec_word(struct layer_spec *s, const char *line, const char *word)
 
 static int spec_type(struct layer_spec *s, const char *line, const char *type)
 {
-    const char *names[32];
+    const char *names[40];
     char hint[NEAREST_HINT];
     int n = 0;
 
@@ -184,7 +189,7 @@ static int spec_type(struct layer_spec *s, const char *line, const char *type)
     snprintf(s->type, sizeof s->type, "%s", type);
     if (layer_find(type) && layer_find(type)->kind != LAYER_INPUT)
         return 0;
-    for (int i = 0; layer_table[i] && n < 30; i++)
+    for (int i = 0; layer_table[i] && n < 38; i++)
         if (layer_table[i]->kind != LAYER_INPUT)
             names[n++] = layer_table[i]->name;
     names[n++] = "head";
@@ -228,11 +233,11 @@ static int layers_specs(const struct model_config *m, struct layer_spec norm,
 static const struct model_ops mlp = {
     "mlp", "fully connected: widths, activation, dropout, input_dropout", mlp_specs};
 static const struct model_ops conv4 = {
-    "conv4", "four convolutions: filters, reduction, pool, statistics", conv4_specs};
+    "conv4", "four convolutions: filters, reduction, pool, norm, statistics", conv4_specs};
 static const struct model_ops lenet = {"lenet", "two convolutions and a hidden layer, as in ADDA",
                                        lenet_specs};
 static const struct model_ops resnet12 = {
-    "resnet12", "four residual blocks: filters of the first, statistics", resnet12_specs};
+    "resnet12", "four residual blocks: filters of the first, norm, statistics", resnet12_specs};
 static const struct model_ops layers = {"layers", "the lines of model.layers, from input to head",
                                         layers_specs};
 

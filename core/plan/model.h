@@ -8,8 +8,8 @@
 struct model_ops {
     const char *name;
     const char *summary;
-    /* Fills specs with the layers from input to head; NULL: only counts them. norm: a batchnorm of
-     * this model. Returns how many, at least one, or ERR_CONFIG. */
+    /* Fills specs with the layers from input to head; NULL: only counts them. norm: the
+     * normalisation of this model. Returns how many, at least one, or ERR_CONFIG. */
     int (*specs)(const struct model_config *m, struct layer_spec norm, struct layer_spec *specs);
 };
 

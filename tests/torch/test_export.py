@@ -21,15 +21,17 @@ torch.set_num_threads(1)
 
 SIZE, WAY = 20, 3
 ALL_LAYERS = ("conv filters=5 kernel=3 stride=2 pad=1 bias=0", "batchnorm", "leaky_relu percent=20", "residual filters=4",
+              "layernorm", "gelu", "groupnorm groups=2", "residual filters=4 groups=2", "silu",
               "maxpool kernel=3 stride=2", "conv filters=6 kernel=2", "batchnorm_relu", "dropout percent=30", "meanpool kernel=2",
-              "meanpool", "conv filters=7 kernel=1", "relu", "flatten", "dense features=9", "batchnorm", "tanh",
+              "meanpool", "conv1d filters=6 kernel=3 pad=1", "maxpool kernel=1", "layernorm", "conv filters=7 kernel=1", "relu", "flatten", "dense features=9", "batchnorm", "layernorm", "groupnorm groups=3", "tanh",
               "dense features=8 bias=0", "head")
 CONV4 = 'type = "conv4"  filters = 6  reduction = "%s"  pool = "%s"'
 MODELS = {
     "stride-mean": CONV4 % ("stride", "mean"), "stride-flatten": CONV4 % ("stride", "flatten"),
     "maxpool-flatten": CONV4 % ("maxpool", "flatten"),
     "mlp": 'type = "mlp"  widths = {"16", "12"}  activation = "tanh"  dropout = 10', "lenet": 'type = "lenet"',
-    "resnet12": 'type = "resnet12"  filters = 2', "layers": 'type = "layers"  layers = {%s}' % ", ".join(f'"{l}"' for l in ALL_LAYERS),
+    "resnet12": 'type = "resnet12"  filters = 2', "grouped": 'type = "resnet12"  filters = 2  norm = "layer"',
+    "group": CONV4 % ("stride", "mean") + '  norm = "group"  groups = 3', "layers": 'type = "layers"  layers = {%s}' % ", ".join(f'"{l}"' for l in ALL_LAYERS),
 }
 
 

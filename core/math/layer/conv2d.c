@@ -1,4 +1,5 @@
-/* conv2d.c - two-dimensional convolution as im2col and matrix products.      math.md (2.1)
+/* conv2d.c - convolution over a map, or over a series (conv1d: a map of width 1 whose window is
+ * kernel x 1), as im2col and matrix products.                                 math.md (2.1)
  *
  * With K = kh kw C_in, a row of `col` (rows x K) holds the window under one output position:
  *
@@ -19,9 +20,20 @@
 
 enum { PIECE = 1 << 18 }; /* reals of col at a time, about one second-level cache */
 
+/* What the window and its border are across the map. */
+static int kernel_w(const struct layer *l)
+{
+    return l->spec.series ? 1 : l->spec.kernel;
+}
+
+static int pad_w(const struct layer *l)
+{
+    return l->spec.series ? 0 : l->spec.pad;
+}
+
 static size_t conv_depth(const struct layer *l)
 {
-    return (size_t)(l->spec.kernel * l->spec.kernel * l->in.c);
+    return (size_t)(l->spec.kernel * kernel_w(l) * l->in.c);
 }
 
 /* Rows of the largest piece. */
@@ -36,8 +48,8 @@ static int conv_plan(struct layer *l, struct shape in, const char *name, struct 
 {
     struct layer_spec *s = &l->spec;
     int k = s->kernel = s->kernel ? s->kernel : 3, stride = s->stride = s->stride ? s->stride : 1;
-    int span_h = in.h + 2 * s->pad - k, span_w = in.w + 2 * s->pad - k;
-    size_t fan_in = (size_t)(k * k * in.c), fan_out = (size_t)(k * k * s->filters);
+    int kw = kernel_w(l), span_h = in.h + 2 * s->pad - k, span_w = in.w + 2 * pad_w(l) - kw;
+    size_t fan_in = (size_t)(k * kw * in.c), fan_out = (size_t)(k * kw * s->filters);
 
     if (s->filters < 1 || k < 1 || stride < 1 || s->pad < 0)
         return err(ERR_CONFIG, "layer '%s' needs filters, kernel and stride of at least 1", name);
@@ -47,9 +59,17 @@ static int conv_plan(struct layer *l, struct shape in, const char *name, struct 
     plan_plain(l, in, (struct shape){span_h / stride + 1, span_w / stride + 1, s->filters});
     l->scratch = 2 * conv_piece(l) * (conv_depth(l) + (size_t)s->filters);
     l->multiply_adds = l->input_adds = (double)shape_size(l->out) * (double)fan_in;
-    return plan_weights(l, layout, name, 4,
+    return plan_weights(l, layout, name, s->series ? 3 : 4,
                         (size_t[]){(size_t)s->filters, (size_t)in.c, (size_t)k, (size_t)k}, fan_in,
                         fan_out);
+}
+
+static int conv1d_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
+{
+    if (in.w != 1)
+        return err(ERR_CONFIG, "layer '%s' is of a series, its input is %d wide", name, in.w);
+    l->spec.series = true;
+    return conv_plan(l, in, name, layout);
 }
 
 /* The window of row r of the column matrix: sample, and top left corner in x. */
@@ -61,16 +81,16 @@ struct window {
 static struct window window_at(const struct layer *l, size_t row)
 {
     size_t map = (size_t)(l->out.h * l->out.w), at = row % map;
-    int s = l->spec.stride, p = l->spec.pad;
+    int s = l->spec.stride;
 
-    return (struct window){row / map, (int)(at / (size_t)l->out.w) * s - p,
-                           (int)(at % (size_t)l->out.w) * s - p};
+    return (struct window){row / map, (int)(at / (size_t)l->out.w) * s - l->spec.pad,
+                           (int)(at % (size_t)l->out.w) * s - pad_w(l)};
 }
 
-/* The window's columns that lie on the map: [*first, *last) of 0 .. kernel. */
+/* The window's columns that lie on the map: [*first, *last) of 0 .. its width. */
 static void window_clip(const struct layer *l, int x, int *first, int *last)
 {
-    int k = l->spec.kernel;
+    int k = kernel_w(l);
 
     *first = x < 0 ? -x : 0;
     *last = x + k > l->in.w ? l->in.w - x : k;
@@ -83,12 +103,12 @@ static void window_clip(const struct layer *l, int x, int *first, int *last)
 static void im2col_row(const struct layer *l, const real *x, size_t row, real *col)
 {
     struct window at = window_at(l, row);
-    int k = l->spec.kernel, first, last;
+    int k = kernel_w(l), first, last;
     size_t c = (size_t)l->in.c;
 
     window_clip(l, at.x, &first, &last);
     x += at.sample * shape_size(l->in);
-    for (int ky = 0; ky < k; ky++, col += (size_t)k * c) {
+    for (int ky = 0; ky < l->spec.kernel; ky++, col += (size_t)k * c) {
         int y = at.y + ky;
         const real *from = x + ((ptrdiff_t)y * l->in.w + at.x + first) * (ptrdiff_t)c;
         size_t run = (size_t)(last - first) * c;
@@ -112,7 +132,7 @@ static void im2col(const struct layer *l, const real *x, size_t first, size_t ro
 /* The transpose of im2col: adds every window back where it came from. */
 static void col2im_add(const struct layer *l, const real *col, size_t begin, size_t rows, real *gx)
 {
-    int k = l->spec.kernel, first, last;
+    int k = kernel_w(l), first, last;
     size_t c = (size_t)l->in.c;
 
     for (size_t r = 0; r < rows; r++) {
@@ -120,7 +140,7 @@ static void col2im_add(const struct layer *l, const real *col, size_t begin, siz
         real *image = gx + at.sample * shape_size(l->in);
 
         window_clip(l, at.x, &first, &last);
-        for (int ky = 0; ky < k; ky++, col += (size_t)k * c) {
+        for (int ky = 0; ky < l->spec.kernel; ky++, col += (size_t)k * c) {
             int y = at.y + ky;
 
             if (y >= 0 && y < l->in.h)
@@ -264,6 +284,16 @@ static void conv_torch(const struct layer *l, const char *name, struct torch_tex
              l->out.c, s->kernel, s->stride, s->pad, s->bias ? "" : ", bias=False");
 }
 
+static void conv1d_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    const struct layer_spec *s = &l->spec;
+    const char *x = torch_map(t);
+
+    torch_function(t, "self.%s(%s.squeeze(3)).unsqueeze(3)", name, x);
+    snprintf(t->module, sizeof t->module, "nn.Conv1d(%d, %d, %d, stride=%d, padding=%d%s)", l->in.c,
+             l->out.c, s->kernel, s->stride, s->pad, s->bias ? "" : ", bias=False");
+}
+
 const struct layer_ops layer_conv2d = {
     .name = "conv",
     .prefix = "conv",
@@ -274,4 +304,16 @@ const struct layer_ops layer_conv2d = {
     .forward_tangent = conv_forward_tangent,
     .backward_tangent = conv_backward_tangent,
     .torch = conv_torch,
+};
+
+const struct layer_ops layer_conv1d = {
+    .name = "conv1d",
+    .prefix = "conv",
+    .summary = "convolution over a series, [time, channels]: as conv",
+    .plan = conv1d_plan,
+    .forward = conv_forward,
+    .backward = conv_backward,
+    .forward_tangent = conv_forward_tangent,
+    .backward_tangent = conv_backward_tangent,
+    .torch = conv1d_torch,
 };

@@ -11,13 +11,13 @@
 static int maxpool_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
 {
     int k = l->spec.kernel = l->spec.kernel ? l->spec.kernel : 2;
-    int s = l->spec.stride = l->spec.stride ? l->spec.stride : k;
+    int s = l->spec.stride = l->spec.stride ? l->spec.stride : k, kw = plan_window_w(k, in.w);
 
     (void)layout;
-    if (k < 1 || s < 1 || k > in.h || k > in.w)
+    if (k < 1 || s < 1 || k > in.h || kw > in.w)
         return err(ERR_CONFIG, "layer '%s': window %d does not fit an input of %d x %d", name, k,
                    in.h, in.w);
-    plan_plain(l, in, (struct shape){(in.h - k) / s + 1, (in.w - k) / s + 1, in.c});
+    plan_plain(l, in, (struct shape){(in.h - k) / s + 1, (in.w - kw) / s + 1, in.c});
     l->save_each = shape_size(l->out);
     return 0;
 }
@@ -34,7 +34,7 @@ static size_t maxpool_corner(const struct layer *l, size_t at)
 /* Index in x of place `place` of the window with this corner. */
 static size_t maxpool_place(const struct layer *l, size_t corner, int place)
 {
-    int k = l->spec.kernel;
+    int k = plan_window_w(l->spec.kernel, l->in.w);
 
     return corner + (size_t)((place / k * l->in.w + place % k) * l->in.c);
 }
@@ -43,7 +43,7 @@ static void maxpool_position(const struct layer *l, const real *x, size_t corner
                              real *restrict choice)
 {
     size_t c = (size_t)l->in.c;
-    int window = l->spec.kernel * l->spec.kernel;
+    int window = l->spec.kernel * plan_window_w(l->spec.kernel, l->in.w);
 
     vec_copy(c, x + corner, y);
     vec_zero(c, choice);
@@ -115,8 +115,11 @@ static void maxpool_backward_tangent(const struct layer *l, const struct io *io)
 
 static void maxpool_torch(const struct layer *l, const char *name, struct torch_text *t)
 {
+    int k = l->spec.kernel, s = l->spec.stride;
+
     (void)name;
-    torch_function(t, "F.max_pool2d(%s, %d, %d)", torch_map(t), l->spec.kernel, l->spec.stride);
+    torch_function(t, "F.max_pool2d(%s, (%d, %d), (%d, %d))", torch_map(t), k,
+                   plan_window_w(k, l->in.w), s, s);
 }
 
 const struct layer_ops layer_maxpool = {

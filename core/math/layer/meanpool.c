@@ -7,18 +7,18 @@
 
 static int meanpool_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
 {
-    int k = l->spec.kernel;
+    int k = l->spec.kernel, kw = plan_window_w(k, in.w);
 
     (void)layout;
     l->spec.stride = l->spec.stride ? l->spec.stride : k;
     if (k == 0)
         return plan_plain(l, in, (struct shape){1, 1, in.c});
-    if (k < 0 || k > in.h || k > in.w || l->spec.stride < 1)
+    if (k < 0 || k > in.h || kw > in.w || l->spec.stride < 1)
         return err(ERR_CONFIG, "layer '%s': window %d does not fit an input of %d x %d", name, k,
                    in.h, in.w);
     return plan_plain(
         l, in,
-        (struct shape){(in.h - k) / l->spec.stride + 1, (in.w - k) / l->spec.stride + 1, in.c});
+        (struct shape){(in.h - k) / l->spec.stride + 1, (in.w - kw) / l->spec.stride + 1, in.c});
 }
 
 /* Calls visit(x's row of c channels, y's row) for each position under each window. */
@@ -26,7 +26,7 @@ static void meanpool_visit(const struct layer *l, int n, real *x, real *y,
                            void (*visit)(size_t c, real scale, real *x, real *y))
 {
     int kh = l->spec.kernel ? l->spec.kernel : l->in.h;
-    int kw = l->spec.kernel ? l->spec.kernel : l->in.w, s = l->spec.stride;
+    int kw = l->spec.kernel ? plan_window_w(l->spec.kernel, l->in.w) : l->in.w, s = l->spec.stride;
     size_t c = (size_t)l->in.c;
     real scale = 1 / (real)(kh * kw);
 
@@ -89,6 +89,7 @@ static void meanpool_backward_tangent(const struct layer *l, const struct io *io
 
 static void meanpool_torch(const struct layer *l, const char *name, struct torch_text *t)
 {
+    int k = l->spec.kernel, s = l->spec.stride;
     const char *x = torch_map(t);
 
     (void)name;
@@ -96,7 +97,8 @@ static void meanpool_torch(const struct layer *l, const char *name, struct torch
     if (t->flat)
         torch_function(t, "%s.mean((2, 3))", x);
     else
-        torch_function(t, "F.avg_pool2d(%s, %d, %d)", x, l->spec.kernel, l->spec.stride);
+        torch_function(t, "F.avg_pool2d(%s, (%d, %d), (%d, %d))", x, k, plan_window_w(k, l->in.w),
+                       s, s);
 }
 
 const struct layer_ops layer_meanpool = {

@@ -15,6 +15,13 @@ void plan_add_bias(const struct layer *l, int n, const real *w, real *y);
 /* The bias's part of gw (l->n_w) += the sum of gy over samples and positions. */
 void plan_sum_bias(const struct layer *l, int n, const real *gy, real *gw);
 
+/* How wide a pool's window is over maps of that width: a series (width 1) has windows of kernel x
+ * 1. */
+static inline int plan_window_w(int kernel, int width)
+{
+    return width == 1 ? 1 : kernel;
+}
+
 /* Fills a layer without weights whose output has the given shape. */
 int plan_plain(struct layer *l, struct shape in, struct shape out);
 

@@ -8,6 +8,8 @@
  * by `parts` below. A block is a function of its spec and input alone, so each pass plans it anew
  * (a few microseconds) instead of keeping it somewhere.
  *
+ * With `groups`, groupnorm stands in the place of batchnorm, under the same names.
+ *
  * save holds what the parts save, then the six maps that they read again. The activations work in
  * place: no batchnorm reads its own y, no leaky relu its x. The gradients between parts live in
  * scratch; backward_tangent computes them again (both inner convolutions' backward), so that the
@@ -21,7 +23,7 @@
 #include "core/math/layer/torch.h"
 #include "core/math/vec.h"
 
-extern const struct layer_ops layer_batchnorm, layer_conv2d, layer_leaky_relu;
+extern const struct layer_ops layer_batchnorm, layer_conv2d, layer_groupnorm, layer_leaky_relu;
 
 /* Places of activations: the block's x and y, maps in save, a map in scratch. */
 enum place { IN, C1, A1, C2, A2, C3, C0, OUT, SUM, SAVED = OUT - C1 };
@@ -52,9 +54,10 @@ enum { PARTS = sizeof parts / sizeof *parts, CONV1 = 0, SHORTCUT = 8, LAST = PAR
 
 struct block {
     struct layer layer[PARTS];
-    size_t w[PARTS], save[PARTS]; /* where each part's begin in the block's       */
-    size_t maps;                  /* where the maps begin in save                 */
-    size_t unused, gradients;     /* in scratch: a gw that is not used, gradient maps */
+    size_t w[PARTS];                 /* where each part's begin in the block's       */
+    size_t save[PARTS], each[PARTS]; /* in save: fixed, and for each sample         */
+    size_t maps, maps_each;          /* where the maps begin in save                 */
+    size_t unused, gradients;        /* in scratch: a gw that is not used, gradient maps */
     size_t n_w;
 };
 
@@ -67,18 +70,20 @@ static int part_plan(const struct layer *l, int i, const char *name, struct layo
                      struct layer *part)
 {
     struct shape inner = {l->in.h, l->in.w, l->spec.filters};
+    bool grouped = l->spec.groups && parts[i].ops == &layer_batchnorm;
     int k = parts[i].kernel;
     char full[48];
 
-    *part = (struct layer){.ops = parts[i].ops,
+    *part = (struct layer){.ops = grouped ? &layer_groupnorm : parts[i].ops,
                            .spec = {.filters = l->spec.filters,
                                     .kernel = k,
                                     .pad = k / 2,
+                                    .groups = l->spec.groups,
                                     .running = l->spec.running,
                                     .follows_target = l->spec.follows_target}};
     snprintf(full, sizeof full, "%s.%s", name, parts[i].name);
     TRY(part->ops->plan(part, parts[i].x == IN ? l->in : inner, full, layout));
-    assert(part->save_each == 0 && part->scratch_each == 0);
+    assert(part->scratch_each == 0);
     return 0;
 }
 
@@ -87,14 +92,14 @@ static int block_plan(const struct layer *l, const char *name, struct layout *la
 {
     size_t first = layout->n, most_w = 0;
 
-    b->maps = b->unused = 0;
+    b->maps = b->maps_each = b->unused = 0;
     for (int i = 0; i < PARTS; i++) {
         struct layer *part = &b->layer[i];
 
         b->w[i] = layout->n - first;
-        b->save[i] = b->maps;
+        b->save[i] = b->maps, b->each[i] = b->maps_each;
         TRY(part_plan(l, i, name, layout, part));
-        b->maps += part->save;
+        b->maps += part->save, b->maps_each += part->save_each;
         b->unused = part->scratch > b->unused ? part->scratch : b->unused;
         most_w = part->n_w > most_w ? part->n_w : most_w;
     }
@@ -120,10 +125,10 @@ static int residual_plan(struct layer *l, struct shape in, const char *name, str
     TRY(block_plan(l, name, layout, &b));
     l->n_w = b.n_w;
     l->save = b.maps;
-    l->save_each = SAVED * shape_size(l->out);
+    l->save_each = b.maps_each + SAVED * shape_size(l->out);
     l->scratch = b.gradients;
     l->scratch_each = 2 * MAPS * map_size(l);
-    l->coupled = !l->spec.running;
+    l->coupled = !l->spec.running && !l->spec.groups;
     for (int i = 0; i < PARTS; i++) {
         l->multiply_adds += b.layer[i].multiply_adds;
         l->input_adds += parts[i].x == IN ? b.layer[i].multiply_adds : 0;
@@ -164,7 +169,8 @@ static struct pair place_at(const struct layer *l, const struct block *b, const 
         return which == IN ? io->x : io->y;
     if (which == SUM)
         return gradient_at(l, b, io, G);
-    return pair_at(io->save, b->maps + (which - C1) * (size_t)io->n * shape_size(l->out));
+    return pair_at(io->save,
+                   b->maps + (size_t)io->n * (b->maps_each + (which - C1) * shape_size(l->out)));
 }
 
 static struct io part_io(const struct layer *l, const struct block *b, const struct io *io, int i)
@@ -179,7 +185,7 @@ static struct io part_io(const struct layer *l, const struct block *b, const str
 
     p.w = pair_at(io->w, b->w[i]);
     p.gw = pair_at(io->gw, b->w[i]);
-    p.save = pair_at(io->save, b->save[i]);
+    p.save = pair_at(io->save, b->save[i] + (size_t)io->n * b->each[i]);
     p.x = place_at(l, b, io, parts[i].x);
     p.y = place_at(l, b, io, parts[i].y);
     p.gy = gradient_at(l, b, io, parts[i].gy);
@@ -201,9 +207,9 @@ static void residual_up(const struct layer *l, const struct io *io, bool tangent
         if (i == LAST)
             vec_add(n, tangent ? sum.t : sum.v, tangent ? io->y.t : io->y.v);
         if (tangent)
-            parts[i].ops->forward_tangent(&b.layer[i], &p);
+            b.layer[i].ops->forward_tangent(&b.layer[i], &p);
         else
-            parts[i].ops->forward(&b.layer[i], &p);
+            b.layer[i].ops->forward(&b.layer[i], &p);
     }
 }
 
@@ -227,7 +233,7 @@ static void part_down(const struct layer *l, const struct block *b, const struct
     if (i == SHORTCUT)
         p.gx = (struct pair){io->gx.v ? p.gx.v : NULL, io->gx.t ? p.gx.t : NULL};
     if (!tangent) {
-        parts[i].ops->backward(&b->layer[i], &p);
+        b->layer[i].ops->backward(&b->layer[i], &p);
         return;
     }
     if (i != CONV1 && i != SHORTCUT) {
@@ -235,9 +241,9 @@ static void part_down(const struct layer *l, const struct block *b, const struct
 
         values.gw.v = io->scratch + b->unused;
         vec_zero(b->layer[i].n_w, values.gw.v);
-        parts[i].ops->backward(&b->layer[i], &values);
+        b->layer[i].ops->backward(&b->layer[i], &values);
     }
-    parts[i].ops->backward_tangent(&b->layer[i], &p);
+    b->layer[i].ops->backward_tangent(&b->layer[i], &p);
 }
 
 /* From the sum down the body to gx, then down the shortcut, added to it. */
@@ -273,17 +279,19 @@ static void residual_torch(const struct layer *l, const char *name, struct torch
     const char *x = torch_map(t);
 
     torch_function(t, "self.%s(%s)", name, x);
-    snprintf(t->module, sizeof t->module, "Residual(%d, %d, running=%s)", l->in.c, l->out.c,
-             l->spec.running ? "True" : "False");
+    snprintf(t->module, sizeof t->module, "Residual(%d, %d, running=%s, groups=%d)", l->in.c,
+             l->out.c, l->spec.running ? "True" : "False", l->spec.groups);
 }
 
 static const char residual_class[] =
     "class Residual(nn.Module):\n"
-    "    def __init__(self, inputs, outputs, running):\n"
+    "    def __init__(self, inputs, outputs, running, groups):\n"
     "        super().__init__()\n"
     "        def conv(n, kernel):\n"
     "            return nn.Conv2d(n, outputs, kernel, padding=kernel // 2, bias=False)\n"
     "        def norm():\n"
+    "            if groups:\n"
+    "                return nn.GroupNorm(groups, outputs)\n"
     "            return nn.BatchNorm2d(outputs, track_running_stats=running)\n"
     "        self.conv1, self.bn1 = conv(inputs, 3), norm()\n"
     "        self.conv2, self.bn2 = conv(outputs, 3), norm()\n"
@@ -301,7 +309,8 @@ const struct layer_ops layer_residual = {
     .name = "residual",
     .prefix = "block",
     .kind = LAYER_NORM,
-    .summary = "residual block of ResNet-12: filters, running (default: as model.statistics says)",
+    .summary = "residual block of ResNet-12: filters, groups (0: batchnorm), running (default: as "
+               "model.statistics says)",
     .plan = residual_plan,
     .forward = residual_forward,
     .backward = residual_backward,

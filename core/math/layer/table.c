@@ -4,19 +4,18 @@
 #include "core/base/table.h"
 #include "core/math/layer.h"
 
-extern const struct layer_ops layer_batchnorm, layer_batchnorm_relu, layer_conv2d, layer_dense,
-    layer_dropout, layer_flatten, layer_leaky_relu, layer_maxpool, layer_meanpool, layer_normalize,
-    layer_relu, layer_residual, layer_tanh;
+/* clang-format off */
+#define LAYERS(_) \
+    _(batchnorm) _(batchnorm_relu) _(conv2d) _(conv1d) _(dense) _(dropout) _(flatten) _(gelu) \
+    _(groupnorm) _(layernorm) _(leaky_relu) _(maxpool) _(meanpool) _(normalize) _(relu) \
+    _(residual) _(silu) _(tanh)
+/* clang-format on */
 
-const struct layer_ops *const layer_table[] = {
-    &layer_batchnorm,  &layer_batchnorm_relu,
-    &layer_conv2d,     &layer_dense,
-    &layer_dropout,    &layer_flatten,
-    &layer_leaky_relu, &layer_maxpool,
-    &layer_meanpool,   &layer_normalize,
-    &layer_relu,       &layer_residual,
-    &layer_tanh,       NULL,
-};
+#define DECLARE(name) extern const struct layer_ops layer_##name;
+#define POINT(name) &layer_##name,
+
+LAYERS(DECLARE)
+const struct layer_ops *const layer_table[] = {LAYERS(POINT) NULL};
 
 const struct layer_ops *layer_find(const char *name)
 {
