@@ -261,13 +261,19 @@ static int read_theta(struct predict_model *p)
 {
     const struct stage *stage = p->solo.stage;
     struct checkpoint_info info;
-    int model = stage_model(&p->solo.setup, stage, p->data);
+    int model = stage_model(&p->solo.setup, stage, p->data), code;
+    char of[CHECKPOINT_TEXT];
 
     p->theta = malloc(stage->layout.n * sizeof *p->theta);
     if (!p->theta)
         return err(ERR_MEMORY, "no memory for %zu parameters", stage->layout.n);
     p->own = p->theta + (size_t)model * stage->model.n;
-    return checkpoint_read(p->path, &stage->layout, p->theta, NULL, NULL, &info);
+    TRY(checkpoint_peek(p->path, &info));
+    snprintf(of, sizeof of, "%s", info.stage_name);
+    code = checkpoint_read(p->path, &stage->layout, p->theta, NULL, NULL, &info);
+    if (code == ERR_DATA && strcmp(of, stage->config->name) != 0)
+        code = err_within(code, "stage '%s', a file of stage '%s'", stage->config->name, of);
+    return code;
 }
 
 int predict_open(struct predict_model *p, const struct options *o, const char *checkpoint)

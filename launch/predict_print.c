@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/plural.h"
@@ -112,6 +113,19 @@ static void print_csv(struct predict_printer *p, const struct prediction *each, 
 
 /* ---- JSON, one object a line ---- */
 
+/* A name that is no UTF-8 is told with '?' for its bytes beyond ASCII. */
+static json_t *text_json(const char *text)
+{
+    json_t *s = json_string(text);
+    char *copy = s ? NULL : strdup(text);
+
+    for (char *at = copy; at && *at; at++)
+        *at = *at & 0x80 ? '?' : *at;
+    s = s ? s : json_string(copy ? copy : "");
+    free(copy);
+    return s;
+}
+
 static void print_object(FILE *to, json_t *o)
 {
     json_dumpf(o, to, JSON_COMPACT | JSON_REAL_PRECISION(9));
@@ -119,17 +133,28 @@ static void print_object(FILE *to, json_t *o)
     json_decref(o);
 }
 
+static json_t *probabilities_json(const struct predict_printer *p, const double *each)
+{
+    json_t *o = json_object();
+
+    for (int i = 0; i < p->n_classes; i++) {
+        json_t *name = text_json(p->classes[i]);
+
+        json_object_set_new(o, json_string_value(name), json_real(each[i]));
+        json_decref(name);
+    }
+    return o;
+}
+
 static void print_json_line(struct predict_printer *p, const struct prediction *x)
 {
     int first = best(x->p, p->n_classes, -1);
-    json_t *all = json_object(), *o = json_pack("{s:s, s:s, s:f}", "file", x->file, "label",
-                                                p->classes[first], "probability", x->p[first]);
+    json_t *o = json_pack("{s:o, s:o, s:f, s:o}", "file", text_json(x->file), "label",
+                          text_json(p->classes[first]), "probability", x->p[first], "probabilities",
+                          probabilities_json(p, x->p));
 
-    for (int i = 0; i < p->n_classes; i++)
-        json_object_set_new(all, p->classes[i], json_real(x->p[i]));
-    json_object_set_new(o, "probabilities", all);
     if (x->is >= 0)
-        json_object_set_new(o, "class", json_string(p->classes[x->is]));
+        json_object_set_new(o, "class", text_json(p->classes[x->is]));
     print_object(p->to, o);
 }
 

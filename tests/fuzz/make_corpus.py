@@ -63,6 +63,15 @@ def put_lines():
     put("names", "same", "a\na\nx/a\n\0a\n")
 
 
+def put_recall():
+    whole = {"shape": [28, 28, 1], "classes": 2, "samples": 9, "targets": 0, "grid": 0}
+    looks = {"mean": 0.5, "deviation": 0.25, "border": 1, "heights": [20, 30], "widths": [20, 30], "grey": 9, "colour": 0}
+    put("recall", "named", json.dumps({"d": {**whole, "names": ["cat", "d\u00f6g"], "looks": looks}, "e": whole}))
+    put("recall", "series", json.dumps({"e": {**whole, "shape": [1, 1, 3], "classes": 1 << 31, "targets": 2, "grid": 100}}))
+    put("recall", "wrong", json.dumps({"d": {**whole, "classes": 3, "names": ["a", "b"]}, "e": {**whole, "shape": [1, 0, 1]}}))
+    put("recall", "list", "[]")
+
+
 def put_metrics():
     line = '{{"run": "a", "stage": "meta", "stage_index": {}, "round": {}, "name": "train/loss", "value": 0.5}}\n'
     put("metrics", "rounds", b"\0\3" + "".join(line.format(0, i) for i in range(6)).encode())
@@ -350,5 +359,5 @@ def put_observe():
                                   event(21, field(8, 1) + field(9, "why"), 10), event(25, field(1, 4), 10)))
 
 
-for write in put_observe, put_config, put_lines, put_csv, put_metrics, put_arrays, put_png, put_jpeg, put_archives, put_safetensors, put_messages, put_stream:
+for write in put_observe, put_config, put_lines, put_csv, put_recall, put_metrics, put_arrays, put_png, put_jpeg, put_archives, put_safetensors, put_messages, put_stream:
     write()

@@ -177,6 +177,30 @@ def test_whole_set_accuracy_is_that_of_evaluate(place):
     assert sum(first["probabilities"].values()) == pytest.approx(1, abs=1e-7)
 
 
+def test_model_of_each_target(place, tmp_path):
+    """The section chooses the model, and how images are read; the accuracy is that of the last evaluation."""
+    (tmp_path / "d.conf").write_text(CONFIGURATION.format(name="d", model=CONV4, stage='method = "pretrain"  batch = 40  rounds = 30').replace(
+        "evaluate {", """data dark { format = "folder"  path = "gone"  invert = true }
+data old { format = "folder"  path = "gone"  thicken = 1 }
+stage t { method = "adda"  data = "train"  target = {"dark", "old"}  batch = 16  rounds = 2  steps = 2  layers = {"bn3"}
+          discriminator = {8}  guard = "off"  evaluate = {"dark", "old"} }
+evaluate {"""))
+    done = cli.done("train", tmp_path / "d.conf", "--data-root", place, "--set", "data.train.path=gone", "--json", cwd=tmp_path).json()
+    for e in done["evaluations"]:
+        said = predict(place, tmp_path / "d", "--query", "gone", "--domain", e["data"], "--json")
+        assert said.rc == 0 and said.json()["accuracy"] == pytest.approx(e["accuracy"], abs=1e-12), said
+    said = predict(place, tmp_path / "d", "--query", "gone")
+    assert said.rc == 64 and "has a model for each of its 2 targets: choose one with --domain" in said.err, said
+    said = predict(place, tmp_path / "d", "--query", "gone", "--stage", "s")
+    assert said.rc == 65 and "stage 's', a file of stage 't'" in said.err, said
+
+
+def test_names_that_are_no_utf8(place, tmp_path):
+    (tmp_path / b"\xff.png".decode("utf8", "surrogateescape")).write_bytes(pictures.png(pictures.drawing(20, 1)))
+    said = predict(place, "protonet", "--support", "support", "--query", tmp_path, "--json", "--out", tmp_path / "o")
+    assert said.rc == 0 and json.loads((tmp_path / "o").read_text().splitlines()[0])["file"].endswith("/?.png"), said
+
+
 def test_a_query_without_classes_has_no_accuracy(place):
     done = predict(place, "protonet", "--support", "support", "--query", "query/ant")
     assert done.rc == 0 and "6 images" in done.out and "accuracy" not in done.out, done
