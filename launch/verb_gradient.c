@@ -133,6 +133,24 @@ static int read_parts(struct gradient_run *g, const struct safetensors *f, const
                                           : 0;
 }
 
+/* If tasks differ in their way, the labels of the support tell that of this one. */
+static int count_classes(struct gradient_run *g, const char *path)
+{
+    struct batch *support = &g->episode.support, *query = &g->episode.query;
+    int way = 0;
+
+    if (g->solo.stage->train_least.way == g->solo.stage->train.way)
+        return 0;
+    for (int i = 0; i < support->n; i++)
+        way = support->label[i] >= way ? support->label[i] + 1 : way;
+    for (int i = 0; i < query->n; i++)
+        if (query->label[i] >= way)
+            return err(ERR_DATA, "'%s': tensor 'query.y' has label %d, the support has %d classes",
+                       path, query->label[i], way);
+    support->classes = query->classes = way;
+    return 0;
+}
+
 /* The task's round: 1 unless a tensor `round` says otherwise. */
 static int read_round(struct gradient_run *g, const struct safetensors *f, const char *path)
 {
@@ -158,6 +176,8 @@ static int lay_out(struct gradient_run *g, const struct safetensors *f, const ch
 
     TRY(read_round(g, f, path));
     TRY(read_parts(g, f, path, a));
+    if (a->base)
+        TRY(count_classes(g, path));
     spec.n_support = g->episode.support.n;
     spec.n_query = g->episode.query.n;
     spec.n_source = spec.n_measure = g->episode.source.n;

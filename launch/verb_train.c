@@ -37,6 +37,8 @@ static json_t *evaluation_json(const struct stage *stage, const char *data,
                           e->kind->units, (json_int_t)e->episodes, "failed", (json_int_t)e->failed,
                           "transductive", e->transductive);
 
+    if (isfinite(e->sizes[0]))
+        json_object_update_new(o, json_pack("{s:f, s:f}", "way", e->sizes[0], "shot", e->sizes[1]));
     add_figures(o, e, e->steps);
     for (int k = 0; k <= e->steps; k++) {
         json_t *s = json_pack("{s:i}", "step", k);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/err.h"
+#include "core/plan/drawn.h"
 #include "core/plan/scale.h"
 #include "core/plan/task_kind.h"
 #include "worker/method_work.h"
@@ -138,11 +139,15 @@ static int engine_read(struct engine *e, const struct task *t, const real *theta
 int engine_run(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     const struct task_kind *kind = task_kind_at(e->stage, e->purpose, t->slot);
+    int code;
 
     engine_clear(e);
     TRY(task_check(e->setup, e->stage, kind, t));
     TRY(engine_read(e, t, state ? state : theta));
-    return engine_add(e, task_work_of(kind)->run(e, t, theta, state));
+    code = task_work_of(kind)->run(e, t, theta, state);
+    if (code >= 0 && kind->few_shot)
+        drawn_add(e->stage, kind, t, &e->metrics);
+    return engine_add(e, code);
 }
 
 const struct compute compute_tasks = {engine_open, engine_close, engine_begin, engine_run};

@@ -245,13 +245,19 @@ static struct method unready(const struct setup *setup, const struct stage *stag
                            .n = stage->model.n};
 }
 
+/* Samples of a few-shot task of middle way, with least to most of each class. */
+static int middle_samples(const struct stage *s, uint32_t least, uint32_t most)
+{
+    return (int)(((s->train_least.way + s->train.way) * (least + most) + 2) / 4);
+}
+
 double method_flops(const struct setup *setup, const struct stage *stage)
 {
     struct method m = unready(setup, stage);
     struct method_spec spec = {
         .steps = stage->inner_steps,
-        .n_support = (int)(stage->train.way * stage->train.shot),
-        .n_query = (int)(stage->train.way * stage->train.query),
+        .n_support = middle_samples(stage, stage->train_least.shot, stage->train.shot),
+        .n_query = middle_samples(stage, stage->train.query, stage->train.query),
     };
     struct unroll_spec s;
 

@@ -39,9 +39,9 @@ int method_measure(struct method *m, const struct episode *ep, int data, const r
 const real *method_label(struct method *m, const struct episode *ep, int data, const real *theta,
                          int *n_out);
 
-/* Useful floating-point operations of one training task. Few-shot: a gradient per inner step, a
- * Hessian-vector product (twice a gradient) per inner step where exact, and the query's gradient.
- * Batches: a gradient of each. */
+/* Useful floating-point operations of one training task, of middle size if they differ. Few-shot: a
+ * gradient per inner step, a Hessian-vector product (twice a gradient) per inner step where exact,
+ * and the query's gradient. Batches: a gradient of each. */
 double method_flops(const struct setup *setup, const struct stage *stage);
 
 #endif

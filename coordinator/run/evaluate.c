@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/base/err.h"
+#include "core/plan/drawn.h"
 
 static struct estimate estimate_of(const struct round_sum *t, int slot, double n)
 {
@@ -67,6 +68,8 @@ int evaluation_of(const struct round *r, const struct round_sum *total, struct e
     if (n == 0)
         return err(ERR_NONFINITE, "none of %u %s of stage '%s' had a finite loss to measure",
                    r->n_tasks, stage->measured->tasks, stage->config->name);
+    for (int i = 0; i < 2; i++)
+        e->sizes[i] = stage->drawn.n_sizes ? drawn_read(stage, total, i) : NAN;
     TRY(take_curve(e));
     for (int k = 0; k <= e->steps; k++) {
         e->loss[k] = estimate_of(total, metric_curve(k, CURVE_LOSS), n);

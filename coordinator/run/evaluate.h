@@ -17,6 +17,7 @@ struct evaluation {
     struct estimate *loss;        /* (steps + 1) owned: evaluation_release */
     struct estimate *accuracy;    /* (steps + 1) of classification; behind loss */
     bool has_accuracy;
+    double sizes[2];   /* mean way and shot; not numbers: all tasks have the same */
     bool transductive; /* a prediction depends on the other samples of its query set, or batch */
 };
 

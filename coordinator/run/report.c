@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/base/plural.h"
+#include "core/plan/drawn.h"
 #include "proto/stream/event.h"
 
 void report_begin(struct report *r)
@@ -146,6 +147,10 @@ static void own_metrics(const struct stage *s, const struct round_sum *total, st
             l->names[l->n_metrics] = *own;
             l->metrics[l->n_metrics++] = mean_of(s, total, *own);
         }
+    for (int i = 0; i < s->drawn.n; i++) {
+        l->names[l->n_metrics] = s->drawn.names[i];
+        l->metrics[l->n_metrics++] = drawn_read(s, total, i);
+    }
 }
 
 static int lists_init(struct lists *l, const struct stage *s, const struct round_sum *total)
@@ -232,6 +237,8 @@ void report_progress(struct report *r, const struct stage_run *s)
 static void emit_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,
                             int data)
 {
+    const char *names[] = {"way", "shot"};
+
     for (int k = 0; k <= e->steps; k++) {
         struct field fields[] = {
             TEXT("stage", s->stage->config->name),
@@ -246,6 +253,7 @@ static void emit_evaluation(struct report *r, const struct stage_run *s, const s
             NUMBER("accuracy", e->has_accuracy ? e->accuracy[k].mean : NAN),
             NUMBER("accuracy_ci95", e->has_accuracy ? e->accuracy[k].ci95 : NAN),
             INTEGER("transductive", e->transductive),
+            METRICS("metrics", names, e->sizes, s->stage->drawn.n_sizes),
             {0},
         };
 
@@ -256,12 +264,15 @@ static void emit_evaluation(struct report *r, const struct stage_run *s, const s
 static void say_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,
                            int data)
 {
-    char loss[64], accuracy[64], figure[96] = "", how[64];
+    char loss[64], accuracy[64], figure[96] = "", how[128];
 
     int at = snprintf(how, sizeof how, "%s", e->episodes == 1 ? e->kind->unit : e->kind->units);
 
     estimate_text(&e->loss[e->steps], 1, 4, loss, sizeof loss);
     estimate_text(&e->accuracy[e->steps], 100, 2, accuracy, sizeof accuracy);
+    if (isfinite(e->sizes[0]))
+        at += snprintf(how + at, sizeof how - (size_t)at, ", on average %.1f-way %.1f-shot",
+                       e->sizes[0], e->sizes[1]);
     if (e->kind->few_shot)
         snprintf(how + at, sizeof how - (size_t)at, ", %d inner step%s", e->steps,
                  plural(e->steps));

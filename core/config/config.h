@@ -79,7 +79,7 @@ struct stage_config {
     char *name; /* the section's title */
     char *method, *data, *model, *loss;
     struct strings normalize, normalize_targets; /* none | computed | means, deviations */
-    int64_t way, shot, query, tasks, inner_steps;
+    int64_t way, way_max, shot, shot_max, query, tasks, inner_steps; /* ..._max 0: the same */
     double inner_rate;
     int64_t rounds;
     char *optimizer;

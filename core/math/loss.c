@@ -23,6 +23,7 @@ struct batch batch_sample(const struct batch *b, int i, int targets)
         .label = b->label ? b->label + i : NULL,
         .target = b->target ? b->target + (size_t)i * (size_t)targets : NULL,
         .weight = b->weight ? b->weight + i : NULL,
+        .classes = b->classes,
     };
 }
 

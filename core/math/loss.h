@@ -11,13 +11,16 @@
 
 /* n samples; inputs x in the network's shape; label (n) for classification, else NULL; target (n x
  * targets) for regression, else NULL; weight (n), each at least 0, or NULL: 1 each. All borrowed.
- * A label of -1 and a target that is NaN are holes: nothing is known there, nothing is asked. */
+ * A label of -1 and a target that is NaN are holes: nothing is known there, nothing is asked.
+ * With fewer classes than the network has outputs, losses of classes see the first of them alone:
+ * the rest are as if they were not there, and get no gradient. */
 struct batch {
     int n;
     const real *x;
     const int *label;
     const real *target;
     const real *weight;
+    int classes; /* labels are below it; 0: as many as outputs */
 };
 
 struct loss { /* as a stage has it */
@@ -104,6 +107,12 @@ static inline double loss_accuracy(const struct loss *l, const struct batch *b, 
                                    const real *y)
 {
     return l->ops->accuracy ? l->ops->accuracy(l, b, c, y) : 0;
+}
+
+/* Outputs of c that stand for a class of b: the first ones. */
+static inline int batch_classes(const struct batch *b, int c)
+{
+    return b->classes > 0 && b->classes < c ? b->classes : c;
 }
 
 /* The weight of sample i. */

@@ -1,6 +1,6 @@
 /* metric.h - what a task reports beside its contribution: scalars, summed exactly like the rest.
  *
- *     [ common slots | curve, or what a watch sums | the method's own ]
+ *     [ common slots | curve, or what a watch sums | the method's own | what tasks drew ]
  *
  * A stage says how many there are (stage->n_metrics) and where the method's own begin
  * (stage->own_metrics). */
@@ -69,7 +69,7 @@ static inline int watch_sums(int classes)
 struct task_metrics {
     int n;       /* the stage's n_metrics */
     double *v;   /* (n) borrowed: by enum metric_slot */
-    double *own; /* the method's own, the last of v, in the order of its list of names */
+    double *own; /* the method's own, in v, in the order of its list of names */
 };
 
 /* Sets all n metrics to 0. */

@@ -23,6 +23,18 @@ struct aux {          /* a network beside the main one */
     size_t offset;    /* of its weights in the model */
 };
 
+struct mixed { /* a data section that few-shot tasks are drawn from */
+    int data;
+    uint32_t weight; /* its share of the tasks, among the weights of all of them */
+};
+
+enum { DRAWN_NAME = 80 };
+
+struct drawn_metrics {         /* metrics that tell what tasks drew: core/plan/drawn.h */
+    int first, n, n_sizes;     /* slots; the first n_sizes of them are of way and shot */
+    char (*names)[DRAWN_NAME]; /* owned, (n) */
+};
+
 /* The parameters of a stage are n_models models; a model is the network's segments, then each
  * network's beside it. There are several if each target has a model of its own: the segments of a
  * model are then named "TARGET.conv1.weight". */
@@ -34,11 +46,14 @@ struct stage {
     int index, data;                    /* of the stage; of its data section */
     int start, anchor;                  /* stages before it; -1: none */
     const struct strings *normalize, *normalize_targets; /* borrowed: core/plan/scale.h */
+    int n_mixed;         /* sections that training draws from; the first is `data` */
+    struct mixed *mixed; /* owned, (n_mixed) */
     int n_targets, target[CONFIG_DATA_MAX];
     int n_old, old[CONFIG_DATA_MAX]; /* data sections measured with the network "old" */
     int n_evaluate, evaluate_data[CONFIG_DATA_MAX]; /* data sections that it is measured on */
     const struct task_kind *measured;               /* what it is measured with */
     struct task_size train, evaluate;               /* the largest */
+    struct task_size train_least, evaluate_least;   /* the smallest, of few-shot tasks */
     uint32_t batch, target_batch;                   /* samples of a step */
     int inner_steps, evaluate_steps; /* of the inner loop; 0: the few-shot tasks have none */
     /* classes of a few-shot task of evaluation, if the method says so; 0: way */
@@ -52,6 +67,7 @@ struct stage {
     uint32_t steps; /* of a task on its own model; 0: the coordinator steps */
     int n_metrics,
         own_metrics; /* slots of a task's metrics (metric.h); the method's own begin here */
+    struct drawn_metrics drawn;
     struct optim_spec optim;
     struct augment augment; /* of the samples of training */
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/plan/drawn.h"
 #include "core/plan/model.h"
 #include "core/plan/scale.h"
 #include "core/plan/setup.h"
@@ -159,6 +160,7 @@ void stage_close(struct stage *stage)
     for (int i = 0; i < stage->n_aux; i++)
         net_release(&stage->aux[i].net);
     free(stage->aux);
+    drawn_release(&stage->drawn);
     net_release(&stage->net);
     layout_release(&stage->model);
     layout_release(&stage->layout);
@@ -185,6 +187,8 @@ static int outputs(const struct setup *s, const struct stage *stage, const struc
         return s->stages[stage->start].net.n_out;
     if (d->n_target)
         return d->n_target * loss->per_target;
+    if (episodes && stage->shape->way_max > 0)
+        return (int)stage->shape->way_max;
     return episodes ? (int)stage->shape->way : d->n_classes > 1 << 20 ? -1 : (int)d->n_classes;
 }
 
@@ -421,5 +425,5 @@ int stage_open(struct setup *s, int index)
     TRY(stage_layout(s, stage));
     TRY(stage_evaluates(s, stage));
     stage_count_metrics(stage);
-    return 0;
+    return drawn_plan(s, stage);
 }

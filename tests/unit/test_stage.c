@@ -337,7 +337,7 @@ static void another_shape_is_told(void **state)
 /* Lists are as long as what is in them, and none of them lies in these. */
 _Static_assert(sizeof(struct layout) <= 64, "segments are a list of their own");
 _Static_assert(sizeof(struct net) <= 128, "layers are a list of their own");
-_Static_assert(sizeof(struct stage) <= 1024,
+_Static_assert(sizeof(struct stage) <= 1152,
                "networks beside the main one are a list of their own");
 _Static_assert(sizeof(struct tape) <= 128, "activations are a list of their own");
 

@@ -38,7 +38,11 @@ static void change(const struct episode *e, const struct data *d, enum episode_p
 static int read_classes(struct episode *e, const struct data *d, const struct task *t,
                         enum episode_part part, const uint32_t *ids, uint32_t each, struct batch *b)
 {
-    *b = (struct batch){(int)(t->way * each), e->x[part], e->label[part], e->goal[part]};
+    *b = (struct batch){.n = (int)(t->way * each),
+                        .x = e->x[part],
+                        .label = e->label[part],
+                        .target = e->goal[part],
+                        .classes = d->n_target ? 0 : (int)t->way};
     for (uint32_t i = 0; i < t->way * each; i++) {
         uint32_t k = i / each;
         real *x = e->x[part] + i * shape_size(d->shape);

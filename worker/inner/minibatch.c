@@ -68,6 +68,7 @@ const struct batch *minibatch_take(struct minibatch *m, const struct episode *ep
                               .x = m->x,
                               .label = all->label ? m->label : NULL,
                               .target = all->target ? m->target : NULL,
-                              .weight = all->weight ? m->weight : NULL};
+                              .weight = all->weight ? m->weight : NULL,
+                              .classes = all->classes};
     return &m->taken;
 }

@@ -30,9 +30,39 @@ static uint32_t evaluation_amount(const struct setup *setup, const struct stage 
     return (uint32_t)episodes;
 }
 
-static uint32_t way_of(const struct stage *s, const struct data *d)
+/* Regression: one function is a task. */
+static void plan_way(const struct stage_config *c, const struct data *d, struct task_size *least,
+                     struct task_size *most)
 {
-    return d->n_target ? 1 : (uint32_t)s->shape->way;
+    least->way = most->way = d->n_target ? 1 : (uint32_t)c->way;
+    if (!d->n_target && c->way_max > 0)
+        most->way = (uint32_t)c->way_max;
+}
+
+static void plan_shot(const struct stage_config *c, struct task_size *least, struct task_size *most)
+{
+    least->shot = most->shot = (uint32_t)c->shot;
+    if (c->shot_max > 0)
+        most->shot = (uint32_t)c->shot_max;
+}
+
+/* Whether tasks take fewer samples of classes that are small. */
+static bool is_capped(const struct stage *s)
+{
+    return s->shape->shot_max > 0;
+}
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Samples that a class must have; with a cap, half of them, rounded up, are for the support. */
+static uint32_t class_needs(const struct stage *s, uint32_t query)
+{
+    uint32_t shot = (uint32_t)s->shape->shot;
+
+    return is_capped(s) ? least_of(shot + query, shot > 1 ? 2 * shot - 1 : 2) : shot + query;
 }
 
 static int too_few(const struct stage *s, const struct data *d, uint32_t n, uint32_t first,
@@ -44,17 +74,19 @@ static int too_few(const struct stage *s, const struct data *d, uint32_t n, uint
     if (n > 1)
         snprintf(others, sizeof others, ", and %u more %s too few", n - 1, n == 2 ? "has" : "have");
     return err(ERR_CONFIG,
-               "stage '%s': %s '%s' of data '%s' has %u samples, shot + query needs %u%s: data.%s."
+               "stage '%s': %s '%s' of data '%s' has %u samples, %s needs %u%s: data.%s."
                "least = %u leaves out such",
                s->config->name, d->n_target ? "task" : "class", name, d->name,
-               data_class_size(d, first), need, others, d->name, need);
+               data_class_size(d, first),
+               is_capped(s) ? "shot, with a cap on queries," : "shot + query", need, others,
+               d->name, need);
 }
 
-/* Every class must have shot + query samples; generators have no limit. */
+/* Every class must have enough samples; generators have no limit. */
 static int check_classes(const struct stage *s, const struct data *d, uint32_t way, uint32_t query)
 {
     uint32_t n = d->n_classes == DATA_ENDLESS ? 0 : d->n_classes, few = 0, first = 0;
-    uint32_t need = (uint32_t)s->shape->shot + query;
+    uint32_t need = class_needs(s, query);
 
     if (way > d->n_classes)
         return err(ERR_CONFIG, "stage '%s': way is %u, but data '%s' has %u classes",
@@ -67,32 +99,54 @@ static int check_classes(const struct stage *s, const struct data *d, uint32_t w
     return few > 0 ? too_few(s, d, few, first, need) : 0;
 }
 
-static int episode_plan(const struct setup *setup, struct stage *s)
+static int check_range(const struct stage_config *c, const char *key, int64_t least, int64_t most)
 {
-    const struct stage_config *c = s->config;
-    const struct data *d = &setup->data[s->data];
+    if (most == 0 || most >= least)
+        return 0;
+    return err(ERR_CONFIG, "stage '%s': %s_max is %jd, less than %s, which is %jd", c->name, key,
+               (intmax_t)most, key, (intmax_t)least);
+}
 
+static int check_ranges(const struct stage_config *c, const struct data *d)
+{
+    TRY(check_range(c, "way", c->way, c->way_max));
+    TRY(check_range(c, "shot", c->shot, c->shot_max));
+    if (d->n_target && c->way_max > 0)
+        return err(ERR_CONFIG, "stage '%s': way_max is for classes, data '%s' has targets", c->name,
+                   d->name);
     if (!d->n_target && c->way < 2)
         return err(ERR_CONFIG,
                    "stage '%s': way is %jd: one class leaves nothing to distinguish, way must be 2 "
                    "or more",
                    c->name, (intmax_t)c->way);
-    s->train.way = way_of(s, d);
-    s->train.shot = (uint32_t)c->shot;
+    return 0;
+}
+
+static int episode_plan(const struct setup *setup, struct stage *s)
+{
+    const struct stage_config *c = s->config;
+    const struct data *d = &setup->data[s->data];
+
+    TRY(check_ranges(c, d));
+    plan_way(c, d, &s->train_least, &s->train);
+    plan_shot(c, &s->train_least, &s->train);
     s->train.query = (uint32_t)c->query;
+    s->train_least.query = is_capped(s) ? 1 : s->train.query;
     return 0;
 }
 
 static int episode_fits(const struct setup *setup, struct stage *s, int data)
 {
-    return check_classes(s, &setup->data[data], s->train.way, s->train.query);
+    return check_classes(s, &setup->data[data], s->train_least.way, s->train.query);
 }
 
 static int evaluation_plan(const struct setup *setup, struct stage *s)
 {
-    s->evaluate = (struct task_size){.way = s->evaluate_way ? s->evaluate_way
-                                                            : way_of(s, &setup->data[s->data]),
-                                     .shot = (uint32_t)s->shape->shot};
+    s->evaluate = s->evaluate_least = (struct task_size){0};
+    plan_way(s->shape, &setup->data[s->data], &s->evaluate_least, &s->evaluate);
+    plan_shot(s->shape, &s->evaluate_least, &s->evaluate);
+    if (s->evaluate_way)
+        s->evaluate.way = s->evaluate_least.way = s->evaluate_way;
     return 0;
 }
 
@@ -100,7 +154,7 @@ static int evaluation_fits(const struct setup *setup, struct stage *s, int data)
 {
     uint32_t query = stage_query(setup, s, data);
 
-    TRY(check_classes(s, &setup->data[data], s->evaluate.way, query));
+    TRY(check_classes(s, &setup->data[data], s->evaluate_least.way, query));
     s->evaluate.query = query > s->evaluate.query ? query : s->evaluate.query;
     return 0;
 }
@@ -150,17 +204,42 @@ static void draw_samples(const struct data *d, bool grid, uint32_t k, struct rng
         t->queries[k * t->query + i] = grid ? DATA_GRID + i : ids[t->shot + i];
 }
 
-/* way distinct classes, for each shot + query distinct samples, and quarter turns if the set draws
- * them. */
-static void draw(const struct sampler *s, enum rng_stream stream, bool grid, struct task_size size,
-                 struct task *t)
+static uint32_t draw_between(struct rng *r, uint32_t least, uint32_t most)
+{
+    return least + rng_below(r, most - least + 1);
+}
+
+/* Triantafillou et al. (2020): half of the smallest class's samples are for queries at most, and
+ * what is left is for the support. */
+static void draw_shot(const struct stage *s, const struct data *d, bool grid,
+                      struct task_size least, struct task_size most, struct rng *sizes,
+                      struct task *t)
+{
+    uint32_t smallest = UINT32_MAX;
+
+    for (uint32_t k = 0; k < t->way; k++)
+        smallest = least_of(smallest, data_class_size(d, t->classes[k]));
+    t->query = most.query;
+    if (is_capped(s) && !grid)
+        t->query = least_of(most.query, smallest / 2);
+    if (is_capped(s))
+        most.shot = least_of(most.shot, smallest - (grid ? 0 : t->query));
+    t->shot = draw_between(sizes, least.shot, most.shot);
+}
+
+/* Distinct classes, for each distinct samples, and quarter turns if the set draws them; how many,
+ * from numbers of their own. */
+static void draw(const struct sampler *s, enum rng_stream stream, bool grid, struct task_size least,
+                 struct task_size most, struct task *t)
 {
     const struct data *d = &s->setup->data[s->data];
-    struct rng r;
+    struct rng r, sizes;
 
     rng_init(&r, t->seed, stream, s->round, t->slot);
-    t->way = size.way, t->shot = size.shot, t->query = size.query;
+    rng_init(&sizes, t->seed, RNG_SIZES, s->round, t->slot);
+    t->way = draw_between(&sizes, least.way, least_of(most.way, d->n_classes));
     rng_choose(&r, d->n_classes, t->way, t->classes);
+    draw_shot(s->stage, d, grid, least, most, &sizes, t);
     for (uint32_t k = 0; k < t->way; k++) {
         t->turns[k] = d->n_turns > 1 && !d->turned_classes ? rng_below(&r, 4) : 0;
         if (d->timed)
@@ -173,13 +252,14 @@ static void draw(const struct sampler *s, enum rng_stream stream, bool grid, str
 static void episode_draw(const struct sampler *s, uint32_t nth, struct task *t)
 {
     (void)nth; /* the slot tells them apart */
-    draw(s, RNG_TASK, false, episode_size(s), t);
+    draw(s, RNG_TASK, false, s->stage->train_least, episode_size(s), t);
 }
 
 static void evaluation_draw(const struct sampler *s, uint32_t nth, struct task *t)
 {
     (void)nth;
-    draw(s, RNG_EVALUATE, s->setup->data[s->data].n_grid > 0, evaluation_size(s), t);
+    draw(s, RNG_EVALUATE, s->setup->data[s->data].n_grid > 0, s->stage->evaluate_least,
+         evaluation_size(s), t);
 }
 
 /* ---- checking ---- */
@@ -193,14 +273,21 @@ static int check_samples(const struct data *d, const struct task *t, uint32_t k)
     return 0;
 }
 
-static int check(const struct data *d, const struct stage *s, const struct task *t,
-                 struct task_size size)
+static bool is_between(uint32_t n, uint32_t least, uint32_t most)
 {
-    if (t->way != size.way || t->shot != size.shot || t->query != size.query)
+    return n >= least && n <= most;
+}
+
+static int check(const struct data *d, const struct stage *s, const struct task *t,
+                 struct task_size least, struct task_size most)
+{
+    if (!is_between(t->way, least.way, most.way) || !is_between(t->shot, least.shot, most.shot) ||
+        !is_between(t->query, least.query, most.query))
         return err(ERR_DATA,
-                   "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u, %u, %u",
-                   t->slot, t->round, t->way, t->shot, t->query, s->config->name, size.way,
-                   size.shot, size.query);
+                   "task %u of round %u has way %u, shot %u, query %u; stage '%s' has %u to %u, "
+                   "%u to %u, %u to %u",
+                   t->slot, t->round, t->way, t->shot, t->query, s->config->name, least.way,
+                   most.way, least.shot, most.shot, least.query, most.query);
     if (t->n_source > 0 || t->n_targets > 0)
         return err(ERR_DATA, "task %u of round %u has both classes and batches", t->slot, t->round);
     for (uint32_t k = 0; k < t->way; k++)
@@ -212,29 +299,39 @@ static int episode_check(const struct setup *setup, const struct stage *s, const
 {
     if (!kind_among(t->data, &s->data, 1))
         return kind_err_section(t);
-    return check(&setup->data[t->data], s, t, s->train);
+    return check(&setup->data[t->data], s, t, s->train_least, s->train);
 }
 
 static int evaluation_check(const struct setup *setup, const struct stage *s, const struct task *t)
 {
-    struct task_size size = s->evaluate;
+    struct task_size least = s->evaluate_least, most = s->evaluate;
 
     if (!kind_among(t->data, s->evaluate_data, s->n_evaluate))
         return kind_err_section(t);
-    size.query = stage_query(setup, s, (int)t->data);
-    return check(&setup->data[t->data], s, t, size);
+    most.query = stage_query(setup, s, (int)t->data);
+    least.query = is_capped(s) && !setup->data[t->data].n_grid ? 1 : most.query;
+    return check(&setup->data[t->data], s, t, least, most);
 }
 
 /* ---- words ---- */
 
+/* "5", or "5 to 20" */
+static const char *range_text(uint32_t least, uint32_t most, char text[24])
+{
+    snprintf(text, 24, least == most ? "%u" : "%u to %u", least, most);
+    return text;
+}
+
 static void episode_describe(const struct setup *setup, const struct stage *s, char *text, size_t n)
 {
     uint32_t tasks = episode_count(s, 0);
+    char way[24], shot[24];
 
     (void)setup;
-    snprintf(text, n, ", %u-way %u-shot, %u quer%s per class, %u task%s", s->train.way,
-             s->train.shot, s->train.query, s->train.query == 1 ? "y" : "ies", tasks,
-             plural(tasks));
+    snprintf(text, n, ", %s-way %s-shot, %s%u quer%s per class, %u task%s",
+             range_text(s->train_least.way, s->train.way, way),
+             range_text(s->train_least.shot, s->train.shot, shot), is_capped(s) ? "at most " : "",
+             s->train.query, s->train.query == 1 ? "y" : "ies", tasks, plural(tasks));
 }
 
 static void evaluation_describe(const struct setup *setup, const struct stage *s, char *text,
@@ -257,8 +354,17 @@ static void describe_rows(const char *what, const uint32_t *ids, uint32_t n, FIL
         fputs(" ...", to);
 }
 
+/* Whether tasks of the stage differ in more than their classes. */
+static bool is_ranged(const struct stage *s)
+{
+    return s->train_least.way < s->train.way || is_capped(s);
+}
+
 static void describe_classes(const struct setup *setup, const struct task *t, FILE *to)
 {
+    if (is_ranged(&setup->stages[t->stage]))
+        fprintf(to, " %u-way %u-shot, %u quer%s per class:", t->way, t->shot, t->query,
+                t->query == 1 ? "y" : "ies");
     for (uint32_t k = 0; k < t->way; k++) {
         char name[128];
 
