@@ -25,7 +25,7 @@ model {{ type = "conv4"  filters = 4 }}
 model dense {{ type = "mlp"  widths = {{"6"}} }}
 evaluate {{ episodes = 4  steps = 2  batch = 4 }}
 checkpoint {{ every = 1000  keep = 100 }}
-stage meta {{ method = "maml"  data = "ink"  way = 3  shot = 1  query = 2  tasks = 2  rounds = 2  evaluate = {{"ink", "chalk"}} }}
+stage meta {{ method = "maml"  data = "ink"  way = 3  way_max = 4  shot = 1  query = 2  tasks = 2  rounds = 2  evaluate = {{"ink", "chalk"}} }}
 stage align {{ method = "adda"  data = "ink"  target = {{"chalk"}}  batch = 6  tasks = 1  discriminator = {{"4"}}
               rounds = 1  rate = 0.001  evaluate = {{"chalk"}} }}
 stage whole {{ method = "pretrain"  model = "dense"  data = "few"  batch = 5  tasks = 1  rounds = 6  rate = 0.01
