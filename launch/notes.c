@@ -9,7 +9,7 @@ static const char *note_of(const struct data *d)
     return d->ops && d->ops->note ? d->ops->note(d) : NULL;
 }
 
-static void note_of_range(const struct survey *s)
+void notes_of_range(const struct survey *s)
 {
     char text[400];
 
@@ -17,11 +17,10 @@ static void note_of_range(const struct survey *s)
         fprintf(stderr, "warning: data '%s': %s\n", s->name, text);
 }
 
-void notes_of_data(const struct data *d, const struct survey *s)
+void notes_of_data(const struct data *d)
 {
     if (note_of(d))
         fprintf(stderr, "warning: data '%s': %s\n", d->name, note_of(d));
-    note_of_range(s);
 }
 
 /* Data sets opened from the same files share one sentence. */
@@ -42,5 +41,5 @@ void notes_of_setup(const struct setup *setup, const struct survey *known, int n
             fprintf(stderr, "warning: data '%s': %s\n", setup->data[i].name,
                     note_of(&setup->data[i]));
     for (int i = 0; i < n; i++)
-        note_of_range(&known[i]);
+        notes_of_range(&known[i]);
 }

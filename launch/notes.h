@@ -4,12 +4,14 @@
 
 #include "core/plan/setup.h"
 
-/* A warning line of each thing that is odd about d: files that are not read, pixels that fill
- * hardly any of their range. *s is its survey. */
-void notes_of_data(const struct data *d, const struct survey *s);
+/* A warning line, if files of d are not read or something else about it is odd. */
+void notes_of_data(const struct data *d);
 
-/* Of every open section of the setup; what two sections have from the same files is told once.
- * `known` are the n surveys of setup_survey. */
+/* A warning line, if pixels fill hardly any of their range. */
+void notes_of_range(const struct survey *s);
+
+/* All of these, of every open section of the setup; what two sections have from the same files is
+ * told once. `known` are the n surveys of setup_survey. */
 void notes_of_setup(const struct setup *setup, const struct survey *known, int n);
 
 #endif

@@ -70,16 +70,6 @@ static int columns(struct progress *p, double now)
     return p->width;
 }
 
-static void duration(double s, char *text, size_t n)
-{
-    long all = (long)(s + 0.5);
-
-    if (all >= 3600)
-        snprintf(text, n, "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);
-    else
-        snprintf(text, n, "%ld:%02ld", all / 60, all % 60);
-}
-
 double progress_left(const struct progress *p, uint64_t round, uint64_t rounds)
 {
     double passed = clock_seconds() - p->start, done = (double)(round - p->first);
@@ -94,7 +84,7 @@ static int figures(const struct progress *p, const struct glance *g, char *text,
     char left[32] = "?", accuracy[32] = "", failed[48] = "";
 
     if (rate > 0)
-        duration((double)(g->rounds - g->round) / rate, left, sizeof left);
+        clock_text((double)(g->rounds - g->round) / rate, left, sizeof left);
     if (g->accuracy >= 0)
         snprintf(accuracy, sizeof accuracy, "  accuracy %.1f %%", 100 * g->accuracy);
     if (g->failed > 0)

@@ -2,6 +2,7 @@
 #include "core/data/data.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -52,11 +53,11 @@ static int open_as(struct data *d, const struct data_config *c, const char *root
     return rotations_set(d, c->rotations);
 }
 
-int data_open(struct data *d, const struct data_config *c, const char *root)
+static int open_named(struct data *d, const struct data_config *c, const char *root, bool streamed)
 {
     int code;
 
-    *d = (struct data){.n_turns = 1};
+    *d = (struct data){.n_turns = 1, .streamed = streamed};
     snprintf(d->name, sizeof d->name, "%s", c->name ? c->name : "");
     code = open_as(d, c, root);
     if (code < 0) {
@@ -67,6 +68,16 @@ int data_open(struct data *d, const struct data_config *c, const char *root)
         return err_within(code, "data '%s'", c->name ? c->name : "");
     }
     return 0;
+}
+
+int data_open(struct data *d, const struct data_config *c, const char *root)
+{
+    return open_named(d, c, root, false);
+}
+
+int data_open_streamed(struct data *d, const struct data_config *c, const char *root)
+{
+    return open_named(d, c, root, true);
 }
 
 void data_close(struct data *d)
@@ -181,4 +192,50 @@ int data_target_flat(const struct data *d, uint32_t index, real *target)
         return err(ERR_CONFIG, "data '%s': format '%s' has no targets", d->name, d->ops->name);
     d->ops->target_flat(d, index, target);
     return 0;
+}
+
+struct turning {          /* from the format's samples to those with quarter turns */
+    const struct data *d; /* borrowed; likewise the rest */
+    data_visit *visit;
+    void *context;
+    real *x; /* one sample, turned */
+};
+
+static int visit_turned(void *context, uint32_t index, const real *x)
+{
+    struct turning *t = context;
+
+    if (!t->d->turned_classes)
+        return t->visit(t->context, index, x);
+    memcpy(t->x, x, shape_size(t->d->shape) * sizeof *x);
+    for (uint32_t i = 0; i < 4; i++) {
+        TRY(t->visit(t->context, 4 * index + i, t->x));
+        turn(t->d, 1, t->x);
+    }
+    return 0;
+}
+
+static int each_in_order(const struct data *d, data_visit *visit, void *context, real *x)
+{
+    for (uint32_t i = 0; i < d->n_samples; i++) {
+        TRY(data_read_flat(d, i, x));
+        TRY(visit(context, i, x));
+    }
+    return 0;
+}
+
+int data_each(const struct data *d, data_visit *visit, void *context)
+{
+    struct turning t = {.d = d, .visit = visit, .context = context};
+    int code;
+
+    if (!d->ops->read_flat)
+        return data_check_flat(d, 0);
+    t.x = calloc(shape_size(d->shape), sizeof *t.x);
+    if (!t.x)
+        return err(ERR_MEMORY, "out of memory for a sample");
+    code = d->streamed && d->ops->each ? d->ops->each(d, visit_turned, &t)
+                                       : each_in_order(d, visit, context, t.x);
+    free(t.x);
+    return code;
 }

@@ -37,8 +37,13 @@ struct data {
     bool holes;                 /* inputs that are missing are NaN */
     bool named;                 /* its classes have names, not only numbers */
     bool turned_classes;        /* rotations = "classes": class id = 4 * class + quarter turns */
+    bool streamed;              /* opened by data_open_streamed */
     void *state;                /* owned by ops */
 };
+
+/* Looks at sample `index` of the flat order. x is valid until it returns; 0, or an error that ends
+ * the reading. */
+typedef int data_visit(void *context, uint32_t index, const real *x);
 
 struct data_ops {
     const char *name;
@@ -63,6 +68,9 @@ struct data_ops {
     /* Class i (before quarter turns) becomes what class order[i] was, a permutation. NULL: cannot.
      * ERR_MEMORY. */
     int (*reorder)(struct data *d, const uint32_t *order);
+    /* data_each of a streamed set, before quarter turns; NULL: the format has none, and opens
+     * such a set as any other. */
+    int (*each)(const struct data *d, data_visit *visit, void *context);
     /* Fills the part of the survey that depends on the format: labels, pixels, sampled, time,
      * low, high. */
     int (*survey)(const struct data *d, struct survey *s);
@@ -79,6 +87,15 @@ const struct data_ops *data_find(const char *name); /* NULL: no such format */
  * from the same files share one copy of the pixels within the process. */
 int data_open(struct data *d, const struct data_config *c, const char *root);
 void data_close(struct data *d);
+
+/* The same for data_each alone: of a folder or its archive no pixels are kept in memory, which may
+ * be less than the set. */
+int data_open_streamed(struct data *d, const struct data_config *c, const char *root);
+
+/* Visits every flat sample once, in whatever order the format reads best; with `rotations =
+ * "classes"` the four turns of an image one after another. ERR_CONFIG for sets without flat
+ * samples; ERR_DATA if the files have changed; what visit returns. */
+int data_each(const struct data *d, data_visit *visit, void *context);
 
 /* Samples of a class; 0 if there is no such class. */
 uint32_t data_class_size(const struct data *d, uint32_t class_id);

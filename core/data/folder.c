@@ -31,6 +31,12 @@ static int member_add(struct folder *f, struct reader *r, const char *name, size
     return folder_add(f, name, b->bytes, size);
 }
 
+/* Of images after the first, the first bytes are enough for the list. */
+static bool only_listed(const struct folder *f)
+{
+    return f->src->listed && f->n > 0;
+}
+
 /* A member of an archive: a folder, an image, or something else. */
 static int member_take(struct folder *f, struct reader *r, const char *name, size_t size,
                        struct blob *b)
@@ -44,12 +50,12 @@ static int member_take(struct folder *f, struct reader *r, const char *name, siz
     TRY(folder_kind(f, name, NULL, 0, &kind));
     if (kind == KIND_JUNK)
         return 0;
-    if (kind == KIND_IMAGE)
+    if (kind == KIND_IMAGE && !only_listed(f))
         return member_add(f, r, name, size, b);
     n = reader_head(r, head, sizeof head);
     TRY(n);
     TRY(folder_kind(f, name, head, (size_t)n, &kind));
-    return folder_pass_over(f, name);
+    return kind == KIND_IMAGE ? folder_add(f, name, head, (size_t)n) : folder_pass_over(f, name);
 }
 
 static int members_add(struct folder *f, struct reader *r, struct blob *b)
@@ -180,7 +186,7 @@ int folder_collect(struct folder *f, bool *single)
     return *single ? file_add(f, path, name) : archive_add(f);
 }
 
-static int folder_load(struct store *s, const struct store_source *src)
+static int folder_load_whole(struct store *s, const struct store_source *src)
 {
     struct folder f = {.src = src, .store = s};
     bool single = false;
@@ -191,6 +197,103 @@ static int folder_load(struct store *s, const struct store_source *src)
     folder_release(&f);
     if (code == 0)
         pixels_trim(s);
+    return code;
+}
+
+struct folder_list {
+    struct folder folder;
+    struct store_source src; /* path: owned */
+};
+
+static void list_free(void *list)
+{
+    struct folder_list *l = list;
+
+    folder_release(&l->folder);
+    free(l->src.path);
+    free(l);
+}
+
+static int folder_load_list(struct store *s, const struct store_source *src)
+{
+    struct folder_list *l = s->listing = calloc(1, sizeof *l);
+    bool single = false;
+
+    if (!l)
+        return err(ERR_MEMORY, "out of memory for '%s'", src->path);
+    s->listing_free = list_free;
+    l->src = (struct store_source){.format = src->format, .framing = src->framing, .listed = true};
+    l->src.path = strdup(src->path);
+    l->folder = (struct folder){.src = &l->src, .store = s};
+    if (!l->src.path)
+        return err(ERR_MEMORY, "out of memory for '%s'", src->path);
+    TRY(folder_collect(&l->folder, &single));
+    return folder_index(&l->folder);
+}
+
+static int folder_load(struct store *s, const struct store_source *src)
+{
+    return src->listed ? folder_load_list(s, src) : folder_load_whole(s, src);
+}
+
+struct folder_show {                /* a second look at the files of a list */
+    const struct folder_list *list; /* borrowed */
+    struct store one;               /* owned: its pixels, one image */
+    struct images_each each;
+    uint32_t n;
+};
+
+static bool wants_all(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static int image_show(void *context, const char *path)
+{
+    struct folder_show *show = context;
+    char *copy = strdup(path);
+    const struct item *item = copy ? folder_find(&show->list->folder, copy) : NULL;
+
+    free(copy);
+    if (!item)
+        return err(ERR_DATA, "'%s' has changed while it was read: '%s' is new",
+                   show->list->src.path, path);
+    show->n++;
+    return images_show(&show->each, (uint32_t)(item - show->list->folder.items),
+                       show->one.pixels.bytes);
+}
+
+static int show_all(struct folder_show *show, const struct store *s)
+{
+    const struct folder_taker taker = {wants_all, image_show, show};
+    struct store_source src = show->list->src;
+    struct folder f = {.src = &src, .taker = &taker, .store = &show->one, .like = &s->shape};
+    bool single;
+    int code;
+
+    src.listed = false;
+    show->one.shape = s->shape;
+    f.first = show->list->folder.first ? strdup(show->list->folder.first) : NULL;
+    code = folder_collect(&f, &single);
+    folder_release(&f);
+    if (code == 0 && show->n != s->n)
+        return err(ERR_DATA, "'%s' has changed while it was read: of %u images %u are left",
+                   s->path, s->n, show->n);
+    return code;
+}
+
+static int folder_each(const struct data *d, data_visit *visit, void *context)
+{
+    const struct store *s = images_store(d);
+    struct folder_show show = {.list = s->listing};
+    int code;
+
+    show.each = (struct images_each){.d = d, .visit = visit, .context = context};
+    show.each.x = calloc(shape_size(d->shape), sizeof *show.each.x);
+    code = show.each.x ? show_all(&show, s) : err(ERR_MEMORY, "out of memory for an image");
+    blob_release(&show.one.pixels);
+    free(show.each.x);
     return code;
 }
 
@@ -211,6 +314,7 @@ const struct data_ops data_folder = {
     .note = images_note,
     .where = images_where,
     .reorder = images_reorder,
+    .each = folder_each,
     .survey = images_survey,
     .map = images_map,
     .close = images_close,

@@ -27,8 +27,10 @@ struct folder {
     uint32_t n, room;
     char **directories; /* owned, each */
     uint32_t n_directories;
-    uint32_t n_passed; /* files that are not read, */
-    char *passed;      /* owned: and the first of them */
+    uint32_t n_passed;        /* files that are not read, */
+    char *passed;             /* owned: and the first of them */
+    char *first;              /* owned: the image that the others are like */
+    const struct shape *like; /* borrowed: its shape; NULL: the store's, from the first on */
 };
 
 enum folder_kind {
@@ -37,18 +39,24 @@ enum folder_kind {
     KIND_JUNK,  /* left by operating systems: .DS_Store, ._x, __MACOSX, Thumbs.db, desktop.ini */
 };
 
+/* Whether a part of the path is hidden, or junk. */
+void folder_look(const char *path, bool *hidden, bool *junk);
 /* What a file is, by its name and its first n bytes. ERR_DATA for an image that is not read, such
  * as GIF, and for one of another name than .png, .jpg or .jpeg. */
 int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
                 enum folder_kind *kind);
 int folder_pass_over(struct folder *f, const char *path); /* a file that is not read */
 int folder_directory(struct folder *f, const char *path); /* one that may end up without an image */
-/* Decodes, frames and keeps one image. path is relative to the root. */
+/* Decodes, frames and keeps one image; if the store is only listed, the first alone is decoded.
+ * path is relative to the root. */
 int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n);
 /* All images of src->path: a directory, its files by name; an archive in its order; if somebody
  * takes them one by one, an image file, too: then *single. ERR_NOINPUT, ERR_DATA, what `take`
  * returned. */
 int folder_collect(struct folder *f, bool *single);
+/* The item of that path, once the folder is indexed; NULL: none. path is cut in two at its last
+ * slash. */
+const struct item *folder_find(const struct folder *f, char *path);
 /* Orders classes and files by name, and makes the store's index and names. */
 int folder_index(struct folder *f);
 void folder_release(struct folder *f);

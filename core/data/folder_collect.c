@@ -1,98 +1,10 @@
 /* folder_collect.c - images one by one become a store; classes are the folders they lie in. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/data/folder.h"
-
-static bool is_junk(const char *part, size_t n)
-{
-    static const char *const junk[] = {".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini", NULL};
-
-    for (int i = 0; junk[i]; i++)
-        if (strlen(junk[i]) == n && strncasecmp(part, junk[i], n) == 0)
-            return true;
-    return n > 2 && strncmp(part, "._", 2) == 0;
-}
-
-/* Walks the parts of a path; true if one of them is hidden or junk. */
-static void path_look(const char *path, bool *hidden, bool *junk)
-{
-    *hidden = *junk = false;
-    while (*path) {
-        size_t n = strcspn(path, "/");
-
-        *junk |= is_junk(path, n);
-        *hidden |= *path == '.' && !(n == 1);
-        path += n + (path[n] == '/');
-    }
-}
-
-static bool ends_in(const char *path, const char *const *ends)
-{
-    size_t n = strlen(path);
-
-    for (; *ends; ends++)
-        if (n > strlen(*ends) && strcasecmp(path + n - strlen(*ends), *ends) == 0)
-            return true;
-    return false;
-}
-
-static const char *format_of(const uint8_t *p, size_t n)
-{
-    static const struct {
-        const char *name, *magic;
-        size_t n;
-    } formats[] = {{"PNG", "\x89PNG\r\n", 6}, {"JPEG", "\xff\xd8\xff", 3}, {"GIF", "GIF8", 4},
-                   {"TIFF", "II*\0", 4},      {"TIFF", "MM\0*", 4},        {"WebP", "RIFF", 4},
-                   {"BMP", "BM", 2}};
-
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (n >= formats[i].n && memcmp(p, formats[i].magic, formats[i].n) == 0)
-            return formats[i].name;
-    return NULL;
-}
-
-static int name_refuse(const struct folder *f, const char *path, const char *format)
-{
-    if (!format)
-        return err(ERR_DATA,
-                   "'%s' holds '%s', which is named like an image but has no known image format",
-                   f->src->path, path);
-    if (strcmp(format, "PNG") == 0 || strcmp(format, "JPEG") == 0)
-        return err(ERR_DATA, "'%s' holds the %s file '%s': call it .%s", f->src->path, format, path,
-                   strcmp(format, "PNG") == 0 ? "png" : "jpg");
-    return err(ERR_DATA,
-               "'%s' holds '%s', which is a %s file: %s is not read, convert the images to PNG "
-               "or JPEG",
-               f->src->path, path, format, format);
-}
-
-int folder_kind(const struct folder *f, const char *path, const uint8_t *bytes, size_t n,
-                enum folder_kind *kind)
-{
-    static const char *const png[] = {".png", NULL},
-                             *const read[] = {".png", ".jpg", ".jpeg", NULL},
-                             *const others[] = {".jpe", ".jfif", ".gif",  ".bmp",
-                                                ".tif", ".tiff", ".webp", NULL};
-    const char *format = format_of(bytes, n);
-    bool known = format && (strcmp(format, "PNG") == 0 || strcmp(format, "JPEG") == 0);
-    bool hidden, junk;
-
-    path_look(path, &hidden, &junk);
-    *kind = junk ? KIND_JUNK : KIND_OTHER;
-    if (junk || hidden)
-        return 0;
-    if (ends_in(path, read))
-        *kind = KIND_IMAGE;
-    if (!bytes || (*kind == KIND_IMAGE && known) || (!format && ends_in(path, png)))
-        return 0; /* a .png of a few bytes is one that was cut off */
-    if (*kind == KIND_IMAGE || ends_in(path, others))
-        return name_refuse(f, path, format);
-    return 0;
-}
 
 /* The path without "." and empty parts. Owned by the caller. */
 static char *clean_copy(const char *path)
@@ -117,7 +29,7 @@ int folder_directory(struct folder *f, const char *path)
     bool hidden, junk;
     char **grown;
 
-    path_look(path, &hidden, &junk);
+    folder_look(path, &hidden, &junk);
     if (hidden || junk)
         return 0;
     grown = realloc(f->directories, (f->n_directories + 1) * sizeof *grown);
@@ -239,20 +151,22 @@ static const char *colours(int channels)
 /* All images agree in channels and size, once they are framed. */
 static int shape_check(struct folder *f, struct shape s, const char *path)
 {
-    struct shape *first = &f->store->shape;
+    const struct shape *like = f->like ? f->like : &f->store->shape;
     bool is_size;
 
-    if (f->n == 0)
-        *first = s;
-    is_size = s.h == first->h && s.w == first->w;
-    if (is_size && s.c == first->c)
+    if (f->n == 0 && !f->like)
+        f->store->shape = s;
+    if (!f->first)
+        f->first = strdup(path);
+    is_size = s.h == like->h && s.w == like->w;
+    if (is_size && s.c == like->c)
         return 0;
-    return err(ERR_DATA,
-               "'%s' holds '%s' of %d x %d pixels in %s, and '%s' of %d x %d in %s: %s%s%s",
-               f->src->path, path, s.h, s.w, colours(s.c), f->items[0].path, first->h, first->w,
-               colours(first->c), s.c == first->c ? "" : "set 'channels' to 1 (grey) or 3 (colour)",
-               s.c != first->c && !is_size ? ", and " : "",
-               is_size ? "" : "set 'resize' to one size in pixels for all");
+    return err(
+        ERR_DATA, "'%s' holds '%s' of %d x %d pixels in %s, and '%s' of %d x %d in %s: %s%s%s",
+        f->src->path, path, s.h, s.w, colours(s.c), f->first ? f->first : "", like->h, like->w,
+        colours(like->c), s.c == like->c ? "" : "set 'channels' to 1 (grey) or 3 (colour)",
+        s.c != like->c && !is_size ? ", and " : "",
+        is_size ? "" : "set 'resize' to one size in pixels for all");
 }
 
 /* As the section says; channels that it does not set are those of the image, on the background. */
@@ -277,21 +191,28 @@ static size_t pixels_left(const struct folder *f)
     return f->packed * DATA_RATIO_MAX + DATA_RATIO_FREE + DATA_RATIO_SLACK - f->unpacked;
 }
 
-/* path: cleaned; on success it belongs to the folder. */
-static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n)
+static int image_keep(struct folder *f, const char *path, const uint8_t *bytes, size_t n)
 {
     char what[1024];
 
-    TRY(path_check(f, path));
-    if (f->taker && !f->taker->wants(f->taker->context))
-        return 0;
     snprintf(what, sizeof what, "%s:%s", f->src->path, path);
     f->packed += n;
     TRY(picture_decode(&f->picture, bytes, n, pixels_left(f), what));
     f->unpacked += shape_size(f->picture.shape);
-    TRY(items_grow(f));
     TRY(pixels_keep(f, path));
     sizes_add(&f->store->sizes, f->picture.shape);
+    return 0;
+}
+
+/* path: cleaned; on success it belongs to the folder, unless somebody takes the images. */
+static int item_add(struct folder *f, char *path, const uint8_t *bytes, size_t n)
+{
+    TRY(path_check(f, path));
+    if (f->taker && !f->taker->wants(f->taker->context))
+        return 0;
+    TRY(items_grow(f));
+    if (!f->src->listed || f->n == 0)
+        TRY(image_keep(f, path, bytes, n));
     if (f->taker)
         return f->taker->take(f->taker->context, path);
     f->items[f->n] = (struct item){.path = path, .image = f->n};
@@ -320,6 +241,14 @@ static int item_compare(const void *a, const void *b)
     int order = strcmp(x->path, y->path);
 
     return order ? order : strcmp(item_file(x), item_file(y));
+}
+
+const struct item *folder_find(const struct folder *f, char *path)
+{
+    struct item key = {.path = path};
+
+    *strrchr(path, '/') = '\0';
+    return bsearch(&key, f->items, f->n, sizeof key, item_compare);
 }
 
 static int index_alloc(struct folder *f, size_t text)
@@ -396,5 +325,6 @@ void folder_release(struct folder *f)
         free(f->directories[i]);
     free(f->directories);
     free(f->passed);
+    free(f->first);
     picture_release(&f->picture);
 }

@@ -1,6 +1,7 @@
 /* images.c - a data set's view of a store: which images, under which names, with which changes. */
 #include "core/data/images.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,7 @@ int images_open(struct data *d, const struct data_config *c, const char *root,
     struct store_source src = {0};
     int code;
 
+    src.listed = d->streamed;
     d->state = calloc(1, sizeof(struct images)); /* data_close frees it, also after an error */
     if (!d->state)
         return err(ERR_MEMORY, "out of memory for a data set");
@@ -267,8 +269,27 @@ int images_read_flat(const struct data *d, uint32_t index, real *x)
                        .inner = s->shape,
                        .margin = m->margin};
 
+    assert(!s->listing); /* data_each reads it */
     shift_read(&m->shift, &r, 0, image, x);
     return blob_whole(&s->pixels);
+}
+
+struct store *images_store(const struct data *d)
+{
+    return ((const struct images *)d->state)->store;
+}
+
+int images_show(void *context, uint32_t image, const uint8_t *pixels)
+{
+    const struct images_each *e = context;
+    const struct images *m = e->d->state;
+    struct raster r = {.u8 = pixels, .inner = m->store->shape, .margin = m->margin};
+    uint32_t index;
+
+    if (!view_find(&m->view, image, &index))
+        return 0;
+    shift_read(&m->shift, &r, 0, image, e->x);
+    return e->visit(e->context, index, e->x);
 }
 
 int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)

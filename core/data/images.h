@@ -13,6 +13,18 @@ enum images_labels { LABELS_NONE, LABELS_FILE, LABELS_MEMBER }; /* what the key 
 int images_open(struct data *d, const struct data_config *c, const char *root,
                 enum images_labels labels, store_load *load);
 
+/* For ops->each of a format whose store has a listing: */
+struct images_each {
+    const struct data *d; /* borrowed; likewise the rest */
+    data_visit *visit;
+    void *context;
+    real *x; /* of d->shape */
+};
+/* Borrowed. */
+struct store *images_store(const struct data *d);
+/* Visits image `image` of the store, if the set has it. context: struct images_each. */
+int images_show(void *context, uint32_t image, const uint8_t *pixels);
+
 /* The rest of struct data_ops. */
 uint32_t images_class_size(const struct data *d, uint32_t class_id);
 void images_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);

@@ -20,9 +20,13 @@ struct output {
 
 struct packing {
     const struct data *d; /* borrowed */
-    uint64_t n;
-    real *x;        /* owned; one image */
-    uint8_t *bytes; /* owned; the same */
+    struct pack_watch *watch;
+    const struct output *o; /* borrowed; of the images */
+    uint64_t n, done;
+    uint32_t *place; /* owned; of each flat sample: which image of the file it becomes */
+    uint8_t *bytes;  /* owned; one image */
+    off_t start;     /* of the first image in the file */
+    uint64_t next;   /* the image that the file's position is at */
 };
 
 static int output_open(struct output *o, const char *stem, int n_stem, const char *end)
@@ -73,7 +77,8 @@ static void output_release(struct output *o)
     free(o->path);
 }
 
-/* A .npy header of version 1, padded so that the numbers start at a multiple of 64. */
+/* A .npy header of version 1, padded so that the numbers start at a multiple of 64: returns
+ * where. */
 static int header_write(FILE *f, const char *type, const char *shape)
 {
     char text[256];
@@ -84,7 +89,8 @@ static int header_write(FILE *f, const char *type, const char *shape)
     fwrite("\x93NUMPY\x01\x00", 1, 8, f);
     fputc(length & 0xff, f);
     fputc(length >> 8, f);
-    return fprintf(f, "%-*s\n", length - 1, text);
+    fprintf(f, "%-*s\n", length - 1, text);
+    return 10 + length;
 }
 
 static bool is_finite(const real *x, size_t n)
@@ -96,36 +102,49 @@ static bool is_finite(const real *x, size_t n)
     return i == n;
 }
 
-/* Names the first image of the file that has such a pixel. */
-static int refuse_image(struct packing *p)
+static int refuse_image(const struct packing *p, uint32_t index)
 {
-    uint32_t per = p->d->turned_classes ? 4 : 1;
-    char where[1024] = "an image";
+    char where[1024];
 
-    for (uint32_t i = 0; i < p->d->n_samples / per; i++) {
-        TRY(p->d->ops->read_flat(p->d, i, p->x));
-        if (is_finite(p->x, shape_size(p->d->shape)))
-            continue;
-        p->d->ops->where(p->d, i, where, sizeof where);
-        break;
-    }
+    p->d->ops->where(p->d, p->d->turned_classes ? index / 4 : index, where, sizeof where);
     return err(ERR_DATA,
                "%s has a pixel that is not a finite number, which no byte can hold: repair or "
                "remove the image",
                where);
 }
 
-static int image_write(struct packing *p, uint32_t class_id, uint32_t sample, FILE *f)
+static void range_widen(struct pack_watch *w, uint8_t byte)
 {
+    w->low = byte < w->low ? byte : w->low;
+    w->high = byte > w->high ? byte : w->high;
+}
+
+/* Images come in the order in which they are read, and go where their class is. */
+static int place_seek(struct packing *p, uint64_t place)
+{
+    if (place != p->next &&
+        fseeko(p->o->file, p->start + (off_t)(place * shape_size(p->d->shape)), SEEK_SET) != 0)
+        return write_error(p->o);
+    p->next = place + 1;
+    return 0;
+}
+
+static int image_write(void *context, uint32_t index, const real *x)
+{
+    struct packing *p = context;
     size_t size = shape_size(p->d->shape);
 
-    TRY(data_read(p->d, class_id, sample, 0, p->x, NULL));
-    if (!is_finite(p->x, size))
-        return refuse_image(p);
-    for (size_t i = 0; i < size; i++)
-        p->bytes[i] = (uint8_t)(p->x[i] * 255 + (real)0.5);
-    fwrite(p->bytes, 1, size, f);
-    return 0;
+    if (!is_finite(x, size))
+        return refuse_image(p, index);
+    for (size_t i = 0; i < size; i++) {
+        p->bytes[i] = (uint8_t)(x[i] * 255 + (real)0.5);
+        range_widen(p->watch, p->bytes[i]);
+    }
+    TRY(place_seek(p, p->place[index]));
+    fwrite(p->bytes, 1, size, p->o->file);
+    if (ferror(p->o->file))
+        return write_error(p->o);
+    return p->watch->written(p->watch->context, ++p->done, p->n);
 }
 
 static int images_write(struct packing *p, const struct output *o)
@@ -136,11 +155,9 @@ static int images_write(struct packing *p, const struct output *o)
     if (s.c > 1)
         snprintf(channels, sizeof channels, ", %d", s.c);
     snprintf(shape, sizeof shape, "%ju, %d, %d%s", (uintmax_t)p->n, s.h, s.w, channels);
-    header_write(o->file, "|u1", shape);
-    for (uint32_t i = 0; i < p->d->n_classes; i++)
-        for (uint32_t k = 0; k < data_class_size(p->d, i) && !ferror(o->file); k++)
-            TRY(image_write(p, i, k, o->file));
-    return ferror(o->file) ? write_error(o) : 0;
+    p->start = header_write(o->file, "|u1", shape);
+    p->o = o;
+    return data_each(p->d, image_write, p);
 }
 
 static void labels_write(const struct packing *p, const struct output *o)
@@ -184,33 +201,56 @@ static int pack_to(struct packing *p, const char *dest, struct output *o)
     return 0;
 }
 
-static int packing_init(struct packing *p, const struct data *d, const char *dest)
+/* Within a class, samples keep the flat order. */
+static int places_set(struct packing *p)
 {
-    size_t size = shape_size(d->shape), n = strlen(dest);
+    const struct data *d = p->d;
+    uint32_t *next = calloc((size_t)d->n_classes + 1, sizeof *next), class_id;
 
-    *p = (struct packing){.d = d};
+    p->place = calloc((size_t)d->n_samples + 1, sizeof *p->place);
+    if (!p->place || !next) {
+        free(next);
+        return err(ERR_MEMORY, "out of memory for the index of %u images", d->n_samples);
+    }
+    for (uint32_t i = 0; i < d->n_classes; i++)
+        next[i + 1] = next[i] + data_class_size(d, i);
+    for (uint32_t i = 0; i < d->n_samples; i++) {
+        data_label_flat(d, i, &class_id);
+        p->place[i] = next[class_id]++;
+    }
+    free(next);
+    return 0;
+}
+
+static int packing_init(struct packing *p, const struct data *d, const char *dest,
+                        struct pack_watch *w)
+{
+    size_t n = strlen(dest);
+
+    *p = (struct packing){.d = d, .watch = w, .n = d->n_samples};
+    w->low = UINT8_MAX;
+    w->high = 0;
     if (d->n_samples == DATA_ENDLESS || d->n_target > 0)
         return err(ERR_USAGE, "data '%s' is endless, only image files can be packed", d->name);
     if (n < 5 || strcmp(dest + n - 4, ".npy") != 0 || dest[n - 5] == '/')
         return err(ERR_USAGE, "'%s' does not end in .npy", dest);
-    for (uint32_t i = 0; i < d->n_classes; i++)
-        p->n += data_class_size(d, i);
-    p->x = calloc(size, sizeof *p->x);
-    p->bytes = calloc(size, 1);
-    return p->x && p->bytes ? 0 : err(ERR_MEMORY, "out of memory for an image");
+    p->bytes = calloc(shape_size(d->shape), 1);
+    if (!p->bytes)
+        return err(ERR_MEMORY, "out of memory for an image");
+    return places_set(p);
 }
 
-int data_pack(const struct data *d, const char *dest)
+int data_pack(const struct data *d, const char *dest, struct pack_watch *w)
 {
     struct output outputs[N_OUTPUTS] = {0};
     struct packing p;
-    int code = packing_init(&p, d, dest);
+    int code = packing_init(&p, d, dest, w);
 
     if (code == 0)
         code = pack_to(&p, dest, outputs);
     for (int i = 0; i < N_OUTPUTS; i++)
         output_release(&outputs[i]);
-    free(p.x);
+    free(p.place);
     free(p.bytes);
     return code;
 }

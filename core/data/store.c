@@ -17,6 +17,8 @@ static struct store *stores; /* under lock */
 
 static void store_free(struct store *s)
 {
+    if (s->listing)
+        s->listing_free(s->listing);
     blob_release(&s->pixels);
     names_release(&s->names);
     free(s->labels);
@@ -39,10 +41,10 @@ static char *store_key(const struct store_source *src)
     stat(src->path, &a);
     if (src->labels)
         stat(src->labels, &b);
-    n = asprintf(&key, "%s|%s|%s|%s|%d.%d.%d.%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld",
+    n = asprintf(&key, "%s|%s|%s|%s|%d.%d.%d.%d.%d|%ju:%ju:%ju:%ju.%09ld|%ju:%ju:%ju:%ju.%09ld",
                  src->format, src->path, src->labels ? src->labels : "",
                  src->options ? src->options : "", src->framing.side, src->framing.crop,
-                 src->framing.channels, src->framing.background, (uintmax_t)a.st_dev,
+                 src->framing.channels, src->framing.background, src->listed, (uintmax_t)a.st_dev,
                  (uintmax_t)a.st_ino, (uintmax_t)a.st_size, (uintmax_t)a.st_mtim.tv_sec,
                  a.st_mtim.tv_nsec, (uintmax_t)b.st_dev, (uintmax_t)b.st_ino, (uintmax_t)b.st_size,
                  (uintmax_t)b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
@@ -134,6 +136,8 @@ static void sizes_fill(struct store *s)
 static int store_fill(struct store *s, const struct store_source *src, store_load *load)
 {
     TRY(load(s, src));
+    if (s->listing)
+        return 0;
     sizes_fill(s);
     TRY(store_framing(s, &src->framing));
     return blob_whole(&s->pixels);

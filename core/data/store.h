@@ -39,7 +39,9 @@ struct store {
     char *note;         /* owned; a sentence that the user should see, or NULL */
     char *empty;        /* owned: of folders, the first class without an image, or NULL */
     char *path;         /* owned */
-    char *key;          /* owned; the rest is store.c's */
+    void *listing;      /* owned: what a loader needs to read its images one by one, or NULL */
+    void (*listing_free)(void *listing);
+    char *key; /* owned; the rest is store.c's */
     int n_users;
     struct store *next;
 };
@@ -49,6 +51,7 @@ struct store_source {
     char *path;   /* owned */
     char *labels; /* owned; a path, or the member's name, or NULL */
     struct framing framing;
+    bool listed; /* of folders: without pixels, which are read one by one (data_each) */
     const struct data_config *config; /* borrowed */
     const char *root;                 /* borrowed; of other files */
     char *options; /* owned; what else of the configuration decides what is loaded */

@@ -124,3 +124,22 @@ void view_release(struct store_view *v)
     free(v->order);
     *v = (struct store_view){0};
 }
+
+static int number_compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+bool view_find(const struct store_view *v, uint32_t image, uint32_t *index)
+{
+    const uint32_t *found;
+
+    *index = image;
+    if (!v->member)
+        return true;
+    found = bsearch(&image, v->member, v->n, sizeof image, number_compare);
+    *index = found ? (uint32_t)(found - v->member) : 0;
+    return found;
+}

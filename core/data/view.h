@@ -2,6 +2,7 @@
 #ifndef CORE_DATA_VIEW_H
 #define CORE_DATA_VIEW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/data/store.h"
@@ -46,6 +47,9 @@ static inline uint32_t view_image(const struct store_view *v, uint32_t index)
 {
     return v->member ? v->member[index] : index;
 }
+
+/* The view's image that is image `image` of the store; false: it has none. */
+bool view_find(const struct store_view *v, uint32_t image, uint32_t *index);
 
 /* The view's class of a label of the store. */
 static inline uint32_t view_class(const struct store_view *v, uint32_t label)

@@ -281,6 +281,111 @@ static void threads_open_and_read(void **state)
     }
 }
 
+struct seen {                 /* by data_each */
+    const struct data *whole; /* the same set, with its pixels */
+    uint32_t n;
+    bool there[4 * N];
+};
+
+static int compare_sample(void *context, uint32_t index, const real *x)
+{
+    struct seen *s = context;
+    real y[SIZE];
+
+    assert_int_equal(data_read_flat(s->whole, index, y), 0);
+    assert_memory_equal(x, y, shape_size(s->whole->shape) * sizeof *x);
+    assert_false(s->there[index]);
+    s->there[index] = true;
+    s->n++;
+    return 0;
+}
+
+static int stop_at_once(void *context, uint32_t index, const real *x)
+{
+    (void)context;
+    (void)index;
+    (void)x;
+    return err(ERR_STOPPED, "enough");
+}
+
+/* Images one by one are those of the set that is in memory, whatever the keys. */
+static void expect_each(struct data_config c)
+{
+    struct data whole, streamed;
+    struct seen s = {.whole = &whole};
+
+    expect_open(&whole, &c);
+    assert_int_equal(data_open_streamed(&streamed, &c, root), 0);
+    assert_int_equal(streamed.n_samples, whole.n_samples);
+    assert_int_equal(data_each(&streamed, compare_sample, &s), 0);
+    assert_int_equal(s.n, whole.n_samples);
+    expect_error(data_each(&streamed, stop_at_once, NULL), ERR_STOPPED, "enough");
+    data_close(&streamed);
+    data_close(&whole);
+}
+
+static void each_streamed(void **state)
+{
+    static const char *const kinds[] = {"zip", "tar", "tar.gz"};
+    struct data_config c = {.name = "f", .format = "folder", .path = "each"};
+    struct member m[N + 3];
+    int n = folder_members(m);
+
+    (void)state;
+    put_text("list.txt", "c\n");
+    for (int i = 0; i < 3; i++) {
+        put_made("each", archive_make(kinds[i], m, n));
+        expect_each(c);
+    }
+    for (int i = 0; i < n; i++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "tree/%s", m[i].name);
+        put_made(name, m[i].bytes);
+    }
+    c.path = "tree";
+    expect_each(c);
+    c.classes = (struct strings){1, (char *[]){"list.txt"}};
+    expect_each(c);
+    c.classes.n = 0;
+    c.subset = 4;
+    c.texture = 0.5;
+    expect_each(c);
+    c.resize = 3;
+    c.rotations = "classes";
+    expect_each(c);
+}
+
+static void each_of_changed_files(void **state)
+{
+    struct data_config c = {.name = "f", .format = "folder", .path = "changed"};
+    struct data d, whole;
+    struct seen s = {.whole = &whole};
+
+    (void)state;
+    put_made("changed/a/1.png", png_grey(W, H, pixels));
+    put_made("changed/b/1.png", png_grey(W, H, pixels));
+    expect_open(&whole, &c);
+    assert_int_equal(data_open_streamed(&d, &c, root), 0);
+    unlink(in_root("changed/b/1.png"));
+    expect_error(data_each(&d, compare_sample, &s), ERR_DATA, "of 2 images 1 are left");
+    put_made("changed/b/2.png", png_grey(W, H, pixels));
+    memset(s.there, 0, sizeof s.there);
+    expect_error(data_each(&d, compare_sample, &s), ERR_DATA, "'b/2.png' is new");
+    data_close(&d);
+    data_close(&whole);
+}
+
+static int none_told(void *context, uint64_t n, uint64_t of)
+{
+    (void)context;
+    (void)n;
+    (void)of;
+    return 0;
+}
+
+static struct pack_watch watch = {.written = none_told};
+
 static void pack_round_trip(void **state)
 {
     struct data_config c = {.name = "p",
@@ -298,7 +403,7 @@ static void pack_round_trip(void **state)
     put_bytes("set.zip", b);
     put_text("out/x", "");
     expect_open(&d, &from);
-    assert_int_equal(data_pack(&d, in_root("out/set.npy")), 0);
+    assert_int_equal(data_pack(&d, in_root("out/set.npy"), &watch), 0);
     data_close(&d);
     expect_set(&c);
     expect_open(&d, &c);
@@ -327,18 +432,20 @@ static void pack_refusals(void **state)
 
     (void)state;
     expect_open(&d, &waves);
-    expect_error(data_pack(&d, in_root("x.npy")), ERR_USAGE, "data 's' is endless");
+    expect_error(data_pack(&d, in_root("x.npy"), &watch), ERR_USAGE, "data 's' is endless");
     data_close(&d);
     put_set();
     put_text("empty/x", "");
     expect_open(&d, &npy);
-    expect_error(data_pack(&d, in_root("empty/y.np")), ERR_USAGE, "y.np' does not end in .npy");
-    expect_error(data_pack(&d, in_root("nowhere/y.npy")), ERR_CANTCREAT, "nowhere/y.npy'");
+    expect_error(data_pack(&d, in_root("empty/y.np"), &watch), ERR_USAGE,
+                 "y.np' does not end in .npy");
+    expect_error(data_pack(&d, in_root("nowhere/y.npy"), &watch), ERR_CANTCREAT, "nowhere/y.npy'");
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &was);
     small = (struct rlimit){100, was.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    expect_error(data_pack(&d, in_root("empty/y.npy")), ERR_IO, "empty/y.npy': File too large");
+    expect_error(data_pack(&d, in_root("empty/y.npy"), &watch), ERR_IO,
+                 "empty/y.npy': File too large");
     setrlimit(RLIMIT_FSIZE, &was);
     data_close(&d);
     n_loads = 0;
@@ -351,9 +458,10 @@ static void pack_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lists_select),          TEST(lists_refused),     TEST(lists_refuse_empty_class),
-        TEST(rotations_turn),        TEST(resize_and_invert), TEST(pixels_are_shared),
-        TEST(threads_open_and_read), TEST(pack_round_trip),   TEST(pack_refusals),
+        TEST(lists_select),          TEST(lists_refused),         TEST(lists_refuse_empty_class),
+        TEST(rotations_turn),        TEST(resize_and_invert),     TEST(pixels_are_shared),
+        TEST(threads_open_and_read), TEST(pack_round_trip),       TEST(pack_refusals),
+        TEST(each_streamed),         TEST(each_of_changed_files),
     };
 
     return cmocka_run_group_tests(tests, set_make, root_remove);
