@@ -173,6 +173,24 @@ static int on_tasks(struct worker *w, const struct message *m)
     return 0;
 }
 
+/* Rank 0 is told that this one has nothing to do. */
+static int report_done(struct worker *w)
+{
+    struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool), pool_seen(&w->pool)};
+
+    w->n_reported = w->n_tasks;
+    TRY(wire_pack_done(&d, &w->out));
+    return worker_say_buffer(w, MESSAGE_DONE);
+}
+
+/* Says at once that it has nothing to do, or that it lives. */
+static int on_ping(struct worker *w, const struct message *m)
+{
+    bool idle = worker_is_current(w, m) && w->idle_since && w->n_reported != w->n_tasks;
+
+    return idle ? report_done(w) : worker_say(w, 0, MESSAGE_ALIVE, NULL, 0);
+}
+
 /* The run is over: answered, so that the coordinator knows who heard it. */
 static int on_bye(struct worker *w, const struct message *m)
 {
@@ -190,7 +208,7 @@ static const struct {
     int (*act)(struct worker *w, const struct message *m);
 } acts[] = {
     {MESSAGE_PARAMS, worker_on_params}, {MESSAGE_STATE, on_state},    {MESSAGE_TASKS, on_tasks},
-    {MESSAGE_GATHER, worker_on_gather}, {MESSAGE_SUM, worker_on_sum},
+    {MESSAGE_GATHER, worker_on_gather}, {MESSAGE_SUM, worker_on_sum}, {MESSAGE_PING, on_ping},
 };
 
 static int on_message(struct worker *w, const struct message *m)
@@ -207,21 +225,12 @@ static int on_message(struct worker *w, const struct message *m)
     return 0;
 }
 
-/* Rank 0 is told that this one has nothing to do: at once if it was told before in this round, or
+/* Rank 0 is told that this one has nothing to do at once if it was told before in this round, or
  * if it waits for what is compared with other ranks; else after a while, because a round that goes
  * well needs no such message. */
 static bool reports_at_once(const struct worker *w)
 {
     return w->n_reported >= 0 || pool_seen(&w->pool).n > 0;
-}
-
-static int report_done(struct worker *w)
-{
-    struct done d = {(uint32_t)w->n_tasks, pool_checksum(&w->pool), pool_seen(&w->pool)};
-
-    w->n_reported = w->n_tasks;
-    TRY(wire_pack_done(&d, &w->out));
-    return worker_say_buffer(w, MESSAGE_DONE);
 }
 
 /* States that are stepped go straight to the coordinator, before anything that tells of their

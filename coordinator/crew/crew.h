@@ -104,6 +104,8 @@ struct crew {
     int stage;              /* of the next figure */
     double task_seconds[3]; /* by purpose: of a thread per task, waiting too; 0: not known */
     double work_seconds[3]; /* the same without the way of parameters and sums */
+    double longest[3];      /* as task_seconds, of the longest of recent rounds */
+    double answer;          /* seconds in which a rank that is asked must answer; 0: ANSWER */
     double round_seconds;   /* of the last round */
     double communication;   /* share of them that no rank's work explains */
     uint64_t n_stale;       /* messages of older epochs and attempts, refused */

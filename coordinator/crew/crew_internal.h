@@ -22,6 +22,7 @@ struct transaction { /* a round at work */
     double begun;       /* clock: its beginning */
     double moved;       /* clock: the last thing that happened */
     double broken;      /* clock: the last time that a rank was left out */
+    double asked;       /* clock: all that have not finished were sent a ping; 0: not yet */
     double first_took;  /* seconds until the first rank had finished its tasks; 0: none yet */
     struct slots disputed; /* tasks that every rank does; n 0: no dispute */
     struct round_sum *total;
@@ -164,6 +165,12 @@ bool domains_awaited(const struct transaction *p);
 /* Leaves out the ranks that are lost or hold the round up, gives their tasks to others, and gathers
  * the sums again when all tasks are done. 1: nobody is left in this round, it must begin again. */
 int round_mend(struct transaction *p);
+
+/* Nobody has held up the round at hand, which is done: notes how long it took. */
+void mend_learn(const struct transaction *p);
+
+/* A rank that was left out has only been late: the next one has twice as long to answer. */
+void mend_was_wrong(struct crew *c);
 
 /* ---- confirm.c ---- */
 

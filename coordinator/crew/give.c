@@ -283,6 +283,7 @@ int give_on_request(struct transaction *p, int rank)
 int give_orphans(struct transaction *p)
 {
     struct crew *c = p->crew;
+    bool any = work_left(p) > 0;
     uint32_t slot;
 
     for (int i = 1; i < c->n_members && work_left(p) > 0; i++) {
@@ -295,5 +296,5 @@ int give_orphans(struct transaction *p)
         worker->helped = true;
         TRY(give(p, (int)c->members[i], chunk_size(p)));
     }
-    return 0;
+    return any ? end_queue(p) : 0;
 }

@@ -28,8 +28,10 @@ static int on_done(struct crew *c, const struct message *m, uint64_t round)
         worker->checksum = d.checksum;
         audit_see(c, (uint32_t)m->from, &d.seen);
     }
-    if (worker->owing && m->h.epoch == worker->owed_epoch && d.tasks == worker->owed_tasks)
+    if (worker->owing && m->h.epoch == worker->owed_epoch && d.tasks == worker->owed_tasks) {
+        mend_was_wrong(c);
         confirm_report(c, m->from, &d, round);
+    }
     done_release(&d);
     return 0;
 }

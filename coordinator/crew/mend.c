@@ -13,6 +13,9 @@
     0.25 /* a busy machine's hiccup, beside LATE_TIMES what its tasks usually take */
 #define LATE_TIMES 3
 #define HOPELESS_TIMES 20
+#define LONGEST_KEEP 0.99 /* of the longest round, from one round to the next */
+#define ANSWER 5e-3       /* seconds to answer a ping; twice as many after each mistake, ... */
+#define ANSWER_MOST 0.25  /* ... up to so many */
 
 static struct crew_worker *member(const struct transaction *p, int i)
 {
@@ -105,6 +108,51 @@ static void tell_late(struct transaction *p, int rank)
                     worker->given == 1 ? "is" : "are", times);
 }
 
+void mend_learn(const struct transaction *p)
+{
+    double *longest = &p->crew->longest[p->r->purpose];
+
+    *longest = fmax(p->crew->task_seconds[p->r->purpose], LONGEST_KEEP * *longest);
+}
+
+static double answer_seconds(const struct crew *c)
+{
+    return c->answer > 0 ? c->answer : ANSWER;
+}
+
+void mend_was_wrong(struct crew *c)
+{
+    c->answer = fmin(ANSWER_MOST, 2 * answer_seconds(c));
+}
+
+/* Asks all that have not finished, once: in a round that is longer than any was of late, by a
+ * quarter of a task. */
+static int ask(struct transaction *p, double now)
+{
+    const struct crew *c = p->crew;
+    double share = (double)p->r->n_tasks / p->n_threads;
+    double longest = c->longest[p->r->purpose] * (share + 0.25);
+
+    if (p->asked > 0 || longest <= 0 || now - p->begun < longest)
+        return 0;
+    p->asked = now;
+    for (int i = 1; i < c->n_members; i++)
+        if (!member(p, i)->finished && !member(p, i)->out)
+            TRY(crew_say(p->crew, (int)c->members[i], MESSAGE_PING, &p->h, NULL));
+    return 0;
+}
+
+/* It holds the round up, or was asked, as others who have answered, and is silent. help: a rank is
+ * free. */
+static bool is_late(const struct transaction *p, const struct crew_worker *worker, bool help,
+                    double now)
+{
+    bool asked = p->asked > 0 && worker->since < p->asked;
+    bool silent = worker->heard < p->asked && now - p->asked > answer_seconds(p->crew);
+
+    return (help && asked && silent) || now - worker->since >= patience(p, worker, help);
+}
+
 /* Looks for ranks that take too long, when no task is left to give. */
 static int leave_out_late(struct transaction *p)
 {
@@ -113,13 +161,13 @@ static int leave_out_late(struct transaction *p)
 
     if (tasks_left(p) > 0)
         return 0;
+    TRY(ask(p, now));
     if (!p->first_took && n_finished(p, 1) > 0)
         p->first_took = now - p->begun;
     for (int i = 1; i < p->crew->n_members; i++) {
         const struct crew_worker *worker = member(p, i);
 
-        if (!worker->given || worker->finished || worker->out ||
-            now - worker->since < patience(p, worker, help))
+        if (!worker->given || worker->finished || worker->out || !is_late(p, worker, help, now))
             continue;
         tell_late(p, (int)p->crew->members[i]);
         TRY(leave_out(p, (int)p->crew->members[i]));

@@ -99,6 +99,7 @@ static void learn(struct transaction *p)
 
         c->task_seconds[p->r->purpose] = c->round_seconds * share;
         c->work_seconds[p->r->purpose] = fmin(1e-9 * (double)p->worked, c->round_seconds) * share;
+        mend_learn(p);
     }
     for (int i = 1; i < c->n_members; i++)
         learn_of(p, &c->workers[c->members[i]]);
@@ -144,7 +145,7 @@ int crew_round(struct crew *c, const struct round *r, struct round_sum *total)
     TRY(crew_reserve(c, r->n_tasks, n_audits(c, r)));
     if (c->stage != r->stage->index)
         for (int i = 0; i < 3; i++)
-            c->task_seconds[i] = c->work_seconds[i] = 0;
+            c->task_seconds[i] = c->work_seconds[i] = c->longest[i] = 0;
     c->stage = r->stage->index;
     while (again > 0)
         again = attempt_round(c, r, total);

@@ -29,6 +29,7 @@ enum message_kind {      /* from -> to                                          
     MESSAGE_SUM,         /* up the tree: a piece of the total of a subtree                      */
     MESSAGE_ALIVE,       /* both ways, when there was nothing else to say                       */
     MESSAGE_STATE,       /* both ways: a domain model and its optimizer state, with its task    */
+    MESSAGE_PING,        /* coordinator -> worker: DONE or ALIVE, please, at once               */
     MESSAGE_BYE,         /* coordinator -> worker: end; worker -> coordinator: cannot go on     */
 };
 /* clang-format on */

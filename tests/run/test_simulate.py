@@ -158,6 +158,16 @@ def test_faults(small, tmp_path):
     assert "4 ranks lost at 2 times" in cli.done("simulate", *args, "--faults", str(file)).out
 
 
+def test_a_loss_costs_about_a_round(small, tmp_path):
+    """A host is lost in the middle of a round: its ranks are asked when the round is late, and do not answer."""
+    file = tmp_path / "faults"
+    file.write_text("at 0.23 host 1 kill\n")
+    size = sizes(small, "--ranks", "64", "--tasks-each", "4", "--task-seconds", "0.01", "--rounds", "12", "--faults", str(file))[0]
+    faults = size["faults"]
+    assert (faults["ranks_lost"], faults["losses"]) == (16, 1)
+    assert 0 < faults["loss_seconds"] < 1.5 * faults["undisturbed_round_seconds"]
+
+
 def test_slow_ranks(small, tmp_path):
     """Ranks at half speed, from the beginning: the others take more tasks, and a round is no longer than the cores that are left explain."""
     file = tmp_path / "faults"
