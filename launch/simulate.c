@@ -333,8 +333,9 @@ int simulate(const struct simulation *s, struct simulated *out)
     int code;
 
     all.place =
-        (struct worker_place){s->setup, s->real ? &real_tasks : &hollow_tasks, s->n_threads};
+        (struct worker_place){s->setup, s->real ? &real_tasks : &hollow_tasks, s->n_threads, true};
     all.crew.version = version;
+    all.crew.own_core = s->n_threads == 1;
     simulated_now = &all;
     task_nanoseconds = 0;
     fibers_open();

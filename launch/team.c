@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/base/machine.h"
 #include "core/math/blas.h"
 #include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
 #include "worker/method/table.h"
+#include "worker/pool.h"
 #include "worker/serve.h"
 
 volatile sig_atomic_t team_stop, team_round;
@@ -98,6 +100,14 @@ void team_catch_signals(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+/* If the workers beside rank 0 leave it a core. */
+static bool owns_core(const struct comm *comm, const struct cluster_config *c)
+{
+    int beside = machine_ranks_beside();
+
+    return !comm_is_local(comm) && beside * pool_threads(c, beside) + 1 <= machine_cores();
+}
+
 static int team_open(struct team *t, struct comm *comm)
 {
     const struct options *o = t->options;
@@ -116,6 +126,7 @@ static int team_open(struct team *t, struct comm *comm)
         return err(ERR_MEMORY, "no memory for the configuration's text");
     TRY(crew_invite(&t->crew, comm, t->configuration, options_data_root(o)));
     TRY(setup_open(&t->setup, &t->config, options_data_root(o), method_traits_of));
+    t->crew.own_core = owns_core(comm, &t->config.cluster);
     TRY(crew_gather(&t->crew, &t->setup));
     notes_of_setup(&t->setup, t->crew.sections.each, t->crew.sections.n);
     return 0;

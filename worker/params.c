@@ -85,6 +85,7 @@ static int open_round(struct worker *w)
     w->n_reported = -1;
     w->idle_since = 0;
     w->begun = clock_seconds();
+    w->awake_until = 0;
     return worker_take_tasks(w, w->first);
 }
 

@@ -1,7 +1,6 @@
 /* pool.c - a queue of tasks, and threads with a total each. */
 #include "worker/pool.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -317,10 +316,9 @@ static int pool_fill(struct pool *p)
 /* Cores for each of so many ranks, at least one. */
 static int cores_each(int n_ranks)
 {
-    cpu_set_t set;
-    int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int cores = machine_cores() / n_ranks;
 
-    return cores / n_ranks > 1 ? cores / n_ranks : 1;
+    return cores > 1 ? cores : 1;
 }
 
 int pool_open(struct pool *p, const struct setup *s, int n_threads, struct comm *comm,

@@ -21,6 +21,7 @@ enum {
 };
 
 #define REPORT_EVERY 1.0 /* seconds */
+#define AWAKE 0.02       /* seconds for which this rank does not sleep when its tasks are done */
 #define PATIENCE 0.02    /* seconds with nothing to do after which this rank reports so */
 
 static void hello_fill(const struct worker *w, int code, struct hello *h)
@@ -105,6 +106,14 @@ static int setup_from(struct worker *w, const struct message *m)
     return code;
 }
 
+/* If the workers of this host have a core for each thread, and rank 0 finds one. */
+static bool owns_cores(const struct worker *w, int n_threads)
+{
+    int cores = machine_ranks_beside() * n_threads + (n_threads == 1);
+
+    return !comm_is_local(w->comm) && cores <= machine_cores();
+}
+
 static int worker_prepare(struct worker *w, const struct message *m)
 {
     const struct worker_place *p = w->place;
@@ -120,6 +129,7 @@ static int worker_prepare(struct worker *w, const struct message *m)
     w->lease = w->setup->config->cluster.lease;
     w->limit = SILENCE * w->lease;
     TRY(pool_open(&w->pool, w->setup, n_threads, w->comm, p ? p->compute : &compute_tasks));
+    w->own_cores = p ? p->own_cores : owns_cores(w, n_threads);
     w->ready = true;
     w->opened = w->told = clock_seconds();
     return 0;
@@ -267,8 +277,10 @@ static int advance(struct worker *w)
     }
     if (!w->last || s.done < w->n_tasks)
         return 0;
-    if (!w->idle_since)
+    if (!w->idle_since) {
         w->idle_since = clock_seconds();
+        w->awake_until = w->idle_since + AWAKE;
+    }
     TRY(worker_send_sum(w));
     if (w->n_reported != w->n_tasks &&
         (reports_at_once(w) || clock_seconds() - w->idle_since > PATIENCE))
@@ -322,6 +334,7 @@ static int serve(struct worker *w)
             TRY(on_message(w, &m));
         TRY(advance(w));
         TRY(keep_alive(w, &looked));
+        w->comm->awake = w->own_cores && clock_seconds() < w->awake_until;
         if (!found)
             comm_idle(w->comm);
     }

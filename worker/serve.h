@@ -15,6 +15,7 @@ struct worker_place {          /* of a worker that shares its process with other
     const struct setup *setup; /* open, of the configuration that the coordinator sends */
     const struct compute *compute;
     int n_threads;
+    bool own_cores; /* a core for each of them: the rank's main thread has one while they rest */
 };
 
 /* Serves the coordinator at rank 0 until it says bye. Every rank but 0 must call it. place: NULL if

@@ -21,6 +21,8 @@ struct worker {
     double heard, spoke; /* clock of the last message from, to the coordinator */
     double lease, limit; /* cluster.lease; seconds of silence allowed */
     double opened, told; /* clocks: ready; the last report of what was done */
+    bool own_cores;      /* as in a place */
+    double awake_until;  /* clock: nothing computes, and until then a message may come at once */
 
     struct header round; /* of the round at hand; worked: the longest that a child has told */
     double begun;        /* clock: all its parameters are here, and passed on */

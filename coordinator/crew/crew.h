@@ -116,6 +116,7 @@ struct crew {
     int code;               /* of the last worker that left */
     char reason[640];       /* its sentence */
 
+    bool own_core;       /* rank 0 has one: it may wait without sleeping */
     const char *version; /* of the program, borrowed; NULL: not compared */
     void (*notify)(void *context, const struct notice *n); /* NULL: nobody */
     /* Whether the round at hand is to end; asked now and then, with its kind. NULL: never. */
@@ -123,8 +124,8 @@ struct crew {
     void *context;
 };
 
-/* Sends every worker the configuration and the data root. *c is zero but for version, notify,
- * interrupt and context. ERR_MEMORY, errors of comm_send. */
+/* Sends every worker the configuration and the data root. *c is zero but for version,
+ * own_core, notify, interrupt and context. ERR_MEMORY, errors of comm_send. */
 int crew_invite(struct crew *c, struct comm *comm, const char *configuration, const char *root);
 
 /* Waits for every worker's hello. The caller opens setup between crew_invite and crew_gather, so

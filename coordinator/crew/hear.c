@@ -3,6 +3,9 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 
+#define NEAR 0.95  /* of the time that a round's tasks took, from which on it may be over */
+#define AWAKE 0.02 /* seconds for which rank 0 does not sleep if it is not */
+
 static int on_sum(struct transaction *p, const struct message *m)
 {
     bool counts = m->h.attempt == p->h.attempt && p->stands;
@@ -80,6 +83,23 @@ static int on_message(struct crew *c, const struct message *m, struct transactio
     return m->h.kind == MESSAGE_SUM ? on_sum(p, m) : 0;
 }
 
+/* The workers' tasks are about to end, as far as it is known how long they take, and what comes is
+ * the sum. */
+static bool is_closing(const struct crew *c, const struct transaction *p)
+{
+    double last = c->work_seconds[p->r->purpose] * p->r->n_tasks / p->n_threads;
+    double since = clock_seconds() - p->begun;
+
+    return last > 0 && tasks_left(p) == 0 && since > NEAR * last && since < last / NEAR + AWAKE;
+}
+
+static void await_message(struct crew *c, const struct transaction *p)
+{
+    c->comm->awake = c->own_core && p && is_closing(c, p);
+    comm_idle(c->comm);
+    c->comm->awake = false;
+}
+
 int round_hear(struct crew *c, struct transaction *p, uint64_t round)
 {
     struct message m;
@@ -91,7 +111,7 @@ int round_hear(struct crew *c, struct transaction *p, uint64_t round)
     if (found)
         TRY(on_message(c, &m, p, round));
     else
-        comm_idle(c->comm);
+        await_message(c, p);
     crew_check_leases(c, round);
     return 0;
 }

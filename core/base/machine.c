@@ -1,6 +1,7 @@
 /* machine.c - answers of the system, some of them kept for a while. */
 #include "core/base/machine.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,13 @@ int machine_ranks_beside(void)
     int n = size ? atoi(size) : 1;
 
     return n > 1 ? n - 1 : 1;
+}
+
+int machine_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 double machine_resident_mib(void)

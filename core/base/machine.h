@@ -15,6 +15,8 @@ void machine_cpu(char *name, size_t n);
 /* Compute ranks on this host that share its cores, as the MPI launcher tells; at least 1. */
 int machine_ranks_beside(void);
 
+int machine_cores(void); /* that this process may use, at least 1 */
+
 /* What the program was compiled for, as far as it changes bits: instruction sets, compiler,
  * flags. */
 const char *machine_build(void);

@@ -71,6 +71,7 @@ struct comm {                   /* an end: one rank's access to the others */
     const struct comm_ops *ops; /* borrowed */
     int rank, size;             /* this rank, and the number of ranks */
     void *state;                /* owned by ops */
+    bool awake;                 /* its user's: idle yields instead of sleeping */
 };
 
 struct comm_ops { /* what a transport does */
@@ -100,7 +101,7 @@ struct comm_ops { /* what a transport does */
     /* Waits until a message may have come, poke was called, or about a millisecond has passed;
      * returns at once if poke was called since the last wait. Yields a few times before it sleeps,
      * and sleeps longer each time that nothing came, so that waiting costs next to no processor
-     * time. */
+     * time. If c->awake, it only yields. */
     void (*idle)(struct comm *c);
 
     /* Ends the idle that is under way, or the next one that would sleep. Any thread may call it,
@@ -145,7 +146,8 @@ uint32_t comm_checksum(const struct part *parts, int n);
  * and the head. */
 uint32_t comm_rest(const struct message *m);
 
-/* Waits for something to do, about a millisecond at most: comm_ops.idle. */
+/* Waits for something to do, about a millisecond at most: comm_ops.idle. c->awake is for who has a
+ * core to himself and expects a message at once. */
 void comm_idle(struct comm *c);
 
 /* Ends a comm_idle, from any thread: comm_ops.poke. */

@@ -5,6 +5,7 @@
  * arrived is received at once, so a peer that dies in the middle of one stalls nobody. */
 #include <limits.h>
 #include <mpi.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,10 @@ static void mpi_idle(struct comm *c)
     struct world *w = c->state;
     double now = w->sending.first || w->incoming.first ? clock_seconds() : 0;
 
+    if (c->awake) {
+        sched_yield();
+        return;
+    }
     if (is_moving(&w->sending, now) || is_moving(&w->incoming, now))
         backoff_soon(&w->idle.backoff);
     idle_wait(&w->idle);

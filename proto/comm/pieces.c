@@ -1,7 +1,7 @@
 /* pieces.c - where a vector is cut. */
 #include "proto/comm/pieces.h"
 
-size_t piece_bytes = 64 << 10;
+size_t piece_bytes = 32 << 10;
 
 static size_t divide_up(size_t a, size_t b)
 {

@@ -2,7 +2,8 @@
  *
  * As MPI does: a small message arrives by itself; of a large one only its envelope does, and its
  * bytes leave when the receiver has seen that in a poll. A rank that sleeps notices what has come
- * when it wakes, by the rule of idle.h. Nothing happens in the naps between: they are one wait. */
+ * when it wakes, by the rule of idle.h; one that is awake, at its next poll. Nothing happens in the
+ * naps, or polls, between: they are one wait. */
 #include "proto/comm/sim.h"
 
 #include <assert.h>
@@ -38,6 +39,7 @@ struct freight { /* a message on its way */
 };
 
 struct nap {
+    bool awake; /* it polls and yields by turns */
     struct backoff backoff;
     bool moving;        /* something large is: the sleeps are the shortest */
     virtual_time wakes; /* the end of the next sleep */
@@ -105,6 +107,10 @@ static virtual_time nap_next(const struct sim_costs *c, struct nap *nap)
 /* The sleeps that end before that time are over. */
 static void nap_until(const struct sim_costs *c, struct nap *nap, virtual_time time)
 {
+    virtual_time turn = (virtual_time)(c->poll + c->yield);
+
+    if (nap->awake && nap->wakes < time)
+        nap->wakes += (time - nap->wakes + turn - 1) / turn * turn;
     while (nap->wakes < time)
         nap->wakes += (virtual_time)c->poll + nap_next(c, nap);
 }
@@ -140,8 +146,9 @@ static void sim_idle(struct comm *c)
     struct end *e = end_of(c);
     virtual_time ns;
 
+    e->nap.awake = c->awake;
     e->nap.moving = e->moving > 0 && fiber_now() < e->patience;
-    ns = nap_next(&h->plan.costs, &e->nap);
+    ns = c->awake ? (virtual_time)h->plan.costs.yield : nap_next(&h->plan.costs, &e->nap);
     if (ns == 0) {
         fiber_spend((virtual_time)h->plan.costs.yield);
         return;

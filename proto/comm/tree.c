@@ -10,7 +10,7 @@ struct plan {
 };
 
 /* Places a rank of a host and everything below it. Other hosts come first, because the way to them
- * is longer. */
+ * is longer. The leader, which adds their sums, has one child in its host. */
 static void plant(struct plan *p, uint32_t host, uint32_t place)
 {
     struct tree_node *node = p->next++;
@@ -20,7 +20,7 @@ static void plant(struct plan *p, uint32_t host, uint32_t place)
     for (uint32_t i = 1; place == 0 && i <= TREE_ARITY; i++)
         if (TREE_ARITY * host + i < p->n_hosts)
             plant(p, TREE_ARITY * host + i, 0);
-    for (uint32_t i = 1; i <= TREE_ARITY; i++)
+    for (uint32_t i = place == 0; i < TREE_ARITY; i++)
         if (TREE_ARITY * place + i < n)
             plant(p, host, TREE_ARITY * place + i);
     node->below = (uint32_t)(p->next - node) - 1;

@@ -1,8 +1,8 @@
 /* tree.h - the ranks of a round as a tree: parameters go down it, sums come up.
  *
  * Ranks of one host hang together: a binary tree of hosts, each by its first rank, its leader, and
- * a binary tree of ranks in each host. So at most two sums enter a host from others, and one leaves
- * it.
+ * a binary tree of the other ranks of each host below it. So at most two sums enter a host from
+ * others, and one leaves it; a leader adds three.
  *
  * A tree travels with the parameters, as the list of its nodes in preorder: a rank gets the part
  * that begins with itself, and passes on to each child the part that begins with the child. */
@@ -13,7 +13,7 @@
 
 enum {
     TREE_ARITY = 2,                 /* of hosts, and of ranks in a host */
-    TREE_CHILDREN = 2 * TREE_ARITY, /* of a rank, at most */
+    TREE_CHILDREN = TREE_ARITY + 1, /* of a rank, at most */
 };
 
 struct tree_node { /* as it travels, in host byte order */
@@ -26,7 +26,8 @@ struct tree_node { /* as it travels, in host byte order */
  *   first  (n_hosts + 1) host h has the ranks ranks[first[h]] ... ranks[first[h + 1] - 1], one at
  *          least; first[0] is 0
  *   nodes  (first[n_hosts]) overwritten, without tasks
- * In a host, and among hosts, the later half hangs on the earlier half. */
+ * Among hosts, and among the ranks of a host but its first, the later half hangs on the earlier
+ * half. */
 void tree_plant(const uint32_t *ranks, const uint32_t *first, uint32_t n_hosts,
                 struct tree_node *nodes);
 

@@ -250,6 +250,16 @@ CALL(idle_spins)
     (void)c;
 }
 
+CALL(idle_falls_asleep)
+{
+    bool awake = c->awake;
+
+    c->awake = false;
+    for (int i = 0; i < 10; i++) /* beyond the first yields */
+        right->idle(c);
+    c->awake = awake;
+}
+
 CALL(idle_for_ever)
 {
     (void)c;
@@ -292,6 +302,7 @@ static const struct flaw { /* slots that replace those of `local`; NULL: none */
     {"does not align", "not aligned", 30, 30, {.poll = poll_odd}},
     {"reuses a body", "the body of", 30, 30, {.send = send_overwrites, .poll = poll_copies}},
     {"does not wait in idle", "does not sleep", 30, 30, {.idle = idle_spins}},
+    {"sleeps although awake", "although awake", 30, 30, {.idle = idle_falls_asleep}},
     {"never returns from idle", "does not end", 30, 1, {.idle = idle_for_ever}},
     {"ignores a poke", "a poke does not end", 30, 30, {.poke = poke_nothing}},
     {"never returns from close", "does not end", 30, 1, {.close = close_for_ever}},

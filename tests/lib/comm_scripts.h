@@ -233,11 +233,26 @@ static long sleeps_poked(const struct scene *s, int n)
     return sum;
 }
 
+/* A simulated rank's yields, one after the other, are one wait: test_network.c looks at them. */
+static int play_awake(const struct scene *s)
+{
+    bool simulated = strcmp(s->c->ops->name, "sim") == 0;
+    long n = s->sleeps();
+
+    s->c->awake = true;
+    for (int i = 0; i < 40 && !simulated; i++)
+        comm_idle(s->c);
+    s->c->awake = false;
+    n = s->sleeps() - n;
+    return n > 10 ? err(ERR_FAILED, "an idle sleeps although awake: %ld of 40 do", n) : 0;
+}
+
 static int play_idle(const struct scene *s)
 {
     long n;
 
     s->meet();
+    TRY(play_awake(s));
     for (int i = 0; i < 60; i++) /* the back-off grows */
         comm_idle(s->c);
     n = s->sleeps();

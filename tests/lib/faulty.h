@@ -273,7 +273,10 @@ static int faulty_poll(struct comm *c, struct message *m)
 
 static void faulty_idle(struct comm *c)
 {
-    comm_idle(&((struct faulty *)c->state)->inner);
+    struct faulty *f = c->state;
+
+    f->inner.awake = c->awake;
+    comm_idle(&f->inner);
 }
 
 static void faulty_poke(struct comm *c)

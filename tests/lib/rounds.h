@@ -6,7 +6,7 @@
 
 static uint64_t expected[2][ROUNDS]; /* marks of the undisturbed rounds, of both stages */
 
-enum { WHOLE = 64 << 10 }; /* bytes of a piece, unless a test says another */
+enum { WHOLE = 32 << 10 }; /* bytes of a piece, unless a test says another */
 
 static uint32_t n_pieces(const struct scene *s)
 {

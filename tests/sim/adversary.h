@@ -217,7 +217,10 @@ static int adversary_poll(struct comm *comm, struct message *m)
 
 static void adversary_idle(struct comm *comm)
 {
-    comm_idle(&((struct actor *)comm->state)->inner);
+    struct actor *c = comm->state;
+
+    c->inner.awake = comm->awake;
+    comm_idle(&c->inner);
 }
 
 static void adversary_poke(struct comm *comm)

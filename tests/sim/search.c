@@ -435,7 +435,8 @@ static void draw_cluster(struct dice *d, int n)
         snprintf(run.names[i], sizeof run.names[i], "host%d", run.host[i]);
     }
     run.task = (virtual_time)(1e4 * (1 + 1000 * dice_share(d) * dice_share(d)));
-    run.place = (struct worker_place){&run.variant->setup, &timed_tasks, threads[dice_roll(d, 4)]};
+    run.place = (struct worker_place){&run.variant->setup, &timed_tasks, threads[dice_roll(d, 4)],
+                                      dice_roll(d, 2)};
 }
 
 /* NULL: it ended as it should. */

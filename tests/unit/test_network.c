@@ -11,6 +11,7 @@
 #include "core/base/machine.h"
 #include "core/base/thread.h"
 #include "core/sim/fiber.h"
+#include "proto/comm/comm.h"
 #include "proto/comm/network.h"
 
 /* ---- the network ---- */
@@ -238,13 +239,61 @@ static void nobody_wakes_it(void **state)
     fibers_close();
 }
 
+/* ---- ranks that wait for a message ---- */
+
+static virtual_time heard;
+
+static void speaks(void *end)
+{
+    struct comm *c = end;
+
+    fiber_spend(3333333);
+    assert_int_equal(comm_send(c, 1, &(struct header){.kind = MESSAGE_ALIVE}, NULL, 0), 0);
+    comm_close(c);
+}
+
+static void hears(void *end)
+{
+    struct comm *c = end;
+    struct message m;
+
+    while (comm_poll(c, &m) == 0)
+        comm_idle(c);
+    heard = fiber_now();
+    comm_close(c);
+}
+
+/* When the message is heard that leaves after three milliseconds. */
+static virtual_time hear(bool awake)
+{
+    struct comm ends[2];
+
+    fibers_open();
+    assert_int_equal(comm_open("sim", ends, 2), 0);
+    ends[1].awake = awake;
+    assert_int_equal(fiber_start(speaks, &ends[0], "a"), 0);
+    assert_int_equal(fiber_start(hears, &ends[1], "b"), 0);
+    assert_int_equal(fibers_run(), 0);
+    fibers_close();
+    return heard;
+}
+
+/* Who is awake sees it at once: a poll, a yield and what the message costs later; a sleep would be
+ * 0.1 ms long by then. */
+static void awake_or_asleep(void **state)
+{
+    (void)state;
+    assert_in_range(hear(true), 3333333, 3333333 + 6000);
+    assert_in_range(hear(false), 3333333 + 10000, 3333333 + 300000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_after_the_other), cmocka_unit_test(inside_a_host),
         cmocka_unit_test(oversubscribed),      cmocka_unit_test(side_by_side),
         cmocka_unit_test(threads_of_a_fiber),  cmocka_unit_test(wake_ups),
-        cmocka_unit_test(nobody_wakes_it),
+        cmocka_unit_test(nobody_wakes_it),     cmocka_unit_test(awake_or_asleep),
     };
 
     return cmocka_run_group_tests_name("network", tests, NULL, NULL);

@@ -79,7 +79,8 @@ static void check_hosts(const struct found *f, const int *host_of, int n_hosts, 
         assert_int_equal(leave[h], h != host_of[0]);
     }
     for (int rank = 0; rank < SIZE; rank++)
-        assert_in_range(f->depth[rank], 0, log2_floor(n_hosts) + log2_floor(most));
+        assert_in_range(f->depth[rank], 0,
+                        log2_floor(n_hosts) + (most > 1 ? 1 + log2_floor(most - 1) : 0));
 }
 
 /* Hosts of 1 to `most` ranks. */
@@ -112,6 +113,7 @@ static void hosts_first(void **state)
             plant_hosts(n_hosts, most);
 }
 
+/* Below its first rank. */
 static void one_host_is_a_binary_tree(void **state)
 {
     struct tree_node nodes[SIZE];
@@ -127,7 +129,7 @@ static void one_host_is_a_binary_tree(void **state)
         f = follow_all(nodes);
         assert_int_equal(f.n, first[1]);
         for (int i = 1; i < f.n; i++)
-            assert_int_equal(f.parent[i], (i - 1) / 2);
+            assert_int_equal(f.parent[i], i / 2);
     }
 }
 
@@ -194,7 +196,7 @@ static void interleaved(void **state)
             assert_int_equal(f.n, n);
             check_hosts(&f, w->host_of, n_hosts, (n + n_hosts - 1) / n_hosts);
             for (int i = 1; i < n && n_hosts == 1; i++)
-                assert_int_equal(f.parent[i], (i - 1) / 2); /* in the order of ranks */
+                assert_int_equal(f.parent[i], i / 2); /* in the order of ranks */
             crowd_close(w);
         }
 }
@@ -302,7 +304,7 @@ static int try_read(const struct tree_node *nodes, size_t n, int rank)
 
 static void damaged(void **state)
 {
-    static const struct tree_node good[] = {{1, 6}, {2, 1}, {3, 0}, {4, 0}, {5, 0}, {6, 1}, {7, 0}};
+    static const struct tree_node good[] = {{1, 6}, {2, 1}, {3, 0}, {4, 2}, {5, 0}, {6, 0}, {7, 0}};
     static const struct {
         int at;
         struct tree_node node;
@@ -311,11 +313,11 @@ static void damaged(void **state)
         {0, {1, 7}},                       /* more nodes than there are */
         {0, {1, 10}},                      /* than ranks */
         {0, {1, UINT32_MAX}}, {1, {2, 6}}, /* a child's nodes end after the parent's */
-        {5, {6, 2}},          {5, {6, UINT32_MAX}}, {1, {2, 0}}, /* five children */
+        {3, {4, 4}},          {3, {4, UINT32_MAX}}, {1, {2, 0}}, /* four children */
         {1, {0, 1}},  /* the coordinator below a worker */
         {1, {1, 1}},  /* a rank below itself */
-        {4, {10, 0}}, /* no such rank */
-        {4, {UINT32_MAX, 0}},
+        {6, {10, 0}}, /* no such rank */
+        {6, {UINT32_MAX, 0}},
     };
 
     (void)state;
@@ -412,8 +414,8 @@ static void pieces_once(void **state)
     memset(sum, 0xee, sizeof sum);
     children_begin(&c, nodes, SUM);
     assert_int_equal(c.n, 2);
-    assert_int_equal(c.sum.n, 3);
-    for (uint32_t i = 0; i < 3; i++) {
+    assert_int_equal(c.sum.n, 5);
+    for (uint32_t i = 0; i < 5; i++) {
         assert_false(take(&c, 4, i + 1, sum));
         assert_false(take(&c, 6, i, sum));
         assert_true(take(&c, 4, i, sum));
@@ -422,7 +424,7 @@ static void pieces_once(void **state)
         assert_true(take(&c, 5, i, sum));
         assert_int_equal(children_taken(&c), i + 1);
     }
-    assert_false(take(&c, 4, 3, sum));
+    assert_false(take(&c, 4, 5, sum));
     assert_false(take(&c, 4, 0, sum));
     for (size_t i = 0; i < SUM; i++)
         assert_true(sum[i] == 4 + 5);
