@@ -1,7 +1,8 @@
-/* fuzz_safetensors.c - a safetensors file: every number and text of it, and as a checkpoint of a
- * small network. */
+/* fuzz_safetensors.c - a safetensors file: every number and text of it, as a checkpoint of a small
+ * network, and as parameters under other names. */
 #include "core/file/checkpoint.h"
 #include "core/file/safetensors.h"
+#include "core/file/state_dict.h"
 #include "tests/fuzz/repair.h"
 
 REPAIR_WITH(repair_safetensors)
@@ -77,6 +78,27 @@ static void try_checkpoint(const char *path)
         free(configuration);
 }
 
+/* Under other names: by a rule, and by order. */
+static void try_state_dict(const char *path)
+{
+    static struct layout l;
+    char *rules[] = {"features=fc1"};
+    struct state_dict d;
+
+    layout_make(&l);
+    for (int n_rules = 0; n_rules < 2; n_rules++) {
+        int code = state_dict_open(&d, path, rules, n_rules);
+
+        EXPECT(code == 0 || code == ERR_DATA || (code == ERR_CONFIG && n_rules));
+        if (code < 0)
+            continue;
+        state_dict_order(&d, &l);
+        for (int i = 0; i < d.n; i++)
+            EXPECT(d.entries[i].name && state_dict_find(&d, d.entries[i].name));
+        state_dict_close(&d);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     static struct scratch file;
@@ -84,5 +106,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 
     try_tensors(path);
     try_checkpoint(path);
+    try_state_dict(path);
     return 0;
 }

@@ -276,6 +276,14 @@ def put_safetensors():
     put("safetensors", "types", tensors([("a", "F64", np.ones(2)), ("b", "I64", np.arange(3)),
                                          ("c", "I32", np.zeros((1, 2, 1), "<i4")), ("d", "U8", np.zeros(0, "u1")),
                                          ("e", "F32", np.float32(3))], pad=9))
+    put("safetensors", "halves", tensors([("fc1.weight", "F16", np.arange(6, dtype="<f2").reshape(3, 2)),
+                                          ("fc1.bias", "BF16", np.arange(3, dtype="<u2")), ("head.weight", "F64", np.ones((2, 3))),
+                                          ("head.bias", "F16", np.zeros(2, "<f2"))]))
+    put("safetensors", "names", tensors([("module.features.10.bias", "F32", np.zeros(2, "<f4")),
+                                         ("module.features.10.weight", "F32", np.ones((2, 3), "<f4")),
+                                         ("module.features.2.bias", "F32", np.zeros(3, "<f4")),
+                                         ("module.features.2.weight", "F32", np.ones((3, 2), "<f4")),
+                                         ("module.n.num_batches_tracked", "I64", np.array(3))]))
     put("safetensors", "digest", tensors([], {"digest_kind": "xxh64", "digest": "0123456789abcdef"}))
     put("safetensors", "strange", tensors(network[:2] + [("x", "C64", np.zeros(2, "<c8"))]))
 

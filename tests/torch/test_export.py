@@ -80,3 +80,65 @@ def test_every_layer_is_in_the_test():
     """A new layer comes into ALL_LAYERS."""
     listed = set(re.findall(r"^(\w+)", cli.done("list", "layers").out, re.M))
     assert listed - {line.split()[0] for line in ALL_LAYERS} - {"normalize"} == set()  # by stage.normalize
+
+
+# ---- there and back ----
+
+FASHION = "/usr/share/datasets/fashion-mnist"
+ROTNET = """
+run {{ name = "rotnet"  directory = "{directory}" }}
+cluster {{ threads = 1 }}
+data ink {{ format = "glyphs"  size = 28  first = 4 }}
+model {{ {model} }}
+stage fine {{ method = "pretrain"  data = "ink"  batch = 8  rounds = 1  rate = 0  body_rate = 0  init = "{init}" }}
+evaluate {{ every = 0 }}
+metrics {{ endpoint = "" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def rotnet(tmp_path_factory):
+    """The network of examples/rotnet.py with random parameters and statistics, and its file."""
+    sys.path.insert(0, os.path.join(cli.ROOT, "examples"))
+    import rotnet as example
+    torch.manual_seed(2)
+    net = example.RotNet()
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if "running" in name:
+                value.uniform_(0.2, 0.6)
+    path = tmp_path_factory.mktemp("rotnet") / "rotnet.safetensors"
+    example.save(path, net.state_dict())
+    return net.eval(), path
+
+
+def test_a_state_dict_comes_and_goes_as_the_same_function(rotnet, tmp_path):
+    """torchvision's names and a first dense layer behind a map: the same bits under our names, the same logits in Net, and
+    the same bits when what was exported starts another run."""
+    net, file = rotnet
+    with open(os.path.join(cli.ROOT, "examples", "fashion-finetune.conf")) as f:
+        model = re.search(r"^model \{(.*?)^\}", f.read(), re.M | re.S)[1]
+    out, module, conf_path = tmp_path / "net.safetensors", tmp_path / "net.py", tmp_path / "rotnet.conf"
+    found = []
+    for init in file, out:
+        conf_path.write_text(ROTNET.format(directory=tmp_path / "run", model=model, init=init))
+        trained = cli.done("train", conf_path, "--json", "--quiet", "--overwrite").json()
+        cli.done("export", trained["checkpoint"], out, "--python", module)
+        found.append((trained["digest"], safetensors_io.load(out)))
+    assert found[0][0] == found[1][0]
+    ours, theirs = found[0][1], {k: v.numpy() for k, v in net.state_dict().items() if "tracked" not in k}
+    assert sorted(v.tobytes() for v in ours.values()) == sorted(v.tobytes() for v in theirs.values())
+    twin = load_module(module)
+    twin.load_state_dict({k: torch.from_numpy(v) for k, v in ours.items()})
+    x = torch.rand(5, 1, 28, 28)
+    with torch.no_grad():
+        assert (twin.eval()(x) - net(x)).abs().max() <= 1e-5
+
+
+@pytest.mark.skipif(not os.path.isdir(FASHION), reason="the package dataset-fashion-mnist is not installed")
+def test_a_state_dict_is_fine_tuned_on_fashion_mnist(rotnet, tmp_path):
+    sets = (f"stage.fine.init={rotnet[1]}", "stage.fine.rounds=60", "data.fashion-test.subset=400",
+            "metrics.endpoint=")
+    done = cli.done("train", "examples/fashion-finetune.conf", "--run", tmp_path / "run", "--json", *(w for s in sets for w in ("--set", s)))
+    assert re.search(r"conv3.weight +<- features.8.weight, F32", done.err) and "head.weight                  drawn anew" in done.err
+    assert done.json()["evaluation"]["accuracy"] > 0.4, done
