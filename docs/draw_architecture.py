@@ -51,7 +51,7 @@ ARROWS = [
     ("worker", "proto/comm"), ("worker", "proto"),
     ("observer", "observer/view"), ("observer/view", "observer/source"), ("observer/source", "observer/model"), ("observer/model", "proto/stream"),
     ("proto/comm", "core/plan"), ("proto/comm", "core/sim"), ("proto", "core/plan"), ("proto/stream", "core/config"),
-    ("core/plan", "core/data"), ("core/data", "core/config"), ("core/data", "core/math"), ("core/file", "core/math"),
+    ("core/plan", "core/file"), ("core/plan", "core/data"), ("core/data", "core/config"), ("core/data", "core/math"), ("core/file", "core/math"),
     ("core/config", "core/base"), ("core/math", "core/base"), ("core/sim", "core/base"),
 ]
 # where an arrow does not run straight down between two boxes: its corners
@@ -67,6 +67,7 @@ CORNERS = {
     ("proto/stream", "core/config"): [(1090, 429), (1112, 429), (1112, 715), (1090, 715)],
     ("core/data", "core/config"): [(920, 654), (920, 688)],
     ("core/data", "core/math"): [(505, 654), (505, 688)],
+    ("core/plan", "core/file"): [(290, 539), (260, 539)],
     ("core/file", "core/math"): [(225, 566), (225, 688)],
     ("proto/comm", "core/sim"): [(30, 429), (16, 429), (16, 620), (30, 620)],
     ("core/sim", "core/base"): [(30, 640), (16, 640), (16, 803), (30, 803)],
