@@ -90,6 +90,9 @@ PROVED = {  # models whose outer loss is smooth where it starts
     # lenet, but for the biases: where these are 0, as they start, a blank part of an image sits on relu's kink
     "lenet-like": 'type = "layers"  layers = {"conv filters=20 kernel=5 bias=0", "relu", "maxpool",'
                   ' "conv filters=50 kernel=5 bias=0", "relu", "maxpool", "flatten", "dense features=500", "relu", "head"}',
+    "group": 'type = "conv4"  filters = 4  norm = "group"  groups = 2',
+    "smooth": 'type = "layers"  layers = {"conv filters=6 kernel=5 stride=2", "groupnorm groups=2", "gelu", "layernorm",'
+              ' "conv filters=4 kernel=3", "silu", "flatten", "layernorm", "head"}',
     "dropout": 'type = "mlp"  widths = {"20", "20"}  dropout = 50  input_dropout = 20',
     "leaky": 'type = "layers"  layers = {"conv filters=8 kernel=5", "tanh", "maxpool", "flatten", "dense features=30",'
              ' "leaky_relu percent=1", "dropout percent=30", "head"}',
@@ -107,3 +110,31 @@ def test_models_are_proved(model, tmp_path):
                     'stage meta { method = "maml"  data = "glyphs"  way = 3  shot = 2  query = 3  inner_steps = 2\n'
                     "             inner_rate = 0.1 }\n")
     assert ": proved" in cli.done("check", path, "--gradients", program=cli.METALOOP64).out
+
+
+LOSSES = {"mse": "", "mae": "", "huber": "huber_delta = 0.5", "quantile": "quantiles = {0.2, 0.7}", "poisson": "",
+          "bce": "positive_weight = 2"}
+
+
+def table_of_tasks(path, rng, tasks=3, rows=20):
+    """Two targets, whole numbers of 0 and 1 that any loss takes, a quarter of them missing."""
+    with open(path, "w") as f:
+        f.write("task,a,b,c,u,v\n")
+        for task in range(tasks):
+            for x in rng.uniform(-1, 1, (rows, 3)):
+                y = ["" if rng.uniform() < 0.25 else f"{int(x[i] > x[2])}" for i in range(2)]
+                f.write(f"t{task}," + ",".join(f"{v:.4f}" for v in x) + f",{y[0]},{y[1]}\n")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_are_proved(loss, tmp_path):
+    """MAML's gradient of each loss, on a table with holes, against differences of its outer loss."""
+    if not os.path.exists(cli.METALOOP64):
+        pytest.skip("build64/metaloop is not there: make BUILD=build64 DEFINES=-DREAL64")
+    table_of_tasks(tmp_path / "data.csv", np.random.default_rng(4))
+    path = tmp_path / "conf"
+    path.write_text('run { seed = 3 }\ndata t { format = "table"  path = "data.csv"  task = "task"  targets = {"u", "v"} }\n'
+                    'model { type = "mlp"  widths = {"9", "6"}  activation = "gelu" }\n'
+                    f'stage meta {{ method = "maml"  data = "t"  loss = "{loss}"  {LOSSES[loss]}  shot = 8  query = 9\n'
+                    "             inner_steps = 2  inner_rate = 0.1 }\n")
+    assert ": proved" in cli.done("check", path, "--gradients", "--data-root", tmp_path, program=cli.METALOOP64).out

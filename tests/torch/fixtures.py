@@ -22,17 +22,26 @@ def value_text(value):
 
 # ---- networks of twin.py: dictionaries of the keys of section `model`, and the size of an image ----
 
+SERIES = """type = "layers"  layers = {"conv1d filters=6 kernel=3 pad=1", "groupnorm groups=3", "gelu", "maxpool kernel=2",
+        "conv1d filters=5 kernel=3 stride=2 bias=0", "layernorm", "silu", "meanpool kernel=2", "flatten", "head"}"""
+
+
 def model_text(net):
     if net["model"] == "mlp":
         return f'type = "mlp"  widths = {value_text(net["widths"])}  activation = "{net["activation"]}"'
-    return f'type = "conv4"  filters = {net["filters"]}  reduction = "{net["reduction"]}"  pool = "{net["pool"]}"'
+    if net["model"] == "series":
+        return SERIES
+    norm = f'  norm = "group"  groups = {net["groups"]}' if net.get("groups") else ""
+    return f'type = "conv4"  filters = {net["filters"]}  reduction = "{net["reduction"]}"  pool = "{net["pool"]}"{norm}'
 
 
 def network(net, outputs):
     channels = net.get("channels", 1)
     if net["model"] == "mlp":
-        return twin.Mlp(channels * net["size"] ** 2 or 1, net["widths"], outputs, net["activation"])
-    return twin.Conv4(net["size"], net["filters"], outputs, net["reduction"], net["pool"], channels)
+        return twin.Mlp(net.get("inputs") or channels * net["size"] ** 2 or 1, net["widths"], outputs, net["activation"])
+    if net["model"] == "series":
+        return twin.Series(outputs)
+    return twin.Conv4(net["size"], net["filters"], outputs, net["reduction"], net["pool"], channels, net.get("groups", 0))
 
 
 def shapes_of(net):
