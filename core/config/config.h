@@ -37,7 +37,7 @@ struct data_config {
     char *name; /* the section's title */
     char *format, *path, *labels, *names;
     struct strings inputs, targets; /* of a table */
-    char *label, *task, *time, *missing;
+    char *label, *task, *time, *weight, *missing;
     int64_t window, least;
     struct strings classes;
     int64_t first;  /* classes; 0: all */

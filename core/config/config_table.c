@@ -90,6 +90,8 @@ const struct config_key config_keys[] = {
  "table: column that tells tasks apart; support and query are drawn within a task"},
 {"data", "time", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(time),
  "table: column that orders the rows of a task; the support is then before the query"},
+{"data", "weight", CONFIG_STRING, "", 0, LENGTH, NULL, DATA(weight),
+ "table: column of the weight of each row in losses, 0 or more; empty: 1"},
 {"data", "missing", CONFIG_STRING, "refuse", 0, LENGTH, "refuse|mean", DATA(missing),
  "table: inputs that are missing; mean: they have the mean that stage.normalize subtracts"},
 {"data", "window", CONFIG_INT, "1", 1, 4096, NULL, DATA(window),

@@ -126,6 +126,22 @@ static int choose_time(struct csv_columns *c, const char *name, const char *path
     return k->classes ? both(k, "task or label", "time") : 0;
 }
 
+/* It is the last of the targets. */
+static int choose_weight(struct csv_columns *c, const char *name, const char *path)
+{
+    struct csv_column *k = find(c, name);
+
+    if (!*name)
+        return 0;
+    if (!k)
+        return unknown(c, "weight", name, path);
+    if (k->classes || k->time || k->target >= 0)
+        return both(k, k->target >= 0 ? "a target" : "task, label or time", "weight");
+    k->target = c->n_targets++;
+    k->weight = true;
+    return 0;
+}
+
 static bool is_free(const struct csv_column *k)
 {
     return k->input < 0 && k->target < 0 && !k->classes && !k->time && *k->name;
@@ -159,7 +175,10 @@ static int input_item(struct csv_columns *c, const char *item, const char *path)
     int before = c->n_inputs;
 
     if (exact && (exact->target >= 0 || exact->classes))
-        return both(exact, "an input", exact->classes ? "task or label" : "a target");
+        return both(exact, "an input",
+                    exact->classes  ? "task or label"
+                    : exact->weight ? "weight"
+                                    : "a target");
     if (exact && exact->input >= 0)
         return both(exact, "an input", "another input");
     for (uint32_t i = 0; i < c->n; i++)
@@ -177,6 +196,7 @@ int csv_columns_choose(struct csv_columns *c, const struct sheet_wanted *w, cons
     TRY(choose_time(c, w->time, path));
     for (int i = 0; i < w->targets->n; i++)
         TRY(target_item(c, w->targets->items[i], path));
+    TRY(choose_weight(c, w->weight, path));
     for (int i = 0; i < w->inputs->n; i++)
         TRY(input_item(c, w->inputs->items[i], path));
     for (uint32_t i = 0; w->inputs->n == 0 && i < c->n; i++)

@@ -8,9 +8,9 @@
 #include "core/data/sheet.h"
 
 struct csv_column {
-    char *name;        /* owned */
-    int input, target; /* its place among them; -1: it is none */
-    bool classes, time;
+    char *name;                 /* owned */
+    int input, target;          /* its place among them; -1: it is none */
+    bool classes, time, weight; /* the weight is a target, too */
 };
 
 struct csv_columns {

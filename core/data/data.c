@@ -239,3 +239,13 @@ int data_each(const struct data *d, data_visit *visit, void *context)
     free(t.x);
     return code;
 }
+
+real data_weight(const struct data *d, uint32_t class_id, uint32_t sample)
+{
+    return d->weighted ? d->ops->weight(d, class_base(d, class_id), sample) : 1;
+}
+
+real data_weight_flat(const struct data *d, uint32_t index)
+{
+    return d->weighted ? d->ops->weight_flat(d, index) : 1;
+}

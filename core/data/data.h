@@ -35,6 +35,7 @@ struct data {
     bool timed;                 /* the samples of a class are in the order of time */
     uint64_t columns;           /* digest of the names of its columns; 0: they have none */
     bool holes;                 /* inputs that are missing are NaN */
+    bool weighted;              /* its samples have weights */
     bool named;                 /* its classes have names, not only numbers */
     bool turned_classes;        /* rotations = "classes": class id = 4 * class + quarter turns */
     bool streamed;              /* opened by data_open_streamed */
@@ -61,6 +62,9 @@ struct data_ops {
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
     /* The targets (n_target) of that sample; NULL: none. */
     void (*target_flat)(const struct data *d, uint32_t index, real *target);
+    /* The weight of a sample in losses; NULL: none. */
+    real (*weight)(const struct data *d, uint32_t class_id, uint32_t sample);
+    real (*weight_flat)(const struct data *d, uint32_t index);
     /* A sentence that the user should see; NULL: none. */
     const char *(*note)(const struct data *d);
     /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */
@@ -124,5 +128,10 @@ int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turn
 int data_read_flat(const struct data *d, uint32_t index, real *x);
 int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id);
 int data_target_flat(const struct data *d, uint32_t index, real *target); /* (n_target) */
+
+/* The weight in losses of a sample that data_read, or data_read_flat, can read: at least 0, 1 if
+ * the set has no weights. */
+real data_weight(const struct data *d, uint32_t class_id, uint32_t sample);
+real data_weight_flat(const struct data *d, uint32_t index);
 
 #endif

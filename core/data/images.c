@@ -48,9 +48,9 @@ static char *options_text(const struct data_config *c)
 {
     char *text;
 
-    if (asprintf(&text, "%s\x1e%s\x1e%s\x1e%s\x1e%jd\x1e", c->label ? c->label : "",
-                 c->task ? c->task : "", c->time ? c->time : "", c->missing ? c->missing : "",
-                 (intmax_t)c->window) < 0)
+    if (asprintf(&text, "%s\x1e%s\x1e%s\x1e%s\x1e%s\x1e%jd\x1e", c->label ? c->label : "",
+                 c->weight ? c->weight : "", c->task ? c->task : "", c->time ? c->time : "",
+                 c->missing ? c->missing : "", (intmax_t)c->window) < 0)
         return NULL;
     text = options_add(text, &c->inputs);
     text = options_add(text, &(struct strings){1, &(char *){"\x1e"}});
@@ -214,7 +214,8 @@ static int images_fill(struct data *d, const struct data_config *c, const char *
                    "'classes'",
                    src->path, m->store->empty);
     TRY(margin_set(m, d, c->margin));
-    d->n_target = m->store->n_target;
+    d->weighted = m->store->weighted;
+    d->n_target = m->store->n_target - d->weighted;
     d->columns = m->store->columns;
     TRY(names_set(m, d, c->names, root));
     return classes_set(m, d, c, root);
@@ -301,11 +302,26 @@ int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *
     return images_read_flat(d, v->order[v->first[class_id] + sample], x);
 }
 
+static const float *targets_of(const struct images *m, uint32_t index)
+{
+    return m->store->targets + (size_t)view_image(&m->view, index) * (size_t)m->store->n_target;
+}
+
+real images_weight_flat(const struct data *d, uint32_t index)
+{
+    return targets_of(d->state, index)[d->n_target];
+}
+
+real images_weight(const struct data *d, uint32_t class_id, uint32_t sample)
+{
+    const struct store_view *v = &((const struct images *)d->state)->view;
+
+    return images_weight_flat(d, v->order[v->first[class_id] + sample]);
+}
+
 void images_target_flat(const struct data *d, uint32_t index, real *target)
 {
-    const struct images *m = d->state;
-    const float *from =
-        m->store->targets + (size_t)view_image(&m->view, index) * (size_t)d->n_target;
+    const float *from = targets_of(d->state, index);
 
     for (int i = 0; i < d->n_target; i++)
         target[i] = from[i];

@@ -32,6 +32,8 @@ int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *
 int images_read_flat(const struct data *d, uint32_t index, real *x);
 uint32_t images_label_flat(const struct data *d, uint32_t index);
 void images_target_flat(const struct data *d, uint32_t index, real *target);
+real images_weight(const struct data *d, uint32_t class_id, uint32_t sample);
+real images_weight_flat(const struct data *d, uint32_t index);
 const char *images_note(const struct data *d);
 void images_where(const struct data *d, uint32_t index, char *text, size_t n);
 int images_reorder(struct data *d, const uint32_t *order);

@@ -22,6 +22,7 @@ struct sheet_wanted {
     const struct strings *targets; /* the same; none: no targets */
     const char *classes;           /* each different value is a class; "": one class of all */
     const char *time;              /* "": none */
+    const char *weight;            /* "": none; else the last of the targets */
     bool missing;                  /* empty inputs are NaN; else they are refused */
     const char *root;              /* of files beside a .npy file */
 };
@@ -29,10 +30,11 @@ struct sheet_wanted {
 struct sheet {
     struct shape shape; /* of a row's inputs */
     uint32_t n;         /* rows */
-    int n_target;
+    int n_target;       /* with the weight */
+    bool weighted;
     struct blob inputs; /* owned; float [n][shape], from `from` on; it may be mapped */
     const float *x;     /* points into inputs */
-    float *targets;     /* owned; [n][n_target]; NaN: a hole; NULL: none */
+    float *targets;     /* owned; [n][n_target]; NaN: a hole, of weights none; NULL: none */
     uint32_t *classes;  /* owned; [n]; NULL: all are 0 */
     double *time;       /* owned; [n]; NULL: none */
     uint32_t n_classes;

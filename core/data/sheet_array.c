@@ -213,18 +213,45 @@ static int time_take(struct sheet *s, struct sheet_part *p)
     return 0;
 }
 
+/* Puts the weight of each row behind its targets. */
+static int weight_take(struct sheet *s, struct sheet_part *p)
+{
+    size_t k = (size_t)s->n_target;
+    float *both;
+
+    TRY(check_rows(s, p, 1));
+    both = calloc(s->n, (k + 1) * sizeof *both);
+    if (!both)
+        return err(ERR_MEMORY, "out of memory for the weights of '%s'", p->what);
+    for (uint32_t i = 0; i < s->n && k > 0; i++)
+        memcpy(both + i * (k + 1), s->targets + i * k, k * sizeof *both);
+    free(s->targets);
+    s->targets = both;
+    s->n_target++;
+    s->weighted = true;
+    for (uint32_t i = 0; i < s->n; i++) {
+        TRY(float_at(p, i, true, both + i * (k + 1) + k));
+        if (!(both[i * (k + 1) + k] >= 0))
+            return err(ERR_DATA, "'%s' has %g at row %u: a weight is 0 or more", p->what,
+                       number(&p->array, i), i);
+    }
+    return 0;
+}
+
 /* ---- the table ---- */
 
-enum which { INPUTS, TARGETS, CLASSES, TIME };
+enum which { INPUTS, TARGETS, CLASSES, TIME, WEIGHT };
 
 static int take(struct sheet *s, const struct sheet_wanted *w, struct sheet_part *p,
                 enum which which)
 {
     if (which == INPUTS)
         return inputs_take(s, w, p);
-    return which == TARGETS   ? targets_take(s, p)
-           : which == CLASSES ? classes_take(s, p)
-                              : time_take(s, p);
+    if (which == TARGETS)
+        return targets_take(s, p);
+    if (which == WEIGHT)
+        return weight_take(s, p);
+    return which == CLASSES ? classes_take(s, p) : time_take(s, p);
 }
 
 static int read_part(struct sheet *s, const struct sheet_wanted *w, const char *archive,
@@ -252,6 +279,8 @@ static int read_parts(struct sheet *s, const struct sheet_wanted *w, const char 
     s->n_classes = 1;
     if (*w->classes)
         TRY(read_part(s, w, archive, w->classes, CLASSES));
+    if (*w->weight)
+        TRY(read_part(s, w, archive, w->weight, WEIGHT));
     return *w->time ? read_part(s, w, archive, w->time, TIME) : 0;
 }
 

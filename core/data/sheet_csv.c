@@ -130,16 +130,26 @@ static int take_time(struct csv_reading *r, const struct csv_column *k, const ch
     return 0;
 }
 
+static int take_weight(struct csv_reading *r, const struct csv_column *k, const char *text,
+                       size_t n, float *to)
+{
+    TRY(take_number(r, k, text, n, true, to));
+    return *to >= 0 ? 0 : refuse(r, k, text, n, "is no weight: 0 or more");
+}
+
 static int take_field(struct csv_reading *r, const struct csv_column *k, const char *text, size_t n)
 {
     struct sheet *s = r->sheet;
     float *x = (float *)(void *)s->inputs.bytes + (size_t)s->n * (size_t)r->columns.n_inputs;
+    float *target =
+        k->target < 0 ? NULL : s->targets + (size_t)s->n * (size_t)s->n_target + k->target;
 
     if (k->input >= 0 && !k->time)
         TRY(take_number(r, k, text, n, r->wanted->missing, x + k->input));
-    if (k->target >= 0)
-        TRY(take_number(r, k, text, n, true,
-                        s->targets + (size_t)s->n * (size_t)s->n_target + k->target));
+    if (k->target >= 0 && !k->weight)
+        TRY(take_number(r, k, text, n, true, target));
+    if (k->weight)
+        TRY(take_weight(r, k, text, n, target));
     if (k->classes)
         TRY(take_class(r, k, text, n));
     if (k->time)
@@ -174,6 +184,7 @@ static int end_header(struct csv_reading *r)
     r->headed = true;
     r->sheet->shape = (struct shape){1, 1, r->columns.n_inputs};
     r->sheet->n_target = r->columns.n_targets;
+    r->sheet->weighted = *r->wanted->weight;
     r->sheet->columns = csv_columns_digest(&r->columns);
     note_unnamed(r);
     return 0;

@@ -130,6 +130,7 @@ static int store_rows(struct store *s, struct sheet *t, uint32_t window)
     s->shape = window > 1 ? (struct shape){(int)window, 1, t->shape.c} : t->shape;
     s->stride = shape_size(t->shape);
     s->n_target = t->n_target;
+    s->weighted = t->weighted;
     s->columns = t->columns;
     s->labels = calloc(t->n, sizeof *s->labels);
     s->targets = calloc((size_t)t->n * (size_t)t->n_target + 1, sizeof *s->targets);
@@ -181,6 +182,7 @@ static int table_load(struct store *s, const struct store_source *src)
                              .targets = &c->targets,
                              .classes = or_empty(is_given(c->task) ? c->task : c->label),
                              .time = or_empty(c->time),
+                             .weight = or_empty(c->weight),
                              .missing = strcmp(or_empty(c->missing), "mean") == 0,
                              .root = src->root};
     struct sheet t;
@@ -254,6 +256,8 @@ const struct data_ops data_tabular = {
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
     .target_flat = images_target_flat,
+    .weight = images_weight,
+    .weight_flat = images_weight_flat,
     .note = images_note,
     .where = images_where,
     .reorder = images_reorder,

@@ -196,6 +196,49 @@ def test_labels(tmp_path):
     train(tmp_path, conf, *mean, "--run", tmp_path / "holes")
 
 
+# ---- weights ----
+
+PLAIN = {'targets = {"y*"}': 'inputs = {"x*"}  targets = {"y*"}', 'normalize_targets = "computed"': 'normalize_targets = "none"'}
+
+
+def weighted(task, x, y, w):
+    lines = text(task, x, y).split("\n")
+    return "\n".join([lines[0] + ",w"] + [f"{line},{v:g}" for line, v in zip(lines[1:], w)] + [""])
+
+
+def digest(folder, name, content, *more):
+    """What a run on this file comes to; `more` are keys of the data."""
+    (folder / f"{name}.csv").write_text(content)
+    sets = [word for key in (f"path={name}.csv", *more) for word in ("--set", f"data.all.{key}")]
+    return train(folder, cli.small(folder, CONF, replace=PLAIN), "--run", folder / name, *sets).json()["digest"]
+
+
+def test_weights(tmp_path):
+    """Weights of 1 are none, to the bit; one of 0 is a row whose targets are missing; arrays give what columns give."""
+    task, x, y = table()
+    y /= (1, 300)
+    w = np.random.default_rng(5).choice([0, 0.5, 1, 3], len(x)).astype(np.float32)
+    gone = np.where(w[:, None] == 0, np.nan, y).astype(np.float32)
+    none = digest(tmp_path, "none", text(task, x, y))
+    assert digest(tmp_path, "ones", weighted(task, x, y, np.ones(len(x))), "weight=w") == none
+    other = digest(tmp_path, "other", weighted(task, x, y, w), "weight=w")
+    assert other != none
+    assert digest(tmp_path, "zeros", weighted(task, x, y, w > 0), "weight=w") == digest(tmp_path, "gone", text(task, x, gone))
+    np.savez(tmp_path / "set.npz", inputs=x, y=y, task=task, w=w)
+    sets = [word for key in ("path=set.npz", "inputs=inputs", "targets=y", "weight=w") for word in ("--set", f"data.all.{key}")]
+    arrays = train(tmp_path, cli.small(tmp_path, CONF, replace=PLAIN), "--run", tmp_path / "arrays", *sets).json()
+    assert arrays["digest"] == other
+
+
+@pytest.mark.parametrize("w, sentence", [(-1, "line 2, column 'w': '-1' is no weight: 0 or more"),
+                                         (np.nan, "line 2, column 'w': 'nan' is no weight: 0 or more")])
+def test_weights_refused(tmp_path, w, sentence):
+    task, x, y = table()
+    (tmp_path / "t.csv").write_text(weighted(task, x, y, np.where(np.arange(len(x)) == 0, w, 1)))
+    result = cli.run("check", cli.small(tmp_path, CONF, replace=PLAIN), "--data-root", tmp_path, "--set", "data.all.weight=w")
+    assert result.rc == 65 and sentence in result.err, result
+
+
 # ---- what is refused ----
 
 BAD = {

@@ -14,6 +14,8 @@ void episode_init(struct episode *e, const struct data *d, struct task_size size
     *e = (struct episode){0};
     for (int i = 0; i < 4; i++) {
         e->x[i] = arena_reals(a, n[i] * shape_size(d->shape));
+        if (d->weighted && i < 3)
+            e->weight[i] = arena_reals(a, n[i]);
         if (d->n_target && i < 3)
             e->goal[i] = arena_reals(a, n[i] * (size_t)d->n_target);
         else if (i < 3)
@@ -42,6 +44,7 @@ static int read_classes(struct episode *e, const struct data *d, const struct ta
                         .x = e->x[part],
                         .label = e->label[part],
                         .target = e->goal[part],
+                        .weight = d->weighted ? e->weight[part] : NULL,
                         .classes = d->n_target ? 0 : (int)t->way};
     for (uint32_t i = 0; i < t->way * each; i++) {
         uint32_t k = i / each;
@@ -52,6 +55,8 @@ static int read_classes(struct episode *e, const struct data *d, const struct ta
         change(e, d, part, i, x);
         if (!d->n_target)
             e->label[part][i] = (int)k;
+        if (b->weight)
+            e->weight[part][i] = data_weight(d, t->classes[k], ids[i]);
     }
     return 0;
 }
@@ -107,13 +112,16 @@ int episode_read_batch(struct episode *e, const struct data *data, const struct 
     e->source = (struct batch){.n = (int)n_source,
                                .x = e->x[SOURCE],
                                .label = e->label[SOURCE],
-                               .target = e->goal[SOURCE]};
+                               .target = e->goal[SOURCE],
+                               .weight = data[t->data].weighted ? e->weight[SOURCE] : NULL};
     e->target = (struct batch){.n = (int)n_target, .x = e->x[TARGET]};
     TRY(read_flat(e, &data[t->data], SOURCE, source, n_source));
     if (data[t->data].n_target)
         TRY(read_targets(&data[t->data], source, n_source, e->goal[SOURCE]));
     else
         TRY(read_labels(&data[t->data], source, n_source, e->label[SOURCE]));
+    for (uint32_t i = 0; e->source.weight && i < n_source; i++)
+        e->weight[SOURCE][i] = data_weight_flat(&data[t->data], source[i]);
     if (n_target == 0)
         return 0;
     return read_flat(e, &data[t->target], TARGET, t->targets + (size_t)step * n_target, n_target);

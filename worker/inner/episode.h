@@ -15,6 +15,7 @@ struct episode {
     struct batch support, query;   /* a few-shot task's; point into the buffers below */
     struct batch source, target;   /* a batch task's: target has no labels */
     real *x[4], *goal[3];          /* support, query, source, target; regression targets */
+    real *weight[3];               /* of samples, if the data have weights */
     int *label[3];                 /* none for the target */
     const struct augment *augment; /* borrowed; what is read is changed so; NULL: it is not */
     real *room;                    /* (shape) of a sample that is changed */
