@@ -142,3 +142,33 @@ def test_a_state_dict_is_fine_tuned_on_fashion_mnist(rotnet, tmp_path):
     done = cli.done("train", "examples/fashion-finetune.conf", "--run", tmp_path / "run", "--json", *(w for s in sets for w in ("--set", s)))
     assert re.search(r"conv3.weight +<- features.8.weight, F32", done.err) and "head.weight                  drawn anew" in done.err
     assert done.json()["evaluation"]["accuracy"] > 0.4, done
+
+
+SEVERAL = """
+run {{ name = "several"  directory = "{directory}" }}
+cluster {{ threads = 1 }}
+data ink {{ format = "glyphs"  size = 14  first = 4 }}
+data chalk {{ format = "glyphs"  size = 14  first = 4  style = "chalk" }}
+data outline {{ format = "glyphs"  size = 14  first = 4  style = "outline" }}
+model {{ type = "mlp"  widths = {{"8"}} }}
+stage source {{ method = "pretrain"  data = "ink"  batch = 8  rounds = 2 }}
+stage align {{ method = "adda"  data = "ink"  target = {{"chalk", "outline"}}  batch = 8  rounds = 2  steps = 2  discriminator = {{"4"}} }}
+metrics {{ endpoint = "" }}
+"""
+
+
+def test_of_several_models_and_stages_one_is_written(tmp_path):
+    checkpoint = cli.done("train", cli.small(tmp_path, SEVERAL), "--json", "--quiet").json()["checkpoint"]
+    whole, out = safetensors_io.load(checkpoint), tmp_path / "net.safetensors"
+    for words, prefix in (["--model", "outline"], "outline."), (["--stage", "source"], "kept.00."):
+        cli.done("export", checkpoint, out, *words)
+        found = safetensors_io.load(out)
+        assert list(found) == ["fc1.weight", "fc1.bias", "head.weight", "head.bias"]
+        assert all(np.array_equal(v, whole[prefix + k]) for k, v in found.items())
+    for words, rc, says in ([], 64, "--model"), (["--model", "ink"], 64, "'chalk'"), (["--stage", "sauce"], 64, "'source'"), \
+                           (["--stage", "source", "--model", "chalk"], 64, "only one model"):
+        result = cli.run("export", checkpoint, out, *words)
+        assert result.rc == rc and says in result.err, result
+    first = str(checkpoint).replace("checkpoint-01", "checkpoint-00")
+    result = cli.run("export", first, out, "--stage", "align", "--model", "chalk")
+    assert result.rc == 65 and "in a checkpoint of stage 'source'" in result.err, result

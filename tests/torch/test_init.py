@@ -132,6 +132,11 @@ def test_a_map_and_a_head_of_another_size(tmp_path):
     assert np.array_equal(found["conv2.weight"], arrays["features.3.weight"]) and np.abs(found["head.weight"]).max() <= 1
 
 
+def test_a_head_is_taken_whole_or_not(tmp_path):
+    arrays = state() | {"head.weight": np.ones((4, 12), np.float32)}
+    assert set(check(tmp_path, arrays).json()["init"][0]["drawn"]) == {"head.weight", "head.bias"}
+
+
 def test_what_is_missing_is_drawn_anew_if_told(tmp_path):
     arrays = {k: v for k, v in state().items() if not k.startswith(("fc1", "head"))}
     refused(DATA, tmp_path, arrays, says=["'fc1.weight' [10, 54]", "init_strict"])
@@ -150,6 +155,7 @@ REFUSED = {
     "whole numbers": (DATA, state() | {"fc1.bias": np.ones(10, np.int64)}, [], ["'fc1.bias' is I64"]),
     "a bias more": (DATA, state(), ['model.layers=conv filters=4 kernel=3 pad=1 bias=0,relu,maxpool,conv filters=6 kernel=3 pad=1,'
                                     'batchnorm,relu,maxpool,flatten,dense features=10,relu,head'], ["'conv1' has no bias"]),
+    "normalized": (DATA, state() | {"normalize1.mean": np.ones(1, np.float32)}, [], ["normalize = {"]),
     "one name twice": (DATA, state() | {"module.fc1.bias": np.ones(10, np.float32)}, [], ["would both be 'fc1.bias'"]),
     "a rule for nothing": (CONFIG, state(), ["stage.fine.init_map=features.9=conv1"], ["no tensor or module 'features.9'"]),
     "no rule": (CONFIG, state(), ["stage.fine.init_map=conv1"], ["'conv1' is not theirs=ours"]),
