@@ -26,6 +26,8 @@ static void print_interval(double ci95, int digits, const char *unit)
 
 void print_curve(const char *data, const struct evaluation *e)
 {
+    char fits[160];
+
     printf("data '%s': %" PRIu64 " %s%s%s%s\n", data, e->episodes, e->kind->unit,
            plural((double)e->episodes), e->transductive ? ", transductive" : "",
            e->failed ? ", some failed:" : "");
@@ -41,4 +43,7 @@ void print_curve(const char *data, const struct evaluation *e)
         }
         putchar('\n');
     }
+    evaluation_fits_text(e, fits, sizeof fits);
+    if (*fits)
+        printf("%s\n", fits);
 }

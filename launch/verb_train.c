@@ -18,6 +18,15 @@ static json_t *real_or_null(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+static json_t *reals(const double *v, int n)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < n; i++)
+        json_array_append_new(list, real_or_null(v[i]));
+    return list;
+}
+
 /* Loss and, for classification, accuracy after k inner steps. */
 static void add_figures(json_t *o, const struct evaluation *e, int k)
 {
@@ -47,6 +56,10 @@ static json_t *evaluation_json(const struct stage *stage, const char *data,
         json_array_append_new(steps, s);
     }
     json_object_set_new(o, "by_step", steps);
+    if (e->n_fits > 0) {
+        json_object_set_new(o, "rmse", reals(e->rmse, e->n_fits));
+        json_object_set_new(o, "r2", reals(e->r2, e->n_fits));
+    }
     return o;
 }
 

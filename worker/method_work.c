@@ -117,6 +117,40 @@ void method_hook(struct method *m, const struct pass_hook *hook)
 
 /* ---- evaluation ---- */
 
+/* The mean of target j over the samples that have it. */
+static double known_mean(const struct batch *b, int n_targets, int j)
+{
+    double sum = 0;
+    int n = 0;
+
+    for (int i = 0; i < b->n; i++) {
+        real t = b->target[i * n_targets + j];
+
+        if (!isnan(t))
+            sum += t, n++;
+    }
+    return n ? sum / n : 0;
+}
+
+/* How outputs y fit each target; within: its spread is that about the batch's own mean. */
+static void add_fits(const struct stage *s, const struct batch *b, const real *y, bool within,
+                     struct task_metrics *metrics)
+{
+    for (int j = 0; j < s->n_fits; j++) {
+        double *fit = &metrics->v[s->fit_metrics + FIT_SUMS * j];
+        double mean = within ? known_mean(b, s->n_fits, j) : 0;
+
+        for (int i = 0; i < b->n; i++) {
+            double t = b->target[i * s->n_fits + j], error = y[i * s->n_fits + j] - t;
+
+            if (isnan(t))
+                continue;
+            fit[FIT_KNOWN] += 1, fit[FIT_ERROR] += error * error;
+            fit[FIT_SUM] += within ? 0 : t, fit[FIT_SQUARE] += (t - mean) * (t - mean);
+        }
+    }
+}
+
 /* By methods without an inner loop: one step of the curve. */
 static int evaluate_once(struct method *m, const struct episode *ep, const real *theta,
                          struct task_metrics *metrics, real *outputs)
@@ -144,6 +178,8 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
                          outputs));
         if (k < u->spec.steps)
             unroll_step(u, k, ep, NULL);
+        else
+            add_fits(m->stage, &ep->query, y, true, metrics);
     }
     return 0;
 }
@@ -230,6 +266,7 @@ int method_measure(struct method *m, const struct episode *ep, int data, const r
 
     if (outputs)
         vec_copy((size_t)ep->source.n * (size_t)n_out, y, outputs);
+    add_fits(m->stage, &ep->source, y, false, metrics);
     return measure_samples(measuring_net(m, data), &ep->source, y, metrics);
 }
 

@@ -195,15 +195,6 @@ static void compute(struct tracer *r, const real *theta)
         gradient_beyond(r);
 }
 
-/* A target may be missing. */
-static bool targets_bad(size_t n, const real *target)
-{
-    for (size_t i = 0; target && i < n; i++)
-        if (isinf(target[i]))
-            return true;
-    return false;
-}
-
 /* Checks the i-th sample of a part of the episode. */
 static bool sample_bad(struct tracer *r, const struct batch *b, bool support, int i)
 {
@@ -212,8 +203,10 @@ static bool sample_bad(struct tracer *r, const struct batch *b, bool support, in
     size_t each = shape_size(r->net->in), targets = (size_t)d->n_target;
     uint32_t k = (uint32_t)i / (support ? t->shot : t->query);
 
-    if (vec_finite(each, b->x + (size_t)i * each) &&
-        !targets_bad(targets, b->target ? b->target + (size_t)i * targets : NULL))
+    const real *x = b->x + (size_t)i * each;
+
+    if (trace_numbers_fine(each, x, d->holes) &&
+        (!b->target || trace_numbers_fine(targets, b->target + (size_t)i * targets, true)))
         return false;
     r->out->kind = TRACE_SAMPLE;
     r->out->sample = (struct trace_sample){.support = support,

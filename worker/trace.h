@@ -8,6 +8,8 @@
 #ifndef WORKER_TRACE_H
 #define WORKER_TRACE_H
 
+#include <math.h>
+
 #include "worker/engine.h"
 
 enum trace_kind {
@@ -61,5 +63,14 @@ void trace_batch(const struct engine *e, const struct task *t, const real *theta
 /* The same of a batch of a whole set's evaluation. */
 void trace_measure(const struct engine *e, const struct task *t, const real *theta,
                    struct trace *out);
+
+/* Whether n numbers of a sample are finite; with holes, some may be missing (NaN). */
+static inline bool trace_numbers_fine(size_t n, const real *x, bool holes)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(x[i]) ? !holes : isinf(x[i]))
+            return false;
+    return true;
+}
 
 #endif

@@ -41,9 +41,10 @@ static bool parameters_bad(struct walk *l)
 static void find_sample(struct walk *l, const struct batch *b, const char *set, const uint32_t *ids)
 {
     size_t each = shape_size(l->engine->method.net->in);
+    bool holes = l->engine->setup->data[l->task->data].holes;
 
     for (int i = 0; i < b->n && l->out->kind == TRACE_NONE; i++) {
-        if (vec_finite(each, b->x + (size_t)i * each))
+        if (trace_numbers_fine(each, b->x + (size_t)i * each, holes))
             continue;
         l->out->kind = TRACE_SAMPLE;
         l->out->sample = (struct trace_sample){.batch = set, .position = i, .id = ids[i]};

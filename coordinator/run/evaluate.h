@@ -18,12 +18,21 @@ struct evaluation {
     struct estimate *accuracy;    /* (steps + 1) of classification; behind loss */
     bool has_accuracy;
     double sizes[2];   /* mean way and shot; not numbers: all tasks have the same */
+    int n_fits;        /* targets of a regression whose outputs estimate them, else 0 */
+    double *rmse, *r2; /* (n_fits) behind loss: after the last step, over all queries or samples of
+                        * which the target is known: the root of the mean squared error in the
+                        * target's own units, and 1 - its share of the spread, within tasks if they
+                        * are few-shot; not a number: no target is known, or it does not vary */
     bool transductive; /* a prediction depends on the other samples of its query set, or batch */
 };
 
 /* "0.1234 +- 0.0056" with so many digits, times `scale`; without an interval if there is none.
  */
 void estimate_text(const struct estimate *e, double scale, int digits, char *text, size_t n);
+
+/* "  rmse 3.21, 0.0021  R2 0.812, 0.702", of more than four targets the first; empty if e has no
+ * fits. */
+void evaluation_fits_text(const struct evaluation *e, char *text, size_t n);
 
 /* Fills r with the round that measures `stage`, theta its whole vector after `round` rounds, on
  * data section `data`: the same episodes or samples at every call. false: it has a model per

@@ -254,6 +254,8 @@ static void emit_evaluation(struct report *r, const struct stage_run *s, const s
             NUMBER("accuracy_ci95", e->has_accuracy ? e->accuracy[k].ci95 : NAN),
             INTEGER("transductive", e->transductive),
             METRICS("metrics", names, e->sizes, s->stage->drawn.n_sizes),
+            NUMBERS("rmse", e->rmse, k == e->steps ? e->n_fits : 0),
+            NUMBERS("r2", e->r2, k == e->steps ? e->n_fits : 0),
             {0},
         };
 
@@ -264,7 +266,7 @@ static void emit_evaluation(struct report *r, const struct stage_run *s, const s
 static void say_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,
                            int data)
 {
-    char loss[64], accuracy[64], figure[96] = "", how[128];
+    char loss[64], accuracy[64], figure[96] = "", how[128], fits[160];
 
     int at = snprintf(how, sizeof how, "%s", e->episodes == 1 ? e->kind->unit : e->kind->units);
 
@@ -278,10 +280,11 @@ static void say_evaluation(struct report *r, const struct stage_run *s, const st
                  plural(e->steps));
     if (e->has_accuracy)
         snprintf(figure, sizeof figure, "accuracy %s %%  ", accuracy);
+    evaluation_fits_text(e, fits, sizeof fits);
     progress_say_about(r->progress, "evaluation",
-                       "%s  round %" PRIu64 "  data '%s'  %sloss %s  (%" PRIu64 " %s)",
+                       "%s  round %" PRIu64 "  data '%s'  %sloss %s%s  (%" PRIu64 " %s)",
                        s->stage->config->name, s->round, r->setup->data[data].name, figure, loss,
-                       e->episodes, how);
+                       fits, e->episodes, how);
 }
 
 void report_evaluation(struct report *r, const struct stage_run *s, const struct evaluation *e,

@@ -45,6 +45,7 @@ struct loss_ops {
     /* A loss that is a sum over entries (core/math/loss/entry.h): its term for output j of a
      * sample, against its target. NULL for others. */
     struct loss_term (*entry)(const struct loss *l, int j, real y, real target);
+    bool direct; /* an output is an estimate of its target, in its units */
     /* Rows of section `stage` of its own, ended by {0}, offsets in a struct of keys_size bytes:
      * loss->own. NULL: none. */
     const struct config_key *keys;

@@ -1,6 +1,7 @@
 /* metric.h - what a task reports beside its contribution: scalars, summed exactly like the rest.
  *
- *     [ common slots | curve, or what a watch sums | the method's own | what tasks drew ]
+ *     [ common slots | curve, or what a watch sums | how each target fits | the method's own |
+ *       what tasks drew ]
  *
  * A stage says how many there are (stage->n_metrics) and where the method's own begin
  * (stage->own_metrics). */
@@ -33,6 +34,17 @@ static inline int metric_curve(int k, enum curve_sum what)
 {
     return METRIC_CURVE + CURVE_SUMS * k + (int)what;
 }
+
+/* Evaluation of a regression whose outputs estimate the targets: sums over the queries, or samples,
+ * of which a target is known, for each target from stage->fit_metrics on. In the scale of the loss.
+ * Of few-shot tasks FIT_SQUARE is about the mean of the task's queries, and FIT_SUM is 0. */
+enum fit_sum {
+    FIT_KNOWN,  /* how many */
+    FIT_ERROR,  /* squares of output - target */
+    FIT_SUM,    /* targets */
+    FIT_SQUARE, /* their squares */
+    FIT_SUMS,
+};
 
 /* A support loss within the inner loop is for people alone: one that the grid of the sum cannot
  * hold counts as its end, and its task counts. */

@@ -66,7 +66,8 @@ struct stage {
     int n_models;
     uint32_t steps; /* of a task on its own model; 0: the coordinator steps */
     int n_metrics,
-        own_metrics; /* slots of a task's metrics (metric.h); the method's own begin here */
+        own_metrics;         /* slots of a task's metrics (metric.h); the method's own begin here */
+    int n_fits, fit_metrics; /* targets whose fit is measured; where their slots begin */
     struct drawn_metrics drawn;
     struct optim_spec optim;
     struct augment augment; /* of the samples of training */

@@ -6,12 +6,15 @@
 
 void stage_count_metrics(struct stage *stage)
 {
+    const struct net *net = &stage->net;
     int steps = stage->inner_steps;
     int last = steps > stage->evaluate_steps ? steps : stage->evaluate_steps;
     int curve = CURVE_SUMS * (last + 1);
     int watched = stage->traits->adapts ? watch_sums(stage->net.n_out) : 0;
 
-    stage->own_metrics = METRIC_CURVE + (curve > watched ? curve : watched);
+    stage->n_fits = net->loss.ops->direct ? loss_targets(&net->loss, net->n_out) : 0;
+    stage->fit_metrics = METRIC_CURVE + (curve > watched ? curve : watched);
+    stage->own_metrics = stage->fit_metrics + FIT_SUMS * stage->n_fits;
     stage->n_metrics = stage->own_metrics;
     for (const char *const *own = stage->traits->metrics; own && *own; own++)
         stage->n_metrics++;

@@ -1,6 +1,7 @@
 """Tables: one set in many formats, holes, tasks, time, windows, labels; and what each bad row is told."""
 import glob
 import gzip
+import json
 import os
 import re
 import sys
@@ -81,6 +82,21 @@ def test_numbers(place, trained):
     evaluation = trained[1]["evaluation"]
     assert evaluation["loss"] == pytest.approx(np.nanmean(error[there], 1).mean(), rel=1e-4)
     assert evaluation["samples"] == there.sum()
+    own = np.sqrt(np.nanmean(error, 0)) * t["targets.deviation"]  # in the units of the targets
+    assert evaluation["rmse"] == pytest.approx(own.tolist(), rel=1e-4) and own[1] > 100
+    z = (y - t["targets.mean"]) / t["targets.deviation"]
+    assert evaluation["r2"] == pytest.approx((1 - np.nanmean(error, 0) / np.nanvar(z, 0)).tolist(), abs=1e-4)
+
+
+def test_fit_within_tasks(place, trained):
+    """Of few-shot tasks the spread is that about the mean of each task's queries: with one query each there is none."""
+    with open(place / "run" / "metrics.jsonl") as f:
+        meta = [r for r in map(json.loads, f) if r["kind"] == "evaluation" and r["stage"] == "meta"]
+    assert [r["step"] for r in meta] == [0, 1, 2] and [len(r["rmse"]) for r in meta] == [0, 0, K]
+    assert all(r < 1 for r in meta[-1]["r2"])
+    one = cli.done("evaluate", trained[0], "--data-root", place, "--checkpoint", sorted(place.glob("run/checkpoint-00-*"))[-1], "--json",
+                   "--set", "evaluate.query=1").json()
+    assert one["r2"] == [None] * K and all(r > 0 for r in one["rmse"])
 
 
 def test_ranks_and_resume(place, trained, tmp_path):

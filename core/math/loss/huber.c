@@ -30,6 +30,7 @@ const struct loss_ops loss_huber = {
     .grad = entry_grad,
     .grad_tangent = entry_grad_tangent,
     .entry = huber_entry,
+    .direct = true,
     .keys = huber_keys,
     .keys_size = sizeof(struct huber_keys),
 };

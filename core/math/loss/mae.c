@@ -19,4 +19,5 @@ const struct loss_ops loss_mae = {
     .grad = entry_grad,
     .grad_tangent = entry_grad_tangent,
     .entry = mae_entry,
+    .direct = true,
 };

@@ -16,4 +16,5 @@ const struct loss_ops loss_mse = {
     .grad = entry_grad,
     .grad_tangent = entry_grad_tangent,
     .entry = mse_entry,
+    .direct = true,
 };
