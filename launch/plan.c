@@ -96,11 +96,28 @@ static void print_kind(const struct setup *s, const struct stage *stage,
     fputs(text, stdout);
 }
 
+/* " (2 of 3 tasks), 'b' (1 of 3)" */
+static void print_mixed(const struct setup *s, const struct stage *stage)
+{
+    unsigned sum = 0;
+
+    for (int i = 0; i < stage->n_mixed; i++)
+        sum += stage->mixed[i].weight;
+    for (int i = 0; i < stage->n_mixed && stage->n_mixed > 1; i++) {
+        const struct mixed *m = &stage->mixed[i];
+
+        if (i > 0)
+            printf(", '%s'", s->data[m->data].name);
+        printf(" (%u of %u%s)", m->weight, sum, i == 0 ? " tasks" : "");
+    }
+}
+
 static void print_draws(const struct setup *s, const struct stage *stage)
 {
     const struct stage_config *c = stage->config;
 
     printf("stage '%s': %s on '%s'", c->name, c->method, s->data[stage->data].name);
+    print_mixed(s, stage);
     print_targets(s, stage);
     for (int i = 0; task_kinds[i]; i++)
         if (task_kinds[i]->purpose == PURPOSE_TRAIN && task_kinds[i]->count(stage, 0) > 0)

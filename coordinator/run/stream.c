@@ -64,7 +64,7 @@ static void plans_fill(const struct setup *s, struct field (*each)[7], const str
         const struct field plan[] = {
             TEXT("name", c->name),
             TEXT("method", c->method),
-            TEXT("data", c->data),
+            TEXT("data", s->data[s->stages[i].data].name),
             INTEGER("rounds", c->rounds),
             INTEGER("tasks", s->stages[i].n_tasks),
             INTEGER("parameters", s->stages[i].layout.n),

@@ -159,10 +159,10 @@ static int stage_check(const struct load *l, int i)
     const struct stage_config *s = &c->stages[i];
     char user[CONFIG_TITLE_MAX + 16];
 
-    if (!s->data)
+    if (s->data.n == 0)
         return err(ERR_CONFIG, "stage '%s' has no 'data'", s->name);
     snprintf(user, sizeof user, "stage '%s'", s->name);
-    TRY(use_check(c, user, "data", s->data));
+    TRY(uses_check(c, user, &s->data));
     TRY(uses_check(c, user, &s->target));
     TRY(uses_check(c, user, &s->evaluate));
     TRY(uses_check(c, user, &s->old));

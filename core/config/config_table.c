@@ -175,8 +175,10 @@ const struct config_key config_keys[] = {
 
 {"stage", "method", CONFIG_STRING, "maml", 1, LENGTH, NULL, STAGE(method),
  "method that the stage trains with (metaloop list methods)"},
-{"stage", "data", CONFIG_STRING, NULL, 1, LENGTH, NULL, STAGE(data),
- "data section to train on"},
+{"stage", "data", CONFIG_LIST, NULL, 0, 0, NULL, STAGE(data),
+ "data section to train on; few-shot methods may have several: each task is of one of them"},
+{"stage", "data_weights", CONFIG_WHOLES, "", 1, 1000000, NULL, STAGE(data_weights),
+ "with several data sections: how often tasks are of each, in proportion to these numbers; empty: equally often"},
 {"stage", "model", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(model),
  "model section to train; empty: the first"},
 {"stage", "loss", CONFIG_STRING, "", 0, LENGTH, "|cross_entropy|mse|mae|huber|quantile|poisson|bce", STAGE(loss),

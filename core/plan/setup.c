@@ -31,7 +31,7 @@ static int open_used(struct setup *s)
     bool used[CONFIG_DATA_MAX] = {false};
 
     for (int i = 0; i < c->n_stages; i++) {
-        used[config_find_data(c, c->stages[i].data) - c->data] = true;
+        mark_used(c, &c->stages[i].data, used);
         mark_used(c, &c->stages[i].target, used);
         mark_used(c, &c->stages[i].old, used);
         mark_used(c, &c->stages[i].evaluate, used);

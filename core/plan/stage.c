@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/plan/drawn.h"
+#include "core/plan/mix.h"
 #include "core/plan/model.h"
 #include "core/plan/scale.h"
 #include "core/plan/setup.h"
@@ -58,7 +59,7 @@ static void choose_evaluated(const struct setup *s, struct stage *stage)
     if (stage->n_evaluate == 0)
         add_evaluated(stage, c, &stage->config->target);
     if (stage->n_evaluate == 0)
-        stage->evaluate_data[stage->n_evaluate++] = stage->data;
+        add_evaluated(stage, c, &stage->config->data);
 }
 
 static int stage_evaluates(const struct setup *s, struct stage *stage)
@@ -116,6 +117,8 @@ static int stage_augments(const struct setup *s, struct stage *stage)
 static int stage_draws(const struct setup *s, struct stage *stage)
 {
     TRY(stage_targets(s, stage));
+    for (int m = 1; m < stage->n_mixed; m++)
+        TRY(check_shape(s, stage, "data", stage->mixed[m].data));
     for (int i = 0; task_kinds[i]; i++) {
         const struct task_kind *kind = task_kinds[i];
         uint32_t n = kind->purpose == PURPOSE_TRAIN ? kind->count(stage, 0) : 0;
@@ -123,7 +126,8 @@ static int stage_draws(const struct setup *s, struct stage *stage)
         if (n == 0)
             continue;
         TRY(kind->plan(s, stage));
-        TRY(kind->fits(s, stage, stage->data));
+        for (int m = 0; m < stage->n_mixed; m++)
+            TRY(kind->fits(s, stage, stage->mixed[m].data));
         stage->n_tasks += n;
     }
     return 0;
@@ -161,6 +165,7 @@ void stage_close(struct stage *stage)
         net_release(&stage->aux[i].net);
     free(stage->aux);
     drawn_release(&stage->drawn);
+    free(stage->mixed);
     net_release(&stage->net);
     layout_release(&stage->model);
     layout_release(&stage->layout);
@@ -391,6 +396,7 @@ static int stage_form(const struct setup *s, struct stage *stage)
     stage->own = config_own(s->config, c, "method");
     if (!stage->traits)
         return err(ERR_CONFIG, "unknown method '%s'", c->method);
+    TRY(mix_form(s, stage));
     TRY(stage_before(s, stage));
     if (stage->traits->inherits)
         return inherit(stage, &s->stages[stage->start]);
@@ -413,7 +419,6 @@ int stage_open(struct setup *s, int index)
     struct stage *stage = &s->stages[index];
 
     *stage = (struct stage){.config = &s->config->stages[index], .index = index, .n_models = 1};
-    stage->data = data_index(s->config, stage->config->data);
     TRY(stage_form(s, stage));
     TRY(scale_form(s, stage));
     take_old(s, stage);

@@ -26,6 +26,8 @@ static const char text[] = SET("a") SET("b") SET(
          "stage first { method = \"pretrain\" data = \"a\" batch = 4 tasks = 2 }\n"
          "stage both { method = \"joint\" data = \"a\" target = {\"b\"} way = 3 shot = 1 query = 2 "
          "inner_steps = 2 tasks = 2 batches = 3 start = \"first\" anchor = \"first\" " ADAPTS
+         "stage mixed { method = \"maml\" data = {\"a\", \"c\"} way = 2 way_max = 3 shot = 1 "
+         "shot_max = 2 query = 2 tasks = 4 start = \"first\" }\n"
          "stage apart { method = \"adda\" data = \"a\" target = {\"b\", \"c\"} steps = 3 "
          "start = \"first\" anchor = \"first\" " ADAPTS;
 

@@ -1,4 +1,4 @@
-"""Tasks whose way and shot are drawn: what the head of a smaller task learns, which numbers tell it, and that bits do not
+"""Tasks whose way, shot and data section are drawn: what the head of a smaller task learns, which numbers tell it, and that bits do not
 depend on who computes what."""
 import json
 import os
@@ -12,7 +12,9 @@ import cli
 import test_gradient
 from test_gradient import safetensors_io
 
-RANGED = cli.SMALL.replace("way = 3  shot = 1", "way = 2  way_max = 5  shot = 1  shot_max = 3")
+RANGED = cli.SMALL.replace("way = 3  shot = 1", "way = 2  way_max = 5  shot = 1  shot_max = 3").replace(
+    'data = "glyphs"', 'data = {{"glyphs", "chalk-2"}}  data_weights = {{2, 1}}').replace(
+    "model {{", 'data chalk-2 {{ format = "glyphs"  size = 14  style = "chalk" }}\nmodel {{')
 
 
 # ---- outputs beyond the way ----
@@ -53,18 +55,26 @@ def whole(tmp_path_factory):
 
 def test_rounds_tell_the_means_of_what_check_shows(whole, tmp_path):
     said = cli.done("check", cli.small(tmp_path, RANGED), "--tasks", 8).out
-    drawn = [tuple(map(int, found)) for found in re.findall(r"^round (\d+) slot \d+: (\d+)-way (\d+)-shot, ", said, re.M)]
-    assert len(drawn) == 8 * 6 and {way for _, way, _ in drawn} == {2, 3, 4, 5} and {shot for *_, shot in drawn} == {1, 2, 3}
+    found = re.findall(r"^round (\d+) slot \d+: (\d+)-way (\d+)-shot, 2 queries per class, of '(.*?)':", said, re.M)
+    drawn = [(int(r), (int(way), int(shot), data == "glyphs", data == "chalk-2")) for r, way, shot, data in found]
+    assert len(drawn) == 8 * 6 and [set(column) for column in list(zip(*[d for _, d in drawn]))[:2]] == [{2, 3, 4, 5}, {1, 2, 3}]
     for row in rows(whole[0], "round"):
-        mine = [task[1:] for task in drawn if task[0] == row["round"]]
-        assert (row["way"], row["shot"]) == pytest.approx(np.mean(mine, 0), abs=1e-6)
+        means = np.mean([d for r, d in drawn if r == row["round"]], 0)
+        assert (row["way"], row["shot"], row["share_glyphs"], row["share_chalk_2"]) == pytest.approx(means, abs=1e-6)
+        for what in ("loss", "accuracy"):
+            parts = [share * (row[f"{what}_{name}"] or 0) for share, name in zip(means[2:], ("glyphs", "chalk_2"))]
+            assert row[what] == pytest.approx(sum(parts), abs=1e-6)
+            assert (row[f"{what}_chalk_2"] is None) == (means[3] == 0)
 
 
 def test_evaluations_tell_theirs(whole, tmp_path):
     told = [(row["way"], row["shot"]) for row in rows(whole[0], "evaluation")]
     checkpoint = bits.checkpoints(whole[0])[-1]
-    end = cli.done("evaluate", cli.small(tmp_path, RANGED), "--checkpoint", checkpoint, "--json", "--episodes", 6).json()
-    assert set(told) == {(end["way"], end["shot"])} and 2 < end["way"] < 5 and 1 < end["shot"] < 3
+    said = cli.done("evaluate", cli.small(tmp_path, RANGED), "--checkpoint", checkpoint, "--json", "--episodes", 6).out
+    ends = [json.loads(line) for line in said.splitlines()]
+    assert [end["data"] for end in ends] == ["glyphs", "chalk-2"]
+    assert set(told) == {(end["way"], end["shot"]) for end in ends}
+    assert all(2 < end["way"] < 5 and 1 < end["shot"] < 3 for end in ends)
 
 
 def test_others_do_not(tmp_path):
@@ -103,7 +113,12 @@ def test_a_recorded_task_is_its_own_size(whole, tmp_path):
 @pytest.mark.parametrize("change, words", [
     ("way_max=1", "stage 'meta': way_max is 1, less than way, which is 2"),
     ("shot=4", "stage 'meta': shot_max is 3, less than shot, which is 4"),
+    ("data=glyphs,glyphs", "stage 'meta' names data 'glyphs' twice"),
+    ("data=glyphs", "stage 'meta': data_weights has 2 numbers for 1 data section"),
+    ("data=glyphs,chalk", "stage 'meta' uses data 'chalk', which is not defined"),
+    ("method=pretrain", "stage 'meta': method 'pretrain' trains on one data section, 2 are named"),
 ])
 def test_refused(change, words, tmp_path):
-    said = cli.run("check", cli.small(tmp_path, RANGED), "--set", f"stage.meta.{change}")
+    text = RANGED.replace("inner_steps = 1  inner_rate = 0.4", "") if "pretrain" in change else RANGED
+    said = cli.run("check", cli.small(tmp_path, text), "--set", f"stage.meta.{change}")
     assert said.rc == 78 and words in said.err

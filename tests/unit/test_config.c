@@ -83,7 +83,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.stages[0].model, "");
     assert_int_equal(c.n_stages, 1);
     assert_string_equal(c.stages[0].method, "maml");
-    assert_string_equal(c.stages[0].data, "d");
+    assert_string_equal(c.stages[0].data.items[0], "d");
     assert_string_equal(c.stages[0].loss, "");
     assert_true(c.stages[0].inner_rate == 0.4 && c.stages[0].epsilon == 1e-8);
     assert_int_equal(c.evaluate.episodes, 600);
@@ -398,7 +398,7 @@ static void test_sets_refused(void **state)
         {"stage.s.optimizer=sdg",
          "'optimizer' is 'sdg', must be one of sgd, adam; did you mean 'sgd'?"},
         {"stage.s.data=e", "stage 's' uses data 'e', which is not defined; there is d"},
-        {"stage.s.data=", "'data' has 0 bytes, must have 1 to 4096"},
+        {"stage.s.data=", "stage 's' has no 'data'"},
         {"evaluate.data=d,x", "section 'evaluate' uses data 'x', which is not defined; there is d"},
         {"model.widths=40,,40", "'widths' is '', must be a whole number"},
         {"modle.widths=40", "unknown section 'modle', did you mean 'model'?"},

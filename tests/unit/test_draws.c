@@ -353,6 +353,33 @@ static void sizes_come_equally_often(void **state)
     scene_close(s);
 }
 
+/* Of 3,000 tasks 1,000 are of a section that weighs 1 of 3, with a standard deviation of 25.8; 142 are
+ * 5.5 of them. */
+static void sections_by_weight(void **state)
+{
+    struct scene *s = scene_open(
+        SET("a", "") SET("b", "") MODEL
+        "stage s { method = \"maml\" data = {\"a\", \"b\"} data_weights = {2, 1} way = 3 "
+        "shot = 1 query = 2 tasks = 3000 }\n");
+    uint32_t of_b = 0, high = 0;
+
+    (void)state;
+    for (uint32_t slot = 0; slot < 3000; slot++) {
+        sampler_draw(&s->sampler, slot, &s->task);
+        assert_in_range(s->task.data, 0, 1);
+        assert_int_equal(kind_episode.check(&s->setup, s->stage, &s->task), 0);
+        of_b += s->task.data;
+        for (uint32_t i = 0; i < 3; i++) /* b has 13 images of 3 classes, a has 21 */
+            high += s->task.data == 0 && s->task.support[i] > 4;
+    }
+    assert_in_range(of_b, 858, 1142);
+    assert_true(high > 0);
+    s->task.data = 2;
+    assert_int_equal(kind_episode.check(&s->setup, s->stage, &s->task), ERR_DATA);
+    assert_int_equal(s->stage->n_evaluate, 2);
+    scene_close(s);
+}
+
 /* Support and queries of a capped task share no sample, and are others in each slot; the same slot
  * is the same task, and another round another. */
 static void sizes_are_pure(void **state)
@@ -519,6 +546,7 @@ int main(void)
         TEST(episodes_of_an_evaluation),
         TEST(sizes_come_equally_often),
         TEST(sizes_are_pure),
+        TEST(sections_by_weight),
         TEST(sizes_beyond_are_refused),
         TEST(turns_are_drawn),
         TEST(turns_reach_support_and_queries),

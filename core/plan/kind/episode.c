@@ -9,6 +9,7 @@
 #include "core/math/rng.h"
 #include "core/plan/kind/kinds.h"
 #include "core/plan/metric.h"
+#include "core/plan/mix.h"
 
 /* ---- planning ---- */
 
@@ -232,11 +233,14 @@ static void draw_shot(const struct stage *s, const struct data *d, bool grid,
 static void draw(const struct sampler *s, enum rng_stream stream, bool grid, struct task_size least,
                  struct task_size most, struct task *t)
 {
-    const struct data *d = &s->setup->data[s->data];
+    const struct data *d;
     struct rng r, sizes;
 
     rng_init(&r, t->seed, stream, s->round, t->slot);
     rng_init(&sizes, t->seed, RNG_SIZES, s->round, t->slot);
+    if (stream == RNG_TASK)
+        t->data = mix_draw(s->stage, &sizes);
+    d = &s->setup->data[t->data];
     t->way = draw_between(&sizes, least.way, least_of(most.way, d->n_classes));
     rng_choose(&r, d->n_classes, t->way, t->classes);
     draw_shot(s->stage, d, grid, least, most, &sizes, t);
@@ -297,7 +301,7 @@ static int check(const struct data *d, const struct stage *s, const struct task 
 
 static int episode_check(const struct setup *setup, const struct stage *s, const struct task *t)
 {
-    if (!kind_among(t->data, &s->data, 1))
+    if (!mix_has(s, t->data))
         return kind_err_section(t);
     return check(&setup->data[t->data], s, t, s->train_least, s->train);
 }
@@ -357,14 +361,14 @@ static void describe_rows(const char *what, const uint32_t *ids, uint32_t n, FIL
 /* Whether tasks of the stage differ in more than their classes. */
 static bool is_ranged(const struct stage *s)
 {
-    return s->train_least.way < s->train.way || is_capped(s);
+    return s->train_least.way < s->train.way || is_capped(s) || s->n_mixed > 1;
 }
 
 static void describe_classes(const struct setup *setup, const struct task *t, FILE *to)
 {
     if (is_ranged(&setup->stages[t->stage]))
-        fprintf(to, " %u-way %u-shot, %u quer%s per class:", t->way, t->shot, t->query,
-                t->query == 1 ? "y" : "ies");
+        fprintf(to, " %u-way %u-shot, %u quer%s per class, of '%s':", t->way, t->shot, t->query,
+                t->query == 1 ? "y" : "ies", setup->data[t->data].name);
     for (uint32_t k = 0; k < t->way; k++) {
         char name[128];
 
