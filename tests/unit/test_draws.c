@@ -353,8 +353,8 @@ static void sizes_come_equally_often(void **state)
     scene_close(s);
 }
 
-/* Of 3,000 tasks 1,000 are of a section that weighs 1 of 3, with a standard deviation of 25.8; 142 are
- * 5.5 of them. */
+/* Of 3,000 tasks 1,000 are of a section that weighs 1 of 3, with a standard deviation of 25.8; 142
+ * are 5.5 of them. */
 static void sections_by_weight(void **state)
 {
     struct scene *s = scene_open(
