@@ -89,6 +89,8 @@ static const struct option {
      "compute the tasks too: the digest is the one that training has"},
     {"gradients", NULL, FLAG, offsetof(struct options, gradients),
      "compare the derivatives of this configuration with finite differences"},
+    {"leaks", NULL, FLAG, offsetof(struct options, leaks),
+     "compare the classes and images of training with those of evaluation"},
     {"print-config", NULL, FLAG, offsetof(struct options, print_config),
      "print the whole effective configuration"},
     {"all", NULL, FLAG, offsetof(struct options, all), "print everything that is in the file"},

@@ -19,8 +19,8 @@ struct options {
     int64_t episodes, tasks, hosts, threads, tasks_each, rounds, seed, steps; /* 0: not given */
     double oversubscription, task_seconds, jitter;                            /* 0: not given */
     double time_limit;                                                        /* seconds, 0: none */
-    bool all, json, resume, overwrite, gradients, print_config, quiet, markdown, other_data, real,
-        csv;
+    bool all, json, resume, overwrite, gradients, leaks, print_config, quiet, markdown, other_data,
+        real, csv;
 };
 
 struct verb {

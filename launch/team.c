@@ -11,6 +11,7 @@
 #include "core/base/err.h"
 #include "core/base/machine.h"
 #include "core/math/blas.h"
+#include "launch/leak_check.h"
 #include "launch/notes.h"
 #include "launch/solo.h"
 #include "launch/verbs.h"
@@ -129,7 +130,7 @@ static int team_open(struct team *t, struct comm *comm)
     t->crew.own_core = owns_core(comm, &t->config.cluster);
     TRY(crew_gather(&t->crew, &t->setup));
     notes_of_setup(&t->setup, t->crew.sections.each, t->crew.sections.n);
-    return 0;
+    return leak_warn(&t->setup);
 }
 
 static void team_close(struct team *t)

@@ -9,6 +9,7 @@
 #include "core/base/outfile.h"
 #include "core/plan/sampler.h"
 #include "launch/gradient_check.h"
+#include "launch/leak_check.h"
 #include "launch/notes.h"
 #include "launch/plan.h"
 #include "launch/solo.h"
@@ -88,7 +89,7 @@ static int notes(const struct setup *s)
 
     TRY(setup_survey(s, known.each, &known.n));
     notes_of_setup(s, known.each, known.n);
-    return 0;
+    return leak_warn(s);
 }
 
 static int check(const struct options *o)
@@ -98,12 +99,13 @@ static int check(const struct options *o)
 
     if (o->print_config)
         TRY(print_config(o));
-    if (o->print_config && !o->gradients && !o->tasks)
+    if (o->print_config && !o->gradients && !o->tasks && !o->leaks)
         return 0;
     TRY(solo_open(&s, o));
     code = notes(&s.setup);
     if (code >= 0)
-        code = o->tasks          ? tasks(&s, o)
+        code = o->leaks          ? leak_check(&s.setup)
+               : o->tasks        ? tasks(&s, o)
                : o->print_config ? 0
                : o->json         ? plan_json(&s)
                                  : plan_print(&s);
@@ -118,7 +120,7 @@ const struct verb verb_check = {
     .places = "CONFIGURATION",
     .min_places = 1,
     .max_places = 1,
-    .options = "set data-root stage tasks out gradients print-config json",
+    .options = "set data-root stage tasks out gradients leaks print-config json",
     .summary = "validate a configuration and print the plan: data, stages, layers, memory, ranks",
     .run = check,
 };

@@ -75,6 +75,9 @@ struct data_ops {
     /* data_each of a streamed set, before quarter turns; NULL: the format has none, and opens
      * such a set as any other. */
     int (*each)(const struct data *d, data_visit *visit, void *context);
+    /* A digest of the stored pixels of a flat sample (before quarter turns), as bytes: images of
+     * equal bytes have equal digests. NULL: it has no stored images. ERR_DATA. */
+    int (*digest)(const struct data *d, uint32_t index, uint64_t *digest);
     /* Fills the part of the survey that depends on the format: labels, pixels, sampled, time,
      * low, high. */
     int (*survey)(const struct data *d, struct survey *s);

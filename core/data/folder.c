@@ -315,6 +315,7 @@ const struct data_ops data_folder = {
     .where = images_where,
     .reorder = images_reorder,
     .each = folder_each,
+    .digest = images_digest,
     .survey = images_survey,
     .map = images_map,
     .close = images_close,

@@ -45,6 +45,7 @@ const struct data_ops data_idx = {
     .note = images_note,
     .where = images_where,
     .reorder = images_reorder,
+    .digest = images_digest,
     .survey = images_survey,
     .map = images_map,
     .close = images_close,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/base/err.h"
 #include "core/base/plural.h"
@@ -364,6 +365,32 @@ int images_reorder(struct data *d, const uint32_t *order)
     m->choice.selected = selected;
     view_release(&m->view);
     return view_init(&m->view, m->store, &m->choice);
+}
+
+/* n numbers of 0 to 1 as bytes; what is not finite is 0. */
+static void bytes_of(const float *from, size_t n, uint8_t *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i] > 0 && from[i] <= 1 ? (uint8_t)(from[i] * 255 + 0.5F) : 0;
+}
+
+int images_digest(const struct data *d, uint32_t index, uint64_t *digest)
+{
+    const struct images *m = d->state;
+    const struct store *s = m->store;
+    uint32_t image = view_image(&m->view, index);
+    size_t size = shape_size(s->shape), at = (s->at ? s->at[image] : image) * store_stride(s);
+    uint8_t bytes[4096];
+
+    *digest = size;
+    for (size_t i = 0; i < size; i += sizeof bytes) {
+        size_t n = size - i < sizeof bytes ? size - i : sizeof bytes;
+
+        if (!s->u8)
+            bytes_of(s->f32 + at + i, n, bytes);
+        *digest = XXH3_64bits_withSeed(s->u8 ? s->u8 + at + i : bytes, n, *digest);
+    }
+    return blob_whole(&s->pixels);
 }
 
 int images_survey(const struct data *d, struct survey *s)

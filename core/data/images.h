@@ -37,6 +37,7 @@ real images_weight_flat(const struct data *d, uint32_t index);
 const char *images_note(const struct data *d);
 void images_where(const struct data *d, uint32_t index, char *text, size_t n);
 int images_reorder(struct data *d, const uint32_t *order);
+int images_digest(const struct data *d, uint32_t index, uint64_t *digest);
 int images_survey(const struct data *d, struct survey *s);
 struct mapped *images_map(const struct data *d);
 void images_close(struct data *d);
