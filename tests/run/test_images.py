@@ -1,13 +1,19 @@
 """Images of any kind, size and colour become one set: by the formulas of docs/data.md, here in NumPy."""
+import glob
 import math
+import os
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 
 import cli
 import numpy as np
 import pytest
+
+sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
+import safetensors_io
 
 LUMA = 19595, 38470, 7471
 
@@ -194,3 +200,24 @@ def test_jpeg_beside_png(tmp_path):
     (tmp_path / "tree" / "b" / "6.jpg").write_bytes(jpegs[1][:-20])
     result = cli.run("pack", "tree", tmp_path / "out.npy", "--data-root", tmp_path, "--set", "data.source.channels=3")
     assert result.rc == 65 and "tree:b/6.jpg' is not a complete JPEG image, at byte" in result.err, result
+
+
+NORMALIZED = """
+run {{ name = "n"  directory = "{folder}/run" }}
+cluster {{ threads = 1 }}
+data d {{ format = "folder"  path = "tree"  channels = 3  resize = 12  crop = "centre"  background = 0.2 }}
+model {{ type = "mlp"  widths = {{"4"}} }}
+stage s {{ method = "pretrain"  data = "d"  batch = 4  tasks = 1  rounds = 1  normalize = "computed" }}
+metrics {{ endpoint = "" }}
+"""
+
+
+def test_normalize(tmp_path):
+    """The means and deviations of mixed images are those of what networks see, channel by channel; the checkpoint has them."""
+    kinds(tmp_path)
+    x = pack(tmp_path, "channels=3", "resize=12", "crop=centre", "background=0.2").reshape(-1, 3) / 255
+    (tmp_path / "n.conf").write_text(NORMALIZED.format(folder=tmp_path))
+    cli.done("train", tmp_path / "n.conf", "--data-root", tmp_path)
+    kept = safetensors_io.load(sorted(glob.glob(str(tmp_path / "run" / "checkpoint-*.safetensors")))[-1])
+    assert np.allclose(kept["normalize1.mean"], x.mean(0), rtol=1e-6) and np.allclose(kept["normalize1.deviation"], x.std(0), rtol=1e-6)
+    assert len(set(kept["normalize1.mean"])) == 3
