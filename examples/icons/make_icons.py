@@ -10,7 +10,8 @@ usage: examples/icons/make_icons.py [--size 48] [OUT]          (OUT: icons in ME
 It reads /usr/share/icons alone. It writes OUT/all/NAME/THEME.png, the same in two styles as OUT/flat/ and OUT/shaded/, and
 lists of classes OUT/train.txt, OUT/val.txt and OUT/test.txt (64, 16 and 20 % by the digest of the name, so that a class
 stays where it is when themes change). A class is a name of which at least two themes of each style have a picture; a
-picture that has several names counts for the one that most themes know. PNG files are taken as they are, SVG files are rendered by rsvg-convert."""
+picture that has several names counts for the one that most themes know. PNG files are taken as they are, SVG files are
+rendered by rsvg-convert."""
 import argparse
 import collections
 import concurrent.futures
