@@ -72,6 +72,8 @@ static const struct option {
      "link of each host in each direction: 10G, 25G, 100G (default) or 200G"},
     {"faults", "FILE", TEXT, offsetof(struct options, faults),
      "ranks and hosts that are lost, stop or are slow, one a line (docs/simulate.md)"},
+    {"trace", "FILE", TEXT, offsetof(struct options, trace),
+     "what each rank does, as a trace for SimGrid's smpirun -replay (one number of ranks)"},
     {"png", "FILE", TEXT, offsetof(struct options, png), "draw the curve into this file"},
     {"oversubscription", "X", SIZE, offsetof(struct options, oversubscription),
      "bandwidth of all links, divided by that of the switch; default: 1"},

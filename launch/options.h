@@ -15,7 +15,7 @@ struct options {
     const char *run, *data_root, *checkpoint, *domain, *stage, *params, *anchor, *task, *out;
     const char *model, *python;
     const char *support, *query, *save, *protocol;
-    const char *ranks, *network, *faults, *png;
+    const char *ranks, *network, *faults, *png, *trace;
     int64_t episodes, tasks, hosts, threads, tasks_each, rounds, seed, steps; /* 0: not given */
     double oversubscription, task_seconds, jitter;                            /* 0: not given */
     double time_limit;                                                        /* seconds, 0: none */

@@ -86,7 +86,9 @@ static int work(struct engine *e, const struct task *t, const real *theta, real 
     if (now && all->first[rank] == NOT_YET)
         all->first[rank] = fiber_now();
     task_nanoseconds += (double)takes;
+    sim_threads(&all->ranks[rank].comm, 1);
     fiber_spend((virtual_time)(all->slow[rank] * (double)takes));
+    sim_threads(&all->ranks[rank].comm, -1);
     if (now)
         all->last = rank, all->last_end = fiber_now();
     return code;
@@ -294,7 +296,10 @@ static int ranks_open(struct troupe *all)
     }
     free(ends);
     plan = plan_of(all);
-    return code < 0 ? code : sim_plan(&all->ranks[0].comm, &plan);
+    TRY(code);
+    if (all->s->trace)
+        sim_trace(&all->ranks[0].comm, all->s->trace);
+    return sim_plan(&all->ranks[0].comm, &plan);
 }
 
 static int victims_check(struct troupe *all)

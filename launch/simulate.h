@@ -2,6 +2,8 @@
 #ifndef LAUNCH_SIMULATE_H
 #define LAUNCH_SIMULATE_H
 
+#include <stdio.h>
+
 #include "core/plan/setup.h"
 #include "launch/faults.h"
 #include "proto/comm/network.h"
@@ -20,6 +22,7 @@ struct simulation {      /* what to simulate; all pointers are borrowed */
     int rounds;                  /* that are counted, after SIMULATE_BEFORE others */
     bool real;                   /* tasks are computed: parameters are what training makes them */
     double scale;                /* parameters that one of a hollow setup stands for; 1: real */
+    FILE *trace;                 /* borrowed: what ranks do, for SMPI; NULL: nobody asks */
     const struct faults *faults; /* from the first round that counts on; NULL: none */
 };
 

@@ -1,4 +1,5 @@
 /* verb_simulate.c - `metaloop simulate`: what more ranks would bring. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ struct outlook {
     const struct options *o;
     struct network network;
     struct faults faults;
+    FILE *trace; /* NULL: none */
     int n, ranks_per_host, n_threads;
     struct size sizes[SIZES];
     double task_seconds;
@@ -161,6 +163,7 @@ static int simulate_size(struct outlook *p, struct size *z, struct solo *solo)
         .rounds = o->rounds ? (int)o->rounds : ROUNDS,
         .real = o->real,
         .scale = 1,
+        .trace = p->trace,
     };
 
     plan_memory(p, z, solo);
@@ -170,6 +173,7 @@ static int simulate_size(struct outlook *p, struct size *z, struct solo *solo)
     TRY(simulate(&s, &z->result));
     z->undisturbed = z->result.round_seconds;
     s.faults = &p->faults;
+    s.trace = NULL;
     if (p->faults.n > 0)
         TRY(simulate(&s, &z->result));
     z->took = clock_seconds() - begun;
@@ -334,6 +338,24 @@ static int simulate_plan(struct outlook *p)
     return p->o->png ? draw_plan(p) : 0;
 }
 
+static int open_trace(struct outlook *p)
+{
+    if (p->n > 1)
+        return err(ERR_USAGE, "'--trace' takes one number of ranks");
+    p->trace = fopen(p->o->trace, "we");
+    return p->trace ? 0
+                    : err(ERR_CANTCREAT, "cannot create '%s': %s", p->o->trace, strerror(errno));
+}
+
+static int close_trace(struct outlook *p, int code)
+{
+    bool whole = !p->trace || !ferror(p->trace);
+
+    if (p->trace && (fclose(p->trace) != 0 || !whole) && code >= 0)
+        return err(ERR_IO, "cannot write '%s': %s", p->o->trace, strerror(errno));
+    return code;
+}
+
 static int simulate_verb(const struct options *o)
 {
     struct outlook *p;
@@ -352,8 +374,11 @@ static int simulate_verb(const struct options *o)
         code = faults_read(&p->faults, o->faults);
     if (code >= 0 && o->png)
         code = curve_check(o->png);
+    if (code >= 0 && o->trace)
+        code = open_trace(p);
     if (code >= 0)
         code = simulate_plan(p);
+    code = close_trace(p, code);
     faults_release(&p->faults);
     free(p);
     return code;
@@ -365,7 +390,7 @@ const struct verb verb_simulate = {
     .min_places = 1,
     .max_places = 1,
     .options = "ranks hosts threads network oversubscription task-seconds jitter tasks-each rounds "
-               "seed faults real set stage data-root png json",
+               "seed faults real set stage data-root png trace json",
     .summary = "predict the speed on a cluster of many ranks, in virtual time",
     .text = "Coordinator and workers run as they do on a cluster, thousands of ranks in this one\n"
             "process. The network is a model, and tasks take the time that one takes here, or\n"

@@ -56,6 +56,8 @@ struct end {                      /* of a rank */
     int moving;            /* large messages from it or to it */
     virtual_time patience; /* until then they count */
     struct sim_figures figures;
+    virtual_time traced, waited; /* up to which it is in the trace; of that, waiting for messages */
+    int n_working;               /* of its compute threads */
 };
 
 struct cluster { /* shared by all ends */
@@ -64,6 +66,7 @@ struct cluster { /* shared by all ends */
     int n, open;
     int under_way; /* parcels with an event to come */
     int *host;     /* (n) owned: a host each */
+    FILE *trace;   /* borrowed; NULL: none */
     struct end ends[];
 };
 
@@ -89,6 +92,45 @@ static void hub_free(struct cluster *h)
     wires_close(&h->wires);
     free(h->host);
     free(h);
+}
+
+/* ---- the trace ---- */
+
+void sim_trace(struct comm *c, FILE *to)
+{
+    struct cluster *h = c->state;
+
+    h->trace = to;
+    for (int i = 0; i < h->n; i++)
+        fprintf(to, "%d init\n", i);
+}
+
+/* What the rank of this end does now, after what it has computed since its last line. */
+static void trace(struct comm *c, const char *action, int other, uint64_t bytes)
+{
+    const struct cluster *h = c->state;
+    struct end *e = &((struct cluster *)c->state)->ends[c->rank];
+    virtual_time work = fiber_now() - e->traced - e->waited;
+
+    e->traced = fiber_now();
+    e->waited = 0;
+    if (!h->trace)
+        return;
+    if (work > 0)
+        fprintf(h->trace, "%d compute %lld\n", c->rank, (long long)work);
+    fprintf(h->trace, "%d %s %d 0 %llu\n", c->rank, action, other, (unsigned long long)bytes);
+}
+
+/* It has waited since then. */
+static void trace_wait(struct end *e, virtual_time since)
+{
+    if (e->n_working == 0 && !e->poked)
+        e->waited += fiber_now() - since;
+}
+
+void sim_threads(struct comm *c, int more)
+{
+    end_of(c)->n_working += more;
 }
 
 /* ---- sleep ---- */
@@ -144,19 +186,21 @@ static void sim_idle(struct comm *c)
 {
     const struct cluster *h = c->state;
     struct end *e = end_of(c);
-    virtual_time ns;
+    virtual_time ns, begun = fiber_now();
 
     e->nap.awake = c->awake;
     e->nap.moving = e->moving > 0 && fiber_now() < e->patience;
     ns = c->awake ? (virtual_time)h->plan.costs.yield : nap_next(&h->plan.costs, &e->nap);
     if (ns == 0) {
         fiber_spend((virtual_time)h->plan.costs.yield);
+        trace_wait(e, begun);
         return;
     }
     if (!e->poked)
         sleep_on(h, e, ns);
     if (e->poked)
         backoff_soon(&e->nap.backoff);
+    trace_wait(e, begun);
     e->poked = false;
 }
 
@@ -294,6 +338,7 @@ static int sim_send(struct comm *c, int to, const struct header *h, const struct
     p->travel = (struct travel){&hub->wires, c->rank, to, 0, arrived};
     spend(end_of(c), costs->send + (double)p->bytes * byte_cost(costs, costs->out, h));
     end_of(c)->figures.sent += p->bytes;
+    trace(c, "isend", to, p->bytes);
     hub->under_way++;
     p->travel.bytes = is_large(p) ? sizeof *h : p->bytes;
     if (is_large(p))
@@ -327,6 +372,7 @@ static int sim_poll(struct comm *c, struct message *m)
     const struct cluster *h = c->state;
     const struct sim_costs *costs = &h->plan.costs;
     struct end *e = end_of(c);
+    virtual_time begun = fiber_now();
     const struct freight *p;
 
     while (e->stopped > fiber_now())
@@ -338,10 +384,13 @@ static int sim_poll(struct comm *c, struct message *m)
     if (e->arrived.first)
         see(e);
     e->open = letter_queue_take_whole(&e->incoming, is_whole);
-    if (!e->open)
+    if (!e->open) {
+        trace_wait(e, begun);
         return 0;
+    }
     p = parcel_of(e->open);
     letter_read(e->open, m);
+    trace(c, "recv", m->from, p->bytes);
     backoff_busy(&e->nap.backoff);
     record_add((uint64_t)m->from << 48 ^ (uint64_t)c->rank << 32 ^ m->h.kind << 24 ^ p->bytes);
     e->figures.received += p->bytes;

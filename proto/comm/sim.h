@@ -6,6 +6,8 @@
 #ifndef PROTO_COMM_SIM_H
 #define PROTO_COMM_SIM_H
 
+#include <stdio.h>
+
 #include "proto/comm/comm.h"
 #include "proto/comm/network.h"
 
@@ -37,6 +39,14 @@ struct sim_plan {
     double scale;
     uint64_t bulk[SIM_KINDS];
 };
+
+/* Writes from now on what each rank does, in its order, as a time-independent trace that SimGrid's
+ * SMPI can replay: compute (1 a nanosecond), isend and recv of so many bytes. Waiting is left out
+ * while no thread of the rank works: sim_threads. `to` is borrowed. */
+void sim_trace(struct comm *c, FILE *to);
+
+/* So many more of the rank's compute threads work from now on, or less. */
+void sim_threads(struct comm *c, int more);
 
 /* Plans the cluster of these ends, before the first message. ERR_MEMORY. */
 int sim_plan(struct comm *c, const struct sim_plan *plan);

@@ -1,4 +1,5 @@
 """metaloop simulate: the real protocol in virtual time. Computed tasks give training's parameters; the same seed gives the same run."""
+import collections
 import shutil
 
 import pytest
@@ -200,6 +201,23 @@ def test_faults_that_are_none(small, tmp_path, line, said):
 def test_faults_that_are_not_there(small):
     result = cli.run("simulate", small, "--ranks", "9", "--faults", "none-such")
     assert result.rc == 66 and "cannot open 'none-such'" in result.err
+
+
+def test_trace(small, tmp_path):
+    """Every message of a rank to another is one isend and one recv of as many bytes; tasks are in what is computed."""
+    file = tmp_path / "trace"
+    size = sizes(small, "--ranks", "5", "--task-seconds", "0.002", "--rounds", "2", "--trace", str(file))[0]
+    sent, received, computed = collections.Counter(), collections.Counter(), 0
+    for line in file.read_text().splitlines():
+        rank, action, *rest = line.split()
+        if action == "compute":
+            computed += int(rest[0])
+        elif action in ("isend", "recv"):
+            other, tag, n = rest
+            (sent if action == "isend" else received)[(rank, other, n) if action == "isend" else (other, rank, n)] += 1
+    assert sent == received and len(sent) > 20
+    assert computed > 1e9 * 3 * size["tasks"] * 0.002
+    assert cli.run("simulate", small, "--ranks", "3,5", "--task-seconds", "0.002", "--trace", str(file)).rc == 64
 
 
 def test_picture(small, tmp_path):
