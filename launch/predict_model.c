@@ -1,16 +1,12 @@
 /* predict_model.c - from a checkpoint to something that answers. */
 #include "launch/predict_model.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
-#include "core/base/plural.h"
-#include "core/data/recall.h"
 #include "core/file/checkpoint.h"
 #include "core/math/vec.h"
 #include "core/plan/task_kind.h"
@@ -64,11 +60,14 @@ static void make_section(struct predict_model *p)
     struct data_config *c = &p->section;
 
     *c = p->solo.config.data[p->data];
-    c->format = "folder";
-    c->path = c->labels = c->names = c->domain = NULL;
+    p->tabular = strcmp(c->format, "table") == 0;
+    c->path = c->labels = c->names = c->domain = c->time = NULL;
     c->rotations = NULL;
     c->classes = (struct strings){0};
-    c->first = c->subset = 0;
+    c->first = c->subset = c->least = 0;
+    if (p->tabular)
+        return;
+    c->format = "folder";
     if (c->channels == 0 && (s->c == 1 || s->c == 3))
         c->channels = s->c;
     if (c->resize == 0 && s->h == s->w && s->h > 2 * c->margin)
@@ -100,7 +99,7 @@ static int take_class(struct predict_model *p, const char *name)
     return 0;
 }
 
-static int take_classes(struct predict_model *p, const struct data *d)
+int predict_classes(struct predict_model *p, const struct data *d)
 {
     char name[NAME];
 
@@ -119,7 +118,7 @@ static int whole_set_classes(struct predict_model *p)
     bool old = stage_measures_old(stage, p->data) && stage->anchor >= 0;
     int head = setup_head(s, old ? &s->stages[stage->anchor] : stage);
 
-    return take_classes(p, &s->data[head < 0 ? stage->data : head]);
+    return predict_classes(p, &s->data[head < 0 ? stage->data : head]);
 }
 
 /* ---- an adapted model's file ---- */
@@ -286,9 +285,14 @@ int predict_open(struct predict_model *p, const struct options *o, const char *c
     p->few_shot = p->solo.stage->measured->few_shot;
     p->coupled = stage_is_transductive(p->solo.stage);
     p->steps = o->steps ? (int)o->steps : p->solo.stage->evaluate_steps;
-    if (!p->few_shot)
-        return whole_set_classes(p);
-    return recall_adapted(p);
+    if (p->solo.setup.data[p->data].n_target)
+        return 0;
+    return p->few_shot ? recall_adapted(p) : whole_set_classes(p);
+}
+
+bool predict_takes_any(const struct predict_model *p)
+{
+    return plain_method(p).ops->adapt != NULL;
 }
 
 bool predict_waits(const struct predict_model *p)
@@ -306,101 +310,4 @@ void predict_close(struct predict_model *p)
     arena_release(&p->arena);
     solo_close(&p->solo);
     *p = (struct predict_model){0};
-}
-
-/* ---- a support ---- */
-
-static int check_way(const struct predict_model *p, const struct data *d, const char *path)
-{
-    const struct stage *stage = p->solo.stage;
-
-    if (d->n_classes < 2)
-        return err(ERR_DATA, "'%s' holds one class, '%s': there is nothing to tell it from", path,
-                   p->n_classes ? p->classes[0] : "");
-    if (plain_method(p).ops->adapt || d->n_classes == (uint32_t)stage->net.n_out)
-        return 0;
-    return err(ERR_DATA,
-               "'%s' holds %u classes, stage '%s' was trained to tell %d apart (its head has %d "
-               "outputs; a protonet takes any number): give it %d folders",
-               path, d->n_classes, stage->config->name, stage->net.n_out, stage->net.n_out,
-               stage->net.n_out);
-}
-
-/* Every image of d, with its class as label. */
-static int read_support(struct predict_model *p, const struct data *d, real *x, int *label)
-{
-    size_t size = shape_size(d->shape);
-
-    for (uint32_t i = 0; i < d->n_samples; i++) {
-        uint32_t class_id;
-
-        TRY(data_read_flat(d, i, x + i * size));
-        TRY(data_label_flat(d, i, &class_id));
-        label[i] = (int)class_id;
-    }
-    p->n_support = d->n_samples;
-    return 0;
-}
-
-static int adapt(struct predict_model *p, const struct data *d, real *x, int *label)
-{
-    struct episode ep = {.seed = (uint64_t)p->solo.config.run.seed,
-                         .support = {.n = (int)d->n_samples, .x = x, .label = label}};
-    struct method_spec spec = {.evaluate = true,
-                               .steps = p->steps,
-                               .n_support = (int)d->n_samples,
-                               .n_query = 1,
-                               .memory = (size_t)p->solo.config.cluster.memory << 20};
-    struct arena measure = arena_measuring();
-    struct method m;
-
-    method_init(&m, &p->solo.setup, p->solo.stage, &spec, &measure);
-    TRY(arena_init(&p->arena, measure.peak));
-    method_init(&m, &p->solo.setup, p->solo.stage, &spec, &p->arena);
-    TRY(read_support(p, d, x, label));
-    return method_adapt(&m, &ep, p->own, &p->answer);
-}
-
-static int adapt_to(struct predict_model *p, const struct data *d, const char *path)
-{
-    const struct shape *in = &p->solo.stage->net.in;
-    struct survey survey;
-    real *x;
-    int *label, code;
-
-    TRY(take_classes(p, d));
-    TRY(check_way(p, d, path));
-    if (d->shape.h != in->h || d->shape.w != in->w || d->shape.c != in->c)
-        return err(ERR_DATA, "'%s' holds images of %d x %d x %d, the model takes %d x %d x %d",
-                   path, d->shape.h, d->shape.w, d->shape.c, in->h, in->w, in->c);
-    TRY(data_survey(d, &survey));
-    p->support = survey.looks;
-    x = malloc(d->n_samples * shape_size(d->shape) * sizeof *x);
-    label = malloc(d->n_samples * sizeof *label);
-    code = x && label ? adapt(p, d, x, label)
-                      : err(ERR_MEMORY, "no memory for %u images", d->n_samples);
-    free(x);
-    free(label);
-    return code;
-}
-
-int predict_adapt(struct predict_model *p, const char *support)
-{
-    char *path = strdup(support);
-    struct data_config c = predict_section(p, path);
-    struct stat st;
-    struct data d;
-    int code = path ? 0 : err(ERR_MEMORY, "no memory for a path");
-
-    c.name = "support";
-    if (code >= 0 && stat(support, &st) < 0)
-        code = err(ERR_NOINPUT, "cannot open '%s': %s", support, strerror(errno));
-    if (code >= 0)
-        code = data_open(&d, &c, "");
-    if (code >= 0) {
-        code = adapt_to(p, &d, support);
-        data_close(&d);
-    }
-    free(path);
-    return code;
 }

@@ -11,6 +11,7 @@ struct predict_model {
     const char *path;           /* borrowed: of the checkpoint */
     int data;                   /* the section that its images are read like */
     struct data_config section; /* its keys, without those that say which images; borrowed */
+    bool tabular;               /* its samples are rows of tables, not images */
     bool few_shot;
     bool coupled;   /* a query's answer depends on the others of its batch */
     int steps;      /* of the inner loop, that were or will be done */
@@ -34,9 +35,11 @@ int predict_open(struct predict_model *p, const struct options *o, const char *c
 /* Whether it needs a support. */
 bool predict_waits(const struct predict_model *p);
 
-/* Adapts to the images of a folder for each class. ERR_DATA naming the folder or the class;
- * ERR_NONFINITE. */
-int predict_adapt(struct predict_model *p, const char *support);
+/* Takes the class names of d. ERR_MEMORY. */
+int predict_classes(struct predict_model *p, const struct data *d);
+
+/* Whether its method takes a support of any number of classes. */
+bool predict_takes_any(const struct predict_model *p);
 
 /* Writes what was adapted, as a checkpoint that predict_open takes. ERR_CANTCREAT, ERR_IO. */
 int predict_save(const struct predict_model *p, const char *path);

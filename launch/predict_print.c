@@ -2,7 +2,6 @@
 #include "launch/predict_print.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +75,7 @@ static void print_rows(struct predict_printer *p, const struct prediction *each,
 
 /* ---- CSV (RFC 4180) ---- */
 
-static void print_field(FILE *to, const char *text)
+void print_field(FILE *to, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {
         fputs(text, to);
@@ -113,8 +112,7 @@ static void print_csv(struct predict_printer *p, const struct prediction *each, 
 
 /* ---- JSON, one object a line ---- */
 
-/* A name that is no UTF-8 is told with '?' for its bytes beyond ASCII. */
-static json_t *text_json(const char *text)
+json_t *print_text_json(const char *text)
 {
     json_t *s = json_string(text);
     char *copy = s ? NULL : strdup(text);
@@ -126,7 +124,7 @@ static json_t *text_json(const char *text)
     return s;
 }
 
-static void print_object(FILE *to, json_t *o)
+void print_object(FILE *to, json_t *o)
 {
     json_dumpf(o, to, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', to);
@@ -138,7 +136,7 @@ static json_t *probabilities_json(const struct predict_printer *p, const double 
     json_t *o = json_object();
 
     for (int i = 0; i < p->n_classes; i++) {
-        json_t *name = text_json(p->classes[i]);
+        json_t *name = print_text_json(p->classes[i]);
 
         json_object_set_new(o, json_string_value(name), json_real(each[i]));
         json_decref(name);
@@ -149,12 +147,12 @@ static json_t *probabilities_json(const struct predict_printer *p, const double 
 static void print_json_line(struct predict_printer *p, const struct prediction *x)
 {
     int first = best(x->p, p->n_classes, -1);
-    json_t *o = json_pack("{s:o, s:o, s:f, s:o}", "file", text_json(x->file), "label",
-                          text_json(p->classes[first]), "probability", x->p[first], "probabilities",
-                          probabilities_json(p, x->p));
+    json_t *o = json_pack("{s:o, s:o, s:f, s:o}", "file", print_text_json(x->file), "label",
+                          print_text_json(p->classes[first]), "probability", x->p[first],
+                          "probabilities", probabilities_json(p, x->p));
 
     if (x->is >= 0)
-        json_object_set_new(o, "class", text_json(p->classes[x->is]));
+        json_object_set_new(o, "class", print_text_json(p->classes[x->is]));
     print_object(p->to, o);
 }
 
@@ -198,10 +196,9 @@ void print_summary(struct predict_printer *p, const char *protocol)
         summary_object(p, protocol);
     if (p->style != PRINT_TABLE)
         return;
-    fprintf(p->to, "%" PRIu64 " image%s, %s", p->n, plural((double)p->n), protocol);
+    fprintf(p->to, "%" PRIu64 " sample%s, %s", p->n, plural((double)p->n), protocol);
     if (p->n_labelled > 0)
-        fprintf(p->to,
-                "; accuracy %.2f %% (%" PRIu64 " of %" PRIu64 " in folders named like a class)",
+        fprintf(p->to, "; accuracy %.2f %% (%" PRIu64 " of %" PRIu64 " that are named by a class)",
                 100 * (double)p->n_right / (double)p->n_labelled, p->n_right, p->n_labelled);
     fputc('\n', p->to);
 }

@@ -2,6 +2,7 @@
 #ifndef LAUNCH_PREDICT_PRINT_H
 #define LAUNCH_PREDICT_PRINT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,5 +30,16 @@ void print_predictions(struct predict_printer *p, const struct prediction *each,
 
 /* What they come to: how many, how many rightly; protocol: "inductive", "transductive". */
 void print_summary(struct predict_printer *p, const char *protocol);
+
+/* ---- what other printers use, too ---- */
+
+/* A field of CSV, in quotes if it must be. */
+void print_field(FILE *to, const char *text);
+
+/* One line; takes o. */
+void print_object(FILE *to, json_t *o);
+
+/* A string; of a name that is no UTF-8, with '?' for its bytes beyond ASCII. */
+json_t *print_text_json(const char *text);
 
 #endif

@@ -14,6 +14,7 @@
 #include "core/math/vec.h"
 #include "launch/predict_answer.h"
 #include "launch/predict_looks.h"
+#include "launch/predict_table.h"
 
 enum {
     ORDER = 124,          /* of rng_permute: of no stage, and not of evaluation */
@@ -176,7 +177,8 @@ static int read_all(struct queries *q, const struct flow_taker *taker)
     for (int i = 0; i < q->paths->n; i++) {
         uint64_t before = q->flow.n;
 
-        code = flow_read(&q->flow, q->paths->each[i]);
+        code = q->model->tabular ? predict_table_flow(&q->flow, q->model, q->paths->each[i])
+                                 : flow_read(&q->flow, q->paths->each[i]);
         TRY(code);
         if (q->flow.n == before)
             return err(ERR_DATA, "'%s' holds no image", q->paths->each[i]);
@@ -282,6 +284,6 @@ void predict_warn(const struct predict_model *p, const char *path, const struct 
 {
     const struct survey *trained = data_recalled(&p->solo.setup.data[p->data]);
 
-    if (trained)
+    if (trained && !p->tabular)
         looks_compare(path, seen, p->solo.config.data[p->data].name, &trained->looks, say);
 }

@@ -1,5 +1,5 @@
-/* verb_predict.c - `metaloop predict`: adapts a checkpoint to a few labelled images and labels
- * others. */
+/* verb_predict.c - `metaloop predict`: adapts a checkpoint to a few labelled samples, and answers
+ * for others. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,7 +12,9 @@
 #include "core/base/err.h"
 #include "core/base/outfile.h"
 #include "core/file/checkpoint_files.h"
+#include "launch/predict_adapt.h"
 #include "launch/predict_answer.h"
+#include "launch/predict_numbers.h"
 #include "launch/predict_queries.h"
 #include "launch/verbs.h"
 
@@ -32,22 +34,35 @@ static int check_usage(const struct options *o)
     return 0;
 }
 
+/* A regression: no classes. */
+static bool gives_numbers(const struct predict_model *p)
+{
+    return p->solo.setup.data[p->data].n_target > 0;
+}
+
 static int check_support(const struct predict_model *p, const struct options *o)
 {
     const char *stage = p->solo.stage->config->name;
 
-    if (p->solo.setup.data[p->data].n_target)
-        return err(ERR_USAGE, "stage '%s' predicts numbers, and 'predict' labels images", stage);
+    if (gives_numbers(p) && !p->tabular)
+        return err(ERR_USAGE,
+                   "stage '%s' predicts numbers of a generator: 'predict' reads images and tables",
+                   stage);
+    if (gives_numbers(p) && o->save)
+        return err(ERR_USAGE,
+                   "'--save' writes what was adapted, and in stage '%s' each task adapts "
+                   "by itself",
+                   stage);
     if (predict_waits(p) && !o->support)
         return err(ERR_USAGE,
-                   "stage '%s' adapts to classes from a few images of each: give them with "
-                   "--support DIR, a folder for each class",
-                   stage);
+                   "stage '%s' adapts to a few samples of each %s: give them with --support %s",
+                   stage, gives_numbers(p) ? "task" : "class",
+                   p->tabular ? "FILE, a table" : "DIR, a folder for each class");
     if (o->support && !p->few_shot)
         return err(ERR_USAGE,
-                   "stage '%s' knows its %u classes: it takes no --support, or set another stage "
-                   "with --stage",
-                   stage, p->n_classes);
+                   "stage '%s' was trained on whole data sets and knows what it answers: it takes "
+                   "no --support",
+                   stage);
     if (o->support && !predict_waits(p))
         return err(ERR_USAGE, "'%s' is adapted to its classes already: it takes no --support",
                    p->path);
@@ -118,32 +133,47 @@ static int output_close(struct predict_output *o, int code)
 
 static void note_protocol(const struct predict_model *p)
 {
-    if (p->coupled)
+    if (p->coupled && gives_numbers(p))
+        fprintf(stderr, "note: the rows of a task are normalised by their own statistics, so an "
+                        "answer depends on the rows beside it (transductive)\n");
+    else if (p->coupled)
         fprintf(stderr,
-                "note: batches of up to %d images are normalised by their own statistics, so an "
-                "answer depends on the images beside it (transductive, as evaluation measures)\n",
+                "note: batches of up to %d samples are normalised by their own statistics, so an "
+                "answer depends on those beside it (transductive, as evaluation measures)\n",
                 predict_batch(p));
 }
 
-static int label_queries(const struct predict_model *p, const struct options *o,
-                         const struct predict_paths *paths)
+static enum print_style style_of(const struct options *o)
 {
-    struct predict_output out;
+    return o->csv ? PRINT_CSV : o->json ? PRINT_JSON : PRINT_TABLE;
+}
+
+static int label_queries(const struct predict_model *p, const struct options *o,
+                         const struct predict_paths *paths, FILE *to)
+{
     struct predict_printer printer = {
-        .style = o->csv    ? PRINT_CSV
-                 : o->json ? PRINT_JSON
-                           : PRINT_TABLE,
+        .to = to,
+        .style = style_of(o),
         .classes = p->classes,
         .n_classes = (int)p->n_classes,
     };
+
+    TRY(predict_queries(p, paths, crowd_threads(p, o->threads), &printer));
+    print_summary(&printer, p->coupled ? "transductive" : "inductive");
+    return 0;
+}
+
+static int answer_queries(const struct predict_model *p, const struct options *o,
+                          const struct predict_paths *paths)
+{
+    struct predict_output out;
     int code;
 
     TRY(output_open(&out, o->out));
-    printer.to = out.file;
     note_protocol(p);
-    code = predict_queries(p, paths, crowd_threads(p, o->threads), &printer);
-    if (code >= 0)
-        print_summary(&printer, p->coupled ? "transductive" : "inductive");
+    code = gives_numbers(p) ? predict_numbers(p, o->support, paths, crowd_threads(p, o->threads),
+                                              out.file, style_of(o))
+                            : label_queries(p, o, paths, out.file);
     return output_close(&out, code);
 }
 
@@ -167,7 +197,7 @@ static int predict_with(struct predict_model *p, const struct options *o)
 
     TRY(check_support(p, o));
     TRY(check_protocol(p, o));
-    if (o->support) {
+    if (o->support && !gives_numbers(p)) {
         TRY(predict_adapt(p, o->support));
         predict_warn(p, o->support, &p->support);
     }
@@ -177,7 +207,7 @@ static int predict_with(struct predict_model *p, const struct options *o)
     if (!each)
         return err(ERR_MEMORY, "no memory for %d paths", o->n_places + 1);
     paths = (struct predict_paths){each, predict_paths_of(o, each)};
-    code = paths.n > 0 ? label_queries(p, o, &paths) : 0;
+    code = paths.n > 0 ? answer_queries(p, o, &paths) : 0;
     free(each);
     return code;
 }
@@ -227,11 +257,12 @@ const struct verb verb_predict = {
     .max_places = INT_MAX,
     .options = "checkpoint support query save stage domain steps protocol threads csv json out set "
                "data-root",
-    .summary = "adapt a checkpoint to a few labelled images, and label others",
+    .summary = "adapt a checkpoint to a few labelled images or rows, and answer for others",
     .text = "--support has a folder for each class: a directory, a .zip or a .tar; a checkpoint\n"
             "that was trained on whole data sets knows its classes and takes none. Queries are\n"
             "directories, archives and image files; folders named like a class in them tell what\n"
-            "they are, and then the accuracy is printed. The configuration comes from the\n"
-            "checkpoint, and images are read as it says (docs/predict.md).",
+            "they are, and then the accuracy is printed. A checkpoint that was trained on a table\n"
+            "takes tables; each task adapts to its rows of the support. The configuration comes\n"
+            "from the checkpoint, and samples are read as it says (docs/predict.md).",
     .run = predict,
 };

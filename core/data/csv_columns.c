@@ -217,6 +217,11 @@ static const char *name_at(const struct csv_columns *c, bool target, int place)
     return "";
 }
 
+uint64_t csv_name_digest(const char *name, uint64_t digest)
+{
+    return XXH3_64bits_withSeed(name, strlen(name) + 1, digest);
+}
+
 uint64_t csv_columns_digest(const struct csv_columns *c)
 {
     uint64_t digest = (uint64_t)c->n_inputs;
@@ -225,7 +230,26 @@ uint64_t csv_columns_digest(const struct csv_columns *c)
         bool target = i >= c->n_inputs;
         const char *name = name_at(c, target, target ? i - c->n_inputs : i);
 
-        digest = XXH3_64bits_withSeed(name, strlen(name) + 1, digest);
+        digest = csv_name_digest(name, digest);
     }
     return digest;
+}
+
+int csv_columns_targets(const struct csv_columns *c, struct names *names)
+{
+    size_t text = 0;
+    char *to;
+
+    for (int i = 0; i < c->n_targets; i++)
+        text += strlen(name_at(c, true, i)) + 1;
+    *names = (struct names){.items = calloc((size_t)c->n_targets + 1, sizeof *names->items),
+                            .text = calloc(text + 1, 1)};
+    if (!names->items || !names->text)
+        return err(ERR_MEMORY, "out of memory for the names of %d targets", c->n_targets);
+    to = names->text;
+    for (int i = 0; i < c->n_targets; i++) {
+        names->items[names->n++] = to;
+        to = stpcpy(to, name_at(c, true, i)) + 1;
+    }
+    return 0;
 }

@@ -26,8 +26,11 @@ int csv_columns_add(struct csv_columns *c, const char *name, size_t n, const cha
  * ERR_CONFIG for names that are not there or stand for two things. */
 int csv_columns_choose(struct csv_columns *c, const struct sheet_wanted *w, const char *path);
 
-/* Digest of the names of inputs and targets, in order. */
+/* Digest of the names of inputs and targets, in order: name by name, from the number of inputs. */
+uint64_t csv_name_digest(const char *name, uint64_t digest);
 uint64_t csv_columns_digest(const struct csv_columns *c);
+/* The names of the targets, in order. ERR_MEMORY. */
+int csv_columns_targets(const struct csv_columns *c, struct names *names);
 void csv_columns_release(struct csv_columns *c);
 
 #endif

@@ -65,6 +65,8 @@ struct data_ops {
     /* The weight of a sample in losses; NULL: none. */
     real (*weight)(const struct data *d, uint32_t class_id, uint32_t sample);
     real (*weight_flat)(const struct data *d, uint32_t index);
+    /* The name of target i; NULL, as the slot or as the answer: it has none. */
+    const char *(*target_name)(const struct data *d, int i);
     /* A sentence that the user should see; NULL: none. */
     const char *(*note)(const struct data *d);
     /* "x.npy image 3": where a flat sample (before quarter turns) comes from. */

@@ -320,6 +320,13 @@ real images_weight(const struct data *d, uint32_t class_id, uint32_t sample)
     return images_weight_flat(d, v->order[v->first[class_id] + sample]);
 }
 
+const char *images_target_name(const struct data *d, int i)
+{
+    const struct names *goals = &((const struct images *)d->state)->store->goals;
+
+    return i >= 0 && (uint32_t)i < goals->n ? goals->items[i] : NULL;
+}
+
 void images_target_flat(const struct data *d, uint32_t index, real *target)
 {
     const float *from = targets_of(d->state, index);

@@ -31,6 +31,8 @@ void images_class_name(const struct data *d, uint32_t class_id, char *name, size
 int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
 int images_read_flat(const struct data *d, uint32_t index, real *x);
 uint32_t images_label_flat(const struct data *d, uint32_t index);
+/* NULL: it has none. */
+const char *images_target_name(const struct data *d, int i);
 void images_target_flat(const struct data *d, uint32_t index, real *target);
 real images_weight(const struct data *d, uint32_t class_id, uint32_t sample);
 real images_weight_flat(const struct data *d, uint32_t index);

@@ -1,6 +1,7 @@
 /* recall.c - to JSON and back. */
 #include "core/data/recall.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,24 @@ static json_t *names_json(const struct data *d)
     return names;
 }
 
+/* Of a table: names of its targets, and what its columns were. */
+static void add_table(json_t *o, const struct data *d)
+{
+    json_t *names = json_array();
+    char digest[20];
+
+    for (int i = 0; i < d->n_target && d->ops->target_name && d->ops->target_name(d, i); i++)
+        json_array_append_new(names, json_string(d->ops->target_name(d, i)));
+    if (d->n_target > 0 && json_array_size(names) == (size_t)d->n_target)
+        json_object_set(o, "target_names", names);
+    json_decref(names);
+    snprintf(digest, sizeof digest, "%016" PRIx64, d->columns);
+    if (d->columns)
+        json_object_set_new(o, "columns", json_string(digest));
+    if (d->holes)
+        json_object_set_new(o, "holes", json_true());
+}
+
 static json_t *looks_json(const struct looks *l)
 {
     const struct sizes *z = &l->sizes;
@@ -49,6 +68,7 @@ static json_t *section_json(const struct recalled *r)
 
     if (r->named && d->named && d->n_classes != DATA_ENDLESS)
         json_object_set_new(o, "names", names_json(d));
+    add_table(o, d);
     if (r->survey->looks.n > 0)
         json_object_set_new(o, "looks", looks_json(&r->survey->looks));
     return o;
@@ -70,7 +90,8 @@ char *recall_text(const struct recalled *each, int n)
 
 struct recollection {
     struct survey survey;
-    json_t *names; /* owned; NULL: classes are numbers */
+    json_t *names;   /* owned; NULL: classes are numbers */
+    json_t *targets; /* owned; their names; NULL: they have none */
 };
 
 static uint32_t recalled_size(const struct data *d, uint32_t class_id)
@@ -87,6 +108,12 @@ static void recalled_name(const struct data *d, uint32_t class_id, char *name, s
         snprintf(name, n, "%s", json_string_value(json_array_get(names, class_id)));
     else
         snprintf(name, n, "%u", class_id);
+}
+
+static const char *recalled_target(const struct data *d, int i)
+{
+    return json_string_value(
+        json_array_get(((const struct recollection *)d->state)->targets, (size_t)i));
 }
 
 static int recalled_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x,
@@ -118,6 +145,7 @@ static void recalled_close(struct data *d)
     struct recollection *m = d->state;
 
     json_decref(m->names);
+    json_decref(m->targets);
     free(m);
 }
 
@@ -129,6 +157,7 @@ static const struct data_ops ops = {
     .read = recalled_read,
     .read_flat = recalled_read_flat,
     .label_flat = recalled_label,
+    .target_name = recalled_target,
     .survey = recalled_survey,
     .close = recalled_close,
 };
@@ -169,24 +198,35 @@ static bool is_side(int n)
     return n >= 1 && n <= 1 << 20;
 }
 
+static void table_recall(struct data *d, json_t *o)
+{
+    const char *columns = json_string_value(json_object_get(o, "columns"));
+
+    d->columns = columns ? strtoull(columns, NULL, 16) : 0;
+    d->holes = json_is_true(json_object_get(o, "holes"));
+}
+
 static int section_recall(struct data *d, json_t *o)
 {
     struct recollection *m = d->state;
     json_int_t classes, samples, grid;
     struct shape *s = &d->shape;
-    json_t *names = json_object_get(o, "names");
+    json_t *names = json_object_get(o, "names"), *targets = json_object_get(o, "target_names");
 
     if (json_unpack(o, "{s:[i,i,i], s:I, s:I, s:i, s:I}", "shape", &s->h, &s->w, &s->c, "classes",
                     &classes, "samples", &samples, "targets", &d->n_target, "grid", &grid) < 0 ||
         !is_side(s->h) || !is_side(s->w) || !is_side(s->c) || classes < 1 ||
         classes > DATA_ENDLESS || samples < 0 || samples > DATA_ENDLESS || d->n_target < 0 ||
         d->n_target > 1 << 20 || grid < 0 || grid > 1 << 20 ||
-        (names && !names_fit(names, (uint32_t)classes)))
+        (names && !names_fit(names, (uint32_t)classes)) ||
+        (targets && !names_fit(targets, (uint32_t)d->n_target)))
         return err(ERR_DATA, "what it remembers of data '%s' cannot be understood", d->name);
     d->n_classes = (uint32_t)classes, d->n_samples = (uint32_t)samples;
     d->n_grid = (uint32_t)grid;
     d->named = names != NULL;
     m->names = json_incref(names);
+    m->targets = json_incref(targets);
+    table_recall(d, o);
     m->survey = (struct survey){.shape = *s, .n_classes = d->n_classes, .n_samples = d->n_samples};
     looks_recall(json_object_get(o, "looks"), &m->survey.looks);
     return 0;

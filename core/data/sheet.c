@@ -10,6 +10,7 @@ void sheet_release(struct sheet *s)
 {
     blob_release(&s->inputs);
     names_release(&s->names);
+    names_release(&s->goals);
     free(s->targets);
     free(s->classes);
     free(s->time);

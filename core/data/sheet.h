@@ -39,6 +39,7 @@ struct sheet {
     double *time;       /* owned; [n]; NULL: none */
     uint32_t n_classes;
     struct names names; /* owned; of the classes, in the order of their bytes; n = 0: numbers */
+    struct names goals; /* owned; of the targets; n = 0: they have none */
     uint64_t columns;   /* digest of the names of inputs and targets; 0: they have none */
     char note[160];     /* a sentence for the user, or empty */
 };

@@ -186,6 +186,7 @@ static int end_header(struct csv_reading *r)
     r->sheet->n_target = r->columns.n_targets;
     r->sheet->weighted = *r->wanted->weight;
     r->sheet->columns = csv_columns_digest(&r->columns);
+    TRY(csv_columns_targets(&r->columns, &r->sheet->goals));
     note_unnamed(r);
     return 0;
 }

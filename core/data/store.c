@@ -21,6 +21,7 @@ static void store_free(struct store *s)
         s->listing_free(s->listing);
     blob_release(&s->pixels);
     names_release(&s->names);
+    names_release(&s->goals);
     free(s->labels);
     free(s->targets);
     free(s->at);

@@ -36,6 +36,7 @@ struct store {
     float *targets;     /* owned; [n][n_target]; NaN: a hole */
     int n_target;       /* 0: classes without weights */
     bool weighted;      /* the last of the targets is the weight of a sample */
+    struct names goals; /* owned; names of a table's targets; n = 0: they have none */
     uint64_t columns;   /* digest of the names of a table's columns; 0: they have none */
     char *note;         /* owned; a sentence that the user should see, or NULL */
     char *empty;        /* owned: of folders, the first class without an image, or NULL */

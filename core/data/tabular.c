@@ -144,6 +144,8 @@ static int store_rows(struct store *s, struct sheet *t, uint32_t window)
     s->n_classes = t->n_classes;
     s->names = t->names;
     t->names = (struct names){0};
+    s->goals = t->goals;
+    t->goals = (struct names){0};
     if (*t->note)
         store_note(s, "%s", t->note);
     return 0;
@@ -258,6 +260,7 @@ const struct data_ops data_tabular = {
     .target_flat = images_target_flat,
     .weight = images_weight,
     .weight_flat = images_weight_flat,
+    .target_name = images_target_name,
     .note = images_note,
     .where = images_where,
     .reorder = images_reorder,

@@ -55,6 +55,11 @@ struct loss_ops {
     /* Why a target cannot be one of this loss, as "target 3 ..." goes on; else NULL. Targets are
      * then not normalized. NULL: any number. */
     const char *(*refuses)(real target);
+    /* The target that an output expects: of a logarithm, the number. NULL: the output itself, as
+     * targets are normalized. */
+    double (*expects)(double y);
+    /* What output r of a target stands for, if there are several: a quantile. NULL: the target. */
+    double (*level)(const struct loss *l, int r);
 };
 
 extern const struct loss_ops *const loss_table[];   /* ended by NULL */

@@ -217,7 +217,7 @@ def test_names_that_are_no_utf8(place, tmp_path):
 
 def test_a_query_without_classes_has_no_accuracy(place):
     done = predict(place, "protonet", "--support", "support", "--query", "query/ant")
-    assert done.rc == 0 and "6 images" in done.out and "accuracy" not in done.out, done
+    assert done.rc == 0 and "6 samples" in done.out and "accuracy" not in done.out, done
     assert done.out.splitlines()[0].split() == ["file", "label", "probability", "next"]
 
 
@@ -252,7 +252,7 @@ def test_images_that_look_otherwise_are_told(place, tmp_path, change, says):
 
 @pytest.mark.parametrize("words,code,says", [
     (["maml", "--query", "query"], 64, "give them with --support DIR"),
-    (["whole", "--support", "support", "--query", "query"], 64, "knows its 10 classes: it takes no --support"),
+    (["whole", "--support", "support", "--query", "query"], 64, "it takes no --support"),
     (["whole", "--save", "x.safetensors", "--query", "query"], 64, "here nothing is"),
     (["maml", "--support", "support"], 64, "needs --query DIR or FILES"),
     (["maml", "--support", "held", "--query", "query"], 65, "'held' holds 10 classes, stage 's' was trained to tell 4"),
@@ -322,7 +322,7 @@ def test_readme_from_images_to_answers(tmp_path):
     said = [cli.execute(command, cwd=tmp_path) for command in commands]
     assert [r.rc for r in said] == [0, 0, 0], said
     mean, interval = map(float, re.search(r"accuracy ([\d.]+) \+- ([\d.]+) %", said[1].err).groups())
-    found = re.search(r"^150 images, inductive; accuracy ([\d.]+) % \((\d+) of 150 ", said[2].out, re.M)
+    found = re.search(r"^150 samples, inductive; accuracy ([\d.]+) % \((\d+) of 150 ", said[2].out, re.M)
     p = int(found[2]) / 150
     assert mean > 50 and abs(float(found[1]) - mean) < interval + 196 * (p * (1 - p) / 150 + 0.0004) ** 0.5, said
     assert len(said[2].out.splitlines()) == 152

@@ -42,6 +42,11 @@ static const char *bce_refuses(real target)
     return target >= 0 && target <= 1 ? NULL : "is no label of loss 'bce', 0 to 1";
 }
 
+static double bce_expects(double y)
+{
+    return 1 / (1 + exp(-y));
+}
+
 const struct loss_ops loss_bce = {
     .name = "bce",
     .summary = "binary cross-entropy over several labels, from logits: positive_weight",
@@ -53,4 +58,5 @@ const struct loss_ops loss_bce = {
     .keys = bce_keys,
     .keys_size = sizeof(struct bce_keys),
     .refuses = bce_refuses,
+    .expects = bce_expects,
 };

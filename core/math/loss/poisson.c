@@ -17,6 +17,11 @@ static const char *poisson_refuses(real target)
     return target >= 0 ? NULL : "is below 0, and loss 'poisson' takes counts";
 }
 
+static double poisson_expects(double y)
+{
+    return exp(y);
+}
+
 const struct loss_ops loss_poisson = {
     .name = "poisson",
     .summary = "Poisson likelihood of counts; the output is the rate's logarithm",
@@ -25,4 +30,5 @@ const struct loss_ops loss_poisson = {
     .grad_tangent = entry_grad_tangent,
     .entry = poisson_entry,
     .refuses = poisson_refuses,
+    .expects = poisson_expects,
 };

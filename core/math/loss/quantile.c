@@ -39,6 +39,11 @@ static struct loss_term quantile_entry(const struct loss *l, int j, real y, real
     return (struct loss_term){d > 0 ? q * d : (q - 1) * d, (real)(d > 0 ? -q : 1 - q), 0};
 }
 
+static double quantile_level(const struct loss *l, int r)
+{
+    return ((const struct quantile_keys *)l->own)->quantiles.v[r];
+}
+
 const struct loss_ops loss_quantile = {
     .name = "quantile",
     .summary = "pinball loss of several quantiles of each target: quantiles",
@@ -49,4 +54,5 @@ const struct loss_ops loss_quantile = {
     .keys = quantile_keys,
     .keys_size = sizeof(struct quantile_keys),
     .per_target = quantile_per_target,
+    .level = quantile_level,
 };

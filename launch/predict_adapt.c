@@ -1,0 +1,122 @@
+/* predict_adapt.c - the support of a few-shot model: folders of images, or a table with labels. */
+#include "launch/predict_adapt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/err.h"
+#include "core/data/survey.h"
+#include "launch/predict_table.h"
+
+static int check_way(const struct predict_model *p, const struct data *d, const char *path)
+{
+    const struct stage *stage = p->solo.stage;
+
+    if (d->n_classes < 2)
+        return err(ERR_DATA, "'%s' holds one class, '%s': there is nothing to tell it from", path,
+                   p->n_classes ? p->classes[0] : "");
+    if (predict_takes_any(p) || d->n_classes == (uint32_t)stage->net.n_out)
+        return 0;
+    return err(ERR_DATA,
+               "'%s' holds %u classes, stage '%s' was trained to tell %d apart (its head has %d "
+               "outputs; a protonet takes any number): give it %d folders",
+               path, d->n_classes, stage->config->name, stage->net.n_out, stage->net.n_out,
+               stage->net.n_out);
+}
+
+/* Every image of d, with its class as label. */
+static int read_support(struct predict_model *p, const struct data *d, real *x, int *label)
+{
+    size_t size = shape_size(d->shape);
+
+    for (uint32_t i = 0; i < d->n_samples; i++) {
+        uint32_t class_id;
+
+        TRY(data_read_flat(d, i, x + i * size));
+        TRY(data_label_flat(d, i, &class_id));
+        label[i] = (int)class_id;
+    }
+    p->n_support = d->n_samples;
+    return 0;
+}
+
+static int adapt(struct predict_model *p, const struct data *d, real *x, int *label)
+{
+    struct episode ep = {.seed = (uint64_t)p->solo.config.run.seed,
+                         .support = {.n = (int)d->n_samples, .x = x, .label = label}};
+    struct method_spec spec = {.evaluate = true,
+                               .steps = p->steps,
+                               .n_support = (int)d->n_samples,
+                               .n_query = 1,
+                               .memory = (size_t)p->solo.config.cluster.memory << 20};
+    struct arena measure = arena_measuring();
+    struct method m;
+
+    method_init(&m, &p->solo.setup, p->solo.stage, &spec, &measure);
+    TRY(arena_init(&p->arena, measure.peak));
+    method_init(&m, &p->solo.setup, p->solo.stage, &spec, &p->arena);
+    TRY(read_support(p, d, x, label));
+    return method_adapt(&m, &ep, p->own, &p->answer);
+}
+
+static int adapt_to(struct predict_model *p, const struct data *d, const char *path)
+{
+    const struct shape *in = &p->solo.stage->net.in;
+    struct survey survey;
+    real *x;
+    int *label, code;
+
+    TRY(predict_classes(p, d));
+    TRY(check_way(p, d, path));
+    if (d->shape.h != in->h || d->shape.w != in->w || d->shape.c != in->c)
+        return err(ERR_DATA, "'%s' holds samples of %d x %d x %d, the model takes %d x %d x %d",
+                   path, d->shape.h, d->shape.w, d->shape.c, in->h, in->w, in->c);
+    TRY(data_survey(d, &survey));
+    p->support = survey.looks;
+    x = malloc(d->n_samples * shape_size(d->shape) * sizeof *x);
+    label = malloc(d->n_samples * sizeof *label);
+    code = x && label ? adapt(p, d, x, label)
+                      : err(ERR_MEMORY, "no memory for %u images", d->n_samples);
+    free(x);
+    free(label);
+    return code;
+}
+
+static int adapt_to_table(struct predict_model *p, const char *support)
+{
+    struct predict_table t;
+    int code;
+
+    TRY(predict_table_open(&t, p, support, true));
+    code = adapt_to(p, &t.data, support);
+    data_close(&t.data);
+    return code;
+}
+
+static int adapt_to_folders(struct predict_model *p, const char *support)
+{
+    char *path = strdup(support);
+    struct data_config c = predict_section(p, path);
+    struct stat st;
+    struct data d;
+    int code = path ? 0 : err(ERR_MEMORY, "no memory for a path");
+
+    c.name = "support";
+    if (code >= 0 && stat(support, &st) < 0)
+        code = err(ERR_NOINPUT, "cannot open '%s': %s", support, strerror(errno));
+    if (code >= 0)
+        code = data_open(&d, &c, "");
+    if (code >= 0) {
+        code = adapt_to(p, &d, support);
+        data_close(&d);
+    }
+    free(path);
+    return code;
+}
+
+int predict_adapt(struct predict_model *p, const char *support)
+{
+    return p->tabular ? adapt_to_table(p, support) : adapt_to_folders(p, support);
+}
