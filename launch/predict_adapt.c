@@ -13,17 +13,20 @@
 static int check_way(const struct predict_model *p, const struct data *d, const char *path)
 {
     const struct stage *stage = p->solo.stage;
+    uint32_t least = (uint32_t)stage->shape->way, most = (uint32_t)stage->net.n_out;
+    char range[32];
 
     if (d->n_classes < 2)
         return err(ERR_DATA, "'%s' holds one class, '%s': there is nothing to tell it from", path,
                    p->n_classes ? p->classes[0] : "");
-    if (predict_takes_any(p) || d->n_classes == (uint32_t)stage->net.n_out)
+    if (predict_takes_any(p) || (d->n_classes >= least && d->n_classes <= most))
         return 0;
-    return err(ERR_DATA,
-               "'%s' holds %u classes, stage '%s' was trained to tell %d apart (its head has %d "
-               "outputs; a protonet takes any number): give it %d folders",
-               path, d->n_classes, stage->config->name, stage->net.n_out, stage->net.n_out,
-               stage->net.n_out);
+    snprintf(range, sizeof range, least < most ? "%u to %u" : "%u", least, most);
+    return err(
+        ERR_DATA,
+        "'%s' holds %u classes, stage '%s' was trained to tell %s apart, as many as its head "
+        "has outputs for; a protonet takes any number",
+        path, d->n_classes, stage->config->name, range);
 }
 
 /* Every image of d, with its class as label. */
@@ -44,8 +47,9 @@ static int read_support(struct predict_model *p, const struct data *d, real *x, 
 
 static int adapt(struct predict_model *p, const struct data *d, real *x, int *label)
 {
-    struct episode ep = {.seed = (uint64_t)p->solo.config.run.seed,
-                         .support = {.n = (int)d->n_samples, .x = x, .label = label}};
+    struct episode ep = {
+        .seed = (uint64_t)p->solo.config.run.seed,
+        .support = {.n = (int)d->n_samples, .x = x, .label = label, .classes = (int)d->n_classes}};
     struct method_spec spec = {.evaluate = true,
                                .steps = p->steps,
                                .n_support = (int)d->n_samples,

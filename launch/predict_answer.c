@@ -59,7 +59,7 @@ void crowd_close(struct crowd *c)
     *c = (struct crowd){0};
 }
 
-/* softmax, in double */
+/* softmax over the outputs that stand for a class, the first n, in double */
 static void probabilities(int n, const real *y, double *p)
 {
     double most = y[0], sum = 0;
@@ -87,14 +87,14 @@ static const real *outputs(struct answerer *a, const struct query_batch *b, int 
 static void *answer_some(void *argument)
 {
     struct answerer *a = argument;
-    int i, n_out;
+    int i, n_out, classes = (int)a->crowd->model->n_classes;
 
     while ((i = atomic_fetch_add(a->taken, 1)) < a->n) {
         const real *y = outputs(a, &a->batches[i], &n_out);
 
         for (int k = 0; k < a->batches[i].n; k++)
-            probabilities(n_out, y + (size_t)k * (size_t)n_out,
-                          a->batches[i].p + (size_t)k * (size_t)n_out);
+            probabilities(classes, y + (size_t)k * (size_t)n_out,
+                          a->batches[i].p + (size_t)k * (size_t)classes);
     }
     return NULL;
 }

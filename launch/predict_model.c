@@ -156,7 +156,9 @@ static int read_memory(struct predict_model *p)
                          : err(ERR_MEMORY, "no memory for %zu numbers", l.n);
     }
     layout_release(&l);
-    p->answer = (struct adapted){.theta = p->own, .memory = p->memory, .n_out = (int)p->n_classes};
+    p->answer = (struct adapted){.theta = p->own,
+                                 .memory = p->memory,
+                                 .n_out = p->memory ? (int)p->n_classes : m.net->n_out};
     return code;
 }
 
@@ -174,6 +176,9 @@ static int read_adapted(struct predict_model *p, json_t *o)
         TRY(take_class(p, json_string_value(name)));
     }
     p->steps = (int)json_integer_value(json_object_get(o, "steps"));
+    if (!predict_takes_any(p) && p->n_classes > (uint32_t)p->solo.stage->net.n_out)
+        return err(ERR_DATA, "'%s': 'adapted' in its metadata names %u classes, the model tells %d",
+                   p->path, p->n_classes, p->solo.stage->net.n_out);
     return read_memory(p);
 }
 

@@ -34,6 +34,7 @@ FEW = "way = 4  shot = 2  query = 3  tasks = 4  rounds = 12"
 RUNS = {
     "maml": (CONV4, f'method = "maml"  {FEW}  inner_steps = 2  inner_rate = 0.3'),
     "running": (CONV4 + '  statistics = "running"', f'method = "maml"  {FEW}  inner_steps = 2  inner_rate = 0.3'),
+    "ranges": (CONV4, f'method = "fomaml"  {FEW}  inner_steps = 2  inner_rate = 0.3  way_max = 6'),
     "protonet": (CONV4, f'method = "protonet"  {FEW}'),
     "whole": (CONV4, 'method = "pretrain"  batch = 40  rounds = 40'),
 }
@@ -110,6 +111,19 @@ def test_saved_model_answers_without_the_support(place, run):
     assert saved.rc == 0 and saved.out == with_support.out != "", saved
     again = predict(place, "adapted.safetensors", "--support", "support", "--query", "query")
     assert again.rc == 64 and "is adapted to its classes already" in again.err, again
+
+
+@pytest.mark.parametrize("text,says", [
+    ("", "names no classes"), ("[]", "names no classes"), ('{"classes": []}', "names no classes"),
+    ('{"classes": ["a", 1]}', "names no classes"), ('{"classes": ["a", "b", "c", "d", "e"]}', "names 5 classes, the model tells 4"),
+])
+def test_damaged_saved_model(place, text, says):
+    assert predict(place, "maml", "--support", "support", "--save", "whole.safetensors").rc == 0
+    arrays, texts = safetensors_io.load(place / "whole.safetensors", with_texts=True)
+    texts = {k: v for k, v in texts.items() if "digest" not in k and k != "theta"}
+    safetensors_io.save(place / "damaged.safetensors", arrays, {**texts, "adapted": text})
+    said = predict(place, "damaged.safetensors", "--query", "query")
+    assert said.rc == 65 and says in said.err and "damaged.safetensors" in said.err, said
 
 
 def test_threads_and_places_change_nothing(place):
@@ -229,6 +243,18 @@ def test_any_number_of_classes_and_images(place):
     assert rows[0][3:] == ["ant", "bee", "cat"] and p.shape == (24, 3)
 
 
+def test_ways_of_a_range(place):
+    """A head of 6 outputs tells 4 classes apart by 4 of them."""
+    rows, p = table(place, "ranges", "--support", "support", "--query", "query")
+    assert rows[0][3:] == sorted(NEW) and np.allclose(p.sum(axis=1), 1, atol=1e-7)
+    assert predict(place, "ranges", "--support", "support", "--save", "r.safetensors").rc == 0
+    again, q = table(place, "r.safetensors", "--query", "query")
+    assert np.array_equal(p, q)
+    pictures.write(place / "three", {"ant": 20, "bee": 21, "cat": 22}, [1])
+    said = predict(place, "ranges", "--support", "three", "--query", "query")
+    assert said.rc == 65 and "was trained to tell 4 to 6 apart" in said.err, said
+
+
 # ---- images that look otherwise ----
 
 @pytest.mark.parametrize("change,says", [
@@ -255,7 +281,7 @@ def test_images_that_look_otherwise_are_told(place, tmp_path, change, says):
     (["whole", "--support", "support", "--query", "query"], 64, "it takes no --support"),
     (["whole", "--save", "x.safetensors", "--query", "query"], 64, "here nothing is"),
     (["maml", "--support", "support"], 64, "needs --query DIR or FILES"),
-    (["maml", "--support", "held", "--query", "query"], 65, "'held' holds 10 classes, stage 's' was trained to tell 4"),
+    (["maml", "--support", "held", "--query", "query"], 65, "'held' holds 10 classes, stage 's' was trained to tell 4 apart"),
     (["maml", "--support", "query/ant", "--query", "query"], 65, "in no folder that would be its class"),
     (["maml", "--support", "nowhere", "--query", "query"], 66, "cannot open 'nowhere'"),
     (["maml", "--support", "support", "--query", "nowhere"], 66, "cannot open 'nowhere'"),
