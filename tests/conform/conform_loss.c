@@ -322,6 +322,27 @@ static void test_outputs_of_targets(void **state)
     config_release(&c);
 }
 
+/* The target that an output expects is the one for which no other output would be better. */
+static void test_expected_targets(void **state)
+{
+    (void)state;
+    for (const struct loss_ops *const *ops = loss_table; *ops; ops++) {
+        struct config c;
+        struct loss l = loss_of(&c, (*ops)->name, "");
+
+        for (double y = -2; l.ops->entry && !l.ops->level && y < 2; y += 0.75) {
+            double target = l.ops->expects ? l.ops->expects(y) : y;
+            struct loss_term e = l.ops->entry(&l, 0, (real)y, (real)target);
+
+            if (!(fabs((double)e.slope) < 8 * REAL_EPS))
+                fail_msg("%s, y %g: target %g, slope %g", l.ops->name, y, target, (double)e.slope);
+        }
+        for (int r = 0; l.ops->level && r < l.per_target; r++)
+            assert_true(fabs(l.ops->level(&l, r) - (r == 0 ? 0.1 : r == 1 ? 0.5 : 0.9)) < 1e-12);
+        config_release(&c);
+    }
+}
+
 /* Labels 1 0, 0 -, of which one is missing and one is answered wrongly. */
 static void test_labels(void **state)
 {
@@ -387,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_mse),
         cmocka_unit_test(test_known),
         cmocka_unit_test(test_outputs_of_targets),
+        cmocka_unit_test(test_expected_targets),
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_refused),
     };
