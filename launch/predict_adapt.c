@@ -29,27 +29,36 @@ static int check_way(const struct predict_model *p, const struct data *d, const 
         path, d->n_classes, stage->config->name, range);
 }
 
-/* Every image of d, with its class as label. */
-static int read_support(struct predict_model *p, const struct data *d, real *x, int *label)
+struct support_samples { /* owned, each (n) */
+    real *x, *weight;
+    int *label;
+};
+
+/* Every sample of d, with its class as label. */
+static int read_support(struct predict_model *p, const struct data *d, struct support_samples *s)
 {
     size_t size = shape_size(d->shape);
 
     for (uint32_t i = 0; i < d->n_samples; i++) {
         uint32_t class_id;
 
-        TRY(data_read_flat(d, i, x + i * size));
+        TRY(data_read_flat(d, i, s->x + i * size));
         TRY(data_label_flat(d, i, &class_id));
-        label[i] = (int)class_id;
+        s->label[i] = (int)class_id;
+        s->weight[i] = data_weight_flat(d, i);
     }
     p->n_support = d->n_samples;
     return 0;
 }
 
-static int adapt(struct predict_model *p, const struct data *d, real *x, int *label)
+static int adapt(struct predict_model *p, const struct data *d, struct support_samples *s)
 {
-    struct episode ep = {
-        .seed = (uint64_t)p->solo.config.run.seed,
-        .support = {.n = (int)d->n_samples, .x = x, .label = label, .classes = (int)d->n_classes}};
+    struct episode ep = {.seed = (uint64_t)p->solo.config.run.seed,
+                         .support = {.n = (int)d->n_samples,
+                                     .x = s->x,
+                                     .label = s->label,
+                                     .weight = d->weighted ? s->weight : NULL,
+                                     .classes = (int)d->n_classes}};
     struct method_spec spec = {.evaluate = true,
                                .steps = p->steps,
                                .n_support = (int)d->n_samples,
@@ -61,16 +70,31 @@ static int adapt(struct predict_model *p, const struct data *d, real *x, int *la
     method_init(&m, &p->solo.setup, p->solo.stage, &spec, &measure);
     TRY(arena_init(&p->arena, measure.peak));
     method_init(&m, &p->solo.setup, p->solo.stage, &spec, &p->arena);
-    TRY(read_support(p, d, x, label));
+    TRY(read_support(p, d, s));
     return method_adapt(&m, &ep, p->own, &p->answer);
+}
+
+static int adapt_in_room(struct predict_model *p, const struct data *d)
+{
+    struct support_samples s = {
+        .x = malloc(d->n_samples * shape_size(d->shape) * sizeof *s.x),
+        .weight = malloc(d->n_samples * sizeof *s.weight),
+        .label = malloc(d->n_samples * sizeof *s.label),
+    };
+    int code = s.x && s.weight && s.label
+                   ? adapt(p, d, &s)
+                   : err(ERR_MEMORY, "no memory for %u samples", d->n_samples);
+
+    free(s.x);
+    free(s.weight);
+    free(s.label);
+    return code;
 }
 
 static int adapt_to(struct predict_model *p, const struct data *d, const char *path)
 {
     const struct shape *in = &p->solo.stage->net.in;
     struct survey survey;
-    real *x;
-    int *label, code;
 
     TRY(predict_classes(p, d));
     TRY(check_way(p, d, path));
@@ -79,13 +103,7 @@ static int adapt_to(struct predict_model *p, const struct data *d, const char *p
                    path, d->shape.h, d->shape.w, d->shape.c, in->h, in->w, in->c);
     TRY(data_survey(d, &survey));
     p->support = survey.looks;
-    x = malloc(d->n_samples * shape_size(d->shape) * sizeof *x);
-    label = malloc(d->n_samples * sizeof *label);
-    code = x && label ? adapt(p, d, x, label)
-                      : err(ERR_MEMORY, "no memory for %u images", d->n_samples);
-    free(x);
-    free(label);
-    return code;
+    return adapt_in_room(p, d);
 }
 
 static int adapt_to_table(struct predict_model *p, const char *support)

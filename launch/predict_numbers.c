@@ -35,7 +35,7 @@ struct number_worker {
     pthread_t thread;
     struct arena arena;
     struct method method;
-    real *x, *support, *target; /* owned: of a piece, of a task's support */
+    real *x, *support, *target, *weight; /* owned: of a piece, of a task's support */
     int code;
     char error[ERR_SENTENCE];
 };
@@ -140,10 +140,14 @@ static int make_room(struct number_worker *w, struct method_spec spec)
     free(w->x);
     free(w->support);
     free(w->target);
+    free(w->weight);
     w->x = calloc((size_t)rows * inputs + 1, sizeof *w->x);
     w->support = calloc((size_t)spec.n_support * inputs + 1, sizeof *w->support);
     w->target = calloc((size_t)spec.n_support * targets + 1, sizeof *w->target);
-    return w->x && w->support && w->target ? 0 : err(ERR_MEMORY, "no memory for %d rows", rows);
+    w->weight = calloc((size_t)spec.n_support + 1, sizeof *w->weight);
+    return w->x && w->support && w->target && w->weight
+               ? 0
+               : err(ERR_MEMORY, "no memory for %d rows", rows);
 }
 
 static int read_rows(const struct grouped *g, uint32_t at, int n, real *x)
@@ -162,8 +166,10 @@ static int read_support(struct number_worker *w, const struct grouped *g, uint32
     const struct predict_model *p = w->numbers->model;
 
     TRY(read_rows(g, at, n, w->support));
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        w->weight[i] = data_weight_flat(d, g->order[at + (uint32_t)i]);
         TRY(data_target_flat(d, g->order[at + (uint32_t)i], w->target + i * d->n_target));
+    }
     TRY(loss_check_targets(&p->solo.stage->net.loss, &(struct batch){.n = n, .target = w->target},
                            d->n_target));
     scale_apply(scale_targets(p->solo.stage, p->own), n, w->target);
@@ -203,7 +209,10 @@ static int adapt(struct number_worker *w, int k, int piece, struct adapted *a)
                                           .n_query = piece,
                                           .memory = (size_t)p->solo.config.cluster.memory << 20}));
     TRY(read_support(w, g, g->first[n->task[k]], rows));
-    ep.support = (struct batch){.n = rows, .x = w->support, .target = w->target};
+    ep.support = (struct batch){.n = rows,
+                                .x = w->support,
+                                .target = w->target,
+                                .weight = g->table.data.weighted ? w->weight : NULL};
     return method_adapt(&w->method, &ep, p->own, a);
 }
 
@@ -279,6 +288,7 @@ static int work_together(struct numbers *n, int n_threads)
         free(each[i].x);
         free(each[i].support);
         free(each[i].target);
+        free(each[i].weight);
     }
     free(each);
     return code;

@@ -40,12 +40,15 @@ void predict_output_name(const struct predict_model *p, int i, char *name, size_
 
 /* ---- columns ---- */
 
-/* What the digest of the columns would be with the targets. */
-static uint64_t digest_with_targets(const struct predict_model *p, uint64_t digest)
+/* What the digest of the columns would be with the targets and the weight. */
+static uint64_t whole_digest(const struct predict_table *t, const struct predict_model *p)
 {
-    for (int i = 0; i < trained_on(p)->n_target && target_name(p, i); i++)
+    const char *weight = p->section.weight;
+    uint64_t digest = t->data.columns;
+
+    for (int i = 0; !t->known && i < trained_on(p)->n_target && target_name(p, i); i++)
         digest = csv_name_digest(target_name(p, i), digest);
-    return digest;
+    return weight && *weight && !t->data.weighted ? csv_name_digest(weight, digest) : digest;
 }
 
 static int check_columns(const struct predict_table *t, const struct predict_model *p,
@@ -53,12 +56,11 @@ static int check_columns(const struct predict_table *t, const struct predict_mod
 {
     const struct data *d = trained_on(p);
     const struct shape *a = &t->data.shape, *b = &p->solo.stage->net.in;
-    uint64_t columns = t->known ? t->data.columns : digest_with_targets(p, t->data.columns);
 
     if (a->h != b->h || a->w != b->w || a->c != b->c)
         return err(ERR_DATA, "'%s' has rows of %d x %d inputs, the model takes %d x %d", path, a->h,
                    a->c, b->h, b->c);
-    if (!t->data.columns || !d->columns || columns == d->columns)
+    if (!t->data.columns || !d->columns || whole_digest(t, p) == d->columns)
         return 0;
     return err(ERR_DATA,
                "'%s' has other columns than training section '%s' had: the same inputs are needed, "
@@ -81,10 +83,18 @@ static void name_targets(const struct predict_model *p, struct data_config *c, c
     c->targets = (struct strings){n, names};
 }
 
+static struct data_config without_weight(const struct data_config *from)
+{
+    struct data_config c = *from;
+
+    c.weight = NULL;
+    return c;
+}
+
 /* Without label and targets; tasks are told apart all the same. */
 static struct data_config without_answers(const struct data_config *from)
 {
-    struct data_config c = *from;
+    struct data_config c = without_weight(from);
 
     c.label = c.task;
     c.task = NULL;
@@ -92,13 +102,18 @@ static struct data_config without_answers(const struct data_config *from)
     return c;
 }
 
-static int open_either(struct predict_table *t, const struct data_config *c, bool wanted)
+/* The table as it was in training; of queries, the first of three that can be opened. */
+static int open_first(struct predict_table *t, const struct data_config *c, bool wanted)
 {
-    struct data_config bare = without_answers(c);
+    const struct data_config less[] = {without_weight(c), without_answers(c)};
     int code = data_open(&t->data, c, "");
 
-    t->known = code >= 0;
-    return code == ERR_CONFIG && !wanted ? data_open(&t->data, &bare, "") : code;
+    t->known = true;
+    for (int i = 0; i < 2 && code == ERR_CONFIG && !wanted; i++) {
+        code = data_open(&t->data, &less[i], "");
+        t->known = i == 0;
+    }
+    return code;
 }
 
 int predict_table_open(struct predict_table *t, const struct predict_model *p, const char *path,
@@ -115,7 +130,7 @@ int predict_table_open(struct predict_table *t, const struct predict_model *p, c
         code = err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
     if (code >= 0) {
         name_targets(p, &c, names);
-        code = open_either(t, &c, wanted);
+        code = open_first(t, &c, wanted);
     }
     if (code >= 0) {
         code = check_columns(t, p, path);

@@ -24,6 +24,8 @@ TASKS = 'task = "assay"  targets = {"y*"}'
 RUNS = {
     "tasks": (TASKS, 'method = "maml"  shot = 4  query = 5  tasks = 4  rounds = 8  inner_steps = 2  inner_rate = 0.1  '
                      'normalize_targets = "computed"'),
+    "weighted": (TASKS + '  weight = "n"', 'method = "maml"  shot = 4  query = 5  tasks = 4  rounds = 4  inner_steps = 2  inner_rate = 0.1  '
+                                           'normalize_targets = "computed"'),
     "joint": (TASKS, 'method = "pretrain"  batch = 16  rounds = 8  normalize_targets = "computed"'),
     "quantile": (TASKS, 'method = "pretrain"  batch = 16  rounds = 2  normalize_targets = "computed"  loss = "quantile"  quantiles = {"0.25", "0.75"}'),
     "count": ('targets = {"n"}  inputs = {"a", "b"}', 'method = "pretrain"  batch = 16  rounds = 2  loss = "poisson"'),
@@ -59,8 +61,7 @@ def place(tmp_path_factory):
     write(root / "query.csv", rows(range(20, 24), 5, 3), without=["n"])
     write(root / "asked.csv", rows(range(20, 24), 5, 3), without=["n", "y1", "y2"])
     for name, (data, stage) in RUNS.items():
-        if name == "count":
-            write(root / "train.csv", rows(range(10), 12, 1), without=[])
+        write(root / "train.csv", rows(range(10), 12, 1), without=["n"] if name not in ("count", "weighted") else [])
         (root / f"{name}.conf").write_text(CONFIGURATION.format(name=name, data=data, stage=stage))
         cli.done("train", root / f"{name}.conf", "--data-root", root, cwd=root)
     (root / "train.csv").rename(root / "gone.csv")
@@ -118,6 +119,22 @@ def test_targets_need_not_be_known(place):
     assert last == "20 rows of 4 tasks, inductive"
 
 
+def test_weights_of_the_support(place):
+    """A row of weight 0 is as if it were not there; queries need no weights, and may have them."""
+    found = rows(range(20, 24), 6, 2)
+    for i, r in enumerate(found):
+        r[5] = i % 2
+    write(place / "all.csv", found)
+    write(place / "odd.csv", found[1::2])
+    write(place / "alike.csv", [[*r[:5], 1] for r in rows(range(20, 24), 5, 3)])
+    tasks = {r[0] for r in found[1::2]}
+    write(place / "some.csv", [r for r in rows(range(20, 24), 5, 3) if r[0] in tasks], without=["n"])
+    _, p = table(place, "weighted", "--support", "all.csv", "--query", "some.csv")
+    _, q = table(place, "weighted", "--support", "odd.csv", "--query", "some.csv")
+    assert np.allclose([[float(v) for v in r[2:]] for r in p], [[float(v) for v in r[2:]] for r in q], rtol=1e-5)
+    assert predict(place, "weighted", "--support", "all.csv", "--query", "alike.csv").rc == 0
+
+
 def test_without_a_support(place):
     """A model of whole sets knows no task; quantiles are told apart; an output of counts is a rate's logarithm."""
     head, found = table(place, "joint", "--query", "asked.csv")
@@ -132,7 +149,7 @@ def test_labels_of_rows(place):
     measured = cli.done("evaluate", place / "label.conf", "--checkpoint", max((place / "label").glob("*.safetensors")),
                         "--data-root", place, "--set", "data.all.path=gone.csv", "--json", cwd=place).json()
     said = predict(place, "label", "--query", "gone.csv", "--json").json()
-    assert said["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-12) and said["labelled"] == 120
+    assert said["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-12) and said["labelled"] == 120, said
     write(place / "unlabelled.csv", rows(range(3), 4, 9), without=["assay"])
     head, found = table(place, "label", "--query", "unlabelled.csv")
     assert head[3:] == [f"t{t:02}" for t in range(10)] and found[0][0] == "unlabelled.csv:1"
@@ -145,13 +162,14 @@ def test_labels_of_rows(place):
     (["joint", "--support", "support.csv", "--query", "query.csv"], 64, "it takes no --support"),
     (["tasks", "--support", "support.csv", "--query", "query.csv", "--save", "x"], 64, "each task adapts by itself"),
     (["tasks", "--support", "asked.csv", "--query", "query.csv"], 78, "has no column 'y1'"),
-    (["tasks", "--support", "gone.csv", "--query", "query.csv"], 65, "'gone.csv' has rows of 1 x 3 inputs, the model takes 1 x 2"),
+    (["tasks", "--support", "more.csv", "--query", "query.csv"], 65, "'more.csv' has rows of 1 x 3 inputs, the model takes 1 x 2"),
     (["tasks", "--support", "support.csv", "--query", "strange.csv"], 65, "task 't30' of 'strange.csv' has no row in the support"),
     (["tasks", "--support", "support.csv", "--query", "turned.csv"], 65, "'turned.csv' has other columns than training section 'all'"),
     (["tasks", "--support", "support.csv", "--query", "short.csv"], 65, "'short.csv' line 3 has 2 fields, the header has 3"),
     (["tasks", "--support", "support.csv", "--query", "none.csv"], 66, "cannot open 'none.csv'"),
 ])
 def test_wrong_tables_are_one_sentence(place, words, code, says):
+    write(place / "more.csv", rows(range(20, 24), 2, 1))
     write(place / "strange.csv", rows([30], 3, 1), without=["n"])
     (place / "turned.csv").write_text("assay,b,a\nt20,1,2\n")
     (place / "short.csv").write_text("assay,a,b\nt20,1,2\nt20,1\n")
