@@ -78,8 +78,8 @@ static int take(void *context, const char *path)
     char *file;
     int code;
 
-    if ((f->single ? asprintf(&file, "%s", f->path)
-                   : asprintf(&file, "%s%s%s", f->path, slash, path)) < 0)
+    if ((f->folder->single ? asprintf(&file, "%s", f->path)
+                           : asprintf(&file, "%s%s%s", f->path, slash, path)) < 0)
         return err(ERR_MEMORY, "no memory for the name of an image");
     code = hand_over(f, path, file);
     free(file);
@@ -105,10 +105,11 @@ int flow_read(struct flow *f, const char *path)
     int code = framing_set(&source.framing, f->section);
 
     f->path = path;
-    f->single = false;
+    f->folder = &folder;
     if (code >= 0)
-        code = folder_collect(&folder, &f->single);
+        code = folder_collect(&folder);
     note_passed(f, &folder);
     folder_release(&folder);
+    f->folder = NULL;
     return code;
 }

@@ -11,6 +11,7 @@
 #include "core/data/store.h"
 
 struct data_config;
+struct folder; /* core/data/folder.h */
 
 struct flow_image {     /* borrowed for the call */
     const char *file;   /* "DIR/sub/x.png", "FILE.zip/sub/x.png" */
@@ -30,14 +31,14 @@ struct flow {
     struct shape shape;                /* that all must have */
     struct flow_taker taker;
     struct shift shift;
-    struct store one;   /* the image at hand */
-    struct looks looks; /* of those that were taken */
-    real *x;            /* owned */
-    const char *path;   /* borrowed: at hand */
-    bool single;        /* it is an image file */
-    uint64_t n;         /* images that were met */
-    uint64_t n_passed;  /* files that are no images */
-    char *passed;       /* owned: the first of them; NULL: none */
+    struct store one;            /* the image at hand */
+    struct looks looks;          /* of those that were taken */
+    real *x;                     /* owned */
+    const char *path;            /* borrowed: at hand */
+    const struct folder *folder; /* borrowed: that reads it */
+    uint64_t n;                  /* images that were met */
+    uint64_t n_passed;           /* files that are no images */
+    char *passed;                /* owned: the first of them; NULL: none */
 };
 
 /* The keys of `section` say how images are read, all but those that say which. ERR_CONFIG,

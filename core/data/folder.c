@@ -171,26 +171,24 @@ static int is_image(const struct folder *f, const char *name, bool *image)
     return code;
 }
 
-int folder_collect(struct folder *f, bool *single)
+int folder_collect(struct folder *f)
 {
     const char *path = f->src->path, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     struct stat st;
 
-    *single = false;
     if (stat(path, &st) < 0)
         return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return directory_add(f);
     if (f->taker)
-        TRY(is_image(f, name, single));
-    return *single ? file_add(f, path, name) : archive_add(f);
+        TRY(is_image(f, name, &f->single));
+    return f->single ? file_add(f, path, name) : archive_add(f);
 }
 
 static int folder_load_whole(struct store *s, const struct store_source *src)
 {
     struct folder f = {.src = src, .store = s};
-    bool single = false;
-    int code = folder_collect(&f, &single);
+    int code = folder_collect(&f);
 
     if (code == 0)
         code = folder_index(&f);
@@ -217,7 +215,6 @@ static void list_free(void *list)
 static int folder_load_list(struct store *s, const struct store_source *src)
 {
     struct folder_list *l = s->listing = calloc(1, sizeof *l);
-    bool single = false;
 
     if (!l)
         return err(ERR_MEMORY, "out of memory for '%s'", src->path);
@@ -227,7 +224,7 @@ static int folder_load_list(struct store *s, const struct store_source *src)
     l->folder = (struct folder){.src = &l->src, .store = s};
     if (!l->src.path)
         return err(ERR_MEMORY, "out of memory for '%s'", src->path);
-    TRY(folder_collect(&l->folder, &single));
+    TRY(folder_collect(&l->folder));
     return folder_index(&l->folder);
 }
 
@@ -269,13 +266,12 @@ static int show_all(struct folder_show *show, const struct store *s)
     const struct folder_taker taker = {wants_all, image_show, show};
     struct store_source src = show->list->src;
     struct folder f = {.src = &src, .taker = &taker, .store = &show->one, .like = &s->shape};
-    bool single;
     int code;
 
     src.listed = false;
     show->one.shape = s->shape;
     f.first = show->list->folder.first ? strdup(show->list->folder.first) : NULL;
-    code = folder_collect(&f, &single);
+    code = folder_collect(&f);
     folder_release(&f);
     if (code == 0 && show->n != s->n)
         return err(ERR_DATA, "'%s' has changed while it was read: of %u images %u are left",

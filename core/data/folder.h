@@ -21,6 +21,7 @@ struct folder {
     const struct store_source *src;   /* borrowed */
     const struct folder_taker *taker; /* borrowed; NULL: the store keeps the images */
     struct store *store;              /* borrowed; its pixels grow */
+    bool single;                      /* src->path is an image itself */
     struct picture picture;
     size_t packed, unpacked; /* bytes of the files so far, and of their pixels */
     struct item *items;      /* owned */
@@ -51,9 +52,8 @@ int folder_directory(struct folder *f, const char *path); /* one that may end up
  * path is relative to the root. */
 int folder_add(struct folder *f, const char *path, const uint8_t *bytes, size_t n);
 /* All images of src->path: a directory, its files by name; an archive in its order; if somebody
- * takes them one by one, an image file, too: then *single. ERR_NOINPUT, ERR_DATA, what `take`
- * returned. */
-int folder_collect(struct folder *f, bool *single);
+ * takes them one by one, an image file, too. ERR_NOINPUT, ERR_DATA, what `take` returned. */
+int folder_collect(struct folder *f);
 /* The item of that path, once the folder is indexed; NULL: none. path is cut in two at its last
  * slash. */
 const struct item *folder_find(const struct folder *f, char *path);

@@ -195,7 +195,7 @@ static int image_keep(struct folder *f, const char *path, const uint8_t *bytes, 
 {
     char what[1024];
 
-    snprintf(what, sizeof what, "%s:%s", f->src->path, path);
+    snprintf(what, sizeof what, f->single ? "%s" : "%s:%s", f->src->path, path);
     f->packed += n;
     TRY(picture_decode(&f->picture, bytes, n, pixels_left(f), what));
     f->unpacked += shape_size(f->picture.shape);

@@ -291,6 +291,7 @@ def test_images_that_look_otherwise_are_told(place, tmp_path, change, says):
     (["maml", "--support", "empty", "--query", "query"], 65, "class 'dog' holds no"),
     (["maml", "--support", "support", "--query", "nothing"], 65, "'nothing' holds no image"),
     (["maml", "--support", "support", "--query", "broken"], 65, "broken:b.png"),
+    (["maml", "--support", "support", "--query", "broken/b.png"], 65, "metaloop: 'broken/b.png' is not a complete PNG image"),
     (["maml", "--support", "support", "--query", "query", "--protocol", "inductive"], 64, "--protocol inductive"),
     (["running", "--support", "support", "--query", "query", "--protocol", "transductive"], 64, "needs batch statistics"),
     (["maml", "--support", "support", "--query", "query", "--protocol", "both"], 64, "not 'both'"),
