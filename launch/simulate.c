@@ -19,9 +19,14 @@
 
 enum { NAME = 24, NOT_YET = -1 };
 
-#define STEP 60e3          /* nanoseconds of rank 0 between two rounds, ... */
-#define STEP_PARAMETER 3.5 /* ... and of a parameter: mean gradient, Adam, digest */
-#define CACHE 16e6         /* bytes of a sum that stay in a processor's cache */
+/* Nanoseconds of rank 0: from a whole sum to the next parameters, for each of these before it
+ * leaves, and, when all have left, for the rest of the step and for each parameter's part of it. */
+#define BETWEEN 10e3
+#define STEP_PARAMETER 1.9 /* mean gradient, Adam */
+#define REST 50e3
+#define REST_PARAMETER 1.75 /* norm, digest, whether it is finite */
+
+#define CACHE 16e6 /* bytes of a sum that stay in a processor's cache */
 
 struct player { /* a rank */
     struct troupe *all;
@@ -79,7 +84,7 @@ static int work(struct engine *e, const struct task *t, const real *theta, real 
 {
     struct troupe *all = simulated_now;
     virtual_time takes = task_time(t);
-    bool now = t->round == all->now.round + 1;
+    bool now = t->round == stage_run_reached(&all->now) + 1;
     int rank = rank_now();
     int code = (all->s->real ? engine_run : hollow_run)(e, t, theta, state);
 
@@ -132,22 +137,47 @@ static void add_parts(struct troupe *all, virtual_time begun)
     p->up += 1e-9 * (double)(fiber_now() - all->last_end);
 }
 
+static void settle(void *troupe, size_t end)
+{
+    struct troupe *all = troupe;
+    size_t done = all->now.settled;
+
+    if (all->now.owes && end > done)
+        sim_work(all->crew.comm, STEP_PARAMETER * all->s->scale * (double)(end - done));
+    stage_run_settle(&all->now, end);
+}
+
+static int finish(void *troupe)
+{
+    struct troupe *all = troupe;
+
+    if (!all->now.owes)
+        return 0;
+    settle(all, all->s->stage->layout.n);
+    sim_work(all->crew.comm,
+             REST + REST_PARAMETER * all->s->scale * (double)all->s->stage->layout.n);
+    stage_run_finish(&all->now);
+    return 0;
+}
+
 static int play_round(struct troupe *all)
 {
     struct round r = stage_run_round(&all->now);
-    size_t n = all->s->stage->layout.n;
     int losses = all->victims.n_losses;
     virtual_time begun = fiber_now(), whole;
     struct round_sum total;
 
     for (int i = 0; i < all->s->n_ranks; i++)
         all->first[i] = NOT_YET;
+    r.settle = settle;
+    r.sent = finish;
+    r.context = all;
     TRY(crew_round(&all->crew, &r, &total));
     add_parts(all, begun);
     whole = fiber_now();
     all->communication += all->crew.communication;
-    sim_work(all->crew.comm, STEP + STEP_PARAMETER * all->s->scale * (double)n);
-    stage_run_step(&all->now, &total);
+    stage_run_owe(&all->now, &total);
+    sim_work(all->crew.comm, BETWEEN);
     all->parts.step += 1e-9 * (double)(fiber_now() - whole);
     if (all->victims.n_losses > losses) {
         all->hit_seconds += 1e-9 * (double)(fiber_now() - begun);
@@ -219,8 +249,11 @@ static int play_rounds(struct troupe *all)
         TRY(faults_begin(all->s->faults, &all->victims));
     for (int i = 0; i < all->s->rounds; i++)
         TRY(play_round(all));
-    conclude(all, task_nanoseconds - tasks, sim_figures(c, 0).busy - busy,
-             most_link_bytes(all) - bytes, fiber_now() - begun);
+    tasks = task_nanoseconds - tasks;
+    busy = sim_figures(c, 0).busy - busy;
+    begun = fiber_now() - begun;
+    TRY(finish(all));
+    conclude(all, tasks, busy, most_link_bytes(all) - bytes, begun);
     all->out->n_again = all->crew.n_again - again;
     return 0;
 }

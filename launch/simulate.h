@@ -31,7 +31,7 @@ struct round_parts {
     double down;  /* from the first parameters that leave rank 0 to that rank's first task */
     double tasks; /* from there to the end of its last task */
     double up;    /* from there until rank 0 has the whole sum */
-    double step;  /* rank 0 from there to the next round */
+    double step;  /* rank 0 from there to the first piece of the next round */
 };
 
 struct simulated { /* means over the rounds that are counted */

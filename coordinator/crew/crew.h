@@ -168,6 +168,12 @@ struct round { /* what to do; all pointers are borrowed */
     const real *theta;  /* (P of a model); not read if tasks step models of their own */
     const real *anchor; /* parameters of the stage's anchor; NULL: it has none */
     const struct domain_models *domains; /* of training whose tasks step a model each; else NULL */
+    /* Called before parameters leave: theta must have those before `end` then. Again for the same
+     * ones if the round begins again. NULL: theta has all. */
+    void (*settle)(void *context, size_t end);
+    /* Called when all have left. Its error ends the round. NULL: nothing is. */
+    int (*sent)(void *context);
+    void *context;
     uint32_t amount; /* of evaluation what its kind's `amount` gave; of watching n_tasks */
 };
 

@@ -86,6 +86,9 @@ static int send_piece(struct transaction *p, const struct deal *deal, struct pie
         {p->r->anchor + anchor.from, anchor.n * sizeof(real)},
     };
 
+    if (p->r->settle)
+        p->r->settle(p->r->context, theta.from + theta.n);
+
     uint32_t rest = comm_checksum(parts + 1, 3);
 
     if (p->h.piece == 0)
@@ -106,5 +109,5 @@ int round_send_params(struct transaction *p)
     for (p->h.piece = 0; p->h.piece < pieces.n; p->h.piece++)
         TRY(send_piece(p, &deal, pieces_at(&pieces, p->h.piece), n));
     p->h.piece = 0;
-    return 0;
+    return p->r->sent ? p->r->sent(p->r->context) : 0;
 }

@@ -148,6 +148,7 @@ static int prepare(struct stage_run *s, const struct stage *stage)
     s->stage = stage;
     *s->note.text = '\0';
     s->round = 0;
+    s->owes = false;
     s->failed = 0;
     return 0;
 }
@@ -265,7 +266,7 @@ struct round stage_run_round(const struct stage_run *s)
         .stage = s->stage,
         .purpose = PURPOSE_TRAIN,
         .data = s->stage->data,
-        .round = s->round + 1,
+        .round = stage_run_reached(s) + 1,
         .n_tasks = s->stage->n_tasks,
         .theta = s->theta,
         .anchor = stage_run_anchor(s),
@@ -291,25 +292,65 @@ static void take_models(struct stage_run *s)
     }
 }
 
-double stage_run_step(struct stage_run *s, const struct round_sum *total)
+/* The norm must be known before the first parameter steps. */
+static bool clips(const struct stage_run *s)
+{
+    return s->stage->optim.clip > 0;
+}
+
+void stage_run_owe(struct stage_run *s, const struct round_sum *total)
 {
     const struct stage *stage = s->stage;
-    double measured = round_sum_measured(total, METRIC_DONE), norm = NAN;
+    double measured = round_sum_measured(total, METRIC_DONE);
 
+    s->owes = true;
+    s->total = *total;
+    s->settled = 0;
+    s->norm = NAN;
     if (task_state_size(stage) > 0) {
         take_models(s);
-    } else {
+        s->settled = stage->layout.n;
+    } else if (clips(s)) {
         round_sum_mean_gradient(total, s->grad);
-        norm =
-            optim_apply(&stage->optim, &stage->layout, s->round + 1, s->grad, s->theta, s->state);
+        s->norm = optim_norm(&stage->optim, &stage->layout, s->round + 1, s->grad);
     }
-    s->round++;
     s->loss = round_sum_read(total, METRIC_LOSS) / measured;
     s->accuracy = loss_has_accuracy(&stage->net.loss) && !stage->traits->inherits
                       ? round_sum_read(total, METRIC_ACCURACY) / measured
                       : -1;
+}
+
+void stage_run_settle(struct stage_run *s, size_t end)
+{
+    const struct stage *stage = s->stage;
+    size_t from = s->settled;
+
+    if (!s->owes || end <= from)
+        return;
+    if (!clips(s))
+        round_sum_mean_part(&s->total, from, end - from, s->grad);
+    optim_step(&stage->optim, &stage->layout, s->round + 1, s->norm, from, end - from, s->grad,
+               s->theta, s->state);
+    s->settled = end;
+}
+
+double stage_run_finish(struct stage_run *s)
+{
+    const struct stage *stage = s->stage;
+
+    stage_run_settle(s, stage->layout.n);
+    if (task_state_size(stage) == 0 && !clips(s))
+        s->norm = optim_norm(&stage->optim, &stage->layout, s->round + 1, s->grad);
+    s->owes = false;
+    s->round++;
     stage_run_rehash(s);
-    return norm;
+    return s->norm;
+}
+
+double stage_run_step(struct stage_run *s, const struct round_sum *total)
+{
+    stage_run_owe(s, total);
+    return stage_run_finish(s);
 }
 
 void stage_run_rehash(struct stage_run *s)
@@ -336,9 +377,14 @@ const char *stage_run_not_finite(const struct stage_run *s)
     return NULL;
 }
 
+uint64_t stage_run_reached(const struct stage_run *s)
+{
+    return s->round + s->owes;
+}
+
 bool stage_run_is_done(const struct stage_run *s)
 {
-    return s->round >= (uint64_t)s->stage->config->rounds;
+    return stage_run_reached(s) >= (uint64_t)s->stage->config->rounds;
 }
 
 void stage_run_release(struct stage_run *s)

@@ -24,11 +24,17 @@ struct stage_run {
     real *kept[CONFIG_STAGE_MAX]; /* owned: results of earlier stages that a later one needs */
 
     struct scale_note note; /* on its data */
-    uint64_t round;         /* done in this stage */
-    double failed;          /* tasks set aside in this stage */
-    uint64_t hash;          /* of theta */
-    double loss;            /* of the last round; not a number: there was none */
-    double accuracy;        /* of the last round; < 0: the stage has none */
+    uint64_t round;         /* done in this stage, whose steps are made */
+
+    bool owes;              /* one more round is done, and its step is owed, ... */
+    size_t settled;         /* ... but for so many parameters */
+    struct round_sum total; /* of that round */
+    double norm;            /* of its gradient, once it is known */
+
+    double failed;   /* tasks set aside in this stage */
+    uint64_t hash;   /* of theta */
+    double loss;     /* of the last round; not a number: there was none */
+    double accuracy; /* of the last round; < 0: the stage has none */
     /* owned: of each section it is measured on, the last one; episodes 0: none */
     struct evaluation last[CONFIG_DATA_MAX];
 };
@@ -52,17 +58,31 @@ void stage_run_add_kept(const struct stage_run *s, struct checkpoint_info *info)
 /* Parameters of the stage that this one is anchored to; NULL: it has no anchor. */
 const real *stage_run_anchor(const struct stage_run *s);
 
-/* The next round of training; it borrows from s. */
+/* The next round of training; it borrows from s. If a step is owed, its parameters need
+ * stage_run_settle. */
 struct round stage_run_round(const struct stage_run *s);
 
-/* Applies a round: one optimizer step, or the models that the workers stepped. Returns the
+/* A round is done, and its step is owed: an optimizer step, or the models that the workers stepped.
+ * total's words are borrowed until stage_run_settle has been called for all parameters. */
+void stage_run_owe(struct stage_run *s, const struct round_sum *total);
+
+/* Makes the step that is owed, if one is, for the parameters before `end`. */
+void stage_run_settle(struct stage_run *s, size_t end);
+
+/* Makes the rest of the step that is owed, counts its round and makes its digest. Returns the
  * gradient's norm; not a number if the workers stepped. */
+double stage_run_finish(struct stage_run *s);
+
+/* stage_run_owe and stage_run_finish. */
 double stage_run_step(struct stage_run *s, const struct round_sum *total);
 
 /* The first segment whose parameters or optimizer state are not finite; NULL: all are. */
 const char *stage_run_not_finite(const struct stage_run *s);
 
-/* True if every round of the stage is done. */
+/* Rounds done in this stage, with that whose step is owed. */
+uint64_t stage_run_reached(const struct stage_run *s);
+
+/* True if every round of the stage is done; the last one's step may be owed. */
 bool stage_run_is_done(const struct stage_run *s);
 
 void stage_run_rehash(struct stage_run *s); /* after theta was changed */

@@ -73,22 +73,49 @@ static int set_aside(struct train *t, const struct round *r, const struct round_
 
 /* ---- a round ---- */
 
+static void settle(void *train, size_t end)
+{
+    struct train *t = train;
+
+    stage_run_settle(&t->now, end);
+}
+
+/* The rest of a round that is done: the rest of its step, and what is told of it. */
+static int finish_round(void *train)
+{
+    struct train *t = train;
+    double norm;
+
+    if (!t->now.owes)
+        return 0;
+    norm = stage_run_finish(&t->now);
+    TRY(keeper_check_finite(&t->keeper, &t->now));
+    deadline_note_round(&t->deadline, t->round_seconds);
+    TRY(report_round(&t->report, &t->now, &t->now.total, norm, t->round_seconds));
+    report_progress(&t->report, &t->now);
+    report_workers(&t->report);
+    TRY(keeper_check_directory(&t->keeper, &t->now));
+    keeper_note_saved(&t->keeper);
+    return 0;
+}
+
+/* Its parameters leave piece by piece, each as soon as the step before has made it, and the round
+ * before is finished while the workers compute. */
 static int train_round(struct train *t)
 {
     struct round r = stage_run_round(&t->now);
-    double start = clock_seconds(), norm;
+    double start = clock_seconds();
     struct round_sum total;
 
+    r.settle = settle;
+    r.sent = finish_round;
+    r.context = t;
     *t->start.under_way = (int)r.round;
     TRY(crew_round(t->start.crew, &r, &total));
     TRY(check_data(t, false));
     TRY(set_aside(t, &r, &total));
-    norm = stage_run_step(&t->now, &total);
-    TRY(keeper_check_finite(&t->keeper, &t->now));
-    deadline_note_round(&t->deadline, clock_seconds() - start);
-    TRY(report_round(&t->report, &t->now, &total, norm, clock_seconds() - start));
-    report_progress(&t->report, &t->now);
-    report_workers(&t->report);
+    stage_run_owe(&t->now, &total);
+    t->round_seconds = clock_seconds() - start;
     return 0;
 }
 
@@ -140,12 +167,12 @@ static bool is_due(int64_t every, uint64_t round)
 
 static int save_if_due(struct train *t)
 {
-    bool due = is_due(t->start.setup->config->checkpoint.every, t->now.round);
+    uint64_t reached = stage_run_reached(&t->now);
+    bool due = is_due(t->start.setup->config->checkpoint.every, reached);
 
-    TRY(keeper_check_directory(&t->keeper, &t->now));
-    keeper_note_saved(&t->keeper);
     if (stage_run_is_done(&t->now) || !saver_ready(&t->keeper.saver, due))
         return 0;
+    TRY(finish_round(t));
     TRY(check_data(t, true));
     return keeper_save(&t->keeper, &t->now);
 }
@@ -155,13 +182,15 @@ static int stage_rounds(struct train *t)
     progress_stage(t->start.progress, t->now.round);
     while (!stage_run_is_done(&t->now)) {
         TRY(check_stop(t));
-        if (is_due(t->start.setup->config->evaluate.every, t->now.round)) {
+        if (is_due(t->start.setup->config->evaluate.every, stage_run_reached(&t->now))) {
+            TRY(finish_round(t));
             TRY(watch_models(t->start.crew, &t->now, &t->report)); /* also after a resume */
             TRY(measure(t));
         }
         TRY(train_round(t));
         TRY(save_if_due(t));
     }
+    TRY(finish_round(t));
     *t->start.under_way = 0;
     return 0;
 }
@@ -194,9 +223,23 @@ static int stage(struct train *t)
     return stage_end(t);
 }
 
+/* The round before the failure is done; keeps the sentence. */
+static int finish_owed(struct train *t, int code)
+{
+    char why[ERR_SENTENCE];
+
+    if (!t->now.owes)
+        return 0;
+    snprintf(why, sizeof why, "%s", err_text());
+    TRY(finish_round(t));
+    err(code, "%s", why);
+    return 0;
+}
+
 /* The stage failed: saves the state if it can be trusted. */
 static int stage_failed(struct train *t, int code)
 {
+    TRY(finish_owed(t, code));
     if (code == ERR_STOPPED)
         err(code, *t->start.stop ? "stopped by a signal" : "stopped before the time limit");
     if (code == ERR_NONFINITE || code == ERR_FAILED) /* already saved; or not trustworthy */

@@ -27,7 +27,8 @@ struct train_start {   /* how a run is started; pointers are borrowed until trai
 struct train {
     struct train_start start;
     struct deadline deadline;
-    double data_checked; /* clock: the files of the data were last checked */
+    double data_checked;  /* clock: the files of the data were last checked */
+    double round_seconds; /* of the last round */
 
     struct stage_run now; /* the stage at hand, and its results */
     struct keeper keeper; /* where it is kept */

@@ -29,10 +29,10 @@ void exact_merge(size_t n_words, const int64_t *restrict x, int64_t *restrict su
         sum[i] += x[i];
 }
 
-void exact_read(size_t n, const int64_t *sum, double divisor, real *x)
+void exact_read(size_t n, const int64_t *hi, const int64_t *lo, double divisor, real *x)
 {
     for (size_t i = 0; i < n; i++)
-        x[i] = (real)(((double)sum[i] * 0x1p-20 + (double)sum[n + i] * 0x1p-60) / divisor);
+        x[i] = (real)(((double)hi[i] * 0x1p-20 + (double)lo[i] * 0x1p-60) / divisor);
 }
 
 bool exact_fits_one(double x)

@@ -20,8 +20,8 @@ bool exact_fits(size_t n, const real *x);              /* every |x| < EXACT_LIMI
 void exact_add(size_t n, const real *x, int64_t *sum); /* ADDED to; x must fit                 */
 void exact_merge(size_t n_words, const int64_t *x,
                  int64_t *sum); /* sum += x, word by word        */
-void exact_read(size_t n, const int64_t *sum, double divisor,
-                real *x); /* x = sum / divisor       */
+/* x (n) = n of a sum's numbers / divisor; hi (n), lo (n): their words. */
+void exact_read(size_t n, const int64_t *hi, const int64_t *lo, double divisor, real *x);
 
 /* One double, for losses and counts: hi in sum[0], lo in sum[1]. */
 bool exact_fits_one(double x);

@@ -70,8 +70,7 @@ static bool is_still(const struct optim_spec *o, const struct segment *s, uint64
     return s->idle || share(o, s->role, t) == 0;
 }
 
-static double learnable_norm(const struct optim_spec *o, const struct layout *l, uint64_t t,
-                             const real *g)
+double optim_norm(const struct optim_spec *o, const struct layout *l, uint64_t t, const real *g)
 {
     double sum = 0;
 
@@ -87,26 +86,52 @@ static void stat_step(size_t n, const real *g, real *w)
         w[i] = (real)(w[i] - STAT_RATE * g[i]);
 }
 
-double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,
-                   real *theta, real *state)
+struct step { /* what all segments of a round's step have in common */
+    const struct optim_spec *o;
+    const struct layout *l;
+    uint64_t t;
+    double norm, rate;
+};
+
+/* Parameters from .. from + n - 1, all of segment s. */
+static void segment_step(const struct step *k, const struct segment *s, size_t from, size_t n,
+                         real *g, real *theta, real *state)
 {
-    const struct optim_ops *ops = optim_find(o->name);
-    double norm = learnable_norm(o, l, t, g), rate = optim_rate(o, t);
+    const struct optim_spec *o = k->o;
+    double own = o->own[s->role];
+    double rate = own > 0 ? scheduled(o, own, 0, k->t) : share(o, s->role, k->t) * k->rate;
+
+    if (is_still(o, s, k->t))
+        return;
+    if (s->role == ROLE_STAT) {
+        stat_step(n, g + from, theta + from);
+        return;
+    }
+    clip_to(g + from, n, k->norm, o->clip);
+    optim_find(o->name)->step(o, rate, steps_of(o, s->role, k->t), n, g + from, theta + from,
+                              state + from, k->l->n);
+}
+
+void optim_step(const struct optim_spec *o, const struct layout *l, uint64_t t, double norm,
+                size_t from, size_t n, real *g, real *theta, real *state)
+{
+    struct step k = {o, l, t, norm, optim_rate(o, t)};
 
     for (int i = 0; i < l->n_segments; i++) {
         const struct segment *s = &l->segments[i];
-        real *w = theta + s->offset, *gs = g + s->offset;
-        double own = o->own[s->role], factor = share(o, s->role, t);
+        size_t begin = s->offset > from ? s->offset : from;
+        size_t end = s->offset + s->n < from + n ? s->offset + s->n : from + n;
 
-        if (is_still(o, s, t))
-            continue;
-        if (s->role == ROLE_STAT) {
-            stat_step(s->n, gs, w);
-            continue;
-        }
-        clip_to(gs, s->n, norm, o->clip);
-        ops->step(o, own > 0 ? scheduled(o, own, 0, t) : factor * rate, steps_of(o, s->role, t),
-                  s->n, gs, w, state + s->offset, l->n);
+        if (begin < end)
+            segment_step(&k, s, begin, end - begin, g, theta, state);
     }
+}
+
+double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,
+                   real *theta, real *state)
+{
+    double norm = optim_norm(o, l, t, g);
+
+    optim_step(o, l, t, norm, 0, l->n, g, theta, state);
     return norm;
 }

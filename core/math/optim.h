@@ -46,12 +46,21 @@ double optim_rate(const struct optim_spec *o, uint64_t t);
 /* Scales g (n) to norm `clip` if it is longer (clip > 0); returns the norm before. */
 double optim_clip(real *g, size_t n, double clip);
 
+/* The norm, before clipping, of the gradient g (P) of what steps in round t, without the stat
+ * segments. */
+double optim_norm(const struct optim_spec *o, const struct layout *l, uint64_t t, const real *g);
+
+/* The part of optim_apply that concerns parameters from .. from + n - 1: parts that cover all
+ * parameters, each once, are the whole step. norm: of the whole gradient; not read if the spec does
+ * not clip. g is overwritten there. */
+void optim_step(const struct optim_spec *o, const struct layout *l, uint64_t t, double norm,
+                size_t from, size_t n, real *g, real *theta, real *state);
+
 /* One outer step over the whole layout: segments by the named optimizer, clipped and scheduled, at
  * their role's share of the rate; segments of role stat by theta -= 0.1 g, which with g = stat -
  * observed is the running average (docs/math.md, section 4), after the rounds in which they are
  * still. A segment that is idle stays as it is, and one that warm_up holds back counts its steps
- * from its first one. g (P) is overwritten. Returns the norm, before clipping, of the gradient of
- * what steps, without the stat segments. */
+ * from its first one. g (P) is overwritten. Returns optim_norm. */
 double optim_apply(const struct optim_spec *o, const struct layout *l, uint64_t t, real *g,
                    real *theta, real *state);
 

@@ -128,7 +128,13 @@ double round_sum_measured(const struct round_sum *t, int counted)
     return round_sum_read(t, counted) - round_sum_read(t, METRIC_EMPTY);
 }
 
+void round_sum_mean_part(const struct round_sum *t, size_t from, size_t n, real *gradient)
+{
+    exact_read(n, t->words + from, t->words + t->n + from, round_sum_read(t, METRIC_DONE),
+               gradient + from);
+}
+
 void round_sum_mean_gradient(const struct round_sum *t, real *gradient)
 {
-    exact_read(t->n, t->words, round_sum_read(t, METRIC_DONE), gradient);
+    round_sum_mean_part(t, 0, t->n, gradient);
 }

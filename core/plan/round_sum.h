@@ -57,7 +57,8 @@ double round_sum_read(const struct round_sum *t, int slot);
 /* How many of what METRIC_DONE or METRIC_SAMPLES counts had something to measure: what losses and
  * accuracies are means over. */
 double round_sum_measured(const struct round_sum *t, int counted);
-void round_sum_mean_gradient(const struct round_sum *t,
-                             real *gradient); /* (n), over the tasks done */
+/* Over the tasks done: gradient (t->n), and its places from .. from + n - 1 alone. */
+void round_sum_mean_gradient(const struct round_sum *t, real *gradient);
+void round_sum_mean_part(const struct round_sum *t, size_t from, size_t n, real *gradient);
 
 #endif

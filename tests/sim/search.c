@@ -266,21 +266,40 @@ static int reunite(void)
     return 0;
 }
 
+/* As in a run: each round's step is made while the next round's parameters leave. */
+static void settle(void *context, size_t end)
+{
+    (void)context;
+    stage_run_settle(&run.now, end);
+}
+
+static int finish(void *context)
+{
+    (void)context;
+    if (!run.now.owes)
+        return 0;
+    stage_run_finish(&run.now);
+    keep();
+    n_rounds++;
+    return 0;
+}
+
 static int lead(struct comm *c)
 {
     TRY(crew_invite(&run.crew, c, texts[run.variant - variants], ""));
     TRY(crew_gather(&run.crew, &run.variant->setup));
     TRY(go_on());
-    while (run.now.round < ROUNDS) {
+    while (stage_run_reached(&run.now) < ROUNDS) {
         struct round r = stage_run_round(&run.now);
         struct round_sum total;
 
+        r.settle = settle;
+        r.sent = finish;
         TRY(crew_round(&run.crew, &r, &total));
         truth_judge(&run.crew, r.n_tasks);
-        stage_run_step(&run.now, &total);
-        keep();
-        n_rounds++;
+        stage_run_owe(&run.now, &total);
     }
+    finish(NULL);
     TRY(reunite());
     run.done = true;
     return 0;

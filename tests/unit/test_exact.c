@@ -98,7 +98,7 @@ static void test_accuracy(void **state)
     fill_terms(TERMS * N, x[0], &seed);
     for (int k = 0; k < TERMS; k++)
         exact_add(N, x[k], sum);
-    exact_read(N, sum, 3, read);
+    exact_read(N, sum, sum + N, 3, read);
     for (int i = 0; i < N; i++) {
         wide want = 0, off;
         double mean;
@@ -125,7 +125,7 @@ static void test_exact_on_grid(void **state)
         int64_t sum[2] = {0}, one[2] = {0};
 
         exact_add(1, &x, sum);
-        exact_read(1, sum, 1, &back);
+        exact_read(1, sum, sum + 1, 1, &back);
         assert_true(back == x);
         exact_add_one(on_grid[i], one);
         assert_true(exact_read_one(one) == on_grid[i]);
@@ -190,7 +190,7 @@ static void test_no_overflow(void **state)
             memcpy(same, sum, sizeof sum);
             exact_merge(2, same, sum);
         }
-        exact_read(1, sum, 0x1p20, &back);
+        exact_read(1, sum, sum + 1, 0x1p20, &back);
         assert_true(back == x);
         assert_true((sum[0] < 0) == (sign < 0));
     }

@@ -147,9 +147,78 @@ static void test_own_rate(void **state)
     layout_release(&l);
 }
 
+/* ---- in parts ---- */
+
+enum { WHOLE = 1000, CUTS = 5 };
+
+static struct optim_spec spec_of(const struct optim_ops *ops, double clip)
+{
+    struct optim_spec o = {.rate = 0.01,
+                           .momentum = 0.9,
+                           .beta1 = 0.9,
+                           .beta2 = 0.999,
+                           .epsilon = 1e-8,
+                           .weight_decay = 0.01,
+                           .clip = clip,
+                           .schedule = "constant",
+                           .rounds = 2,
+                           .factor = {[ROLE_BODY] = 1}};
+
+    snprintf(o.name, sizeof o.name, "%s", ops->name);
+    return o;
+}
+
+static void step_in_parts(const struct optim_spec *o, const struct layout *l, const size_t *cuts)
+{
+    static real g[2][WHOLE], start[WHOLE], theta[2][WHOLE], memory[2][STATES * WHOLE];
+    uint64_t seed = 9;
+
+    memset(memory, 0, sizeof memory);
+    fill_uniform(WHOLE, start, -1, 1, &seed);
+    for (int way = 0; way < 2; way++)
+        memcpy(theta[way], start, sizeof start);
+    for (uint64_t t = 1; t <= 2; t++) {
+        double norm;
+
+        fill_uniform(WHOLE, g[0], -1, 1, &seed);
+        memcpy(g[1], g[0], sizeof g[0]);
+        norm = optim_norm(o, l, t, g[1]);
+        for (int i = 0; i + 1 < CUTS; i++)
+            optim_step(o, l, t, norm, cuts[i], cuts[i + 1] - cuts[i], g[1], theta[1], memory[1]);
+        assert_true(optim_apply(o, l, t, g[0], theta[0], memory[0]) == norm);
+    }
+    assert_memory_equal(theta[0], theta[1], sizeof theta[0]);
+    assert_memory_equal(memory[0], memory[1], sizeof memory[0]);
+    assert_true(memcmp(theta[0], start, sizeof start) != 0);
+}
+
+/* Cut anywhere, also inside of segments and of the compiler's vectors, a step has the same bits. */
+static void parts_of_a_step(void **state)
+{
+    static const size_t cuts[][CUTS] = {
+        {0, 1, 500, 999, WHOLE}, {0, 64, 65, 640, WHOLE}, {0, 7, 8, 333, WHOLE}};
+    struct layout l = {0};
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(layout_add(&l, (struct segment){.name = "part",
+                                                         .n_dims = 1,
+                                                         .role = i == 1 ? ROLE_STAT : ROLE_BODY,
+                                                         .dims = {WHOLE / 4}}),
+                         0);
+    for (const struct optim_ops *const *ops = optim_table; *ops; ops++)
+        for (size_t k = 0; k < 2 * sizeof cuts / sizeof *cuts; k++) {
+            struct optim_spec o = spec_of(*ops, k % 2 ? 3 : 0);
+
+            step_in_parts(&o, &l, cuts[k / 2]);
+        }
+    layout_release(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_of_a_step),
         cmocka_unit_test(test_warm_up),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_own_rate),
