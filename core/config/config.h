@@ -78,7 +78,8 @@ struct model_config {
 struct stage_config {
     char *name; /* the section's title */
     char *method, *model, *loss;
-    struct strings data, data_weights;           /* sections; whole numbers, empty: all the same */
+    struct strings data, data_weights; /* sections; whole numbers, empty: all the same */
+    char *draw;                        /* of classes: balanced | natural; empty: see the table */
     struct strings normalize, normalize_targets; /* none | computed | means, deviations */
     int64_t way, way_max, shot, shot_max, query, tasks, inner_steps; /* ..._max 0: the same */
     double inner_rate;

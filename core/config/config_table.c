@@ -179,6 +179,8 @@ const struct config_key config_keys[] = {
  "data section to train on; few-shot methods may have several: each task is of one of them"},
 {"stage", "data_weights", CONFIG_WHOLES, "", 1, 1000000, NULL, STAGE(data_weights),
  "with several data sections: how often tasks are of each, in proportion to these numbers; empty: equally often"},
+{"stage", "draw", CONFIG_STRING, "", 0, LENGTH, "|balanced|natural", STAGE(draw),
+ "training: how often classes are drawn; balanced: equally often; natural: in proportion to their samples; empty: balanced in few-shot tasks, natural in batches"},
 {"stage", "model", CONFIG_STRING, "", 0, LENGTH, NULL, STAGE(model),
  "model section to train; empty: the first"},
 {"stage", "loss", CONFIG_STRING, "", 0, LENGTH, "|cross_entropy|mse|mae|huber|quantile|poisson|bce", STAGE(loss),

@@ -177,6 +177,13 @@ int data_read_flat(const struct data *d, uint32_t index, real *x)
     return 0;
 }
 
+uint32_t data_index_flat(const struct data *d, uint32_t class_id, uint32_t sample)
+{
+    if (!d->turned_classes)
+        return d->ops->index_flat(d, class_id, sample);
+    return 4 * d->ops->index_flat(d, class_id / 4, sample) + class_id % 4;
+}
+
 int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id)
 {
     TRY(data_check_flat(d, index));

@@ -60,6 +60,8 @@ struct data_ops {
      * none. */
     int (*read_flat)(const struct data *d, uint32_t index, real *x);
     uint32_t (*label_flat)(const struct data *d, uint32_t index);
+    /* The other way: the index of a class's sample. NULL: a generator, or nothing to read. */
+    uint32_t (*index_flat)(const struct data *d, uint32_t class_id, uint32_t sample);
     /* The targets (n_target) of that sample; NULL: none. */
     void (*target_flat)(const struct data *d, uint32_t index, real *target);
     /* The weight of a sample in losses; NULL: none. */
@@ -132,6 +134,10 @@ int data_read(const struct data *d, uint32_t class_id, uint32_t sample, int turn
  * Thread-safe. */
 int data_read_flat(const struct data *d, uint32_t index, real *x);
 int data_label_flat(const struct data *d, uint32_t index, uint32_t *class_id);
+
+/* The flat index of a sample of a class, both of which the set has. The set is no generator. */
+uint32_t data_index_flat(const struct data *d, uint32_t class_id, uint32_t sample);
+
 int data_target_flat(const struct data *d, uint32_t index, real *target); /* (n_target) */
 
 /* The weight in losses of a sample that data_read, or data_read_flat, can read: at least 0, 1 if

@@ -294,13 +294,20 @@ int images_show(void *context, uint32_t image, const uint8_t *pixels)
     return e->visit(e->context, index, e->x);
 }
 
-int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
+uint32_t images_index_flat(const struct data *d, uint32_t class_id, uint32_t sample)
 {
     const struct store_view *v = &((const struct images *)d->state)->view;
 
+    return v->order[v->first[class_id] + sample];
+}
+
+int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target)
+{
+    uint32_t index = images_index_flat(d, class_id, sample);
+
     if (target)
-        images_target_flat(d, v->order[v->first[class_id] + sample], target);
-    return images_read_flat(d, v->order[v->first[class_id] + sample], x);
+        images_target_flat(d, index, target);
+    return images_read_flat(d, index, x);
 }
 
 static const float *targets_of(const struct images *m, uint32_t index)

@@ -30,6 +30,7 @@ uint32_t images_class_size(const struct data *d, uint32_t class_id);
 void images_class_name(const struct data *d, uint32_t class_id, char *name, size_t n);
 int images_read(const struct data *d, uint32_t class_id, uint32_t sample, real *x, real *target);
 int images_read_flat(const struct data *d, uint32_t index, real *x);
+uint32_t images_index_flat(const struct data *d, uint32_t class_id, uint32_t sample);
 uint32_t images_label_flat(const struct data *d, uint32_t index);
 /* NULL: it has none. */
 const char *images_target_name(const struct data *d, int i);

@@ -48,6 +48,7 @@ const struct data_ops data_npy = {
     .read = images_read,
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
+    .index_flat = images_index_flat,
     .note = images_note,
     .where = images_where,
     .reorder = images_reorder,

@@ -257,6 +257,7 @@ const struct data_ops data_tabular = {
     .read = images_read,
     .read_flat = images_read_flat,
     .label_flat = images_label_flat,
+    .index_flat = images_index_flat,
     .target_flat = images_target_flat,
     .weight = images_weight,
     .weight_flat = images_weight_flat,

@@ -35,6 +35,8 @@ enum rng_stream { /* numbers are part of the result: never renumber */
                       16, /* which tasks are done twice   round, stage                        */
                   RNG_SIZES =
                       17, /* way and shot of a task        round, slot                         */
+                  RNG_CLASSES =
+                      18, /* balanced batches; + 256 (class + 1)   pass, n (rng_permute)  */
                   RNG_DROPOUT = 7, /* + 256 (pass mod 2^16) + 2^24 (layer mod 256)   round, slot;
                           * what is beyond moves the seed (layer/dropout.c)                   */
 };

@@ -1,80 +1,8 @@
 /* test_draws.c - which samples a task draws, how they are turned, and what becomes of them:
  * counted, not compared with another run of the same program. */
-#include "tests/lib/class_images.h"
-
-#include <math.h>
-
-#include "core/math/rng.h"
-#include "core/plan/sampler.h"
-#include "worker/inner/episode.h"
-#include "worker/method/table.h"
-
-#define SET(name, more)                                                                            \
-    "data " name " { format = \"npy\" path = \"" name ".npy\" labels = \"" name "-y.npy\" " more   \
-    " }\n"
-#define MODEL "model { type = \"mlp\" widths = {\"4\"} }\n"
-#define FIRST "stage first { method = \"pretrain\" data = \"a\" batch = 4 tasks = 3 rounds = 99 }\n"
-
-struct scene {
-    struct config config;
-    struct setup setup;
-    const struct stage *stage; /* the last */
-    struct sampler sampler;
-    struct arena arena;
-    struct task task;
-};
-
-static struct scene *scene_open(const char *text)
-{
-    struct scene *s = calloc(1, sizeof *s);
-
-    assert_non_null(s);
-    put_images("a", 21);
-    put_images("b", 13);
-    put_images("c", 21);
-    if (config_parse(&s->config, text, "text", NULL, 0, stage_owner) ||
-        setup_open(&s->setup, &s->config, root, method_traits_of) || arena_init(&s->arena, 1 << 24))
-        fail_msg("%s", err_text());
-    s->stage = &s->setup.stages[s->setup.n_stages - 1];
-    task_init(&s->task, task_size_most(s->stage->train, s->stage->evaluate), &s->arena);
-    s->sampler = (struct sampler){&s->setup, s->stage, s->stage->data, PURPOSE_TRAIN, 1};
-    return s;
-}
-
-static void scene_close(struct scene *s)
-{
-    setup_close(&s->setup);
-    config_release(&s->config);
-    arena_release(&s->arena);
-    free(s);
-}
+#include "tests/lib/draw_scene.h"
 
 /* ---- epochs ---- */
-
-struct drawn {
-    uint32_t n, ids[4096];
-};
-
-static void add(struct drawn *d, const uint32_t *ids, uint32_t n)
-{
-    assert_true(d->n + n <= 4096);
-    memcpy(d->ids + d->n, ids, n * sizeof *ids);
-    d->n += n;
-}
-
-/* What rounds 1 .. rounds draw in slots first .. last - 1, one behind the other. */
-static void draw_rounds(struct scene *s, uint32_t rounds, uint32_t first, uint32_t last,
-                        struct drawn *source, struct drawn *target)
-{
-    source->n = target->n = 0;
-    for (uint32_t round = 1; round <= rounds; round++)
-        for (uint32_t slot = first; slot < last; slot++) {
-            s->sampler.round = round;
-            sampler_draw(&s->sampler, slot, &s->task);
-            add(source, s->task.source, s->task.n_source);
-            add(target, s->task.targets, s->task.n_targets);
-        }
-}
 
 /* Each of the n ids once in every epoch, in another order each time, none of them the order of the
  * file. */
@@ -321,111 +249,6 @@ static void episodes_of_an_evaluation(void **state)
     scene_close(s);
 }
 
-#define RANGED(more)                                                                               \
-    SET("a", "")                                                                                   \
-    MODEL "stage s { method = \"maml\" data = \"a\" way = 2 way_max = 9 shot = 1 "                 \
-          "shot_max = 4 query = 5 tasks = 4000 " more " }\n"
-
-/* Way 2 to 9, but there are 3 classes; of 7 samples 3 are queries, so that 4 are left: each way
- * 2,000 times of 4,000, with a standard deviation of 31.6, each shot 1,000 times, 27.4. 180 and 150
- * are 5.5 of them. */
-static void sizes_come_equally_often(void **state)
-{
-    struct scene *s = scene_open(RANGED(""));
-    uint32_t ways[10] = {0}, shots[8] = {0}, both = 0;
-
-    (void)state;
-    assert_int_equal(s->stage->train.way, 9);
-    assert_int_equal(s->stage->net.n_out, 9);
-    for (uint32_t slot = 0; slot < 4000; slot++) {
-        sampler_draw(&s->sampler, slot, &s->task);
-        assert_int_equal(s->task.query, 3);
-        assert_int_equal(kind_episode.check(&s->setup, s->stage, &s->task), 0);
-        ways[s->task.way]++;
-        shots[s->task.shot]++;
-        both += s->task.way == 3 && s->task.shot == 4;
-    }
-    for (int way = 2; way <= 3; way++)
-        assert_in_range(ways[way], 1820, 2180);
-    for (int shot = 1; shot <= 4; shot++)
-        assert_in_range(shots[shot], 850, 1150);
-    assert_in_range(both, 385, 615); /* 500, 20.9: they are apart from each other */
-    scene_close(s);
-}
-
-/* Of 3,000 tasks 1,000 are of a section that weighs 1 of 3, with a standard deviation of 25.8; 142
- * are 5.5 of them. */
-static void sections_by_weight(void **state)
-{
-    struct scene *s = scene_open(
-        SET("a", "") SET("b", "") MODEL
-        "stage s { method = \"maml\" data = {\"a\", \"b\"} data_weights = {2, 1} way = 3 "
-        "shot = 1 query = 2 tasks = 3000 }\n");
-    uint32_t of_b = 0, high = 0;
-
-    (void)state;
-    for (uint32_t slot = 0; slot < 3000; slot++) {
-        sampler_draw(&s->sampler, slot, &s->task);
-        assert_in_range(s->task.data, 0, 1);
-        assert_int_equal(kind_episode.check(&s->setup, s->stage, &s->task), 0);
-        of_b += s->task.data;
-        for (uint32_t i = 0; i < 3; i++) /* b has 13 images of 3 classes, a has 21 */
-            high += s->task.data == 0 && s->task.support[i] > 4;
-    }
-    assert_in_range(of_b, 858, 1142);
-    assert_true(high > 0);
-    s->task.data = 2;
-    assert_int_equal(kind_episode.check(&s->setup, s->stage, &s->task), ERR_DATA);
-    assert_int_equal(s->stage->n_evaluate, 2);
-    scene_close(s);
-}
-
-/* Support and queries of a capped task share no sample, and are others in each slot; the same slot
- * is the same task, and another round another. */
-static void sizes_are_pure(void **state)
-{
-    struct scene *s = scene_open(RANGED(""));
-    uint32_t sizes[2][40], n = 0;
-
-    (void)state;
-    for (int pass = 0; pass < 2; pass++, n = 0)
-        for (uint32_t slot = 20; slot-- > 0;) {
-            uint32_t at = pass ? 19 - slot : slot;
-
-            sampler_draw(&s->sampler, at, &s->task);
-            sizes[pass][at] = s->task.way << 8 | s->task.shot;
-            sizes[pass][20 + at] = s->task.support[0];
-            for (uint32_t i = 0; i < s->task.shot; i++)
-                for (uint32_t q = 0; q < 3; q++)
-                    assert_int_not_equal(s->task.support[i], s->task.queries[q]);
-        }
-    assert_memory_equal(sizes[0], sizes[1], sizeof sizes[0]);
-    s->sampler.round = 2;
-    for (uint32_t slot = 0; slot < 20; slot++) {
-        sampler_draw(&s->sampler, slot, &s->task);
-        n += sizes[0][slot] != (s->task.way << 8 | s->task.shot);
-    }
-    assert_true(n > 8);
-    scene_close(s);
-}
-
-/* What is not of the stage's ranges is refused, as a file could have it. */
-static void sizes_beyond_are_refused(void **state)
-{
-    struct scene *s = scene_open(RANGED(""));
-    uint32_t *const sizes[] = {&s->task.way, &s->task.shot, &s->task.query};
-    static const uint32_t wrong[][2] = {{1, 10}, {0, 5}, {0, 6}};
-
-    (void)state;
-    for (int i = 0; i < 6; i++) {
-        sampler_draw(&s->sampler, 0, &s->task);
-        *sizes[i / 2] = wrong[i / 2][i % 2];
-        assert_int_equal(kind_episode.check(&s->setup, s->stage, &s->task), ERR_DATA);
-        assert_non_null(strstr(err_text(), "stage 's' has 2 to 9, 1 to 4, 1 to 5"));
-    }
-    scene_close(s);
-}
-
 /* Every number of quarter turns comes about equally often, by class and not by task; in evaluation
  * too, where others are drawn. Of 600 draws 150 are expected of each, with a standard deviation of
  * 10.6: 90 is 5.6 of them away. */
@@ -544,10 +367,6 @@ int main(void)
         TEST(looks_differ_by_slot),
         TEST(episodes_have_distinct_samples),
         TEST(episodes_of_an_evaluation),
-        TEST(sizes_come_equally_often),
-        TEST(sizes_are_pure),
-        TEST(sections_by_weight),
-        TEST(sizes_beyond_are_refused),
         TEST(turns_are_drawn),
         TEST(turns_reach_support_and_queries),
         TEST(turned_classes_in_batches),

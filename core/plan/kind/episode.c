@@ -3,6 +3,7 @@
  * fixed points of a regression set. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/err.h"
 #include "core/base/plural.h"
@@ -228,6 +229,44 @@ static void draw_shot(const struct stage *s, const struct data *d, bool grid,
     t->shot = draw_between(sizes, least.shot, most.shot);
 }
 
+static bool is_chosen(const struct task *t, uint32_t n, uint32_t class_id)
+{
+    for (uint32_t k = 0; k < n; k++)
+        if (t->classes[k] == class_id)
+            return true;
+    return false;
+}
+
+/* Distinct classes, each drawn with a chance in proportion to its samples among those that are
+ * left. */
+static void choose_by_size(const struct data *d, struct rng *r, struct task *t)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < d->n_classes; i++)
+        left += data_class_size(d, i);
+    for (uint32_t k = 0; k < t->way; k++) {
+        uint32_t drawn = rng_below(r, left), i = 0;
+
+        for (;; i++) {
+            uint32_t size = is_chosen(t, k, i) ? 0 : data_class_size(d, i);
+
+            if (drawn < size)
+                break;
+            drawn -= size;
+        }
+        t->classes[k] = i;
+        left -= data_class_size(d, i);
+    }
+}
+
+/* Classes of generators are all alike. */
+static bool is_natural(const struct stage *s, const struct data *d)
+{
+    return strcmp(s->config->draw, "natural") == 0 && d->n_samples > 0 &&
+           d->n_samples != DATA_ENDLESS;
+}
+
 /* Distinct classes, for each distinct samples, and quarter turns if the set draws them; how many,
  * from numbers of their own. */
 static void draw(const struct sampler *s, enum rng_stream stream, bool grid, struct task_size least,
@@ -242,7 +281,10 @@ static void draw(const struct sampler *s, enum rng_stream stream, bool grid, str
         t->data = mix_draw(s->stage, &sizes);
     d = &s->setup->data[t->data];
     t->way = draw_between(&sizes, least.way, least_of(most.way, d->n_classes));
-    rng_choose(&r, d->n_classes, t->way, t->classes);
+    if (stream == RNG_TASK && is_natural(s->stage, d))
+        choose_by_size(d, &r, t);
+    else
+        rng_choose(&r, d->n_classes, t->way, t->classes);
     draw_shot(s->stage, d, grid, least, most, &sizes, t);
     for (uint32_t k = 0; k < t->way; k++) {
         t->turns[k] = d->n_turns > 1 && !d->turned_classes ? rng_below(&r, 4) : 0;

@@ -1,6 +1,8 @@
 /* kinds.c - batches: choosing, checking, words. */
 #include "core/plan/kind/kinds.h"
 
+#include <string.h>
+
 #include "core/base/err.h"
 #include "core/base/plural.h"
 #include "core/math/rng.h"
@@ -19,6 +21,32 @@ void kind_choose(const struct sampler *s, const struct data *d, uint32_t which, 
                                    size, (uint32_t)((at + i) % size));
 }
 
+/* As kind_choose, of a finite set: every class once in each n_classes numbers, in an order of its
+ * own each time; every sample of a class once before any comes again. */
+static void choose_balanced(const struct data *d, uint32_t which, uint64_t at, uint32_t n,
+                            const struct task *t, uint32_t *ids)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t visit = (at + i) / d->n_classes;
+        uint32_t place = (uint32_t)((at + i) % d->n_classes);
+        uint32_t k =
+            rng_permute(t->seed, RNG_CLASSES, (uint32_t)visit << 7 | which, d->n_classes, place);
+        uint32_t size = data_class_size(d, k);
+        uint32_t sample =
+            rng_permute(t->seed, RNG_CLASSES + 256 * (k + 1), (uint32_t)(visit / size) << 7 | which,
+                        size, (uint32_t)(visit % size));
+
+        ids[i] = data_index_flat(d, k, sample);
+    }
+}
+
+/* Whether batches of section d have every class equally often. Classes of generators have no ends,
+ * and come equally often as they are. */
+static bool is_balanced(const struct stage *s, const struct data *d)
+{
+    return strcmp(s->config->draw, "balanced") == 0 && d->n_samples != DATA_ENDLESS;
+}
+
 void kind_choose_pair(const struct sampler *s, uint64_t nth, uint32_t target, struct task_size size,
                       struct task *t)
 {
@@ -26,7 +54,10 @@ void kind_choose_pair(const struct sampler *s, uint64_t nth, uint32_t target, st
     uint32_t which = (uint32_t)s->stage->index << 1;
 
     t->n_source = size.source;
-    kind_choose(s, &data[t->data], which, nth * size.source, size.source, t, t->source);
+    if (is_balanced(s->stage, &data[t->data]))
+        choose_balanced(&data[t->data], which, nth * size.source, size.source, t, t->source);
+    else
+        kind_choose(s, &data[t->data], which, nth * size.source, size.source, t, t->source);
     if (size.targets == 0)
         return;
     t->target = target;
@@ -46,6 +77,28 @@ int kind_plan_batches(const struct setup *setup, struct stage *s)
     return 0;
 }
 
+/* Labels decide what a balanced batch has, so there must be some of each. What a checkpoint
+ * remembers of a set is not drawn from. */
+static int check_balanced(const struct stage *s, const struct data *d)
+{
+    char name[128];
+
+    if (!is_balanced(s, d) || !d->ops->index_flat)
+        return 0;
+    if (d->n_target)
+        return err(ERR_CONFIG,
+                   "stage '%s': draw = \"balanced\" is for classes, data '%s' has targets",
+                   s->config->name, d->name);
+    for (uint32_t k = 0; k < d->n_classes; k++)
+        if (data_class_size(d, k) == 0) {
+            data_class_name(d, k, name, sizeof name);
+            return err(ERR_CONFIG,
+                       "stage '%s': class '%s' of data '%s' has no samples for a balanced draw",
+                       s->config->name, name, d->name);
+        }
+    return 0;
+}
+
 int kind_fits_batches(const struct setup *setup, struct stage *s, int data)
 {
     const struct data *d = &setup->data[data];
@@ -54,7 +107,8 @@ int kind_fits_batches(const struct setup *setup, struct stage *s, int data)
         return err(ERR_DATA,
                    "stage '%s': data '%s' has one class, so there is nothing to distinguish",
                    s->config->name, d->name);
-    return stage_has_samples(s, d);
+    TRY(stage_has_samples(s, d));
+    return check_balanced(s, d);
 }
 
 bool kind_among(uint32_t data, const int *list, int n)
