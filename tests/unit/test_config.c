@@ -263,7 +263,8 @@ static void test_choices(void **state)
         "f.conf:1: 'type' is 'transformer', must be one of mlp, conv4, lenet, resnet12, layers");
     refused(
         "stage m { loss = mes }",
-        "f.conf:1: 'loss' is 'mes', must be one of '', cross_entropy, mse; did you mean 'mse'?");
+        "f.conf:1: 'loss' is 'mes', must be one of '', cross_entropy, mse, mae, huber, quantile, "
+        "poisson, bce; did you mean 'mse'?");
     refused("stage m { optimizer = '' }", "f.conf:1: 'optimizer' is '', must be one of sgd, adam");
 }
 
