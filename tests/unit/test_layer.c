@@ -7,210 +7,7 @@
 #include <cmocka.h>
 
 #include "core/math/blas.h"
-#include "tests/lib/probe.h"
-
-/* An operand at sample s, row y, column x, channel c of a map. */
-static real *at(real *v, struct shape shape, int s, int y, int x, int c)
-{
-    return v +
-           (((size_t)s * (size_t)shape.h + (size_t)y) * (size_t)shape.w + (size_t)x) *
-               (size_t)shape.c +
-           c;
-}
-
-/* One output of the layer, in double, from p's x and w. */
-typedef double oracle(const struct probe *p, int s, int oy, int ox, int oc);
-
-/* PyTorch's Conv2d; w is [out][kh][kw][in], then the bias. Zero outside the map. */
-static double conv_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    const struct layer *l = &p->l;
-    int k = l->spec.kernel, channels = l->in.c;
-    const real *w = p->b[W].v + (size_t)(oc * k * k * channels);
-    double sum = l->spec.bias ? p->b[W].v[(size_t)(l->out.c * k * k * channels) + oc] : 0;
-
-    for (int ky = 0; ky < k; ky++)
-        for (int kx = 0; kx < k; kx++)
-            for (int c = 0; c < channels; c++) {
-                int y = oy * l->spec.stride - l->spec.pad + ky;
-                int x = ox * l->spec.stride - l->spec.pad + kx;
-
-                if (y >= 0 && y < l->in.h && x >= 0 && x < l->in.w)
-                    sum +=
-                        (double)w[(ky * k + kx) * channels + c] * *at(p->b[X].v, l->in, s, y, x, c);
-            }
-    return sum;
-}
-
-static double dense_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    int in = p->l.in.c;
-    double sum = p->l.spec.bias ? p->b[W].v[in * p->l.out.c + oc] : 0;
-
-    (void)oy, (void)ox;
-    for (int i = 0; i < in; i++)
-        sum += (double)p->b[W].v[oc * in + i] * *at(p->b[X].v, p->l.in, s, 0, 0, i);
-    return sum;
-}
-
-static double batchnorm_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    size_t c = (size_t)p->l.in.c, m = p->b[X].n / c;
-    const real *w = p->b[W].v + oc, *x = p->b[X].v + oc;
-    long double mean = 0, var = 0;
-
-    for (size_t i = 0; i < m; i++)
-        mean += (long double)x[i * c] / m;
-    for (size_t i = 0; i < m; i++)
-        var += (x[i * c] - mean) * (x[i * c] - mean) / m;
-    if (p->evaluate && p->l.spec.running) {
-        mean = w[2 * c];
-        var = w[3 * c];
-    }
-    mean = (*at(p->b[X].v, p->l.in, s, oy, ox, oc) - mean) / sqrtl(var + 1e-5L);
-    return (double)(w[0] * mean + w[c]);
-}
-
-static double batchnorm_relu_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    return fmax(0, batchnorm_oracle(p, s, oy, ox, oc));
-}
-
-static double relu_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    return fmax(0, *at(p->b[X].v, p->l.in, s, oy, ox, oc));
-}
-
-static double tanh_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    return tanh(*at(p->b[X].v, p->l.in, s, oy, ox, oc));
-}
-
-/* Without a percent nothing is dropped; the masks have tests of their own. */
-static double dropout_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    return *at(p->b[X].v, p->l.in, s, oy, ox, oc);
-}
-
-static double leaky_relu_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    double x = *at(p->b[X].v, p->l.in, s, oy, ox, oc);
-
-    return fmax(x, 0.01 * (p->l.spec.percent ? p->l.spec.percent : 10) * x);
-}
-
-/* ---- the residual block, in double ---- */
-
-/* y = conv k x k of x, c to f channels, padded; w [f][k][k][c] */
-static void block_conv(struct shape in, int n, int f, int k, const real *w, const double *x,
-                       double *y)
-{
-    for (int i = 0; i < n * in.h * in.w * f; i++) {
-        int o = i % f, ox = i / f % in.w, oy = i / f / in.w % in.h, s = i / f / in.w / in.h;
-
-        y[i] = 0;
-        for (int j = 0; j < k * k * in.c; j++) {
-            int c = j % in.c, ix = ox + j / in.c % k - k / 2, iy = oy + j / in.c / k - k / 2;
-
-            if (iy >= 0 && iy < in.h && ix >= 0 && ix < in.w)
-                y[i] += w[o * k * k * in.c + j] * x[((s * in.h + iy) * in.w + ix) * in.c + c];
-        }
-    }
-}
-
-/* y = gamma xhat + beta over m rows of f channels; w = gamma, beta, mean, var; keeps what it saw */
-static void block_norm(int m, int f, const real *w, bool fixed, double *y, double *seen)
-{
-    for (int c = 0; c < f; c++) {
-        double mean = 0, var = 0, scale;
-
-        for (int i = 0; i < m; i++)
-            mean += y[i * f + c] / m;
-        for (int i = 0; i < m; i++)
-            var += (y[i * f + c] - mean) * (y[i * f + c] - mean) / m;
-        seen[c] = mean, seen[f + c] = var * m / (m - 1);
-        mean = fixed ? w[2 * f + c] : mean, var = fixed ? w[3 * f + c] : var;
-        scale = w[c] / sqrt(var + 1e-5);
-        for (int i = 0; i < m; i++)
-            y[i * f + c] = (y[i * f + c] - mean) * scale + w[f + c];
-    }
-}
-
-static void block_act(int n, double *y)
-{
-    for (int i = 0; i < n; i++)
-        y[i] = fmax(y[i], 0.1 * y[i]);
-}
-
-enum { BLOCK_MOST = 1024 };
-
-/* y = the block of p's x; seen = mean and variance that each of its four batch norms observed. */
-static void block_oracle(const struct probe *p, double *y, double *seen)
-{
-    double x[BLOCK_MOST], z[BLOCK_MOST];
-    struct shape in = p->l.in, inner = p->l.out;
-    int f = inner.c, m = p->n * in.h * in.w, norm = (p->l.spec.running ? 4 : 2) * f;
-    bool fixed = p->evaluate && p->l.spec.running;
-    const real *w = p->b[W].v;
-
-    assert_true(m * f <= BLOCK_MOST && p->b[X].n <= BLOCK_MOST);
-    for (size_t i = 0; i < p->b[X].n; i++)
-        z[i] = p->b[X].v[i];
-    for (int k = 0; k < 3; k++) {
-        block_conv(k ? inner : in, p->n, f, 3, w, z, y);
-        w += 9 * (k ? f : in.c) * f;
-        block_norm(m, f, w, fixed, y, seen + 2 * f * k);
-        w += norm;
-        memcpy(z, y, (size_t)(m * f) * sizeof *z);
-        block_act(k < 2 ? m * f : 0, z);
-    }
-    for (size_t i = 0; i < p->b[X].n; i++)
-        x[i] = p->b[X].v[i];
-    block_conv(in, p->n, f, 1, w, x, y);
-    block_norm(m, f, w + in.c * f, fixed, y, seen + 6 * f);
-    for (int i = 0; i < m * f; i++)
-        y[i] += z[i];
-    block_act(m * f, y);
-}
-
-static double residual_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    double y[BLOCK_MOST], seen[BLOCK_MOST];
-    struct shape out = p->l.out;
-
-    block_oracle(p, y, seen);
-    return y[((s * out.h + oy) * out.w + ox) * out.c + oc];
-}
-
-static double maxpool_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    int k = p->l.spec.kernel, stride = p->l.spec.stride;
-    double max = -INFINITY;
-
-    for (int i = 0; i < k * k; i++)
-        max = fmax(max, *at(p->b[X].v, p->l.in, s, oy * stride + i / k, ox * stride + i % k, oc));
-    return max;
-}
-
-static double meanpool_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    int kh = p->l.spec.kernel ? p->l.spec.kernel : p->l.in.h;
-    int kw = p->l.spec.kernel ? p->l.spec.kernel : p->l.in.w, stride = p->l.spec.stride;
-    double sum = 0;
-
-    for (int i = 0; i < kh * kw; i++)
-        sum += *at(p->b[X].v, p->l.in, s, oy * stride + i / kw, ox * stride + i % kw, oc);
-    return sum / (kh * kw);
-}
-
-/* Channel first, then row, then column. */
-static double flatten_oracle(const struct probe *p, int s, int oy, int ox, int oc)
-{
-    struct shape in = p->l.in;
-
-    (void)oy, (void)ox;
-    return *at(p->b[X].v, in, s, oc / in.w % in.h, oc % in.w, oc / in.w / in.h);
-}
+#include "tests/lib/layer_oracle.h"
 
 static const struct {
     struct layer_case c;
@@ -241,6 +38,16 @@ static const struct {
     {{{.type = "batchnorm", .running = true}, {4, 3, 3}, true}, batchnorm_oracle, {4, 3, 3}},
     {{{.type = "batchnorm"}, {4, 3, 3}, true}, batchnorm_oracle, {4, 3, 3}},
     {{{.type = "batchnorm_relu"}, {9, 8, 5}}, batchnorm_relu_oracle, {9, 8, 5}},
+    {{{.type = "conv1d", .filters = 3, .kernel = 4, .stride = 2, .pad = 1, .bias = true},
+      {9, 1, 2}},
+     conv1d_oracle,
+     {4, 1, 3}},
+    {{{.type = "groupnorm", .groups = 3}, {4, 3, 6}}, groupnorm_oracle, {4, 3, 6}},
+    {{{.type = "groupnorm"}, {1, 1, 8}, true}, groupnorm_oracle, {1, 1, 8}},
+    {{{.type = "layernorm"}, {4, 3, 5}}, layernorm_oracle, {4, 3, 5}},
+    {{{.type = "normalize"}, {4, 3, 5}}, normalize_oracle, {4, 3, 5}},
+    {{{.type = "gelu"}, {4, 3, 5}}, gelu_oracle, {4, 3, 5}},
+    {{{.type = "silu"}, {4, 3, 5}}, silu_oracle, {4, 3, 5}},
     {{{.type = "relu"}, {4, 3, 5}}, relu_oracle, {4, 3, 5}},
     {{{.type = "dropout"}, {4, 3, 5}}, dropout_oracle, {4, 3, 5}},
     {{{.type = "dropout", .percent = 50}, {4, 3, 5}, true}, dropout_oracle, {4, 3, 5}},
@@ -254,6 +61,8 @@ static const struct {
     {{{.type = "tanh"}, {4, 3, 5}}, tanh_oracle, {4, 3, 5}},
     {{{.type = "maxpool", .kernel = 2, .stride = 2}, {7, 5, 3}}, maxpool_oracle, {3, 2, 3}},
     {{{.type = "maxpool", .kernel = 3, .stride = 2}, {8, 9, 2}}, maxpool_oracle, {3, 4, 2}},
+    {{{.type = "maxpool", .kernel = 3, .stride = 2}, {8, 1, 2}}, maxpool_oracle, {3, 1, 2}},
+    {{{.type = "meanpool", .kernel = 2, .stride = 2}, {7, 1, 2}}, meanpool_oracle, {3, 1, 2}},
     {{{.type = "meanpool"}, {5, 3, 4}}, meanpool_oracle, {1, 1, 4}},
     {{{.type = "meanpool", .kernel = 3, .stride = 2}, {8, 9, 2}}, meanpool_oracle, {3, 4, 2}},
     {{{.type = "flatten"}, {3, 5, 4}}, flatten_oracle, {1, 1, 60}},
@@ -316,7 +125,8 @@ static void test_all_covered(void **state)
 static void test_nan_passes(void **state)
 {
     static const char *const types[] = {"relu",           "tanh",    "maxpool",    "batchnorm",
-                                        "batchnorm_relu", "dropout", "leaky_relu", "residual"};
+                                        "batchnorm_relu", "dropout", "leaky_relu", "residual",
+                                        "gelu",           "silu",    "groupnorm",  "layernorm"};
 
     (void)state;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
@@ -512,6 +322,10 @@ static void test_plan_refuses(void **state)
         {{.type = "conv", .filters = 2, .kernel = 6, .stride = 1}, {5, 8, 1}, false},
         {{.type = "conv", .filters = 2, .kernel = 6, .stride = 1}, {8, 5, 1}, false},
         {{.type = "dense", .filters = 3}, {2, 1, 4}, false},
+        {{.type = "conv1d", .filters = 2, .kernel = 3}, {8, 2, 1}, false},
+        {{.type = "conv1d", .filters = 2, .kernel = 3}, {2, 1, 1}, false},
+        {{.type = "groupnorm", .groups = 3}, {2, 2, 4}, false},
+        {{.type = "groupnorm", .groups = -1}, {2, 2, 4}, false},
         {{.type = "dense", .filters = 0}, {1, 1, 4}, false},
         {{.type = "dropout", .percent = 100}, {1, 1, 4}, false},
         {{.type = "dropout", .percent = -1}, {1, 1, 4}, false},
