@@ -93,6 +93,14 @@ def test_every_method_has_a_row():
     assert sorted({*few_shot, *rows_of("docs/transfer.md")}) == sorted(names)
 
 
+def test_every_loss_is_described():
+    """With its own keys, in methods.md."""
+    section = text_of("docs/methods.md").split("## Losses")[1].split("\n## ")[0]
+    losses = re.findall(r"^(\w+) ", cli.done("list", "losses").out, re.M)
+    keys = [k for k, owner in re.findall(r"^    (\w+) .*?  (\w+): ", cli.done("list", "keys").out, re.M) if owner in losses]
+    assert len(keys) >= 3 and [name for name in losses + keys if f"`{name}`" not in section] == []
+
+
 def test_keys_of_methods_are_named():
     """Each in the row of the method whose own it is."""
     words, named = {"rates": "constant", "inner_optimizer": "adam"}, 0
