@@ -10,7 +10,6 @@
 #include "coordinator/run/stage_run.h"
 #include "core/base/machine.h"
 #include "core/data/store.h"
-#include "launch/print.h"
 #include "proto/comm/tree.h"
 #include "proto/stream/ring.h"
 #include "worker/engine.h"
@@ -184,7 +183,7 @@ void memory_print(const struct memory *m)
                (double)m->mapped / MIB);
 }
 
-void memory_print_json(const struct memory *m, json_t *inits)
+json_t *memory_json(const struct memory *m)
 {
     json_t *rows = json_array();
 
@@ -196,9 +195,8 @@ void memory_print_json(const struct memory *m, json_t *inits)
                                               (json_int_t)b[OWNER_WORKER], "rank_0",
                                               (json_int_t)b[OWNER_FIRST]));
     }
-    print_json(json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "threads", m->n_threads,
-                         "thread", (json_int_t)m->thread, "worker", (json_int_t)m->worker, "rank_0",
-                         (json_int_t)m->first, "alone", (json_int_t)m->alone, "mapped",
-                         (json_int_t)m->mapped, "passed_on", (json_int_t)m->passed, "rows", rows,
-                         "init", inits));
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "threads", m->n_threads, "thread",
+                     (json_int_t)m->thread, "worker", (json_int_t)m->worker, "rank_0",
+                     (json_int_t)m->first, "alone", (json_int_t)m->alone, "mapped",
+                     (json_int_t)m->mapped, "passed_on", (json_int_t)m->passed, "rows", rows);
 }

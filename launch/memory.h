@@ -38,8 +38,7 @@ struct memory {
 /* Plans the memory of an open setup, all stages' largest. n_threads: of a worker. */
 struct memory memory_plan(const struct setup *s, int n_threads);
 
-void memory_print(const struct memory *m); /* a table for people, on standard output */
-/* The same as one object of JSON, on standard output, with `inits` as its "init": it takes that. */
-void memory_print_json(const struct memory *m, json_t *inits);
+void memory_print(const struct memory *m);   /* a table for people, on standard output */
+json_t *memory_json(const struct memory *m); /* the same as an object; the caller's */
 
 #endif

@@ -11,7 +11,9 @@
 #include "core/plan/hand_over.h"
 #include "core/plan/stage_init.h"
 #include "core/plan/task_kind.h"
+#include "launch/audit_odds.h"
 #include "launch/memory.h"
+#include "launch/print.h"
 #include "worker/engine.h"
 #include "worker/method_work.h"
 #include "worker/pool.h"
@@ -355,7 +357,7 @@ static struct memory plan_memory(const struct solo *s)
 int plan_json(const struct solo *s)
 {
     struct memory memory = plan_memory(s);
-    json_t *inits = json_array();
+    json_t *inits = json_array(), *out;
 
     for (int i = 0; i < s->setup.n_stages; i++) {
         int code = add_init(&s->setup.stages[i], inits);
@@ -365,7 +367,11 @@ int plan_json(const struct solo *s)
             return code;
         }
     }
-    memory_print_json(&memory, inits);
+    out = memory_json(&memory);
+    json_object_set_new(out, "init", inits);
+    if (s->config.cluster.audit > 0)
+        json_object_set_new(out, "audit", audit_json(&s->setup));
+    print_json(out);
     return 0;
 }
 
@@ -382,6 +388,7 @@ int plan_print(const struct solo *s)
         "ranks: a single process, or a coordinator and workers; at most %u workers have a task at "
         "the same time\n",
         s->stage->n_tasks);
+    audit_print(&s->setup);
     printf("run directory '%s'\n", c->run.directory);
     return 0;
 }

@@ -256,3 +256,26 @@ def test_sinusoid_is_drawn(tmp_path):
     assert without.rc == 64 and "usage" in without.err and "Traceback" not in without.err
     missing = cli.execute(["/usr/bin/python3", script, "x.safetensors"], {"PATH": "/nowhere"}, cwd=tmp_path)
     assert missing.rc == 69 and "launch/install-deps docs" in missing.err
+
+
+# ---- check: the odds of an audit ----
+
+def test_odds_of_an_audit(trained):
+    """As docs/operations.md has them, for people and for programs; without an audit there are none."""
+    conf, _, _ = trained
+    audited = ["check", conf, "--set", "cluster.audit=0.01"]
+    odds = cli.done(*audited, "--json").json()["audit"]
+    stage = {"n": 0, "rounds": 0}
+    for key in cli.done("check", conf, "--print-config").out.splitlines():
+        found = re.match(r"\s*(tasks|rounds) = (\d+)", key)
+        if found:
+            stage["n" if found[1] == "tasks" else "rounds"] = int(found[2])
+    assert odds["share"] == 0.01 and odds["errs_every"] == 10000 and odds["odds"], odds
+    for row in odds["odds"]:
+        twice = 2 * 0.01 * stage["n"] / row["workers"]
+        for p in (50, 95):
+            assert math.isclose(1 - (1 - 1e-4) ** (twice * row[f"rounds_{p}"]), p / 100, rel_tol=1e-6), row
+        assert math.isclose(row["by_end"], 1 - (1 - 1e-4) ** (twice * stage["rounds"]), rel_tol=1e-6), row
+    text = cli.done(*audited).out
+    assert f"within {math.ceil(odds['odds'][0]['rounds_50'])} rounds with probability 0.5" in text, text
+    assert "audit" not in cli.done("check", conf, "--json").json() and "audit:" not in cli.done("check", conf).out
