@@ -6,11 +6,11 @@
 
 #define ERRS_EVERY 10000 /* tasks: the rank that the odds are of */
 
-/* Tasks a round that the rank and another one do: the audited ones of its own, and its audits of
- * others'. */
+/* Its own tasks of a round that another rank does too. That it errs in its audits of others' tasks
+ * is seen as well, but how many these are depends on who is idle first. */
 static double seen_twice(const struct audit_rate *r)
 {
-    return 2 * r->share * r->tasks / r->n_workers;
+    return r->share * r->tasks / r->n_workers;
 }
 
 double audit_odds(const struct audit_rate *r, double rounds)
@@ -46,7 +46,7 @@ void audit_print(const struct setup *s)
     if (s->config->cluster.audit <= 0)
         return;
     printf("audit: %g of a round's tasks are done twice; a rank that errs once in %d tasks is "
-           "named\n",
+           "named, at the latest,\n",
            s->config->cluster.audit, ERRS_EVERY);
     for (int i = 0; i < s->n_stages; i++)
         for (int k = 0; rate_of(s, &s->stages[i], k, &r); k++)

@@ -14,10 +14,10 @@ struct audit_rate {
     double n_workers;
 };
 
-/* Probability that the rank is named within so many rounds. */
+/* Probability that the rank is named within so many rounds, at least. */
 double audit_odds(const struct audit_rate *r, double rounds);
 
-/* Rounds within which it is named with probability p, 0 < p < 1; not whole. */
+/* Rounds within which it is named with that probability, 0 < p < 1; not whole. */
 double audit_rounds(const struct audit_rate *r, double p);
 
 /* Prints the odds of every stage; nothing if nothing is audited. */

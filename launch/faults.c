@@ -41,10 +41,16 @@ static void harm_slow(struct victims *v, int rank, double amount)
     v->slow[rank] = amount;
 }
 
+static void harm_err(struct victims *v, int rank, double amount)
+{
+    v->errs[rank] = amount;
+}
+
 static const struct harm harms[] = {
     {"kill", false, harm_kill},
     {"stop", true, harm_stop},
     {"slow", true, harm_slow},
+    {"err", true, harm_err},
 };
 
 enum { HARMS = sizeof harms / sizeof *harms };
@@ -139,7 +145,7 @@ static int read_harm(struct line *l, const char *word, struct fault *f)
         if (strcmp(word, harms[i].name) == 0)
             f->harm = &harms[i];
     if (!f->harm)
-        return wrong(l, "'kill', 'stop SECONDS' or 'slow TIMES'", word);
+        return wrong(l, "'kill', 'stop SECONDS', 'slow TIMES' or 'err SHARE'", word);
     if (!f->harm->amount)
         return 0;
     amount = next_word(l);

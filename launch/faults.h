@@ -3,6 +3,7 @@
  *     at 2.5     rank 7      kill        # seconds after the first round that counts has begun
  *     at 3       host 2      stop 0.5    # its ranks stand still for half a second
  *     at 0       10% ranks   slow 2      # a tenth of them, drawn: tasks take twice as long
+ *     at 0       rank 3      err 0.001   # it computes that share of its tasks wrongly
  *     every 30   host        kill        # again and again, at random, 30 s apart on average
  *
  * Times are virtual. What is drawn depends on the seed alone. Rank 0 and its host are never drawn
@@ -24,7 +25,7 @@ struct fault {
     int number;              /* that one; 0: drawn */
     double share;            /* drawn: of all; 0: one */
     const struct harm *harm; /* what happens, ... */
-    double amount;           /* ... for so many seconds, or so many times as slow */
+    double amount;           /* ... for so many seconds, so many times as slow, for such a share */
 };
 
 struct faults {
@@ -42,6 +43,7 @@ struct victims {       /* the ranks of a simulated cluster */
     int n_ranks, n_hosts;
     const int *host; /* (n_ranks) of each */
     double *slow;    /* (n_ranks) how many times as long its tasks take */
+    double *errs;    /* (n_ranks) what share of its tasks is wrong */
     bool *dead;      /* (n_ranks) */
     uint64_t seed;
     int n_lost;            /* ranks killed so far, ... */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "coordinator/crew/crew.h"
 #include "coordinator/run/stage_run.h"
@@ -47,7 +48,12 @@ struct troupe {
     struct stage_run now;
     struct victims victims;
     double *slow; /* (n_ranks) owned */
+    double *errs; /* (n_ranks) owned */
     bool *dead;   /* (n_ranks) owned */
+    struct rng luck;
+    uint64_t n_wrong;  /* results */
+    int n_named;       /* ranks */
+    uint64_t named_in; /* the round of the first */
     /* sums over the rounds that count */
     double communication;
     struct round_parts parts;
@@ -80,6 +86,21 @@ static int rank_now(void)
     return ((const struct player *)(fiber_host() - offsetof(struct player, host)))->rank;
 }
 
+/* Makes what a task gave wrong, in one bit, if the rank errs now. It errs in no audit: each wrong
+ * result is seen with the probability of an audit. */
+static void err_now(struct troupe *all, int rank, struct engine *e, real *state)
+{
+    double share = e->apart ? 0 : all->errs[rank];
+
+    if (share <= 0 || rng_uniform(&all->luck, 0, 1) >= share || (e->total.n == 0 && !state))
+        return;
+    if (e->total.n > 0)
+        e->total.words[rng_below(&all->luck, (uint32_t)(2 * e->total.n))] ^= 1;
+    else
+        ((unsigned char *)state)[0] ^= 1;
+    all->n_wrong++;
+}
+
 static int work(struct engine *e, const struct task *t, const real *theta, real *state)
 {
     struct troupe *all = simulated_now;
@@ -88,6 +109,7 @@ static int work(struct engine *e, const struct task *t, const real *theta, real 
     int rank = rank_now();
     int code = (all->s->real ? engine_run : hollow_run)(e, t, theta, state);
 
+    err_now(all, rank, e, state);
     if (now && all->first[rank] == NOT_YET)
         all->first[rank] = fiber_now();
     task_nanoseconds += (double)takes;
@@ -103,6 +125,15 @@ static const struct compute real_tasks = {engine_open, engine_close, engine_begi
 static const struct compute hollow_tasks = {hollow_open, engine_close, hollow_begin, work};
 
 /* ---- ranks ---- */
+
+static void on_notice(void *context, const struct notice *n)
+{
+    struct troupe *all = context;
+
+    if (strcmp(n->kind, "wrong") != 0)
+        return;
+    all->named_in = all->n_named++ ? all->named_in : n->round - SIMULATE_BEFORE;
+}
 
 static void worker_fiber(void *context)
 {
@@ -212,6 +243,9 @@ static void conclude(struct troupe *all, double tasks, virtual_time busy, uint64
         .digest = all->now.hash,
         .n_lost = all->victims.n_lost,
         .n_losses = all->victims.n_losses,
+        .n_wrong = all->n_wrong,
+        .n_named = all->n_named,
+        .named_in = all->named_in,
         .loss_seconds = loss_seconds(all, 1e-9 * ns),
         .parts = {all->parts.down / rounds, all->parts.tasks / rounds, all->parts.up / rounds,
                   all->parts.step / rounds},
@@ -314,9 +348,10 @@ static int ranks_open(struct troupe *all)
     all->ranks = calloc((size_t)n, sizeof *all->ranks);
     all->host = calloc((size_t)n, sizeof *all->host);
     all->slow = calloc((size_t)n, sizeof *all->slow);
+    all->errs = calloc((size_t)n, sizeof *all->errs);
     all->dead = calloc((size_t)n, sizeof *all->dead);
     all->first = calloc((size_t)n, sizeof *all->first);
-    code = ends && all->ranks && all->host && all->slow && all->dead && all->first
+    code = ends && all->ranks && all->host && all->slow && all->errs && all->dead && all->first
                ? comm_open("sim", ends, n)
                : err(ERR_MEMORY, "no memory for %d ranks", n);
     for (int i = 0; i < n && code >= 0; i++) {
@@ -345,6 +380,7 @@ static int victims_check(struct troupe *all)
         .n_hosts = simulated_host(s, s->n_ranks - 1) + 1,
         .host = all->host,
         .slow = all->slow,
+        .errs = all->errs,
         .dead = all->dead,
         .seed = s->seed,
     };
@@ -374,6 +410,9 @@ int simulate(const struct simulation *s, struct simulated *out)
         (struct worker_place){s->setup, s->real ? &real_tasks : &hollow_tasks, s->n_threads, true};
     all.crew.version = version;
     all.crew.own_core = s->n_threads == 1;
+    all.crew.notify = on_notice;
+    all.crew.context = &all;
+    rng_init(&all.luck, s->seed, 1, 0, 0);
     simulated_now = &all;
     task_nanoseconds = 0;
     fibers_open();
@@ -385,6 +424,7 @@ int simulate(const struct simulation *s, struct simulated *out)
     free(all.ranks);
     free(all.host);
     free(all.slow);
+    free(all.errs);
     free(all.dead);
     free(all.first);
     return code;

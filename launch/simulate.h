@@ -46,6 +46,10 @@ struct simulated { /* means over the rounds that are counted */
     uint64_t digest;         /* of the parameters after all rounds */
     int n_lost, n_losses;    /* ranks killed, and how often some were */
     uint64_t n_again;        /* tasks given out again, of ranks that were lost or late */
+    uint64_t n_wrong;        /* results that ranks gave */
+    /* Ranks named for that, and the round, of those that count, in which the first was; 0: none. */
+    int n_named;
+    uint64_t named_in;
     /* By which a round in which ranks were killed is longer than others, for each time that some
      * were; 0: none, or there were no others. */
     double loss_seconds;

@@ -222,9 +222,11 @@ static json_t *faults_json(const struct outlook *p, const struct size *z)
 
     if (p->faults.n == 0)
         return json_null();
-    return json_pack("{s:i, s:i, s:I, s:f, s:f}", "ranks_lost", r->n_lost, "losses", r->n_losses,
-                     "tasks_again", (json_int_t)r->n_again, "loss_seconds", r->loss_seconds,
-                     "undisturbed_round_seconds", z->undisturbed);
+    return json_pack("{s:i, s:i, s:I, s:f, s:f, s:I, s:i, s:I}", "ranks_lost", r->n_lost, "losses",
+                     r->n_losses, "tasks_again", (json_int_t)r->n_again, "loss_seconds",
+                     r->loss_seconds, "undisturbed_round_seconds", z->undisturbed, "wrong_results",
+                     (json_int_t)r->n_wrong, "ranks_named", r->n_named, "named_in",
+                     (json_int_t)r->named_in);
 }
 
 static json_t *size_json(const struct outlook *p, const struct size *z)
@@ -273,6 +275,10 @@ static void print_faults(const struct size *z)
     if (r->loss_seconds > 0)
         printf(", which made a round %.3g s longer", r->loss_seconds);
     printf("; %" PRIu64 " task%s given out again\n", r->n_again, plural(r->n_again));
+    if (r->n_wrong > 0)
+        printf("        %" PRIu64 " wrong result%s; %d rank%s named, the first in round %" PRIu64
+               "\n",
+               r->n_wrong, plural(r->n_wrong), r->n_named, plural(r->n_named), r->named_in);
 }
 
 static void print_plan(const struct outlook *p)

@@ -179,6 +179,21 @@ def test_slow_ranks(small, tmp_path):
     assert 1.01 < size["round_seconds"] / faults["undisturbed_round_seconds"] < 1.27  # five tasks at half speed are as long as ten
 
 
+def test_a_rank_that_errs(small, tmp_path):
+    """All tasks are done twice: it is named in the round in which it first errs, and the parameters are the undisturbed ones. Without
+    an audit nobody is named, and they are others."""
+    file = tmp_path / "faults"
+    file.write_text("at 0 rank 2 err 0.3\n")
+    args = (small, "--ranks", "5", "--hosts", "5", "--real", "--rounds", "5", "--task-seconds", "0.002")
+    calm = sizes(*args)[0]
+    audited = sizes(*args, "--faults", str(file), "--set", "cluster.audit=1")[0]
+    faults = audited["faults"]
+    assert faults["wrong_results"] > 0 and faults["ranks_named"] == 1 and faults["named_in"] in (1, 2, 3), faults
+    assert audited["digest"] == calm["digest"]
+    plain = sizes(*args, "--faults", str(file))[0]
+    assert plain["faults"]["ranks_named"] == plain["faults"]["named_in"] == 0 and plain["digest"] != calm["digest"], plain
+
+
 @pytest.mark.parametrize("line, said", [
     ("at soon rank 1 kill", "faults:2: needs seconds, not 'soon'"),
     ("every 0 rank kill", "faults:2: needs seconds above 0, not '0'"),
@@ -187,7 +202,7 @@ def test_slow_ranks(small, tmp_path):
     ("at 1 host 0 kill", "needs a host beside the first one, 0, where rank 0 is, not '0'"),
     ("at 1 rank 9 kill", "there is no rank 9 beside 9 ranks on 1 host"),
     ("at 1 120% ranks kill", "needs a share above 0% and up to 100%, not '120%'"),
-    ("at 1 rank 2 explode", "needs 'kill', 'stop SECONDS' or 'slow TIMES', not 'explode'"),
+    ("at 1 rank 2 explode", "needs 'kill', 'stop SECONDS', 'slow TIMES' or 'err SHARE', not 'explode'"),
     ("at 1 rank 2 stop", "needs a number above 0, not ''"),
     ("at 1 rank 2 kill now", "needs the end of the line, not 'now'"),
 ])

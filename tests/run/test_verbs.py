@@ -272,7 +272,7 @@ def test_odds_of_an_audit(trained):
             stage["n" if found[1] == "tasks" else "rounds"] = int(found[2])
     assert odds["share"] == 0.01 and odds["errs_every"] == 10000 and odds["odds"], odds
     for row in odds["odds"]:
-        twice = 2 * 0.01 * stage["n"] / row["workers"]
+        twice = 0.01 * stage["n"] / row["workers"]
         for p in (50, 95):
             assert math.isclose(1 - (1 - 1e-4) ** (twice * row[f"rounds_{p}"]), p / 100, rel_tol=1e-6), row
         assert math.isclose(row["by_end"], 1 - (1 - 1e-4) ** (twice * stage["rounds"]), rel_tol=1e-6), row
