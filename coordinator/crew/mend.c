@@ -222,6 +222,18 @@ static bool is_deserted(const struct transaction *p)
     return out;
 }
 
+/* All tasks are given, and audits are left: they do not wait for ranks without tasks to which no
+ * parameters come. */
+static int leave_out_cut_off(struct transaction *p)
+{
+    if (p->stands || tasks_left(p) > 0 || work_left(p) == 0)
+        return 0;
+    for (int i = 1; i < p->crew->n_members; i++)
+        if (!member(p, i)->out && !member(p, i)->given && is_cut_off(p, member(p, i)))
+            TRY(leave_out(p, (int)p->crew->members[i]));
+    return 0;
+}
+
 /* GATHER: the receiver's place in a tree of the ranks with tasks. */
 static int gather(struct transaction *p)
 {
@@ -242,6 +254,7 @@ int round_mend(struct transaction *p)
     TRY(leave_out_silent(p));
     if (is_deserted(p))
         return 1;
+    TRY(leave_out_cut_off(p));
     if (p->stands)
         return 0;
     TRY(give_orphans(p));

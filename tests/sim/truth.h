@@ -34,14 +34,15 @@ static bool anybody_erred(void)
     return false;
 }
 
-/* A bit of a number is another. */
-static void flip(struct dice *d, real *x, size_t n)
+/* Bits of a number are others, and different ones for each rank: no two ranks err alike. */
+static void flip(struct dice *d, int rank, real *x, size_t n)
 {
     real *one = &x[dice_next(d) % n];
     unsigned char bytes[sizeof *one];
 
     memcpy(bytes, one, sizeof bytes);
     bytes[sizeof bytes - 2] ^= 0x40;
+    bytes[sizeof bytes - 3] ^= (unsigned char)(rank << 2);
     memcpy(one, bytes, sizeof bytes);
 }
 
@@ -76,7 +77,7 @@ static int run_truly(struct engine *e, const struct task *t, const real *theta, 
         return engine_run(e, t, theta, state);
     right = try_task(e, t, theta, state, n_state);
     memcpy(flipped, state ? state : theta, n * sizeof *flipped);
-    flip(d, flipped, n);
+    flip(d, rank, flipped, n);
     if (state)
         memcpy(state, flipped, n * sizeof *flipped);
     *wrong = try_task(e, t, flipped, state, n_state) != right;

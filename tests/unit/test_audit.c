@@ -236,6 +236,42 @@ static void no_majority(void **state)
     scene_close(&s);
 }
 
+static int n_asked;
+
+/* Against waiting for ever: it is asked every two milliseconds, at most. */
+static bool let_it_end(void *context, const struct task_kind *kind)
+{
+    let_time_pass(context, kind);
+    return ++n_asked > 30000;
+}
+
+static uint64_t two_tasks(int rank, enum fault fault)
+{
+    struct scene s;
+    struct round_sum total;
+    uint64_t found;
+
+    open_audited(&s, RANKS, rank, fault, 2);
+    s.crew.interrupt = let_it_end;
+    n_asked = 0;
+    if (play_some(&s, 0, 2, &total) < 0)
+        fail_msg("%s", err_text());
+    found = checksum(&s, 0, &total);
+    scene_close(&s);
+    return found;
+}
+
+/* Both tasks are on one host. On the other one the rank that passes parameters on is lost, and who
+ * is below it has no task and can do no audit. */
+static void cut_off_from_audits(void **state)
+{
+    (void)state;
+    hosts = 2;
+    audit = "1";
+    assert_true(two_tasks(0, NONE) == two_tasks(1, DIE));
+    hosts = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +282,7 @@ int main(void)
         cmocka_unit_test(audited_with_losses),
         cmocka_unit_test(wrong_rank),
         cmocka_unit_test(no_majority),
+        cmocka_unit_test(cut_off_from_audits),
     };
 
     blas_single_thread();
