@@ -25,7 +25,7 @@ metrics {{ endpoint = "" }}
 OURS = {"conv1.weight": (4, 1, 3, 3), "conv1.bias": (4,), "conv2.weight": (6, 4, 3, 3), "conv2.bias": (6,),
         "bn1.weight": (6,), "bn1.bias": (6,), "bn1.running_mean": (6,), "bn1.running_var": (6,),
         "fc1.weight": (10, 54), "fc1.bias": (10,), "head.weight": (4, 10), "head.bias": (4,)}
-MODULES = {"conv1": "features.0", "conv2": "features.3", "bn1": "features.10", "fc1": "classifier.0", "head": "classifier.2"}
+MODULES = {"conv1": "features.3", "conv2": "features.10", "bn1": "features.11", "fc1": "classifier.0", "head": "classifier.2"}
 DATA, NOINPUT, CONFIG = 65, 66, 78
 
 
@@ -98,7 +98,7 @@ def test_by_order_if_no_name_is_ours(sort, tmp_path):
     for name, value in state().items():
         assert "running" in name or np.array_equal(found[name], value), name
     told = check(tmp_path, None).json()["init"][0]
-    assert told["paired"] == "order" and told["taken"]["bn1.weight"] == "features.10.weight"
+    assert told["paired"] == "order" and told["taken"]["bn1.weight"] == "features.11.weight"
 
 
 def test_an_unknown_order_is_refused(tmp_path):
@@ -129,7 +129,7 @@ def test_a_map_and_a_head_of_another_size(tmp_path):
     assert set(told["drawn"]) == {"head.weight", "head.bias"} and "[1000, 10]" in told["drawn"]["head.weight"]
     assert told["left"] == ["classifier.2.weight", "classifier.2.bias", "aux.weight"]
     found = trained(tmp_path, None, "stage.fine." + rules)
-    assert np.array_equal(found["conv2.weight"], arrays["features.3.weight"]) and np.abs(found["head.weight"]).max() <= 1
+    assert np.array_equal(found["conv2.weight"], arrays["features.10.weight"]) and np.abs(found["head.weight"]).max() <= 1
 
 
 def test_a_head_is_taken_whole_or_not(tmp_path):
