@@ -1,13 +1,16 @@
 /* solo.c - configuration to setup in one process. */
 #include "launch/solo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
 #include "core/base/table.h"
 #include "core/file/checkpoint.h"
+#include "core/file/checkpoint_files.h"
 #include "core/math/blas.h"
 #include "worker/method/table.h"
 
@@ -98,6 +101,24 @@ static int recall(struct solo *s, const struct options *o, const char *path, con
     if (code < 0)
         solo_close(s);
     return code;
+}
+
+static void complain(void *context, const char *sentence)
+{
+    (void)context;
+    fprintf(stderr, "warning: %s; the one before it is used\n", sentence);
+}
+
+int solo_find_checkpoint(const char *given, char *path, size_t n)
+{
+    struct stat st;
+    int found;
+
+    snprintf(path, n, "%s", given);
+    if (stat(given, &st) != 0 || !S_ISDIR(st.st_mode))
+        return 0;
+    found = checkpoint_newest(given, NULL, path, n, complain, NULL);
+    return found ? found : err(ERR_NOINPUT, "'%s' holds no checkpoint", given);
 }
 
 int solo_open_checkpoint(struct solo *s, const struct options *o, const char *path)

@@ -22,6 +22,10 @@ int solo_open_text(struct solo *s, const struct options *o, const char *text, co
  * them; a section that it does not remember is opened. */
 int solo_open_checkpoint(struct solo *s, const struct options *o, const char *path);
 
+/* path (n bytes): the file that was given, or the newest good checkpoint of the run's directory
+ * that was. ERR_NOINPUT if the directory holds none. */
+int solo_find_checkpoint(const char *given, char *path, size_t n);
+
 /* Closes what was opened. */
 void solo_close(struct solo *s);
 

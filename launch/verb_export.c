@@ -18,19 +18,12 @@ struct export
 {
     const struct options *options;
     struct solo solo;
+    char path[4096]; /* of the checkpoint */
     struct checkpoint_info info;
     char *configuration, *data; /* owned: what the checkpoint tells of its run */
     real *theta;                /* owned: of the stage */
     size_t first;               /* where the network's parameters begin in theta */
 };
-
-/* The stage of --stage, otherwise that of the checkpoint. */
-static int choose_stage(struct export *e)
-{
-    const struct options *o = e->options;
-
-    return setup_stage(&e->solo.setup, o->stage ? o->stage : e->info.stage_name, &e->solo.stage);
-}
 
 /* If each target has its own model, that of --model. */
 static int choose_model(struct export *e)
@@ -55,7 +48,7 @@ static int choose_model(struct export *e)
 static int read_theta(struct export *e)
 {
     const struct stage *stage = e->solo.stage;
-    const char *path = e->options->places[0];
+    const char *path = e->path;
     char kept[KEPT_NAME];
     int code;
 
@@ -161,7 +154,6 @@ static void print_result(const struct export *e)
 
 static int work(struct export *e)
 {
-    TRY(choose_stage(e));
     TRY(choose_model(e));
     TRY(read_theta(e));
     TRY(write_parameters(e));
@@ -175,11 +167,12 @@ static int export(const struct options *o)
     struct export e = {.options = o};
     int code;
 
-    TRY(checkpoint_peek(o->places[0], &e.info));
-    TRY(solo_open_checkpoint(&e.solo, o, o->places[0]));
-    code = checkpoint_configuration(o->places[0], &e.configuration);
+    TRY(solo_find_checkpoint(o->places[0], e.path, sizeof e.path));
+    TRY(checkpoint_peek(e.path, &e.info));
+    TRY(solo_open_checkpoint(&e.solo, o, e.path));
+    code = checkpoint_configuration(e.path, &e.configuration);
     if (code >= 0)
-        code = checkpoint_text(o->places[0], "data", &e.data);
+        code = checkpoint_text(e.path, "data", &e.data);
     if (code >= 0)
         code = work(&e);
     free(e.configuration);
@@ -191,7 +184,7 @@ static int export(const struct options *o)
 
 const struct verb verb_export = {
     .name = "export",
-    .places = "CHECKPOINT OUT.safetensors",
+    .places = "CHECKPOINT|RUN_DIR OUT.safetensors",
     .min_places = 2,
     .max_places = 2,
     .options = "stage model python data-root json",

@@ -6,16 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
 #include "core/base/outfile.h"
-#include "core/file/checkpoint_files.h"
 #include "launch/predict_adapt.h"
 #include "launch/predict_answer.h"
 #include "launch/predict_numbers.h"
 #include "launch/predict_queries.h"
+#include "launch/solo.h"
 #include "launch/verbs.h"
 
 /* ---- what is asked for ---- */
@@ -212,25 +211,6 @@ static int predict_with(struct predict_model *p, const struct options *o)
     return code;
 }
 
-static void complain(void *context, const char *sentence)
-{
-    (void)context;
-    fprintf(stderr, "warning: %s; the one before it is used\n", sentence);
-}
-
-/* The file itself, or the newest good checkpoint of a run's directory. */
-static int find_checkpoint(const char *given, char *path, size_t n)
-{
-    struct stat st;
-    int found;
-
-    snprintf(path, n, "%s", given);
-    if (stat(given, &st) != 0 || !S_ISDIR(st.st_mode))
-        return 0;
-    found = checkpoint_newest(given, NULL, path, n, complain, NULL);
-    return found ? found : err(ERR_NOINPUT, "'%s' holds no checkpoint", given);
-}
-
 static int predict(const struct options *o)
 {
     struct predict_model *p;
@@ -238,7 +218,7 @@ static int predict(const struct options *o)
     int code = check_usage(o);
 
     TRY(code);
-    TRY(find_checkpoint(o->checkpoint, path, sizeof path));
+    TRY(solo_find_checkpoint(o->checkpoint, path, sizeof path));
     p = calloc(1, sizeof *p);
     if (!p)
         return err(ERR_MEMORY, "no memory to start");

@@ -123,7 +123,7 @@ def test_a_state_dict_comes_and_goes_as_the_same_function(rotnet, tmp_path):
     for init in file, out:
         conf_path.write_text(ROTNET.format(directory=tmp_path / "run", model=model, init=init))
         trained = cli.done("train", conf_path, "--json", "--quiet", "--overwrite").json()
-        cli.done("export", trained["checkpoint"], out, "--python", module)
+        cli.done("export", tmp_path / "run", out, "--python", module)
         found.append((trained["digest"], safetensors_io.load(out)))
     assert found[0][0] == found[1][0]
     ours, theirs = found[0][1], {k: v.numpy() for k, v in net.state_dict().items() if "tracked" not in k}
