@@ -8,7 +8,7 @@
 
 enum { INPUTS = 256 };
 
-#define APART 0.4 /* between the means of inputs within 0..1 */
+#define APART 0.4 /* between the means of inputs within 0..1; of others, as a share of the range */
 
 int inputs_read(const struct data *d, struct inputs *in)
 {
@@ -32,6 +32,6 @@ int inputs_read(const struct data *d, struct inputs *in)
 
 bool inputs_differ(const struct inputs *a, const struct inputs *b)
 {
-    return fabs(a->mean - b->mean) > APART || b->high - b->low < (a->high - a->low) / 2 ||
-           a->high - a->low < (b->high - b->low) / 2;
+    return fabs(a->mean - b->mean) > APART * fmax(1, a->high - a->low) ||
+           b->high - b->low < (a->high - a->low) / 2 || a->high - a->low < (b->high - b->low) / 2;
 }

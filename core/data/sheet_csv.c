@@ -276,6 +276,8 @@ static int check_text(const struct blob *b, const char *path)
 {
     const uint8_t *p = b->bytes;
 
+    if (b->n == 0)
+        return err(ERR_DATA, "'%s' is empty", path);
     if (b->n >= 2 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff)))
         return err(ERR_DATA, "'%s' is UTF-16 text: save it as UTF-8", path);
     return 0;
@@ -308,19 +310,22 @@ static int finish(struct csv_reading *r, char separator)
 int sheet_read_csv(struct sheet *s, const struct sheet_wanted *w, const struct blob *b,
                    const char *path)
 {
-    size_t mark = b->n >= 3 && memcmp(b->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    const char *text = (const char *)b->bytes + mark;
-    char separator = separator_of(text, b->n - mark);
+    const char *text = (const char *)b->bytes;
+    size_t n = b->n;
+    char separator;
     struct csv_reading r = {
         .path = path, .wanted = w, .sheet = s, .row_line = 1, .time_kind = FIELD_OTHER};
     int code;
 
     TRY(check_text(b, path));
+    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) /* a byte-order mark */
+        text += 3, n -= 3;
+    separator = separator_of(text, n);
     if (csv_init(&r.parser, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL) != 0)
         return err(ERR_MEMORY, "out of memory for '%s'", path);
     csv_set_realloc_func(&r.parser, field_grow);
     csv_set_delim(&r.parser, (unsigned char)separator);
-    code = parse_all(&r, text, b->n - mark);
+    code = parse_all(&r, text, n);
     if (code >= 0)
         code = finish(&r, separator);
     csv_free(&r.parser);

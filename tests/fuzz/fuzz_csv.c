@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct data d;
     int code;
 
-    c.path = (char *)scratch_put(&file, bytes + (n > 0), n - (n > 0));
+    c.path = (char *)(n > 0 ? scratch_put(&file, bytes + 1, n - 1) : scratch_put(&file, "", 0));
     code = data_open(&d, &c, "");
     if (code < 0) {
         EXPECT((code == ERR_DATA || code == ERR_CONFIG) && *err_text());

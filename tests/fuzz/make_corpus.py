@@ -89,6 +89,7 @@ def put_csv():
     put("csv", "label", b"\x30" + rows.encode())
     put("csv", "holes", b"\x85" + 't,"x ""1""",y\n\n"a\nb",,2\nc, 7 ,null\n'.encode())
     put("csv", "window", b"\x88" + ("x,y\n" + "1,2\n" * 5).encode())
+    put("csv", "empty", b"\x41")
     put("csv", "comma", b"\x00" + "a;b\n1,5;2\n".encode())
     put("csv", "mark", b"\x00\xef\xbb\xbfa\tb\n1\t2\n")
 
