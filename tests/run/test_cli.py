@@ -427,7 +427,8 @@ def data_root():
 
 @pytest.mark.parametrize("name", sorted(n for n in os.listdir(EXAMPLES) if n.endswith(".conf") and n != "folder.conf"))
 def test_examples_check(name, data_root):
-    folder = {"icons": "icons", "fashion": "fashion-mnist"}.get(name.split("-")[0], "omniglot")
+    folders = {"icons": "icons", "fashion": "fashion-mnist", "assays.conf": "assays", "meters.conf": "meters"}
+    folder = folders.get(name.split("-")[0], "omniglot")
     if not os.path.isdir(os.path.join(data_root, folder)):
         pytest.skip(f"METALOOP_DATA has no {folder}/ (docs/data.md)")
     cli.done("check", os.path.join(EXAMPLES, name))

@@ -157,8 +157,8 @@ def test_status_file(args, rc, reason, tmp_path, conf):
     cli.run(*[a.format(conf=conf) for a in args], ranks=3, env={"METALOOP_STATUS": tmp_path / "status"})
     lines = (tmp_path / "status").read_text().split("\n")
     assert lines[0] == f"exit={rc}" and lines[1].startswith("reason=") and reason in lines[1], lines
-    assert lines[2:4] == ["restart=no", "lost="] and lines[5:] == [""]
-    run_id = lines[4].removeprefix("run=")
+    assert lines[2:5] == ["restart=no", "lost=", "wrong="] and lines[6:] == [""]
+    run_id = lines[5].removeprefix("run=")
     if rc:
         assert run_id == ""
     else:  # the same wherever it stands
@@ -258,14 +258,15 @@ def test_killed_too_often(how, tmp_path, long):
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
 def test_signal_saves(name, tmp_path, long, digest):
-    with Supervised(tmp_path, "-n", 3, "train", long) as run:
+    rounds = ROUNDS if name == "SIGINT" else 1000000
+    with Supervised(tmp_path, "-n", 3, "train", long, "--set", f"stage.meta.rounds={rounds}") as run:
         run.rank0()
         when_saved(tmp_path / "run")
         os.kill(run.process.pid, getattr(signal, name))
         result = run.result()
         assert result.rc == STOPPED and "saved as" in result.err, result
         assert run.exit_report()["exit"] == "75" and run.exit_report()["restart"] == "no"
-    assert 0 < rounds_of(tmp_path / "run") < ROUNDS
+    assert 0 < rounds_of(tmp_path / "run") < rounds
     if name == "SIGINT":
         assert cli.done("train", long, "--resume", "--json").json()["digest"] == digest
 
