@@ -88,6 +88,7 @@ static int take_vectors(struct worker *w)
     w->packed = malloc(packed_room(w->setup));
     if (!w->theta || !w->words || !w->anchor || !w->packed)
         return err(ERR_MEMORY, "no memory for %zu parameters", n);
+    memset(w->words, 0, setup_sum_words(w->setup) * sizeof(int64_t)); /* held from now on */
     return 0;
 }
 
