@@ -31,7 +31,7 @@ struct memory {
     /* bytes of data files, whose pages the processes of a host share; in none of the sums */
     size_t mapped;
     size_t twice; /* bytes that worker and first both count and one process alone has once */
-    /* bytes of messages that a worker holds on top if it passes them on: from 4 ranks on */
+    /* bytes of messages that a worker holds on top if it passes them on: from 3 ranks on */
     size_t passed;
 };
 

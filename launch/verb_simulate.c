@@ -140,7 +140,7 @@ static int open_size(const struct outlook *p, const struct size *z, struct solo 
 static void plan_memory(struct outlook *p, struct size *z, const struct solo *solo)
 {
     struct memory m = memory_plan(&solo->setup, p->n_threads);
-    double worker = (double)(m.worker + (z->n_ranks > 3 ? m.passed : 0));
+    double worker = (double)(m.worker + (z->n_ranks > 2 ? m.passed : 0));
 
     z->host_bytes = (double)(m.first + m.mapped) +
                     worker * (p->n_threads == 1 ? p->ranks_per_host - 1 : p->ranks_per_host);
