@@ -163,8 +163,8 @@ static int shape_check(struct folder *f, struct shape s, const char *path)
         return 0;
     return err(
         ERR_DATA, "'%s' holds '%s' of %d x %d pixels in %s, and '%s' of %d x %d in %s: %s%s%s",
-        f->src->path, path, s.h, s.w, colours(s.c), f->first ? f->first : "", like->h, like->w,
-        colours(like->c), s.c == like->c ? "" : "set 'channels' to 1 (grey) or 3 (colour)",
+        f->src->path, f->first ? f->first : "", like->h, like->w, colours(like->c), path, s.h, s.w,
+        colours(s.c), s.c == like->c ? "" : "set 'channels' to 1 (grey) or 3 (colour)",
         s.c != like->c && !is_size ? ", and " : "",
         is_size ? "" : "set 'resize' to one size in pixels for all");
 }

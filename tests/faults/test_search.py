@@ -12,12 +12,13 @@ SEARCH = os.path.join(cli.ROOT, "build", "tests", "sim", "search")
 NO_MAKE = {**os.environ, "MAKEFLAGS": "", "MAKELEVEL": ""}
 
 PLANTED = {  # file, what stands there, what is planted
-    "a stale sum is accepted": ("coordinator/crew/hear.c", "if (m->h.attempt != p->h.attempt || !p->stands ||", "if (!p->stands ||"),
+    "a stale sum is accepted": ("coordinator/crew/hear.c", "bool counts = m->h.attempt == p->h.attempt && p->stands;",
+                                "bool counts = p->stands;"),
     "an orphan is forgotten": ("coordinator/crew/mend.c", "            p->n_orphans++;", "            p->n_orphans += slot > 0;"),
     "a lease never ends": ("coordinator/crew/leases.c", "if (now - worker->heard > lease)", "if (now - worker->heard > 1e9)"),
     "what was reported is owed": ("coordinator/crew/mend.c", "worker->owing = !worker->finished;", "worker->owing = true;"),
-    "a rank that is out gives its sum": ("worker/sums.c", "if (!worker_is_current(w, m) || m->h.attempt != w->round.attempt ||",
-                                         "if (!worker_is_current(w, m) ||"),
+    "a rank that is out gives its sum": ("worker/sums.c", "if (!worker_is_current(w, m) || m->h.attempt != w->round.attempt)",
+                                         "if (!worker_is_current(w, m))"),
     "an audit's difference is ignored": ("coordinator/crew/round.c", "if (audit_differs(c, &difference)) {", "if (audit_differs(c, &difference) && 0) {"),
     "nobody is told that an old round is over": ("coordinator/crew/give.c", "if (!worker->owing || worker->gone || worker->left)", "if (worker)"),
 }

@@ -44,7 +44,7 @@ def test_seeds_are_those_of_the_script(tmp_path):
 
 @pytest.mark.parametrize("words, part", [
     (["--time", "0"], "FUZZ_TIME '0'"), (["--time", "5s"], "FUZZ_TIME '5s'"), (["--time", ""], "FUZZ_TIME ''"),
-    (["--targets", "names nppy"], "no target 'nppy': config, idx,"), (["--tiem", "3"], "'--tiem'"),
+    (["--targets", "names nppy"], "no target 'nppy': config, csv, idx,"), (["--tiem", "3"], "'--tiem'"),
 ])
 def test_runner_refuses(words, part):
     done = cli.execute([RUN, "--check", *words], {}, 20)
