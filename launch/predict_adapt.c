@@ -71,7 +71,10 @@ static int adapt(struct predict_model *p, const struct data *d, struct support_s
     TRY(arena_init(&p->arena, measure.peak));
     method_init(&m, &p->solo.setup, p->solo.stage, &spec, &p->arena);
     TRY(read_support(p, d, s));
-    return method_adapt(&m, &ep, p->own, &p->answer);
+    TRY(method_adapt(&m, &ep, p->own, &p->answer));
+    if (!p->inductive)
+        p->answer.statistics = NULL;
+    return 0;
 }
 
 static int adapt_in_room(struct predict_model *p, const struct data *d)

@@ -121,7 +121,59 @@ static int whole_set_classes(struct predict_model *p)
     return predict_classes(p, &s->data[head < 0 ? stage->data : head]);
 }
 
+/* ---- protocol ---- */
+
+int predict_protocol(struct predict_model *p, bool inductive)
+{
+    bool coupled = stage_is_transductive(p->solo.stage);
+
+    if (!coupled && !inductive)
+        return err(ERR_USAGE, "'--protocol transductive' needs batch statistics; this model "
+                              "answers each query alone");
+    if (coupled && inductive && !p->few_shot)
+        return err(ERR_USAGE,
+                   "'--protocol inductive' needs a support, whose statistics stand for the batch's; "
+                   "stage '%s' was trained on whole data sets: by model.statistics = \"running\" "
+                   "it would answer so",
+                   p->solo.stage->config->name);
+    if (coupled && inductive && p->n_classes > 0 && !p->observed)
+        return err(ERR_USAGE,
+                   "'%s' was saved without the statistics of its support: '--protocol inductive' "
+                   "beside --save keeps them",
+                   p->path);
+    p->inductive = coupled && inductive;
+    p->coupled = coupled && !inductive;
+    p->answer.statistics = p->inductive ? p->observed : NULL;
+    return 0;
+}
+
 /* ---- an adapted model's file ---- */
+
+/* The statistics of the support, in a layout of one segment; of none if there are none. */
+static int observed_layout(const struct predict_model *p, struct layout *l)
+{
+    size_t n = net_statistics(&p->solo.stage->net);
+
+    *l = (struct layout){0};
+    if (n == 0)
+        return 0;
+    return layout_add(l, (struct segment){.name = "batch", .n_dims = 1, .dims = {n}});
+}
+
+/* Of a file that was saved to answer inductively. */
+static int read_observed(struct predict_model *p)
+{
+    struct layout l;
+    int code = observed_layout(p, &l);
+
+    if (code >= 0) {
+        p->observed = malloc(l.n * sizeof *p->observed);
+        code = p->observed ? checkpoint_read_kept(p->path, "statistics", &l, p->observed)
+                           : err(ERR_MEMORY, "no memory for %zu numbers", l.n);
+    }
+    layout_release(&l);
+    return code < 0 ? code : predict_protocol(p, true);
+}
 
 /* prototypes: what the method remembers of each class. */
 static int memory_layout(const struct predict_model *p, struct method *m, struct layout *l)
@@ -179,7 +231,10 @@ static int read_adapted(struct predict_model *p, json_t *o)
     if (!predict_takes_any(p) && p->n_classes > (uint32_t)p->solo.stage->net.n_out)
         return err(ERR_DATA, "'%s': 'adapted' in its metadata names %u classes, the model tells %d",
                    p->path, p->n_classes, p->solo.stage->net.n_out);
-    return read_memory(p);
+    TRY(read_memory(p));
+    if (!json_is_true(json_object_get(o, "inductive")) || !stage_is_transductive(p->solo.stage))
+        return 0;
+    return read_observed(p);
 }
 
 /* An adapted model tells so in its metadata. */
@@ -208,6 +263,8 @@ static char *adapted_text(const struct predict_model *p)
         json_array_append_new(names, json_string(p->classes[i]));
     o = json_pack("{s:o, s:i, s:I}", "classes", names, "steps", p->steps, "support",
                   (json_int_t)p->n_support);
+    if (p->inductive)
+        json_object_set_new(o, "inductive", json_true());
     text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return text;
@@ -218,12 +275,15 @@ static int write_adapted(const struct predict_model *p, const char *path, real *
 {
     const struct layout *l = &p->solo.stage->layout;
     struct method m = plain_method(p);
-    struct layout memory;
-    int code = memory_layout(p, &m, &memory);
+    struct layout memory, observed;
+    int code = memory_layout(p, &m, &memory), more = observed_layout(p, &observed);
     real *scratch = malloc(l->n * sizeof *scratch);
 
     if (memory.n > 0)
         info->kept[info->n_kept++] = (struct kept){"adapted", &memory, p->answer.memory};
+    if (p->inductive)
+        info->kept[info->n_kept++] = (struct kept){"statistics", &observed, p->answer.statistics};
+    code = code < 0 ? code : more;
     memcpy(theta, p->theta, l->n * sizeof *theta);
     vec_copy(p->solo.stage->net.layout.n, p->answer.theta, theta + (p->own - p->theta));
     code = code < 0 || scratch ? code : err(ERR_MEMORY, "no memory to write '%s'", path);
@@ -233,6 +293,7 @@ static int write_adapted(const struct predict_model *p, const char *path, real *
     }
     free(scratch);
     layout_release(&memory);
+    layout_release(&observed);
     return code;
 }
 
@@ -312,6 +373,7 @@ void predict_close(struct predict_model *p)
     free(p->classes);
     free(p->theta);
     free(p->memory);
+    free(p->observed);
     arena_release(&p->arena);
     solo_close(&p->solo);
     *p = (struct predict_model){0};

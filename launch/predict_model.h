@@ -14,10 +14,12 @@ struct predict_model {
     bool tabular;               /* its samples are rows of tables, not images */
     bool few_shot;
     bool coupled;   /* a query's answer depends on the others of its batch */
+    bool inductive; /* few-shot, batch statistics: queries are answered by the support's */
     int steps;      /* of the inner loop, that were or will be done */
     real *theta;    /* owned: (P of the stage) */
     real *own;      /* within theta: of the model that answers */
     real *memory;   /* owned: of a file that holds an adapted model; else NULL */
+    real *observed; /* owned: likewise, its support's statistics; NULL: the file has none */
     char **classes; /* owned: what each output means */
     uint32_t n_classes;
     struct arena arena;    /* that it adapted in */
@@ -31,6 +33,10 @@ struct predict_model {
  * predict_adapt. ERR_NOINPUT, ERR_DATA, ERR_USAGE, ERR_CONFIG. predict_close also after an
  * error. */
 int predict_open(struct predict_model *p, const struct options *o, const char *checkpoint);
+
+/* Queries are answered by the support's statistics from now on, or by their own; before
+ * predict_adapt. ERR_USAGE if the model cannot answer so. */
+int predict_protocol(struct predict_model *p, bool inductive);
 
 /* Whether it needs a support. */
 bool predict_waits(const struct predict_model *p);

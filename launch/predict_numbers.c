@@ -213,7 +213,10 @@ static int adapt(struct number_worker *w, int k, int piece, struct adapted *a)
                                 .x = w->support,
                                 .target = w->target,
                                 .weight = g->table.data.weighted ? w->weight : NULL};
-    return method_adapt(&w->method, &ep, p->own, a);
+    TRY(method_adapt(&w->method, &ep, p->own, a));
+    if (!p->inductive)
+        a->statistics = NULL;
+    return 0;
 }
 
 static int task_answer(struct number_worker *w, int k)
@@ -223,6 +226,7 @@ static int task_answer(struct number_worker *w, int k)
     int piece = n->model->coupled || end - at < ROWS ? (int)(end - at) : ROWS;
     struct adapted a;
 
+    piece = n->model->inductive ? 1 : piece;
     TRY(adapt(w, k, piece, &a));
     for (; at < end; at += (uint32_t)piece) {
         int rows = end - at < (uint32_t)piece ? (int)(end - at) : piece;

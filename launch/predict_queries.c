@@ -247,6 +247,8 @@ int predict_batch(const struct predict_model *p)
 {
     const struct stage *stage = p->solo.stage;
 
+    if (p->inductive) /* each alone: a product's shape moves its last bits */
+        return 1;
     if (!p->few_shot)
         return (int)stage->evaluate.source;
     return (int)(p->n_classes * stage_query(&p->solo.setup, stage, p->data));

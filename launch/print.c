@@ -24,6 +24,18 @@ static void print_interval(double ci95, int digits, const char *unit)
         printf(" +- -%s", unit);
 }
 
+/* The line below the last step's. */
+static void print_inductive(const struct evaluation *e)
+{
+    printf("    inductive   %.4f", e->inductive_loss.mean);
+    print_interval(e->inductive_loss.ci95, 4, "");
+    if (e->has_accuracy) {
+        printf("  %6.2f", 100 * e->inductive_accuracy.mean);
+        print_interval(100 * e->inductive_accuracy.ci95, 2, " %");
+    }
+    putchar('\n');
+}
+
 void print_curve(const char *data, const struct evaluation *e)
 {
     char fits[160];
@@ -43,6 +55,8 @@ void print_curve(const char *data, const struct evaluation *e)
         }
         putchar('\n');
     }
+    if (e->has_inductive)
+        print_inductive(e);
     evaluation_fits_text(e, fits, sizeof fits);
     if (*fits)
         printf("%s\n", fits);

@@ -286,15 +286,20 @@ static int curve_tensors(struct gradient_run *g, struct tensor *tensors)
 {
     size_t rows = (size_t)g->episode.query.n, c = (size_t)g->method.net->n_out;
     size_t last = (size_t)g->solo.stage->inner_steps * rows * c;
+    int inductive = g->solo.stage->inductive_metrics;
 
     tensors[0] = double_tensor("loss_before", &g->curve.v[metric_curve(0, CURVE_LOSS)]);
     tensors[1] = double_tensor("accuracy_before", &g->curve.v[metric_curve(0, CURVE_ACCURACY)]);
     tensors[2] = reals_tensor("logits_before", g->outputs, 2, rows, c);
     tensors[3] = reals_tensor("logits", g->outputs + last, 2, rows, c);
-    return 4;
+    if (!inductive)
+        return 4;
+    tensors[4] = double_tensor("inductive_loss", &g->curve.v[inductive + CURVE_LOSS]);
+    tensors[5] = double_tensor("inductive_accuracy", &g->curve.v[inductive + CURVE_ACCURACY]);
+    return 6;
 }
 
-enum { SCALARS = 8 }; /* tensors beside the gradient's, at most */
+enum { SCALARS = 10 }; /* tensors beside the gradient's, at most */
 
 static int result_tensors(struct gradient_run *g, struct tensor *tensors)
 {

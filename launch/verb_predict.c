@@ -73,22 +73,6 @@ static int check_support(const struct predict_model *p, const struct options *o)
     return 0;
 }
 
-static int check_protocol(const struct predict_model *p, const struct options *o)
-{
-    bool wanted = o->protocol && strcmp(o->protocol, "transductive") == 0;
-
-    if (!o->protocol || wanted == p->coupled)
-        return 0;
-    if (wanted)
-        return err(ERR_USAGE,
-                   "'--protocol transductive' needs batch statistics; this model answers each "
-                   "query alone");
-    return err(ERR_USAGE,
-               "'--protocol inductive' needs a model without batch statistics, such as one that "
-               "was trained with model.statistics = \"running\"; this one normalises each batch of "
-               "queries by itself");
-}
-
 /* ---- output ---- */
 
 struct predict_output {
@@ -195,7 +179,8 @@ static int predict_with(struct predict_model *p, const struct options *o)
     int code;
 
     TRY(check_support(p, o));
-    TRY(check_protocol(p, o));
+    if (o->protocol)
+        TRY(predict_protocol(p, strcmp(o->protocol, "inductive") == 0));
     if (o->support && !gives_numbers(p)) {
         TRY(predict_adapt(p, o->support));
         predict_warn(p, o->support, &p->support);

@@ -38,6 +38,17 @@ static void add_figures(json_t *o, const struct evaluation *e, int k)
     json_object_set_new(o, "ci95", real_or_null(e->accuracy[k].ci95));
 }
 
+/* After the last step, each query alone. */
+static void add_inductive(json_t *o, const struct evaluation *e)
+{
+    json_object_set_new(o, "inductive_loss", real_or_null(e->inductive_loss.mean));
+    json_object_set_new(o, "inductive_loss_ci95", real_or_null(e->inductive_loss.ci95));
+    if (!e->has_accuracy)
+        return;
+    json_object_set_new(o, "inductive_accuracy", json_real(e->inductive_accuracy.mean));
+    json_object_set_new(o, "inductive_ci95", real_or_null(e->inductive_accuracy.ci95));
+}
+
 static json_t *evaluation_json(const struct stage *stage, const char *data,
                                const struct evaluation *e)
 {
@@ -49,6 +60,8 @@ static json_t *evaluation_json(const struct stage *stage, const char *data,
     if (isfinite(e->sizes[0]))
         json_object_update_new(o, json_pack("{s:f, s:f}", "way", e->sizes[0], "shot", e->sizes[1]));
     add_figures(o, e, e->steps);
+    if (e->has_inductive)
+        add_inductive(o, e);
     for (int k = 0; k <= e->steps; k++) {
         json_t *s = json_pack("{s:i}", "step", k);
 

@@ -151,15 +151,44 @@ static void add_fits(const struct stage *s, const struct batch *b, const real *y
     }
 }
 
+/* The queries answered by the support's statistics. A loss that the grid of the sum cannot hold
+ * counts as its end: the figures beside it stay. */
+static void add_inductive(struct method *m, const struct episode *ep, const struct adapted *a,
+                          struct task_metrics *metrics)
+{
+    double *sum = &metrics->v[m->stage->inductive_metrics];
+    const real *y = method_answer(m, ep, a);
+    double loss = loss_value(&m->net->loss, &ep->query, a->n_out, y);
+    double accuracy = loss_accuracy(&m->net->loss, &ep->query, a->n_out, y);
+
+    loss = fmin(loss, sqrt(CURVE_LOSS_MAX));
+    sum[CURVE_LOSS] += loss, sum[CURVE_LOSS_SQUARE] += loss * loss;
+    sum[CURVE_ACCURACY] += accuracy, sum[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
+}
+
 /* By methods without an inner loop: one step of the curve. */
 static int evaluate_once(struct method *m, const struct episode *ep, const real *theta,
                          struct task_metrics *metrics, real *outputs)
 {
-    struct adapted a = {.theta = theta};
+    struct adapted a = {.theta = theta}, together;
 
     m->ops->adapt(m, ep, &a);
-    return method_curve(&m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &a), 0, 0,
-                        metrics, outputs);
+    together = a, together.statistics = NULL;
+    TRY(method_curve(&m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &together), 0, 0,
+                     metrics, outputs));
+    if (m->stage->inductive_metrics)
+        add_inductive(m, ep, &a, metrics);
+    return 0;
+}
+
+/* What the inner loop, which is done, has made of the support. */
+static struct adapted inner_adapted(struct method *m, const struct episode *ep)
+{
+    const real *theta = unroll_theta(m->inner, m->inner->spec.steps);
+
+    return (struct adapted){.theta = theta,
+                            .n_out = m->net->n_out,
+                            .statistics = unroll_observe(m->inner, theta, ep)};
 }
 
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
@@ -181,6 +210,11 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
         else
             add_fits(m->stage, &ep->query, y, true, metrics);
     }
+    if (m->stage->inductive_metrics) {
+        struct adapted a = inner_adapted(m, ep);
+
+        add_inductive(m, ep, &a, metrics);
+    }
     return 0;
 }
 
@@ -190,7 +224,7 @@ int method_adapt(struct method *m, const struct episode *ep, const real *theta, 
 {
     struct unroll *u = m->inner;
 
-    *a = (struct adapted){.theta = theta, .n_out = m->net->n_out};
+    *a = (struct adapted){.theta = theta};
     if (m->ops->adapt) {
         m->ops->adapt(m, ep, a);
         return 0;
@@ -198,7 +232,7 @@ int method_adapt(struct method *m, const struct episode *ep, const real *theta, 
     unroll_begin(u, theta, ep);
     for (int k = 0; k < u->spec.steps; k++)
         unroll_step(u, k, ep, NULL);
-    a->theta = unroll_theta(u, u->spec.steps);
+    *a = inner_adapted(m, ep);
     return vec_finite(m->net->layout.n, a->theta)
                ? 0
                : err(ERR_NONFINITE, "the adapted parameters are not finite");
@@ -206,7 +240,8 @@ int method_adapt(struct method *m, const struct episode *ep, const real *theta, 
 
 const real *method_answer(struct method *m, const struct episode *ep, const struct adapted *a)
 {
-    return m->ops->answer ? m->ops->answer(m, ep, a) : unroll_outputs_at(m->inner, a->theta, ep);
+    return m->ops->answer ? m->ops->answer(m, ep, a)
+                          : unroll_outputs_at(m->inner, a->theta, ep, a->statistics);
 }
 
 /* Adds the loss and accuracy of each sample that has something to measure; they weigh the same. */

@@ -15,13 +15,15 @@ void method_init(struct method *m, const struct setup *setup, const struct stage
 void method_hook(struct method *m, const struct pass_hook *hook);
 
 /* Adapts theta to ep's support and measures on its query before every step and after the last:
- * METRIC_CURVE of steps 0 .. steps, and METRIC_LOSS, METRIC_ACCURACY after the last. outputs,
+ * METRIC_CURVE of steps 0 .. steps, and METRIC_LOSS, METRIC_ACCURACY after the last; then the
+ * stage's inductive_metrics, if it has them. outputs,
  * if not NULL: ((steps + 1) x n_query x n_out). ERR_NONFINITE. */
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics, real *outputs);
 
 /* Adapts theta to ep's support, as method_evaluate does: a points into the method's work space
- * until its next call. ERR_NONFINITE. */
+ * until its next call. Its statistics are there if the network has any: to answer transductively
+ * set them to NULL. ERR_NONFINITE. */
 int method_adapt(struct method *m, const struct episode *ep, const real *theta, struct adapted *a);
 
 /* The outputs (n_query x a->n_out) of ep's query, which live in the work space. Its spec may have

@@ -120,6 +120,11 @@ int evaluation_of(const struct round *r, const struct round_sum *total, struct e
         e->loss[k] = estimate_of(total, metric_curve(k, CURVE_LOSS), n);
         e->accuracy[k] = estimate_of(total, metric_curve(k, CURVE_ACCURACY), n);
     }
+    e->has_inductive = stage->inductive_metrics > 0;
+    if (e->has_inductive) {
+        e->inductive_loss = estimate_of(total, stage->inductive_metrics + CURVE_LOSS, n);
+        e->inductive_accuracy = estimate_of(total, stage->inductive_metrics + CURVE_ACCURACY, n);
+    }
     for (int j = 0; j < e->n_fits; j++)
         take_fit(r, total, j, e);
     return 0;

@@ -24,6 +24,9 @@ struct evaluation {
                         * target's own units, and 1 - its share of the spread, within tasks if they
                         * are few-shot; not a number: no target is known, or it does not vary */
     bool transductive; /* a prediction depends on the other samples of its query set, or batch */
+    bool has_inductive; /* the following: after the last step, each query alone, normalised by the
+                         * support's statistics; accuracy of classification */
+    struct estimate inductive_loss, inductive_accuracy;
 };
 
 /* "0.1234 +- 0.0056" with so many digits, times `scale`; without an interval if there is none.

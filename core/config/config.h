@@ -118,6 +118,7 @@ struct evaluate_config {
     int64_t every;                  /* rounds between evaluations; 0: only at the end */
     int64_t episodes, steps, query; /* steps, query 0: as the stage */
     int64_t batch;                  /* samples of whole sets at a time */
+    bool inductive;                 /* few-shot, batch statistics: also by the support's */
 };
 
 struct checkpoint_config {

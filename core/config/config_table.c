@@ -296,6 +296,8 @@ const struct config_key config_keys[] = {
  "query samples per class; 0: as in the stage", MAY_CHANGE},
 {"evaluate", "batch", CONFIG_INT, "128", 1, 65536, NULL, EVALUATE(batch),
  "whole sets: largest batch; it affects the result only with batch statistics; with others it is at most the stage's batch", MAY_CHANGE},
+{"evaluate", "inductive", CONFIG_BOOL, "true", 0, 0, NULL, EVALUATE(inductive),
+ "few-shot with batch statistics: after the last step also each query alone, by the support's statistics", MAY_CHANGE},
 
 {"checkpoint", "every", CONFIG_INT, "100", 1, 1000000000, NULL, CHECKPOINT(every),
  "rounds between checkpoints", MAY_CHANGE},

@@ -56,6 +56,10 @@ struct io {
     bool evaluate;      /* batchnorm with running statistics normalises by them; no dropout  */
     bool source;        /* a pass over the source beside one over the target */
     bool fixed;         /* training normalises by the running statistics, which do not change */
+    /* (l->statistics) where forward keeps those of its batch; if `given`, what it normalises by
+     * instead. NULL: neither. */
+    real *statistics;
+    bool given;
     struct noise noise; /* the same in all four passes of a tape                         */
     uint32_t index;     /* of the layer in its network                                   */
     struct pair w, x, y;
@@ -73,6 +77,8 @@ struct layer {
     struct shape in, out;
     size_t offset;                /* of its weights in the network's vector; net_plan fills it in */
     bool coupled;                 /* even in evaluation a sample's output depends on the batch */
+    size_t statistics;            /* reals of a batch that this dependence goes through; 0: none */
+    size_t statistics_at;         /* their place among the network's; net_plan fills it in */
     size_t n_w;                   /* weights, 0 for none                              */
     size_t save, save_each;       /* reals of save.v (and save.t): fixed, per sample   */
     size_t scratch, scratch_each; /* reals of scratch: fixed, per sample               */

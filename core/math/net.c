@@ -47,7 +47,10 @@ static int net_add(struct net *net, const struct layer_spec *spec, const struct 
 
     if (!ops)
         return err(ERR_CONFIG, "unknown layer '%s'", spec->type);
-    *l = (struct layer){.ops = ops, .spec = *spec, .offset = net->layout.n};
+    *l = (struct layer){.ops = ops,
+                        .spec = *spec,
+                        .offset = net->layout.n,
+                        .statistics_at = net_statistics(net)};
     if (spec->head)
         l->spec.filters = net->n_out;
     net_layer_name(net, net->n_layers, name, sizeof name);
@@ -107,6 +110,15 @@ bool net_is_coupled(const struct net *net)
         if (net->layers[i].coupled)
             return true;
     return false;
+}
+
+size_t net_statistics(const struct net *net)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < net->n_layers; i++)
+        n += net->layers[i].statistics;
+    return n;
 }
 
 double net_flops_forward(const struct net *net, int n)
@@ -264,11 +276,13 @@ static struct io io_at(const struct net *net, int i, const real *theta, int n, c
                     .evaluate = t->evaluate,
                     .fixed = t->fixed,
                     .source = t->source,
+                    .given = t->given && net->layers[i].statistics > 0,
                     .noise = t->noise,
                     .index = (uint32_t)i,
                     .scratch = t->scratch};
 
     io.w.v = (real *)theta + net->layers[i].offset;
+    io.statistics = t->statistics ? t->statistics + net->layers[i].statistics_at : NULL;
     io.x.v = t->act[i].v, io.y.v = t->act[i + 1].v, io.save.v = t->save[i].v;
     io.gy.v = t->grad[i + 1].v, io.gx.v = i > net->first ? t->grad[i].v : NULL;
     if (!d)
@@ -289,6 +303,25 @@ const real *net_forward(const struct net *net, const real *theta, const struct b
         net->layers[i].ops->forward(&net->layers[i], &io);
     }
     return net_outputs(net, t);
+}
+
+void net_observe(const struct net *net, const real *theta, const struct batch *b, struct tape *t,
+                 real *statistics)
+{
+    t->statistics = statistics;
+    net_forward(net, theta, b, t);
+    t->statistics = NULL;
+}
+
+const real *net_forward_by(const struct net *net, const real *theta, const struct batch *b,
+                           struct tape *t, const real *statistics)
+{
+    const real *y;
+
+    t->statistics = (real *)statistics, t->given = statistics != NULL;
+    y = net_forward(net, theta, b, t);
+    t->statistics = NULL, t->given = false;
+    return y;
 }
 
 void net_backward(const struct net *net, const real *theta, const struct batch *b, struct tape *t,

@@ -40,6 +40,9 @@ void net_layer_name(const struct net *net, int i, char *name, size_t n);
 /* Whether a sample's outputs in evaluation depend on the others of its batch: batch statistics. */
 bool net_is_coupled(const struct net *net);
 
+/* Reals of a batch that this dependence goes through (mean and scale of each channel); 0: none. */
+size_t net_statistics(const struct net *net);
+
 /* Multiply-adds, counted as two operations, of n samples: one forward pass; one forward and
  * backward pass, without the first layer's input gradient. Matrix products only. */
 double net_flops_forward(const struct net *net, int n);
@@ -50,6 +53,9 @@ double net_flops_gradient(const struct net *net, int n);
 struct tape {
     int n;
     bool evaluate, fixed, source; /* see struct io */
+    real *statistics;             /* likewise, of all layers; borrowed; NULL, but in
+                                   * net_observe and net_forward_by */
+    bool given;
     struct noise noise;           /* set before net_forward; dropout's masks follow from it */
     /* (n_layers + 1) act[i]: input of layer i; act[0].v is the batch's x, borrowed */
     struct pair *act;
@@ -79,6 +85,15 @@ void tape_init_tangents(struct tape *tangents, const struct net *net, int n, str
 /* Forward over batch b; returns the outputs (b->n x n_out), which live on the tape. */
 const real *net_forward(const struct net *net, const real *theta, const struct batch *b,
                         struct tape *t);
+
+/* Forward over batch b; keeps its statistics (net_statistics). */
+void net_observe(const struct net *net, const real *theta, const struct batch *b, struct tape *t,
+                 real *statistics);
+
+/* Forward over batch b by statistics that net_observe kept of another: a sample's outputs depend on
+ * no other of b. NULL: as net_forward. No pass back may follow. */
+const real *net_forward_by(const struct net *net, const real *theta, const struct batch *b,
+                           struct tape *t, const real *statistics);
 
 /* After net_forward: gw (P) += gradient of the batch's mean loss. */
 void net_backward(const struct net *net, const real *theta, const struct batch *b, struct tape *t,

@@ -1,7 +1,7 @@
 /* metric.h - what a task reports beside its contribution: scalars, summed exactly like the rest.
  *
- *     [ common slots | curve, or what a watch sums | how each target fits | the method's own |
- *       what tasks drew ]
+ *     [ common slots | curve, or what a watch sums | how each target fits | the last step's figures
+ *       by the support's statistics | the method's own | what tasks drew ]
  *
  * A stage says how many there are (stage->n_metrics) and where the method's own begin
  * (stage->own_metrics). */

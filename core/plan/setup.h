@@ -68,6 +68,8 @@ struct stage {
     int n_metrics,
         own_metrics;         /* slots of a task's metrics (metric.h); the method's own begin here */
     int n_fits, fit_metrics; /* targets whose fit is measured; where their slots begin */
+    int inductive_metrics;   /* where the slots of enum curve_sum by the support's statistics begin;
+                              * 0: it is not measured so */
     struct drawn_metrics drawn;
     struct optim_spec optim;
     struct augment augment; /* of the samples of training */
@@ -154,9 +156,9 @@ void stage_idle_behind(struct stage *stage, int act);
 /* ---- stage_metrics.c ---- */
 
 /* Fills n_metrics and own_metrics of a stage that is planned otherwise: the curve of the longer of
- * its inner loops, in training and in evaluation, or what a watch sums if that is more, and the
- * method's own. */
-void stage_count_metrics(struct stage *stage);
+ * its inner loops, in training and in evaluation, or what a watch sums if that is more, what is
+ * measured inductively, and the method's own. */
+void stage_count_metrics(const struct setup *s, struct stage *stage);
 
 /* Words of the largest round_sum of any stage. */
 size_t setup_sum_words(const struct setup *s);
@@ -176,6 +178,10 @@ bool stage_measures_old(const struct stage *stage, int data);
 
 /* Whether a prediction depends on the other samples of its batch or query set: batch statistics. */
 bool stage_is_transductive(const struct stage *stage);
+
+/* Whether few-shot evaluation of the stage also answers each query alone, by the support's
+ * statistics: it is transductive, and evaluate.inductive is on. */
+bool stage_is_measured_inductively(const struct setup *s, const struct stage *stage);
 
 /* The query size per class with which data section `data` is evaluated in this stage. */
 uint32_t stage_query(const struct setup *s, const struct stage *stage, int data);

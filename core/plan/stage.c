@@ -429,6 +429,6 @@ int stage_open(struct setup *s, int index)
     stage_statistics(s, stage);
     TRY(stage_layout(s, stage));
     TRY(stage_evaluates(s, stage));
-    stage_count_metrics(stage);
+    stage_count_metrics(s, stage);
     return drawn_plan(s, stage);
 }

@@ -4,10 +4,17 @@
 
 #include "core/base/err.h"
 #include "core/plan/setup.h"
+#include "core/plan/task_kind.h"
 
 bool stage_is_transductive(const struct stage *stage)
 {
     return net_is_coupled(&stage->net);
+}
+
+bool stage_is_measured_inductively(const struct setup *s, const struct stage *stage)
+{
+    return s->config->evaluate.inductive && stage->measured->few_shot &&
+           stage_is_transductive(stage);
 }
 
 uint32_t stage_query(const struct setup *s, const struct stage *stage, int data)

@@ -4,7 +4,7 @@
 #include "core/plan/round_sum.h"
 #include "core/plan/setup.h"
 
-void stage_count_metrics(struct stage *stage)
+void stage_count_metrics(const struct setup *s, struct stage *stage)
 {
     const struct net *net = &stage->net;
     int steps = stage->inner_steps;
@@ -15,6 +15,11 @@ void stage_count_metrics(struct stage *stage)
     stage->n_fits = net->loss.ops->direct ? loss_targets(&net->loss, net->n_out) : 0;
     stage->fit_metrics = METRIC_CURVE + (curve > watched ? curve : watched);
     stage->own_metrics = stage->fit_metrics + FIT_SUMS * stage->n_fits;
+    stage->inductive_metrics = 0;
+    if (stage_is_measured_inductively(s, stage)) {
+        stage->inductive_metrics = stage->own_metrics;
+        stage->own_metrics += CURVE_SUMS;
+    }
     stage->n_metrics = stage->own_metrics;
     for (const char *const *own = stage->traits->metrics; own && *own; own++)
         stage->n_metrics++;

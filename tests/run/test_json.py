@@ -120,6 +120,24 @@ def test_few_shot_says_that_it_is_transductive(made):
     assert last(made, "meta")["ink"]["transductive"] == 1 and last(made, "whole")["few"]["transductive"] == 0
 
 
+def test_inductive_figures_stand_beside_the_transductive_ones(made):
+    """In train's line, in metrics.jsonl after the last step, and in the table: the same on one rank and three. Nothing else
+    changes without them."""
+    said, known, without = evaluated(made, "meta"), last(made, "meta"), evaluated(made, "meta", "--set", "evaluate.inductive=false")
+    assert evaluated(made, "meta", ranks=3) == said
+    folder, _, conf, files = made
+    text = cli.done("evaluate", conf, "--checkpoint", files["meta"], "--data-root", folder).out
+    for s, plain in zip(said, without):
+        for key, line in (("loss", "loss"), ("loss_ci95", "loss_ci95"), ("accuracy", "accuracy"), ("ci95", "accuracy_ci95")):
+            assert s[f"inductive_{key}"] == pytest.approx(known[s["data"]][f"inductive_{line}"], rel=1e-8)
+        assert s["inductive_loss"] != s["loss"]
+        assert re.search(rf"^ +inductive +{s['inductive_loss']:.4f} .*{100 * s['inductive_accuracy']:.2f} ", text, re.M), text
+        assert {k: v for k, v in s.items() if not k.startswith("inductive")} == plain
+    with open(folder / "run" / "metrics.jsonl") as f:
+        rows = [r for r in map(json.loads, f) if r["kind"] == "evaluation"]
+    assert all((r["inductive_loss"] is None) == (r["step"] < 2 or r["stage"] == "whole") for r in rows), rows
+
+
 @pytest.mark.parametrize("data", N)
 @pytest.mark.parametrize("batch", [3, 4, 100])
 def test_samples_are_counted_one_by_one(made, data, batch):

@@ -104,6 +104,22 @@ def test_answers_are_those_of_evaluation(place, run):
     assert np.abs(p - softmax(outputs.astype(float))).max() < 2e-9
 
 
+@pytest.mark.parametrize("run", ["maml", "protonet"])
+def test_inductive_answers_depend_on_no_other_query(place, run):
+    """By the support's statistics an image alone has the bits that it has among others, and other bits than by theirs;
+    a saved model goes on so, until it is asked for the other protocol."""
+    alone, words = f"{run}-alone.safetensors", ["--protocol", "inductive"]
+    rows, p = table(place, run, "--support", "support", "--query", "query", "--save", alone, *words)
+    _, one = table(place, run, "--support", "support", "query/cat/012.png", *words)
+    at = [r[0] for r in rows[1:]].index("query/cat/012.png")
+    assert np.array_equal(one, p[at:at + 1])
+    _, together = table(place, run, "--support", "support", "--query", "query")
+    assert np.abs(p - together).max() > 1e-3
+    assert np.array_equal(table(place, alone, "--query", "query")[1], p)
+    assert np.array_equal(table(place, alone, "--query", "query", "--protocol", "transductive")[1], together)
+    assert predict(place, alone, "--query", "query").out.splitlines()[-1].startswith("24 samples, inductive; accuracy")
+
+
 # ---- the same answers, however they are asked for ----
 
 @pytest.mark.parametrize("run", ["maml", "protonet"])
@@ -292,7 +308,7 @@ def test_images_that_look_otherwise_are_told(place, tmp_path, change, says):
     (["maml", "--support", "support", "--query", "nothing"], 65, "'nothing' holds no image"),
     (["maml", "--support", "support", "--query", "broken"], 65, "broken:b.png"),
     (["maml", "--support", "support", "--query", "broken/b.png"], 65, "metaloop: 'broken/b.png' is not a complete PNG image"),
-    (["maml", "--support", "support", "--query", "query", "--protocol", "inductive"], 64, "--protocol inductive"),
+    (["alone-not.safetensors", "--query", "query", "--protocol", "inductive"], 64, "without the statistics of its support"),
     (["running", "--support", "support", "--query", "query", "--protocol", "transductive"], 64, "needs batch statistics"),
     (["maml", "--support", "support", "--query", "query", "--protocol", "both"], 64, "not 'both'"),
     (["maml", "--support", "support", "--query", "query", "--csv", "--json"], 64, "give one of them"),
@@ -306,6 +322,8 @@ def test_wrong_input_is_one_sentence(place, words, code, says):
     for name in ("empty/dog", "nothing", "broken"):
         (place / name).mkdir(exist_ok=True)
     (place / "broken" / "b.png").write_bytes(pictures.png(np.zeros((16, 16)))[:60])
+    if words[0] == "alone-not.safetensors":
+        predict(place, "maml", "--support", "support", "--save", words[0])
     done = predict(place, words[0], *words[1:])
     errors = [line for line in done.err.splitlines() if line.startswith("metaloop: ")]
     assert done.rc == code and len(errors) == 1 and says in errors[0], done

@@ -105,3 +105,42 @@ def test_omniglot_gradient(way, tmp_path):
     top = max(g.abs().max().item() for g in wanted.values())
     assert max(np.abs(found[k] - g.numpy()).max() for k, g in wanted.items()) <= 1e-4 * top
     assert same(found["logits"], measures["logits"], 1e-4)
+
+
+class KeptNorm(torch.nn.Module):
+    """Batch normalisation that keeps its batch's mean and variance while `keeps`, and else takes those that it kept."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.weight, self.bias, self.keeps, self.kept = norm.weight, norm.bias, True, None
+
+    def forward(self, x):
+        if self.keeps:
+            self.kept = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), unbiased=False, keepdim=True)
+        mean, var = self.kept
+        return (x - mean) / torch.sqrt(var + 1e-5) * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+@pytest.mark.parametrize("model", ["stride-mean", "maxpool-flatten"])
+def test_inductive_figure_is_torchs(model, tmp_path):
+    """An inner step; then each query alone, by the statistics of the support at the adapted parameters."""
+    torch.manual_seed(3)
+    net, path, params = MODELS[model][1](), conf(tmp_path, model), tmp_path / "torch.safetensors"
+    safetensors_io.save(params, {k: v.numpy() for k, v in net.state_dict().items()})
+    task_path, arrays = task(tmp_path)
+    norms = [KeptNorm(getattr(net, f"bn{i}")) for i in range(1, 5)]
+    for i, norm in enumerate(norms):
+        setattr(net, f"bn{i + 1}", norm)
+    loss = twin.loss_of(net(arrays["support.x"]), arrays["support.y"])
+    slopes = torch.autograd.grad(loss, list(net.parameters()))
+    with torch.no_grad():
+        for p, g in zip(net.parameters(), slopes):
+            p -= 0.4 * g
+        net(arrays["support.x"])
+        for norm in norms:
+            norm.keeps = False
+        logits = torch.cat([net(x[None]) for x in arrays["query.x"]])
+    found = gradient(path, params, task_path, tmp_path)
+    assert same(found["inductive_loss"], twin.loss_of(logits, arrays["query.y"]), 1e-5)
+    assert same(found["inductive_accuracy"], (logits.argmax(1) == arrays["query.y"]).float().mean(), 1e-6)
+    assert abs(found["inductive_loss"] - found["loss"]) > 1e-3

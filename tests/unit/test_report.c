@@ -267,14 +267,14 @@ static void metrics_of(struct stand *p, int stage, const char *const *metrics, c
 
     traits.metrics = metrics;
     p->setup.stages[stage].traits = &traits;
-    stage_count_metrics(&p->setup.stages[stage]);
+    stage_count_metrics(&p->setup, &p->setup.stages[stage]);
     p->stage.stage = &p->setup.stages[stage];
     sum_tasks(p);
     p->n_events = 0;
     assert_int_equal(report_round(&p->report, &p->stage, &p->total, 1, 1), 0);
     snprintf(round, sizeof p->round, "%s", p->round);
     p->setup.stages[stage].traits = before;
-    stage_count_metrics(&p->setup.stages[stage]);
+    stage_count_metrics(&p->setup, &p->setup.stages[stage]);
 }
 
 /* A round tells the method's own metrics, but for those that its adaptation tells. */

@@ -36,6 +36,9 @@ struct adapted {        /* what a method has made of a support set: enough to an
     const real *theta;  /* (P of the stage's network) after the inner loop; else as it was */
     const real *memory; /* (n_out x ops->remembers), NULL: none */
     int n_out;          /* outputs of a sample */
+    /* (net_statistics) of the support at theta: each query is answered by these, alone (inductive);
+     * NULL: all by their own (transductive) */
+    const real *statistics;
 };
 
 struct method_ops {
@@ -74,8 +77,8 @@ struct method_ops {
     /* How a few-shot task is measured, and queries are answered, without an inner loop. NULL, all
      * three: by the inner loop.
      * remembers: reals for each class of what `adapt` makes of a support.
-     * adapt: of ep's support at a->theta; fills a->memory and a->n_out, which live in the method's
-     * work space until the next call.
+     * adapt: of ep's support at a->theta; fills the rest of a, which lives in the method's work
+     * space until the next call; a->statistics if the network has any.
      * answer: the outputs (n_query x a->n_out) of ep's query, likewise; a may be another's, of as
      * many classes as there was room for support samples. */
     size_t (*remembers)(const struct method *m);

@@ -116,6 +116,12 @@ static void take_second(struct unroll *u, size_t mark, struct arena *arena)
         arena_take(arena, end - arena_mark(arena));
 }
 
+/* Whether the support's statistics may be asked for. */
+static bool observes(const struct unroll *u)
+{
+    return u->spec.evaluate && net_is_coupled(u->net);
+}
+
 void unroll_init(struct unroll *u, const struct net *net, const struct unroll_spec *spec,
                  struct arena *arena)
 {
@@ -132,8 +138,10 @@ void unroll_init(struct unroll *u, const struct net *net, const struct unroll_sp
     take_tapes(u, scratch, arena);
     if (spec->above)
         take_below(u, scratch, arena);
+    u->statistics = observes(u) ? arena_reals(arena, net_statistics(net)) : NULL;
     mark = arena_mark(arena);
-    take_tape(u, &u->query, net, spec->n_query, scratch, arena);
+    /* in evaluation the support goes over it too: unroll_observe */
+    take_tape(u, &u->query, net, observes(u) ? n_most : spec->n_query, scratch, arena);
     if (spec->second != SECOND_NONE)
         take_second(u, mark, arena);
 }
@@ -281,10 +289,20 @@ const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep)
     return net_outputs(u->net, &u->query);
 }
 
-const real *unroll_outputs_at(struct unroll *u, const real *theta, const struct episode *ep)
+const real *unroll_outputs_at(struct unroll *u, const real *theta, const struct episode *ep,
+                              const real *statistics)
 {
     u->query.noise = noise_of(ep, 0);
-    return net_forward(u->net, theta, &ep->query, &u->query);
+    return net_forward_by(u->net, theta, &ep->query, &u->query, statistics);
+}
+
+const real *unroll_observe(struct unroll *u, const real *theta, const struct episode *ep)
+{
+    if (!observes(u))
+        return NULL;
+    u->query.noise = noise_of(ep, 0);
+    net_observe(u->net, theta, &ep->support, &u->query, u->statistics);
+    return u->statistics;
 }
 
 int unroll_query(struct unroll *u, const struct episode *ep, struct task_metrics *metrics)

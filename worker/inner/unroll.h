@@ -60,6 +60,7 @@ struct unroll {
     struct batch inputs; /* the support as the moved layers see it */
     struct minibatch minibatch;
     real *rate, *gradient, *adjoint;  /* (P) each */
+    real *statistics;                 /* (net_statistics) in evaluation */
     real *direction;                  /* (P) if spec.second */
     real *g_inputs, *g_input_tangent; /* (n_support x inputs of moved) if spec.above */
     real *g_rate;                     /* (P) d loss / d rate, if spec.rate_gradient */
@@ -89,8 +90,14 @@ int unroll_forward(struct unroll *u, const real *theta, const struct episode *ep
 /* The network's outputs for the query at theta_k (n_query x n_out), which live on its tape. */
 const real *unroll_outputs(struct unroll *u, int k, const struct episode *ep);
 
-/* The same at any theta (P of the network), whatever the loop has done; labels are not read. */
-const real *unroll_outputs_at(struct unroll *u, const real *theta, const struct episode *ep);
+/* The same at any theta (P of the network), whatever the loop has done; labels are not read.
+ * statistics: what the samples are normalised by (net_forward_by), or NULL. */
+const real *unroll_outputs_at(struct unroll *u, const real *theta, const struct episode *ep,
+                              const real *statistics);
+
+/* In evaluation: u->statistics of the support at theta; returns them, NULL if the network has
+ * none. */
+const real *unroll_observe(struct unroll *u, const real *theta, const struct episode *ep);
 
 /* Adds query loss and accuracy at theta_K to metrics; its gradient into u->adjoint (overwritten),
  * where statistics hold stat - observed. ERR_NONFINITE. */

@@ -19,7 +19,8 @@ static const struct config_key protonet_keys[] = {
 struct protonet {
     struct tape support, query;
     struct prototypes classes;
-    real *below; /* (P) the support's part of the gradient */
+    real *below;      /* (P) the support's part of the gradient */
+    real *statistics; /* (net_statistics) of the support; NULL: there are none, or in training */
 };
 
 static int protonet_plan(struct stage *s, const struct setup *setup)
@@ -41,6 +42,8 @@ static void protonet_init(struct method *m, const struct method_spec *spec, stru
     tape_init(&p->query, m->net, spec->n_query, use, scratch, arena);
     p->support.evaluate = p->query.evaluate = spec->evaluate;
     p->below = arena_reals(arena, m->net->layout.n);
+    if (spec->evaluate && net_is_coupled(m->net))
+        p->statistics = arena_reals(arena, net_statistics(m->net));
     prototypes_init(&p->classes, net_act_size(m->net, net_features(m->net)), spec->n_support,
                     spec->n_query, arena);
 }
@@ -50,7 +53,9 @@ static void protonet_adapt(struct method *m, const struct episode *ep, struct ad
 {
     struct protonet *p = m->state;
 
+    p->support.statistics = p->statistics;
     method_forward(m, ep, "support", &ep->support, a->theta, &p->support);
+    a->statistics = p->statistics;
     prototypes_means(&p->classes, &ep->support, p->support.act[net_features(m->net)].v);
     a->memory = p->classes.mean;
     a->n_out = p->classes.way;
@@ -61,6 +66,7 @@ static const real *protonet_answer(struct method *m, const struct episode *ep,
 {
     struct protonet *p = m->state;
 
+    p->query.statistics = (real *)a->statistics, p->query.given = a->statistics != NULL;
     method_forward(m, ep, "query", &ep->query, a->theta, &p->query);
     prototypes_distances(&p->classes, a->memory, a->n_out, ep->query.n,
                          p->query.act[net_features(m->net)].v);

@@ -12,7 +12,8 @@
  * Statistics are those of the batch, in training and in evaluation: a query's prediction depends
  * on its neighbours (transductive). With `running`, two statistics segments follow their average,
  * their "gradient" being stat - observed, and evaluation, or training if they are fixed,
- * normalises by them instead: mean(x.t), s and the two sums in gx are then absent.
+ * normalises by them instead: mean(x.t), s and the two sums in gx are then absent. Statistics that
+ * were kept of another batch may be given to a forward pass (inductive).
  *
  * The fused variant reads and writes each map once instead of twice; relu's mask is y > 0. */
 #include <math.h>
@@ -51,6 +52,7 @@ static int batchnorm_plan(struct layer *l, struct shape in, const char *name, st
 
     plan_plain(l, in, in);
     l->coupled = !l->spec.running;
+    l->statistics = l->spec.running ? 0 : 2 * c; /* mean, r */
     l->save = 2 * c;                   /* v: mean, r; t: mean(x.t), s                       */
     l->scratch = SUMS * c * 3 + 8 * c; /* real sums, the same in double (2 reals), vectors  */
     TRY(batchnorm_segment(l, layout, name, "weight", 1, ROLE_BODY));
@@ -149,6 +151,18 @@ static void batchnorm_fixed(const struct layer *l, const struct io *io)
         io->save.v[c + i] = (real)(1 / sqrt((double)io->w.v[3 * c + i] + EPSILON));
 }
 
+/* save = mean and r, of this batch or as given; var (c): scratch. */
+static void batchnorm_batch(const struct layer *l, const struct io *io, real *var)
+{
+    if (io->given) {
+        vec_copy(l->statistics, io->statistics, io->save.v);
+        return;
+    }
+    batchnorm_moments(l, io, var);
+    if (io->statistics)
+        vec_copy(l->statistics, io->save.v, io->statistics);
+}
+
 /* y = x a + b with a = gamma r, b = beta - mean a; then relu. */
 static inline void normalise(size_t rows, size_t c, const real *restrict a, const real *restrict b,
                              const real *x, real *y, bool relu)
@@ -170,7 +184,7 @@ static inline void forward(const struct layer *l, const struct io *io, bool relu
     if (is_fixed(l, io))
         batchnorm_fixed(l, io);
     else
-        batchnorm_moments(l, io, a);
+        batchnorm_batch(l, io, a);
     for (size_t i = 0; i < c; i++) {
         a[i] = io->w.v[i] * r[i];
         b[i] = io->w.v[c + i] - mean[i] * a[i];

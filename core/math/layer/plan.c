@@ -58,7 +58,7 @@ int plan_plain(struct layer *l, struct shape in, struct shape out)
 {
     l->in = in;
     l->out = out;
-    l->n_w = l->save = l->save_each = l->scratch = l->scratch_each = 0;
+    l->n_w = l->statistics = l->save = l->save_each = l->scratch = l->scratch_each = 0;
     l->multiply_adds = l->input_adds = 0;
     return 0;
 }

@@ -56,9 +56,10 @@ struct block {
     struct layer layer[PARTS];
     size_t w[PARTS];                 /* where each part's begin in the block's       */
     size_t save[PARTS], each[PARTS]; /* in save: fixed, and for each sample         */
+    size_t statistics[PARTS];        /* where each part's begin in the block's       */
     size_t maps, maps_each;          /* where the maps begin in save                 */
     size_t unused, gradients;        /* in scratch: a gw that is not used, gradient maps */
-    size_t n_w;
+    size_t n_w, n_statistics;
 };
 
 static size_t round_up(size_t n)
@@ -92,14 +93,16 @@ static int block_plan(const struct layer *l, const char *name, struct layout *la
 {
     size_t first = layout->n, most_w = 0;
 
-    b->maps = b->maps_each = b->unused = 0;
+    b->maps = b->maps_each = b->unused = b->n_statistics = 0;
     for (int i = 0; i < PARTS; i++) {
         struct layer *part = &b->layer[i];
 
         b->w[i] = layout->n - first;
         b->save[i] = b->maps, b->each[i] = b->maps_each;
+        b->statistics[i] = b->n_statistics;
         TRY(part_plan(l, i, name, layout, part));
         b->maps += part->save, b->maps_each += part->save_each;
+        b->n_statistics += part->statistics;
         b->unused = part->scratch > b->unused ? part->scratch : b->unused;
         most_w = part->n_w > most_w ? part->n_w : most_w;
     }
@@ -129,6 +132,7 @@ static int residual_plan(struct layer *l, struct shape in, const char *name, str
     l->scratch = b.gradients;
     l->scratch_each = 2 * MAPS * map_size(l);
     l->coupled = !l->spec.running && !l->spec.groups;
+    l->statistics = b.n_statistics;
     for (int i = 0; i < PARTS; i++) {
         l->multiply_adds += b.layer[i].multiply_adds;
         l->input_adds += parts[i].x == IN ? b.layer[i].multiply_adds : 0;
@@ -179,6 +183,8 @@ static struct io part_io(const struct layer *l, const struct block *b, const str
                    .evaluate = io->evaluate,
                    .fixed = io->fixed,
                    .source = io->source,
+                   .statistics = io->statistics ? io->statistics + b->statistics[i] : NULL,
+                   .given = io->given && b->layer[i].statistics > 0,
                    .noise = io->noise,
                    .index = io->index,
                    .scratch = io->scratch};
