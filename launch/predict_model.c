@@ -131,11 +131,12 @@ int predict_protocol(struct predict_model *p, bool inductive)
         return err(ERR_USAGE, "'--protocol transductive' needs batch statistics; this model "
                               "answers each query alone");
     if (coupled && inductive && !p->few_shot)
-        return err(ERR_USAGE,
-                   "'--protocol inductive' needs a support, whose statistics stand for the batch's; "
-                   "stage '%s' was trained on whole data sets: by model.statistics = \"running\" "
-                   "it would answer so",
-                   p->solo.stage->config->name);
+        return err(
+            ERR_USAGE,
+            "'--protocol inductive' needs a support, whose statistics stand for the batch's; "
+            "stage '%s' was trained on whole data sets: by model.statistics = \"running\" "
+            "it would answer so",
+            p->solo.stage->config->name);
     if (coupled && inductive && p->n_classes > 0 && !p->observed)
         return err(ERR_USAGE,
                    "'%s' was saved without the statistics of its support: '--protocol inductive' "

@@ -186,9 +186,8 @@ static struct adapted inner_adapted(struct method *m, const struct episode *ep)
 {
     const real *theta = unroll_theta(m->inner, m->inner->spec.steps);
 
-    return (struct adapted){.theta = theta,
-                            .n_out = m->net->n_out,
-                            .statistics = unroll_observe(m->inner, theta, ep)};
+    return (struct adapted){
+        .theta = theta, .n_out = m->net->n_out, .statistics = unroll_observe(m->inner, theta, ep)};
 }
 
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,

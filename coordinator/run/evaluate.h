@@ -17,13 +17,13 @@ struct evaluation {
     struct estimate *loss;        /* (steps + 1) owned: evaluation_release */
     struct estimate *accuracy;    /* (steps + 1) of classification; behind loss */
     bool has_accuracy;
-    double sizes[2];   /* mean way and shot; not numbers: all tasks have the same */
-    int n_fits;        /* targets of a regression whose outputs estimate them, else 0 */
-    double *rmse, *r2; /* (n_fits) behind loss: after the last step, over all queries or samples of
+    double sizes[2];    /* mean way and shot; not numbers: all tasks have the same */
+    int n_fits;         /* targets of a regression whose outputs estimate them, else 0 */
+    double *rmse, *r2;  /* (n_fits) behind loss: after the last step, over all queries or samples of
                         * which the target is known: the root of the mean squared error in the
                         * target's own units, and 1 - its share of the spread, within tasks if they
                         * are few-shot; not a number: no target is known, or it does not vary */
-    bool transductive; /* a prediction depends on the other samples of its query set, or batch */
+    bool transductive;  /* a prediction depends on the other samples of its query set, or batch */
     bool has_inductive; /* the following: after the last step, each query alone, normalised by the
                          * support's statistics; accuracy of classification */
     struct estimate inductive_loss, inductive_accuracy;

@@ -52,10 +52,10 @@ struct noise {
  *   x.t == NULL in forward_tangent/backward_tangent means zero (the network's input).
  *   gx.v == NULL (gx.t == NULL) means that the input's gradient (its tangent) is not wanted. */
 struct io {
-    int n;              /* samples                                                           */
-    bool evaluate;      /* batchnorm with running statistics normalises by them; no dropout  */
-    bool source;        /* a pass over the source beside one over the target */
-    bool fixed;         /* training normalises by the running statistics, which do not change */
+    int n;         /* samples                                                           */
+    bool evaluate; /* batchnorm with running statistics normalises by them; no dropout  */
+    bool source;   /* a pass over the source beside one over the target */
+    bool fixed;    /* training normalises by the running statistics, which do not change */
     /* (l->statistics) where forward keeps those of its batch; if `given`, what it normalises by
      * instead. NULL: neither. */
     real *statistics;

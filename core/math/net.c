@@ -47,10 +47,8 @@ static int net_add(struct net *net, const struct layer_spec *spec, const struct 
 
     if (!ops)
         return err(ERR_CONFIG, "unknown layer '%s'", spec->type);
-    *l = (struct layer){.ops = ops,
-                        .spec = *spec,
-                        .offset = net->layout.n,
-                        .statistics_at = net_statistics(net)};
+    *l = (struct layer){
+        .ops = ops, .spec = *spec, .offset = net->layout.n, .statistics_at = net_statistics(net)};
     if (spec->head)
         l->spec.filters = net->n_out;
     net_layer_name(net, net->n_layers, name, sizeof name);

@@ -56,7 +56,7 @@ struct tape {
     real *statistics;             /* likewise, of all layers; borrowed; NULL, but in
                                    * net_observe and net_forward_by */
     bool given;
-    struct noise noise;           /* set before net_forward; dropout's masks follow from it */
+    struct noise noise; /* set before net_forward; dropout's masks follow from it */
     /* (n_layers + 1) act[i]: input of layer i; act[0].v is the batch's x, borrowed */
     struct pair *act;
     struct pair *save; /* (n_layers) */
