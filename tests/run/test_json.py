@@ -163,7 +163,7 @@ def test_one_episode_has_no_interval(made, tmp_path):
         assert s["ci95"] is None and s["loss_ci95"] is None and s["accuracy"] is not None
         assert all(k["ci95"] is None and k["loss_ci95"] is None for k in s["by_step"])
     text = cli.done("evaluate", conf, "--checkpoint", files["meta"], "--data-root", folder, "--episodes", "1").out
-    assert "nan" not in text and text.count("+- -") == 2 * 2 * 3
+    assert "nan" not in text and text.count("+- -") == 2 * 2 * 4
     result = cli.done("train", conf, "--data-root", folder, "--run", tmp_path / "run", "--set", "evaluate.episodes=1")
     assert "nan" not in result.err and not re.search(r"data 'ink'  accuracy [\d.]+ \+-", result.err), result
     rows = [json.loads(line) for line in open(tmp_path / "run" / "metrics.jsonl")]
