@@ -206,6 +206,7 @@ static void print_measured(const struct run_state *s)
         print_number(o, "accuracy_ci95", " +- %.2f %%,", 100);
         print_number(o, "loss", " loss %.4f", 1);
         print_number(o, "loss_ci95", " +- %.4f", 1);
+        print_number(o, "inductive_accuracy", ", inductive accuracy %.2f %%", 100);
         putchar('\n');
     }
 }

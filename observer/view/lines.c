@@ -150,6 +150,9 @@ static void say_evaluation(const struct view *v, const struct run *r, const stru
     }
     fprintf(out(v), "  loss %.4f", event_number(e, "loss", NAN));
     say_interval(out(v), event_number(e, "loss_ci95", NAN), 4);
+    if (isfinite(event_number(e, "inductive_accuracy", NAN)))
+        fprintf(out(v), "  inductive accuracy %.2f %%",
+                100 * event_number(e, "inductive_accuracy", NAN));
     fputc('\n', out(v));
 }
 
