@@ -107,7 +107,8 @@ def test_answers_are_those_of_evaluation(place, run):
 @pytest.mark.parametrize("run", ["maml", "protonet"])
 def test_inductive_answers_depend_on_no_other_query(place, run):
     """By the support's statistics an image alone has the bits that it has among others, and other bits than by theirs;
-    a saved model goes on so, until it is asked for the other protocol."""
+    a saved model goes on so, until it is asked for the other protocol. The support itself, as one batch of queries, has the
+    same statistics by either."""
     alone, words = f"{run}-alone.safetensors", ["--protocol", "inductive"]
     rows, p = table(place, run, "--support", "support", "--query", "query", "--save", alone, *words)
     _, one = table(place, run, "--support", "support", "query/cat/012.png", *words)
@@ -116,6 +117,8 @@ def test_inductive_answers_depend_on_no_other_query(place, run):
     _, together = table(place, run, "--support", "support", "--query", "query")
     assert np.abs(p - together).max() > 1e-3
     assert np.array_equal(table(place, alone, "--query", "query")[1], p)
+    _, own = table(place, run, "--support", "support", "--query", "support", "--set", "evaluate.query=3")
+    assert np.abs(table(place, alone, "--query", "support")[1] - own).max() < 1e-5
     assert np.array_equal(table(place, alone, "--query", "query", "--protocol", "transductive")[1], together)
     assert predict(place, alone, "--query", "query").out.splitlines()[-1].startswith("24 samples, inductive; accuracy")
 
