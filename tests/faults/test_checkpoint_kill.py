@@ -7,7 +7,7 @@ import shutil
 import cli
 import kill
 
-CONF = {"rounds = 8": "rounds = 20", "every = 4  keep = 3": "every = 2  keep = 1", "tasks = 6": "tasks = 150"}
+CONF = {"rounds = 8": "rounds = 20", "every = 4  keep = 3": "every = 2  keep = 1", "tasks = 6": "tasks = 500"}
 AT = 18  # the round whose checkpoint is hit: by then the thread has made more calls of each name than the main one
 
 
@@ -33,7 +33,7 @@ def train(folder, conf, *options):
 def thread_points(folder, conf):
     """The digest of a run, and the calls of its thread that writes, from the temporary of round AT to the removal of the
     checkpoint before. A checkpoint may be put off, on a busy machine: then once more."""
-    for _ in range(5):
+    for _ in range(20):
         shutil.rmtree(folder / "run", ignore_errors=True)
         result = train(folder, conf, "-o", folder / "log")
         assert result.rc == 0, result
