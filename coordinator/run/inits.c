@@ -12,17 +12,7 @@
 /* The digest that the manifest tells of a stage's file; NULL: none. */
 static const char *told(const json_t *manifest, const char *stage)
 {
-    const json_t *entry;
-    size_t i;
-
-    json_array_foreach(json_object_get(manifest, "init"), i, entry)
-    {
-        const char *its = json_string_value(json_object_get(entry, "stage"));
-
-        if (its && strcmp(its, stage) == 0)
-            return json_string_value(json_object_get(entry, "digest"));
-    }
-    return NULL;
+    return rundir_told(manifest, "init", "stage", stage);
 }
 
 static int look(const struct stage *stage, uint64_t *digest,

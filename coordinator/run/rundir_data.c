@@ -5,18 +5,17 @@
 
 #include "coordinator/run/rundir_internal.h"
 
-/* The digest of a section in the manifest; NULL: none. */
-static const char *digest_of(const json_t *manifest, const char *name)
+const char *rundir_told(const json_t *manifest, const char *list, const char *key, const char *name)
 {
-    const json_t *section;
+    const json_t *entry;
     size_t i;
 
-    json_array_foreach(json_object_get(manifest, "data"), i, section)
+    json_array_foreach(json_object_get(manifest, list), i, entry)
     {
-        const char *its = json_string_value(json_object_get(section, "name"));
+        const char *its = json_string_value(json_object_get(entry, key));
 
         if (its && strcmp(its, name) == 0)
-            return json_string_value(json_object_get(section, "digest"));
+            return json_string_value(json_object_get(entry, "digest"));
     }
     return NULL;
 }
@@ -28,7 +27,8 @@ int rundir_compare_data(const char *directory, const struct sections *now, rundi
     int code = 0;
 
     for (int i = 0; i < now->n && code == 0; i++) {
-        const char *name = now->each[i].name, *before = digest_of(manifest, name);
+        const char *name = now->each[i].name;
+        const char *before = rundir_told(manifest, "data", "name", name);
         char digest[20];
 
         snprintf(digest, sizeof digest, "%016" PRIx64, survey_digest(&now->each[i]));

@@ -21,6 +21,11 @@ int rundir_open_directory(struct rundir *d);
 /* What manifest.json holds, owned by the caller; NULL: it is not there, or no JSON. */
 json_t *rundir_manifest(const char *directory);
 
+/* The digest that the manifest tells of a section or file: of that entry of its list whose key has
+ * the name. NULL: none. */
+const char *rundir_told(const json_t *manifest, const char *list, const char *key,
+                        const char *name);
+
 /* The id that the first line of the metrics tells. false: there are no metrics. */
 bool rundir_metrics_tell(const char *directory, char id[RUN_ID_ROOM]);
 

@@ -145,6 +145,7 @@ static int prepare(struct stage_run *s, const struct stage *stage)
     take_vectors(s, stage, &measure);
     TRY(arena_init(&s->arena, measure.peak));
     take_vectors(s, stage, &s->arena);
+    forget_evaluations(s);
     s->stage = stage;
     *s->note.text = '\0';
     s->round = 0;
@@ -180,7 +181,6 @@ int stage_run_begin(struct stage_run *s, const struct stage *stage)
     if (*stage->config->init)
         TRY(take_from_file(s, stage));
     forget(s);
-    forget_evaluations(s);
     return 0;
 }
 
@@ -212,7 +212,6 @@ int stage_run_read(struct stage_run *s, const char *path, struct checkpoint_info
                    path, info->stage);
     stage = &s->setup->stages[info->stage];
     TRY(prepare(s, stage));
-    forget_evaluations(s);
     TRY(checkpoint_read(path, &stage->layout, s->theta, optim_find(stage->optim.name), s->state,
                         info));
     TRY(read_kept(s, path));
@@ -345,12 +344,6 @@ double stage_run_finish(struct stage_run *s)
     s->round++;
     stage_run_rehash(s);
     return s->norm;
-}
-
-double stage_run_step(struct stage_run *s, const struct round_sum *total)
-{
-    stage_run_owe(s, total);
-    return stage_run_finish(s);
 }
 
 void stage_run_rehash(struct stage_run *s)

@@ -73,9 +73,6 @@ void stage_run_settle(struct stage_run *s, size_t end);
  * gradient's norm; not a number if the workers stepped. */
 double stage_run_finish(struct stage_run *s);
 
-/* stage_run_owe and stage_run_finish. */
-double stage_run_step(struct stage_run *s, const struct round_sum *total);
-
 /* The first segment whose parameters or optimizer state are not finite; NULL: all are. */
 const char *stage_run_not_finite(const struct stage_run *s);
 
