@@ -1,10 +1,7 @@
 /* predict_adapt.c - the support of a few-shot model: folders of images, or a table with labels. */
 #include "launch/predict_adapt.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "core/data/survey.h"
@@ -122,22 +119,15 @@ static int adapt_to_table(struct predict_model *p, const char *support)
 
 static int adapt_to_folders(struct predict_model *p, const char *support)
 {
-    char *path = strdup(support);
-    struct data_config c = predict_section(p, path);
-    struct stat st;
+    struct data_config c = predict_section(p, support);
     struct data d;
-    int code = path ? 0 : err(ERR_MEMORY, "no memory for a path");
+    int code;
 
     c.name = "support";
-    if (code >= 0 && stat(support, &st) < 0)
-        code = err(ERR_NOINPUT, "cannot open '%s': %s", support, strerror(errno));
-    if (code >= 0)
-        code = data_open(&d, &c, "");
-    if (code >= 0) {
-        code = adapt_to(p, &d, support);
-        data_close(&d);
-    }
-    free(path);
+    TRY(predict_there(support));
+    TRY(data_open(&d, &c, ""));
+    code = adapt_to(p, &d, support);
+    data_close(&d);
     return code;
 }
 

@@ -1,9 +1,11 @@
 /* predict_model.c - from a checkpoint to something that answers. */
 #include "launch/predict_model.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "core/base/nearest.h"
@@ -74,12 +76,21 @@ static void make_section(struct predict_model *p)
         c->resize = s->h - 2 * c->margin;
 }
 
-struct data_config predict_section(const struct predict_model *p, char *path)
+struct data_config predict_section(const struct predict_model *p, const char *path)
 {
     struct data_config c = p->section;
 
-    c.path = path;
+    c.path = (char *)path; /* nobody writes to it */
     return c;
+}
+
+int predict_there(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
+    return 0;
 }
 
 /* ---- what outputs mean ---- */
@@ -255,20 +266,23 @@ static int recall_adapted(struct predict_model *p)
     return code;
 }
 
-static char *adapted_text(const struct predict_model *p)
+static int adapted_text(const struct predict_model *p, char **text)
 {
     json_t *names = json_array(), *o;
-    char *text;
 
     for (uint32_t i = 0; i < p->n_classes; i++)
-        json_array_append_new(names, json_string(p->classes[i]));
+        if (json_array_append_new(names, json_string(p->classes[i])) < 0) {
+            json_decref(names);
+            return err(ERR_DATA, "'--save' cannot write the class name '%s': it is not UTF-8",
+                       p->classes[i]);
+        }
     o = json_pack("{s:o, s:i, s:I}", "classes", names, "steps", p->steps, "support",
                   (json_int_t)p->n_support);
     if (p->inductive)
         json_object_set_new(o, "inductive", json_true());
-    text = json_dumps(o, JSON_COMPACT);
+    *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
-    return text;
+    return *text ? 0 : err(ERR_MEMORY, "no memory for %u class names", p->n_classes);
 }
 
 static int write_adapted(const struct predict_model *p, const char *path, real *theta,
@@ -301,7 +315,7 @@ static int write_adapted(const struct predict_model *p, const char *path, real *
 int predict_save(const struct predict_model *p, const char *path)
 {
     struct checkpoint_info info;
-    char *configuration = NULL, *data = NULL, *adapted = adapted_text(p);
+    char *configuration = NULL, *data = NULL, *adapted = NULL;
     real *theta = malloc(p->solo.stage->layout.n * sizeof *theta);
     int code = checkpoint_peek(p->path, &info);
 
@@ -309,7 +323,9 @@ int predict_save(const struct predict_model *p, const char *path)
         code = checkpoint_text(p->path, "configuration", &configuration);
     if (code >= 0)
         code = checkpoint_text(p->path, "data", &data);
-    if (code >= 0 && (!adapted || !theta))
+    if (code >= 0)
+        code = adapted_text(p, &adapted);
+    if (code >= 0 && !theta)
         code = err(ERR_MEMORY, "no memory to write '%s'", path);
     info.configuration = configuration, info.data = data, info.adapted = adapted;
     if (code >= 0)

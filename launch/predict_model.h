@@ -47,13 +47,17 @@ int predict_classes(struct predict_model *p, const struct data *d);
 /* Whether its method takes a support of any number of classes. */
 bool predict_takes_any(const struct predict_model *p);
 
-/* Writes what was adapted, as a checkpoint that predict_open takes. ERR_CANTCREAT, ERR_IO. */
+/* Writes what was adapted, as a checkpoint that predict_open takes. ERR_CANTCREAT, ERR_IO; ERR_DATA
+ * naming a class whose name is not UTF-8. */
 int predict_save(const struct predict_model *p, const char *path);
 
 /* Frees what it holds, also after an error. */
 void predict_close(struct predict_model *p);
 
-/* The section of the configuration with another path, for images there. */
-struct data_config predict_section(const struct predict_model *p, char *path);
+/* The section of the configuration with another path (borrowed), for images there. */
+struct data_config predict_section(const struct predict_model *p, const char *path);
+
+/* ERR_NOINPUT if nothing is there. */
+int predict_there(const char *path);
 
 #endif

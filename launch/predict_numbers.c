@@ -15,19 +15,20 @@
 
 enum { NAME = 4096, ROWS = 1024 }; /* rows that are answered together at most */
 
-struct grouped { /* a table whose rows are in the order of their tasks */
-    struct predict_table table;
-    uint32_t *order; /* owned, (n) */
-    uint32_t *first; /* owned, (n_classes + 1): task k has the rows order[first[k]] ... */
-};
-
 struct numbers {
     const struct predict_model *model;
-    struct grouped support, query; /* support is empty for a model of whole sets */
-    int64_t *task;                 /* owned: of each task of the query, that of the support */
-    int n_tasks;                   /* whole sets: pieces of ROWS rows */
-    double *y;                     /* owned, (rows of the query x outputs): in the targets' units */
+    struct predict_table support, query; /* support is empty for a model of whole sets */
+    int64_t *task;                       /* owned: of each task of the query, that of the support */
+    int n_tasks;                         /* whole sets: pieces of ROWS rows */
+    double *y; /* owned, (rows of the query x outputs): in the targets' units */
     atomic_int taken;
+};
+
+struct row_range { /* of a table, or of a task */
+    const struct data *data;
+    int64_t task; /* -1: of the whole table */
+    uint32_t at;  /* the first of them */
+    int n;
 };
 
 struct number_worker {
@@ -39,51 +40,6 @@ struct number_worker {
     int code;
     char error[ERR_SENTENCE];
 };
-
-/* ---- tables ---- */
-
-static void grouped_close(struct grouped *g)
-{
-    if (g->table.data.ops)
-        data_close(&g->table.data);
-    free(g->order);
-    free(g->first);
-    *g = (struct grouped){0};
-}
-
-static int sort_rows(struct grouped *g)
-{
-    const struct data *d = &g->table.data;
-    uint32_t k;
-
-    g->order = calloc((size_t)d->n_samples + 1, sizeof *g->order);
-    g->first = calloc((size_t)d->n_classes + 2, sizeof *g->first);
-    if (!g->order || !g->first)
-        return err(ERR_MEMORY, "no memory for %u rows", d->n_samples);
-    for (uint32_t i = 0; i < d->n_samples; i++) {
-        TRY(data_label_flat(d, i, &k));
-        g->first[k + 2]++;
-    }
-    for (k = 2; k <= d->n_classes + 1; k++)
-        g->first[k] += g->first[k - 1];
-    for (uint32_t i = 0; i < d->n_samples; i++) {
-        TRY(data_label_flat(d, i, &k));
-        g->order[g->first[k + 1]++] = i;
-    }
-    return 0;
-}
-
-static int grouped_open(struct grouped *g, const struct predict_model *p, const char *path,
-                        bool wanted)
-{
-    TRY(predict_table_open(&g->table, p, path, wanted));
-    return sort_rows(g);
-}
-
-static uint32_t rows_of(const struct grouped *g, int64_t k)
-{
-    return g->first[k + 1] - g->first[k];
-}
 
 /* ---- tasks ---- */
 
@@ -102,7 +58,7 @@ static int64_t find_task(const struct data *d, const char *name)
 /* Each task of the query needs rows of the support. */
 static int match_tasks(struct numbers *n, const char *support, const char *query)
 {
-    const struct data *d = &n->query.table.data;
+    const struct data *d = &n->query.data;
     char name[NAME];
 
     n->n_tasks = (int)d->n_classes;
@@ -111,7 +67,7 @@ static int match_tasks(struct numbers *n, const char *support, const char *query
         return err(ERR_MEMORY, "no memory for %d tasks", n->n_tasks);
     for (uint32_t k = 0; k < d->n_classes; k++) {
         data_class_name(d, k, name, sizeof name);
-        n->task[k] = find_task(&n->support.table.data, name);
+        n->task[k] = find_task(&n->support.data, name);
         if (n->task[k] < 0)
             return err(ERR_DATA, "task '%s' of '%s' has no row in the support '%s'", name, query,
                        support);
@@ -150,39 +106,46 @@ static int make_room(struct number_worker *w, struct method_spec spec)
                : err(ERR_MEMORY, "no memory for %d rows", rows);
 }
 
-static int read_rows(const struct grouped *g, uint32_t at, int n, real *x)
+static uint32_t row_index(const struct row_range *r, int i)
 {
-    const struct data *d = &g->table.data;
+    uint32_t row = r->at + (uint32_t)i;
 
-    for (int i = 0; i < n; i++)
-        TRY(data_read_flat(d, g->order[at + (uint32_t)i], x + (size_t)i * shape_size(d->shape)));
+    return r->task < 0 ? row : data_index_flat(r->data, (uint32_t)r->task, row);
+}
+
+static int read_rows(const struct row_range *r, real *x)
+{
+    size_t inputs = shape_size(r->data->shape);
+
+    for (int i = 0; i < r->n; i++)
+        TRY(data_read_flat(r->data, row_index(r, i), x + (size_t)i * inputs));
     return 0;
 }
 
 /* Rows of the support and their targets, normalised as in training. */
-static int read_support(struct number_worker *w, const struct grouped *g, uint32_t at, int n)
+static int read_support(struct number_worker *w, const struct row_range *r)
 {
-    const struct data *d = &g->table.data;
+    const struct data *d = r->data;
     const struct predict_model *p = w->numbers->model;
 
-    TRY(read_rows(g, at, n, w->support));
-    for (int i = 0; i < n; i++) {
-        w->weight[i] = data_weight_flat(d, g->order[at + (uint32_t)i]);
-        TRY(data_target_flat(d, g->order[at + (uint32_t)i], w->target + i * d->n_target));
+    TRY(read_rows(r, w->support));
+    for (int i = 0; i < r->n; i++) {
+        w->weight[i] = data_weight_flat(d, row_index(r, i));
+        TRY(data_target_flat(d, row_index(r, i), w->target + i * d->n_target));
     }
-    TRY(loss_check_targets(&p->solo.stage->net.loss, &(struct batch){.n = n, .target = w->target},
-                           d->n_target));
-    scale_apply(scale_targets(p->solo.stage, p->own), n, w->target);
+    TRY(loss_check_targets(&p->solo.stage->net.loss,
+                           &(struct batch){.n = r->n, .target = w->target}, d->n_target));
+    scale_apply(scale_targets(p->solo.stage, p->own), r->n, w->target);
     return 0;
 }
 
 /* Outputs of some rows, in the targets' units. */
-static void keep(struct numbers *n, uint32_t at, int rows, int n_out, const real *y)
+static void keep(struct numbers *n, const struct row_range *r, int n_out, const real *y)
 {
     const struct loss *l = &n->model->solo.stage->net.loss;
     struct target_scale s = scale_targets(n->model->solo.stage, n->model->own);
 
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < r->n; i++)
         for (int j = 0; j < n_out; j++) {
             double out = y[i * n_out + j];
             int target = j / l->per_target;
@@ -191,7 +154,7 @@ static void keep(struct numbers *n, uint32_t at, int rows, int n_out, const real
                 out = l->ops->expects(out);
             else if (s.n > 0)
                 out = out * s.deviation[target] + s.mean[target];
-            n->y[(size_t)n->query.order[at + (uint32_t)i] * (size_t)n_out + (size_t)j] = out;
+            n->y[(size_t)row_index(r, i) * (size_t)n_out + (size_t)j] = out;
         }
 }
 
@@ -199,20 +162,18 @@ static int adapt(struct number_worker *w, int k, int piece, struct adapted *a)
 {
     struct numbers *n = w->numbers;
     const struct predict_model *p = n->model;
-    const struct grouped *g = &n->support;
-    int rows = (int)rows_of(g, n->task[k]);
+    const struct data *d = &n->support.data;
+    struct row_range all = {d, n->task[k], 0, (int)data_class_size(d, (uint32_t)n->task[k])};
     struct episode ep = {.seed = (uint64_t)p->solo.config.run.seed};
 
     TRY(make_room(w, (struct method_spec){.evaluate = true,
                                           .steps = p->steps,
-                                          .n_support = rows,
+                                          .n_support = all.n,
                                           .n_query = piece,
                                           .memory = (size_t)p->solo.config.cluster.memory << 20}));
-    TRY(read_support(w, g, g->first[n->task[k]], rows));
-    ep.support = (struct batch){.n = rows,
-                                .x = w->support,
-                                .target = w->target,
-                                .weight = g->table.data.weighted ? w->weight : NULL};
+    TRY(read_support(w, &all));
+    ep.support = (struct batch){
+        .n = all.n, .x = w->support, .target = w->target, .weight = d->weighted ? w->weight : NULL};
     TRY(method_adapt(&w->method, &ep, p->own, a));
     if (!p->inductive)
         a->statistics = NULL;
@@ -222,18 +183,19 @@ static int adapt(struct number_worker *w, int k, int piece, struct adapted *a)
 static int task_answer(struct number_worker *w, int k)
 {
     struct numbers *n = w->numbers;
-    uint32_t at = n->query.first[k], end = n->query.first[k + 1];
-    int piece = n->model->coupled || end - at < ROWS ? (int)(end - at) : ROWS;
+    const struct data *d = &n->query.data;
+    uint32_t all = data_class_size(d, (uint32_t)k);
+    int piece = n->model->coupled || all < ROWS ? (int)all : ROWS;
     struct adapted a;
 
     piece = n->model->inductive ? 1 : piece;
     TRY(adapt(w, k, piece, &a));
-    for (; at < end; at += (uint32_t)piece) {
-        int rows = end - at < (uint32_t)piece ? (int)(end - at) : piece;
-        struct episode ep = {.query = {.n = rows, .x = w->x}};
+    for (uint32_t at = 0; at < all; at += (uint32_t)piece) {
+        struct row_range r = {d, k, at, all - at < (uint32_t)piece ? (int)(all - at) : piece};
+        struct episode ep = {.query = {.n = r.n, .x = w->x}};
 
-        TRY(read_rows(&n->query, at, rows, w->x));
-        keep(n, at, rows, a.n_out, method_answer(&w->method, &ep, &a));
+        TRY(read_rows(&r, w->x));
+        keep(n, &r, a.n_out, method_answer(&w->method, &ep, &a));
     }
     return 0;
 }
@@ -243,16 +205,18 @@ static int piece_answer(struct number_worker *w, int k)
 {
     struct numbers *n = w->numbers;
     const struct predict_model *p = n->model;
-    uint32_t at = (uint32_t)k * ROWS, all = n->query.table.data.n_samples;
-    int rows = all - at < ROWS ? (int)(all - at) : ROWS, n_out;
+    const struct data *d = &n->query.data;
+    uint32_t at = (uint32_t)k * ROWS;
+    struct row_range r = {d, -1, at, d->n_samples - at < ROWS ? (int)(d->n_samples - at) : ROWS};
     struct episode ep;
     const real *y;
+    int n_out;
 
-    TRY(make_room(w, (struct method_spec){.evaluate = true, .n_measure = rows}));
-    TRY(read_rows(&n->query, at, rows, w->x));
-    ep = (struct episode){.source = {.n = rows, .x = w->x}};
+    TRY(make_room(w, (struct method_spec){.evaluate = true, .n_measure = r.n}));
+    TRY(read_rows(&r, w->x));
+    ep = (struct episode){.source = {.n = r.n, .x = w->x}};
     y = method_label(&w->method, &ep, p->data, p->own, &n_out);
-    keep(n, at, rows, n_out, y);
+    keep(n, &r, n_out, y);
     return 0;
 }
 
@@ -301,27 +265,25 @@ static int work_together(struct numbers *n, int n_threads)
 static int answer_table(struct numbers *n, const char *support, const char *path, int n_threads,
                         struct number_printer *printer)
 {
-    const struct data *d = &n->query.table.data;
+    const struct data *d = &n->query.data;
     size_t n_out = (size_t)n->model->solo.stage->net.n_out;
 
-    TRY(grouped_open(&n->query, n->model, path, false));
+    TRY(predict_table_open(&n->query, n->model, path, false));
     if (n->model->few_shot)
         TRY(match_tasks(n, support, path));
     else
         n->n_tasks = (int)((d->n_samples + ROWS - 1) / ROWS);
-    for (uint32_t i = 0; i < d->n_samples && !n->model->few_shot; i++)
-        n->query.order[i] = i;
     n->y = calloc(d->n_samples * n_out + 1, sizeof *n->y);
     if (!n->y)
         return err(ERR_MEMORY, "no memory for the predictions of %u rows", d->n_samples);
     n->taken = 0;
     TRY(work_together(n, n_threads));
-    return print_numbers(printer, &n->query.table, path, n->y);
+    return print_numbers(printer, &n->query, path, n->y);
 }
 
 static void query_close(struct numbers *n)
 {
-    grouped_close(&n->query);
+    data_close(&n->query.data);
     free(n->task);
     free(n->y);
     n->task = NULL, n->y = NULL;
@@ -336,14 +298,14 @@ int predict_numbers(const struct predict_model *model, const char *support,
     int code = number_printer_open(&printer, model, to, style);
 
     if (code >= 0 && support)
-        code = grouped_open(&n.support, model, support, true);
+        code = predict_table_open(&n.support, model, support, true);
     for (int i = 0; i < paths->n && code >= 0; i++) {
         code = answer_table(&n, support, paths->each[i], n_threads, &printer);
         query_close(&n);
     }
     if (code >= 0)
         print_numbers_summary(&printer);
-    grouped_close(&n.support);
+    data_close(&n.support.data);
     number_printer_close(&printer);
     return code;
 }

@@ -1,11 +1,8 @@
 /* predict_table.c - opens tables by the keys of the training section. */
 #include "launch/predict_table.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "core/data/csv_columns.h"
@@ -119,26 +116,22 @@ static int open_first(struct predict_table *t, const struct data_config *c, bool
 int predict_table_open(struct predict_table *t, const struct predict_model *p, const char *path,
                        bool wanted)
 {
-    char *copy = strdup(path);
-    char **names = calloc((size_t)trained_on(p)->n_target + 1, sizeof *names);
-    struct data_config c = predict_section(p, copy);
-    struct stat st;
-    int code = copy && names ? 0 : err(ERR_MEMORY, "no memory for a path");
+    struct data_config c = predict_section(p, path);
+    char **names;
+    int code;
 
     c.name = wanted ? "support" : "query";
-    if (code >= 0 && stat(path, &st) < 0)
-        code = err(ERR_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
-    if (code >= 0) {
-        name_targets(p, &c, names);
-        code = open_first(t, &c, wanted);
-    }
-    if (code >= 0) {
-        code = check_columns(t, p, path);
-        if (code < 0)
-            data_close(&t->data);
-    }
-    free(copy);
+    TRY(predict_there(path));
+    names = calloc((size_t)trained_on(p)->n_target + 1, sizeof *names);
+    if (!names)
+        return err(ERR_MEMORY, "no memory for the names of targets");
+    name_targets(p, &c, names);
+    code = open_first(t, &c, wanted);
     free(names);
+    TRY(code);
+    code = check_columns(t, p, path);
+    if (code < 0)
+        data_close(&t->data);
     return code;
 }
 

@@ -1,6 +1,4 @@
 """`metaloop predict`: what it answers, from what, and what it says to wrong input."""
-import csv
-import io
 import json
 import os
 import re
@@ -14,6 +12,8 @@ import pytest
 
 import cli
 import pictures
+import predicting
+from predicting import predict
 
 sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
 import safetensors_io
@@ -58,16 +58,10 @@ def place(tmp_path_factory):
     return root
 
 
-def predict(place, run, *words):
-    return cli.run("predict", "--checkpoint", run, *words, cwd=place)
-
-
 def table(place, run, *words):
     """The rows of --csv, and the probabilities as an array."""
-    done = predict(place, run, "--csv", *words)
-    assert done.rc == 0, done
-    rows = list(csv.reader(io.StringIO(done.out)))
-    return rows, np.array([row[3:] for row in rows[1:]], float)
+    head, rows = predicting.rows(place, run, *words)
+    return [head, *rows], np.array([row[3:] for row in rows], float)
 
 
 def softmax(y):
@@ -249,6 +243,10 @@ def test_names_that_are_no_utf8(place, tmp_path):
     (tmp_path / b"\xff.png".decode("utf8", "surrogateescape")).write_bytes(pictures.png(pictures.drawing(20, 1)))
     said = predict(place, "protonet", "--support", "support", "--query", tmp_path, "--json", "--out", tmp_path / "o")
     assert said.rc == 0 and json.loads((tmp_path / "o").read_text().splitlines()[0])["file"].endswith("/?.png"), said
+    for name, k in ((b"a", 20), (b"b\xff", 21)):
+        pictures.write(tmp_path / "support", {name.decode("utf8", "surrogateescape"): k}, range(2))
+    said = predict(place, "protonet", "--support", tmp_path / "support", "--save", tmp_path / "s")
+    assert said.rc == 65 and "it is not UTF-8" in said.err and not (tmp_path / "s").exists(), said
 
 
 def test_a_query_without_classes_has_no_accuracy(place):
