@@ -22,7 +22,7 @@
 #include "launch/verbs.h"
 #include "proto/comm/pieces.h"
 
-enum { SIZES = 64, RANKS_MOST = 1 << 16, CORES = 16, ROUNDS = 4 };
+enum { SIZES = 64, RANKS_MOST = 1 << 16, CORES = 16, ROUNDS = 4, TITLE = 512 };
 
 #define SLICE 0.5 /* seconds of tasks to measure how long one takes */
 #define PAYS 0.5  /* of what a rank brings at the smallest size: less no longer pays */
@@ -281,10 +281,18 @@ static void print_faults(const struct size *z)
                r->n_wrong, plural(r->n_wrong), r->n_named, plural(r->n_named), r->named_in);
 }
 
+static void title_text(const struct outlook *p, char *text, size_t n)
+{
+    snprintf(text, n, "stage '%s', %.4g ms a task, %d thread%s a worker, %s links", p->stage,
+             1e3 * p->task_seconds, p->n_threads, plural(p->n_threads), p->network.name);
+}
+
 static void print_plan(const struct outlook *p)
 {
-    printf("stage '%s', %.4g ms a task, %d thread%s a worker, %s links\n", p->stage,
-           1e3 * p->task_seconds, p->n_threads, p->n_threads == 1 ? "" : "s", p->network.name);
+    char title[TITLE];
+
+    title_text(p, title, sizeof title);
+    puts(title);
     printf("%7s %6s %8s %12s %12s %11s %8s %7s %12s %10s   %s\n", "ranks", "hosts", "tasks",
            "rounds/s", "tasks/s", "efficiency", "commun.", "rank 0", "MB a host", "MiB a host",
            "round, ms: down + tasks + up + step");
@@ -311,7 +319,7 @@ static void print_plan(const struct outlook *p)
 static int draw_plan(const struct outlook *p)
 {
     struct curve_size points[SIZES];
-    char title[512];
+    char title[TITLE];
 
     for (int i = 0; i < p->n; i++) {
         const struct size *z = &p->sizes[i];
@@ -320,8 +328,7 @@ static int draw_plan(const struct outlook *p)
         points[i] = (struct curve_size){z->n_ranks, z->n_tasks / r->round_seconds, r->efficiency,
                                         r->communication, r->rank0};
     }
-    snprintf(title, sizeof title, "stage '%s', %.4g ms a task, %d thread%s a worker, %s links",
-             p->stage, 1e3 * p->task_seconds, p->n_threads, plural(p->n_threads), p->network.name);
+    title_text(p, title, sizeof title);
     return curve_draw(p->o->png, title, points, p->n);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "observer/view/view.h"
 
@@ -40,14 +41,10 @@ bool reader_is_gone(int fd)
 
 void text_duration(char *text, size_t n, double seconds)
 {
-    long all = isfinite(seconds) && seconds < 1e8 ? (long)(seconds + 0.5) : -1;
-
-    if (all < 0)
-        snprintf(text, n, "?");
-    else if (all >= 3600)
-        snprintf(text, n, "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);
+    if (seconds >= 0 && seconds < 1e8)
+        clock_text(seconds, text, n);
     else
-        snprintf(text, n, "%ld:%02ld", all / 60, all % 60);
+        snprintf(text, n, "?");
 }
 
 double stage_done(const struct run *r)
