@@ -9,7 +9,6 @@
 #include "core/base/err.h"
 #include "core/math/rng.h"
 #include "core/plan/sampler.h"
-#include "core/plan/scale.h"
 #include "worker/engine.h"
 #include "worker/method/table.h"
 
@@ -154,22 +153,15 @@ static void move_statistics(const struct layout *l, real *theta)
             theta[l->segments[i].offset + k] += (real)(0.05 * (double)(1 + k % 3));
 }
 
-static int initialise(const struct solo *solo, const struct stage *s, uint64_t seed, real *theta)
-{
-    struct scale_note note;
-
-    layout_init(&s->model, seed, s->index, theta);
-    return scale_fill(&solo->setup, s, 1, true, theta, &note);
-}
-
 static int start(struct gradient_check *p)
 {
+    const struct setup *setup = &p->solo->setup;
     const struct stage *s = p->solo->stage;
     uint64_t seed = (uint64_t)p->solo->config.run.seed;
 
-    TRY(initialise(p->solo, s, seed, p->theta));
+    TRY(solo_draw(setup, s, seed, p->theta));
     move_statistics(&s->model, p->theta);
-    return p->anchor ? initialise(p->solo, &p->solo->setup.stages[s->anchor], seed, p->anchor) : 0;
+    return p->anchor ? solo_draw(setup, &setup->stages[s->anchor], seed, p->anchor) : 0;
 }
 
 /* A task of every kind that the stage trains on. */

@@ -12,6 +12,7 @@
 #include "core/file/checkpoint.h"
 #include "core/file/checkpoint_files.h"
 #include "core/math/blas.h"
+#include "core/plan/scale.h"
 #include "worker/method/table.h"
 
 int check_methods(const struct config *c)
@@ -134,6 +135,14 @@ int solo_open_checkpoint(struct solo *s, const struct options *o, const char *pa
     free(text);
     free(memory);
     return code;
+}
+
+int solo_draw(const struct setup *s, const struct stage *stage, uint64_t seed, real *theta)
+{
+    struct scale_note note;
+
+    layout_init(&stage->model, seed, stage->index, theta);
+    return scale_fill(s, stage, 1, true, theta, &note);
 }
 
 void solo_close(struct solo *s)

@@ -26,6 +26,10 @@ int solo_open_checkpoint(struct solo *s, const struct options *o, const char *pa
  * that was. ERR_NOINPUT if the directory holds none. */
 int solo_find_checkpoint(const char *given, char *path, size_t n);
 
+/* theta (P of a model): parameters of a stage before its first round, whatever an earlier stage
+ * would hand over. Errors of scale_fill. */
+int solo_draw(const struct setup *s, const struct stage *stage, uint64_t seed, real *theta);
+
 /* Closes what was opened. */
 void solo_close(struct solo *s);
 

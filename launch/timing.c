@@ -4,7 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/plan/sampler.h"
-#include "core/plan/scale.h"
+#include "launch/solo.h"
 
 static void lay_out(struct timing *t, struct arena *a)
 {
@@ -17,14 +17,6 @@ static void lay_out(struct timing *t, struct arena *a)
     t->state = task_state_size(s) ? t->theta : NULL;
 }
 
-static int initialise(const struct setup *s, const struct stage *stage, real *theta)
-{
-    struct scale_note note;
-
-    layout_init(&stage->model, 1, 0, theta);
-    return scale_fill(s, stage, 1, true, theta, &note);
-}
-
 int timing_open(struct timing *t, const struct setup *s, const struct stage *stage)
 {
     struct arena sizes = arena_measuring();
@@ -34,8 +26,8 @@ int timing_open(struct timing *t, const struct setup *s, const struct stage *sta
     lay_out(t, &sizes);
     TRY(arena_init(&t->arena, sizes.peak));
     lay_out(t, &t->arena);
-    TRY(initialise(s, stage, t->theta));
-    return t->anchor ? initialise(s, &s->stages[stage->anchor], t->anchor) : 0;
+    TRY(solo_draw(s, stage, 1, t->theta));
+    return t->anchor ? solo_draw(s, &s->stages[stage->anchor], 1, t->anchor) : 0;
 }
 
 int timing_tasks(struct timing *t, double seconds, double *each)

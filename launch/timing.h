@@ -13,7 +13,8 @@ struct timing {
     real *state;          /* of a task, if it has one; theta is its first part */
 };
 
-/* Takes the memory and draws the parameters. ERR_MEMORY; timing_close also then. */
+/* Takes the memory and draws the parameters. ERR_MEMORY, errors of solo_draw; timing_close also
+ * then. */
 int timing_open(struct timing *t, const struct setup *s, const struct stage *stage);
 
 /* Draws, reads, adapts, adds: all that a worker does for a task, for at least so many seconds.
