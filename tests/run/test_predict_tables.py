@@ -1,6 +1,4 @@
 """`metaloop predict` on tables: targets of tasks, in their own units, and labels of rows."""
-import csv
-import io
 import json
 import os
 import sys
@@ -9,6 +7,7 @@ import numpy as np
 import pytest
 
 import cli
+from predicting import predict, rows as table
 
 sys.path.insert(0, os.path.join(cli.ROOT, "tests", "torch"))
 import safetensors_io
@@ -66,17 +65,6 @@ def place(tmp_path_factory):
         cli.done("train", root / f"{name}.conf", "--data-root", root, cwd=root)
     (root / "train.csv").rename(root / "gone.csv")
     return root
-
-
-def predict(place, run, *words):
-    return cli.run("predict", "--checkpoint", run, *words, cwd=place)
-
-
-def table(place, run, *words):
-    done = predict(place, run, "--csv", *words)
-    assert done.rc == 0, done
-    found = list(csv.reader(io.StringIO(done.out)))
-    return found[0], found[1:]
 
 
 def test_predictions_are_those_of_the_evaluation(place):
