@@ -166,22 +166,6 @@ int checkpoint_write(const char *path, const struct layout *l, const real *theta
     return code;
 }
 
-static void shape_text(int n, const size_t *dims, char *text, size_t size)
-{
-    int at = snprintf(text, size, "[");
-
-    for (int i = 0; i < n && at < (int)size; i++)
-        at += snprintf(text + at, size - (size_t)at, "%s%zu", i ? ", " : "", dims[i]);
-    if (at < (int)size)
-        snprintf(text + at, size - (size_t)at, "]");
-}
-
-static int same_shape(const struct segment *s, const struct tensor *t)
-{
-    return t->n_dims == s->n_dims &&
-           memcmp(t->dims, s->dims, (size_t)s->n_dims * sizeof *s->dims) == 0;
-}
-
 static int check_tensor(const char *path, const struct segment *s, const struct tensor *t,
                         const char *name)
 {
@@ -191,7 +175,7 @@ static int check_tensor(const char *path, const struct segment *s, const struct 
         return err(ERR_DATA, "'%s' has no tensor '%s': a checkpoint of another model", path, name);
     shape_text(t->n_dims, t->dims, have, sizeof have);
     shape_text(s->n_dims, s->dims, want, sizeof want);
-    if (!same_shape(s, t))
+    if (!segment_has_shape(s, t->n_dims, t->dims))
         return err(ERR_DATA, "'%s': tensor '%s' is %s, the model needs %s", path, name, have, want);
     if (!dtype_is_real(t->dtype))
         return err(ERR_DATA, "'%s': tensor '%s' is %s, not F64, F32, F16 or BF16", path, name,

@@ -178,6 +178,5 @@ struct state_entry *state_dict_find(const struct state_dict *d, const char *name
 
 bool state_entry_fits(const struct state_entry *e, const struct segment *s)
 {
-    return e->tensor->n_dims == s->n_dims &&
-           memcmp(e->tensor->dims, s->dims, (size_t)s->n_dims * sizeof *s->dims) == 0;
+    return segment_has_shape(s, e->tensor->n_dims, e->tensor->dims);
 }

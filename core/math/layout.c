@@ -142,6 +142,21 @@ void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta)
     }
 }
 
+bool segment_has_shape(const struct segment *s, int n_dims, const size_t *dims)
+{
+    return n_dims == s->n_dims && memcmp(dims, s->dims, (size_t)n_dims * sizeof *dims) == 0;
+}
+
+void shape_text(int n_dims, const size_t *dims, char *text, size_t size)
+{
+    int at = snprintf(text, size, "[");
+
+    for (int i = 0; i < n_dims && at < (int)size; i++)
+        at += snprintf(text + at, size - (size_t)at, "%s%zu", i ? ", " : "", dims[i]);
+    if (at < (int)size)
+        snprintf(text + at, size - (size_t)at, "]");
+}
+
 void layout_add_learnable(const struct layout *l, const real *x, real *y)
 {
     for (int i = 0; i < l->n_segments; i++)

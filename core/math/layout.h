@@ -83,6 +83,12 @@ int layout_append(struct layout *l, const char *prefix, const struct layout *mor
  * one that begins. */
 void layout_init(const struct layout *l, uint64_t seed, int stage, real *theta);
 
+/* Whether these are its n_dims and dims. */
+bool segment_has_shape(const struct segment *s, int n_dims, const size_t *dims);
+
+/* "[64, 3, 3]", cut off at `size` bytes. */
+void shape_text(int n_dims, const size_t *dims, char *text, size_t size);
+
 /* Whether it is a dense layer whose columns are ordered differently in memory than in files. */
 bool layout_reorders_columns(const struct segment *s);
 

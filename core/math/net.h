@@ -53,10 +53,9 @@ double net_flops_gradient(const struct net *net, int n);
 struct tape {
     int n;
     bool evaluate, fixed, source; /* see struct io */
-    real *statistics;             /* likewise, of all layers; borrowed; NULL, but in
-                                   * net_observe and net_forward_by */
-    bool given;
-    struct noise noise; /* set before net_forward; dropout's masks follow from it */
+    real *statistics;             /* likewise, of all layers (net_statistics); borrowed */
+    bool given;                   /* likewise */
+    struct noise noise;           /* set before net_forward; dropout's masks follow from it */
     /* (n_layers + 1) act[i]: input of layer i; act[0].v is the batch's x, borrowed */
     struct pair *act;
     struct pair *save; /* (n_layers) */

@@ -78,7 +78,7 @@ uint64_t round_sum_checksum(const int64_t *words, size_t first, size_t n_words)
     return checksum;
 }
 
-/* Of what exact_add makes of n numbers from place `from` on, block by block. */
+/* Of what exact_add makes of n numbers, block by block. */
 static uint64_t checksum_gradient(const real *gradient, size_t n)
 {
     enum { BLOCK = 512 };

@@ -208,7 +208,6 @@ static int stage_loss(const struct setup *s, const struct stage *stage, struct l
     const struct stage_config *c = stage->config;
     const struct data *d = &s->data[stage->data];
     const char *name = c->loss[0] ? c->loss : d->n_target ? "mse" : "cross_entropy";
-
     int code = loss_form(loss, name, config_own(s->config, c, "loss"));
 
     if (code < 0)
@@ -220,8 +219,10 @@ static int stage_loss(const struct setup *s, const struct stage *stage, struct l
         return err(ERR_CONFIG, "stage '%s': loss '%s' does not fit data '%s', which has %s",
                    c->name, name, d->name, d->n_target ? "targets" : "classes");
     if (loss->ops->refuses && scale_wanted(stage->normalize_targets))
-        return err(ERR_CONFIG, "stage '%s': loss '%s' takes targets as they are: '%s' is of no use",
-                   c->name, name, "normalize_targets");
+        return err(ERR_CONFIG,
+                   "stage '%s': loss '%s' takes targets as they are: "
+                   "'normalize_targets' is of no use",
+                   c->name, name);
     return 0;
 }
 

@@ -72,20 +72,10 @@ static void find_origins(struct stage_init *in)
     settle_head(in);
     for (int i = 0; i < in->stage->model.n_segments; i++)
         if (in->origins[i].kind == ORIGIN_FILE)
-            state_dict_find(&in->dict, in->origins[i].entry->name)->taken = true;
+            in->origins[i].entry->taken = true;
 }
 
 /* ---- what is refused ---- */
-
-static void shape_text(int n, const size_t *dims, char *text, size_t size)
-{
-    int at = snprintf(text, size, "[");
-
-    for (int i = 0; i < n && at < (int)size; i++)
-        at += snprintf(text + at, size - (size_t)at, "%s%zu", i ? ", " : "", dims[i]);
-    if (at < (int)size)
-        snprintf(text + at, size - (size_t)at, "]");
-}
 
 /* A tensor that is not taken and has the segment's shape; NULL: none. */
 static const char *other_of_shape(const struct stage_init *in, const struct segment *s)

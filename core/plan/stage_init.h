@@ -19,7 +19,7 @@ enum origin_kind {
 
 struct origin { /* of a segment of stage->model */
     enum origin_kind kind;
-    const struct state_entry *entry; /* of its name; NULL: none */
+    struct state_entry *entry; /* of its name, in dict; NULL: none */
 };
 
 struct stage_init {

@@ -30,22 +30,6 @@
 
 enum { BLOCK = 64, SUMS = 4 }; /* rows summed in `real` before the sum goes on in double */
 
-static int batchnorm_segment(struct layer *l, struct layout *layout, const char *name,
-                             const char *what, double scale, enum role role)
-{
-    char full[96];
-    struct segment s = {.name = full,
-                        .n_dims = 1,
-                        .dims = {(size_t)l->in.c},
-                        .role = role,
-                        .init = INIT_CONSTANT,
-                        .scale = scale};
-
-    snprintf(full, sizeof full, "%s.%s", name, what);
-    l->n_w += (size_t)l->in.c;
-    return layout_add(layout, s);
-}
-
 static int batchnorm_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
 {
     size_t c = (size_t)in.c;
@@ -55,12 +39,12 @@ static int batchnorm_plan(struct layer *l, struct shape in, const char *name, st
     l->statistics = l->spec.running ? 0 : 2 * c; /* mean, r */
     l->save = 2 * c;                   /* v: mean, r; t: mean(x.t), s                       */
     l->scratch = SUMS * c * 3 + 8 * c; /* real sums, the same in double (2 reals), vectors  */
-    TRY(batchnorm_segment(l, layout, name, "weight", 1, ROLE_BODY));
-    TRY(batchnorm_segment(l, layout, name, "bias", 0, ROLE_BODY));
+    TRY(plan_channels(l, layout, name, "weight", ROLE_BODY, 1));
+    TRY(plan_channels(l, layout, name, "bias", ROLE_BODY, 0));
     if (!l->spec.running)
         return 0;
-    TRY(batchnorm_segment(l, layout, name, "running_mean", 0, ROLE_STAT));
-    return batchnorm_segment(l, layout, name, "running_var", 1, ROLE_STAT);
+    TRY(plan_channels(l, layout, name, "running_mean", ROLE_STAT, 0));
+    return plan_channels(l, layout, name, "running_var", ROLE_STAT, 1);
 }
 
 /* Sums per channel: `n` of them, in blocks so that long maps lose nothing. */

@@ -274,24 +274,24 @@ static void conv_backward_tangent(const struct layer *l, const struct io *io)
     plan_sum_bias(l, io->n, io->gy.t, io->gw.t);
 }
 
-static void conv_torch(const struct layer *l, const char *name, struct torch_text *t)
+static void torch_module(const struct layer *l, const char *type, struct torch_text *t)
 {
     const struct layer_spec *s = &l->spec;
-    const char *x = torch_map(t);
 
-    torch_function(t, "self.%s(%s)", name, x);
-    snprintf(t->module, sizeof t->module, "nn.Conv2d(%d, %d, %d, stride=%d, padding=%d%s)", l->in.c,
-             l->out.c, s->kernel, s->stride, s->pad, s->bias ? "" : ", bias=False");
+    snprintf(t->module, sizeof t->module, "nn.%s(%d, %d, %d, stride=%d, padding=%d%s)", type,
+             l->in.c, l->out.c, s->kernel, s->stride, s->pad, s->bias ? "" : ", bias=False");
+}
+
+static void conv_torch(const struct layer *l, const char *name, struct torch_text *t)
+{
+    torch_function(t, "self.%s(%s)", name, torch_map(t));
+    torch_module(l, "Conv2d", t);
 }
 
 static void conv1d_torch(const struct layer *l, const char *name, struct torch_text *t)
 {
-    const struct layer_spec *s = &l->spec;
-    const char *x = torch_map(t);
-
-    torch_function(t, "self.%s(%s.squeeze(3)).unsqueeze(3)", name, x);
-    snprintf(t->module, sizeof t->module, "nn.Conv1d(%d, %d, %d, stride=%d, padding=%d%s)", l->in.c,
-             l->out.c, s->kernel, s->stride, s->pad, s->bias ? "" : ", bias=False");
+    torch_function(t, "self.%s(%s.squeeze(3)).unsqueeze(3)", name, torch_map(t));
+    torch_module(l, "Conv1d", t);
 }
 
 const struct layer_ops layer_conv2d = {

@@ -25,22 +25,6 @@
 
 #define EPSILON 1e-5
 
-static int segment(struct layer *l, struct layout *layout, const char *name, const char *what,
-                   double value)
-{
-    char full[96];
-    struct segment s = {.name = full,
-                        .n_dims = 1,
-                        .dims = {(size_t)l->in.c},
-                        .role = ROLE_BODY,
-                        .init = INIT_CONSTANT,
-                        .scale = value};
-
-    snprintf(full, sizeof full, "%s.%s", name, what);
-    l->n_w += (size_t)l->in.c;
-    return layout_add(layout, s);
-}
-
 /* blocks: of a sample. */
 static int norm_plan(struct layer *l, struct shape in, const char *name, struct layout *layout,
                      int blocks)
@@ -48,8 +32,8 @@ static int norm_plan(struct layer *l, struct shape in, const char *name, struct 
     plan_plain(l, in, in);
     l->save_each = 2 * (size_t)blocks; /* v: mean, r; t: mean(x.t), s; of each block */
     l->scratch = 2 * (size_t)in.c * sizeof(double) / sizeof(real); /* sums of gw */
-    TRY(segment(l, layout, name, "weight", 1));
-    return segment(l, layout, name, "bias", 0);
+    TRY(plan_channels(l, layout, name, "weight", ROLE_BODY, 1));
+    return plan_channels(l, layout, name, "bias", ROLE_BODY, 0);
 }
 
 static int groupnorm_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
@@ -154,9 +138,9 @@ static void block_backward(const struct norm_block *b, const struct io *io, size
         sums[c + ch] += gy[at];
     }
     A /= b->m, B /= b->m;
-    if (io->gx.v)
-        EACH(b)
-    io->gx.v[at] = (real)(r * (gamma[ch] * gy[at] - A - (x[at] - mean) * r * B));
+    if (!io->gx.v)
+        return;
+    EACH(b) io->gx.v[at] = (real)(r * (gamma[ch] * gy[at] - A - (x[at] - mean) * r * B));
 }
 
 static void norm_backward(const struct layer *l, const struct io *io)

@@ -93,7 +93,7 @@ static void meanpool_torch(const struct layer *l, const char *name, struct torch
     const char *x = torch_map(t);
 
     (void)name;
-    t->flat = l->spec.kernel == 0;
+    t->flat = k == 0;
     if (t->flat)
         torch_function(t, "%s.mean((2, 3))", x);
     else

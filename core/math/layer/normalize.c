@@ -7,28 +7,13 @@
 #include "core/math/layer.h"
 #include "core/math/layer/plan.h"
 #include "core/math/layer/torch.h"
-
-static int normalize_segment(struct layer *l, struct layout *layout, const char *name,
-                             const char *what, double value)
-{
-    char full[96];
-    struct segment s = {.name = full,
-                        .n_dims = 1,
-                        .dims = {(size_t)l->in.c},
-                        .role = ROLE_SCALE,
-                        .init = INIT_CONSTANT,
-                        .scale = value};
-
-    snprintf(full, sizeof full, "%s.%s", name, what);
-    l->n_w += (size_t)l->in.c;
-    return layout_add(layout, s);
-}
+#include "core/math/vec.h"
 
 static int normalize_plan(struct layer *l, struct shape in, const char *name, struct layout *layout)
 {
     plan_plain(l, in, in);
-    TRY(normalize_segment(l, layout, name, "mean", 0));
-    return normalize_segment(l, layout, name, "deviation", 1);
+    TRY(plan_channels(l, layout, name, "mean", ROLE_SCALE, 0));
+    return plan_channels(l, layout, name, "deviation", ROLE_SCALE, 1);
 }
 
 static size_t rows_of(const struct layer *l, const struct io *io)
@@ -68,10 +53,10 @@ static void normalize_backward(const struct layer *l, const struct io *io)
 
 static void normalize_forward_tangent(const struct layer *l, const struct io *io)
 {
-    for (size_t i = 0; i < (size_t)io->n * shape_size(l->in) && !io->x.t; i++)
-        io->y.t[i] = 0;
     if (io->x.t)
         divide(l, io, io->x.t, io->y.t);
+    else
+        vec_zero((size_t)io->n * shape_size(l->in), io->y.t);
 }
 
 static void normalize_backward_tangent(const struct layer *l, const struct io *io)

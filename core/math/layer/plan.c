@@ -1,4 +1,4 @@
-/* plan.c - weights with an optional bias. */
+/* plan.c - weights with an optional bias, numbers of channels. */
 #include "core/math/layer/plan.h"
 
 #include <math.h>
@@ -34,6 +34,19 @@ int plan_weights(struct layer *l, struct layout *layout, const char *name, int n
         TRY(plan_segment(layout, name, "bias", bias));
     l->n_w = layout->n - before;
     return 0;
+}
+
+int plan_channels(struct layer *l, struct layout *layout, const char *name, const char *what,
+                  enum role role, double value)
+{
+    struct segment s = {.n_dims = 1,
+                        .dims = {(size_t)l->in.c},
+                        .role = role,
+                        .init = INIT_CONSTANT,
+                        .scale = value};
+
+    l->n_w += (size_t)l->in.c;
+    return plan_segment(layout, name, what, s);
 }
 
 void plan_add_bias(const struct layer *l, int n, const real *w, real *y)

@@ -25,7 +25,7 @@ static inline const char *torch_vector(struct torch_text *t)
     return x;
 }
 
-/* A function of x without parameters. */
+/* forward, from a format, and no module: a layer with parameters fills it in afterwards. */
 static inline void __attribute__((format(printf, 2, 3)))
 torch_function(struct torch_text *t, const char *format, ...)
 {
