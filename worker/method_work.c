@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/plural.h"
 #include "core/math/vec.h"
 #include "core/plan/task_kind.h"
 #include "worker/method/table.h"
@@ -161,9 +162,26 @@ static void add_inductive(struct method *m, const struct episode *ep, const stru
     double loss = loss_value(&m->net->loss, &ep->query, a->n_out, y);
     double accuracy = loss_accuracy(&m->net->loss, &ep->query, a->n_out, y);
 
-    loss = fmin(loss, sqrt(CURVE_LOSS_MAX));
-    sum[CURVE_LOSS] += loss, sum[CURVE_LOSS_SQUARE] += loss * loss;
-    sum[CURVE_ACCURACY] += accuracy, sum[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
+    metric_add_curve(fmin(loss, sqrt(CURVE_LOSS_MAX)), accuracy, sum);
+}
+
+/* Query sums of step k of `steps` into the curve, and of the last into METRIC_LOSS and
+ * METRIC_ACCURACY; y: the outputs of n_out columns, copied to outputs if not NULL. */
+static int add_step(const struct loss *loss, const struct batch *query, int n_out, const real *y,
+                    int k, int steps, struct task_metrics *metrics, real *outputs)
+{
+    double value = loss_value(loss, query, n_out, y);
+    double accuracy = loss_accuracy(loss, query, n_out, y);
+
+    if (!isfinite(value))
+        return err(ERR_NONFINITE, "the query loss after %d inner step%s is not finite", k,
+                   plural(k));
+    metric_add_curve(value, accuracy, &metrics->v[metric_curve(k, CURVE_LOSS)]);
+    if (k == steps)
+        metrics->v[METRIC_LOSS] += value, metrics->v[METRIC_ACCURACY] += accuracy;
+    if (outputs)
+        vec_copy((size_t)(query->n * n_out), y, outputs + (size_t)k * (size_t)(query->n * n_out));
+    return 0;
 }
 
 /* By methods without an inner loop: one step of the curve. */
@@ -174,8 +192,8 @@ static int evaluate_once(struct method *m, const struct episode *ep, const real 
 
     m->ops->adapt(m, ep, &a);
     together = a, together.statistics = NULL;
-    TRY(method_curve(&m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &together), 0, 0,
-                     metrics, outputs));
+    TRY(add_step(&m->net->loss, &ep->query, a.n_out, m->ops->answer(m, ep, &together), 0, 0,
+                 metrics, outputs));
     if (m->stage->inductive_metrics)
         add_inductive(m, ep, &a, metrics);
     return 0;
@@ -202,8 +220,7 @@ int method_evaluate(struct method *m, const struct episode *ep, const real *thet
     for (int k = 0; k <= u->spec.steps; k++) {
         const real *y = unroll_outputs(u, k, ep);
 
-        TRY(method_curve(&net->loss, &ep->query, net->n_out, y, k, u->spec.steps, metrics,
-                         outputs));
+        TRY(add_step(&net->loss, &ep->query, net->n_out, y, k, u->spec.steps, metrics, outputs));
         if (k < u->spec.steps)
             unroll_step(u, k, ep, NULL);
         else
@@ -259,8 +276,7 @@ static int measure_samples(const struct net *net, const struct batch *b, const r
 
         if (!isfinite(loss))
             return err(ERR_NONFINITE, "the loss of a sample is not finite");
-        curve[CURVE_LOSS] += loss, curve[CURVE_LOSS_SQUARE] += loss * loss;
-        curve[CURVE_ACCURACY] += right, curve[CURVE_ACCURACY_SQUARE] += right * right;
+        metric_add_curve(loss, right, curve);
         metrics->v[METRIC_SAMPLES] += !batch_is_empty(&one, targets);
     }
     return 0;

@@ -16,8 +16,8 @@ void method_hook(struct method *m, const struct pass_hook *hook);
 
 /* Adapts theta to ep's support and measures on its query before every step and after the last:
  * METRIC_CURVE of steps 0 .. steps, and METRIC_LOSS, METRIC_ACCURACY after the last; then the
- * stage's inductive_metrics, if it has them. outputs,
- * if not NULL: ((steps + 1) x n_query x n_out). ERR_NONFINITE. */
+ * stage's inductive_metrics, if it has them. outputs, if not NULL: ((steps + 1) x n_query x n_out).
+ * ERR_NONFINITE. */
 int method_evaluate(struct method *m, const struct episode *ep, const real *theta,
                     struct task_metrics *metrics, real *outputs);
 

@@ -35,6 +35,13 @@ static inline int metric_curve(int k, enum curve_sum what)
     return METRIC_CURVE + CURVE_SUMS * k + (int)what;
 }
 
+/* Adds a loss and an accuracy to sums (CURVE_SUMS). */
+static inline void metric_add_curve(double loss, double accuracy, double *sums)
+{
+    sums[CURVE_LOSS] += loss, sums[CURVE_LOSS_SQUARE] += loss * loss;
+    sums[CURVE_ACCURACY] += accuracy, sums[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
+}
+
 /* Evaluation of a regression whose outputs estimate the targets: sums over the queries, or samples,
  * of which a target is known, for each target from stage->fit_metrics on. In the scale of the loss.
  * Of few-shot tasks FIT_SQUARE is about the mean of the task's queries, and FIT_SUM is 0. */

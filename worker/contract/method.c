@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/base/plural.h"
 #include "core/math/vec.h"
 
 int method_through_steps(struct method *m, const struct episode *ep, const real *theta, real *grad,
@@ -41,24 +40,5 @@ int method_query(const struct method *m, const struct batch *query, int n_out, c
         return err(ERR_NONFINITE, "the query loss is not finite");
     metrics->v[METRIC_LOSS] += value;
     metrics->v[METRIC_ACCURACY] += loss_accuracy(loss, query, n_out, y);
-    return 0;
-}
-
-int method_curve(const struct loss *loss, const struct batch *query, int n_out, const real *y,
-                 int k, int steps, struct task_metrics *metrics, real *outputs)
-{
-    double value = loss_value(loss, query, n_out, y);
-    double accuracy = loss_accuracy(loss, query, n_out, y);
-    double *curve = &metrics->v[metric_curve(k, CURVE_LOSS)];
-
-    if (!isfinite(value))
-        return err(ERR_NONFINITE, "the query loss after %d inner step%s is not finite", k,
-                   plural(k));
-    curve[CURVE_LOSS] += value, curve[CURVE_LOSS_SQUARE] += value * value;
-    curve[CURVE_ACCURACY] += accuracy, curve[CURVE_ACCURACY_SQUARE] += accuracy * accuracy;
-    if (k == steps)
-        metrics->v[METRIC_LOSS] += value, metrics->v[METRIC_ACCURACY] += accuracy;
-    if (outputs)
-        vec_copy((size_t)(query->n * n_out), y, outputs + (size_t)k * (size_t)(query->n * n_out));
     return 0;
 }

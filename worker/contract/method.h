@@ -111,10 +111,4 @@ const real *method_forward(struct method *m, const struct episode *ep, const cha
 int method_query(const struct method *m, const struct batch *query, int n_out, const real *y,
                  struct task_metrics *metrics);
 
-/* Query sums of step k into the curve, and after the last step into METRIC_LOSS and
- * METRIC_ACCURACY; y: the outputs of n_out columns, copied to outputs if not NULL. ERR_NONFINITE.
- */
-int method_curve(const struct loss *loss, const struct batch *query, int n_out, const real *y,
-                 int k, int steps, struct task_metrics *metrics, real *outputs);
-
 #endif

@@ -18,9 +18,8 @@ struct minibatch {
     struct batch taken; /* what minibatch_take returned last */
 };
 
-/* Takes room for minibatches of `size` of n samples of that shape and so many
- * targets. A size of 0 or of n and more
- * stands for the whole support, and takes nothing. */
+/* Takes room for minibatches of `size` of n samples of that shape and so many targets. A size
+ * of 0 or of n and more stands for the whole support, and takes nothing. */
 void minibatch_init(struct minibatch *m, int size, int n, struct shape in, int targets,
                     struct arena *arena);
 
