@@ -9,8 +9,6 @@
 #include "core/math/loss/distill.h"
 #include "tests/lib/conform_loss.h"
 
-static struct loss cross_entropy;
-
 static double temperature(const struct loss *l)
 {
     return *(const double *)l->own;
@@ -163,13 +161,6 @@ static void test_hint(void **state)
     assert_int_equal(near("grad", 4, g, want, 0), 0);
 }
 
-static int find(void **state)
-{
-    (void)state;
-    cross_entropy = loss_plain("cross_entropy");
-    return cross_entropy.ops ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,5 +171,5 @@ int main(void)
         cmocka_unit_test(test_hint),
     };
 
-    return cmocka_run_group_tests_name("conform_distill", tests, find, NULL);
+    return cmocka_run_group_tests_name("conform_distill", tests, find_cross_entropy, NULL);
 }

@@ -1,67 +1,28 @@
 /* test_losses.c - the loss of a stage: what it fits, the outputs it wants, and tasks some of whose
  * targets are missing or weigh nothing, through the worker. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "core/base/err.h"
-#include "core/math/vec.h"
-#include "core/plan/sampler.h"
 #include "core/plan/task_kind.h"
-#include "worker/engine.h"
-#include "worker/method/table.h"
+#include "tests/lib/engine_place.h"
 #include "worker/task_work.h"
 
 enum { SHOT = 6, QUERY = 5 };
 
-struct place {
-    struct config config;
-    struct setup setup;
-    struct engine engine;
-    struct arena arena;
-    struct task task;
-    real *theta, *kept, weight[2][SHOT];
-    size_t n;
-};
+static real weight[2][SHOT]; /* of support and queries */
 
 static struct place *place_open(const char *stage)
 {
-    struct place *p = calloc(1, sizeof *p);
-    struct sampler s;
+    struct place *p;
     char text[512];
 
-    assert_non_null(p);
     snprintf(text, sizeof text,
              "data d { format = \"sinusoid\" }\nmodel { type = \"mlp\" widths = {\"8\"} }\n"
              "stage s { data = \"d\" way = 1 shot = %d query = %d inner_rate = 0.01 %s }\n",
              SHOT, QUERY, stage);
-    if (config_parse(&p->config, text, "text", NULL, 0, stage_owner) ||
-        setup_open(&p->setup, &p->config, ".", method_traits_of) ||
-        engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 1 << 20))
-        fail_msg("%s", err_text());
-    p->n = p->setup.stages[0].layout.n;
-    task_init(&p->task, engine_task_size(&p->setup.stages[0]), &p->arena);
-    p->theta = arena_reals(&p->arena, p->n);
-    p->kept = arena_reals(&p->arena, p->n);
-    layout_init(&p->setup.stages[0].layout, 5, 0, p->theta);
-    s = (struct sampler){&p->setup, &p->setup.stages[0], 0, PURPOSE_TRAIN, 1};
-    sampler_draw(&s, 0, &p->task);
+    p = place_of(text);
     engine_begin(&p->engine, &p->setup.stages[0], PURPOSE_TRAIN, NULL);
     return p;
-}
-
-static void place_close(struct place *p)
-{
-    engine_close(&p->engine);
-    setup_close(&p->setup);
-    config_release(&p->config);
-    arena_release(&p->arena);
-    free(p);
 }
 
 static const struct task_work *work_of(const struct place *p)
@@ -74,9 +35,9 @@ static void read(struct place *p)
 {
     assert_int_equal(work_of(p)->read(&p->engine, &p->task), 0);
     for (int i = 0; i < SHOT; i++)
-        p->weight[0][i] = p->weight[1][i] = 1;
-    p->engine.episode.support.weight = p->weight[0];
-    p->engine.episode.query.weight = p->weight[1];
+        weight[0][i] = weight[1][i] = 1;
+    p->engine.episode.support.weight = weight[0];
+    p->engine.episode.query.weight = weight[1];
 }
 
 /* Its contribution is in engine.gradient. */
@@ -128,7 +89,7 @@ static void check_hole_is_weight_0(const char *stage)
     run(p);
     whole = metric(p, METRIC_LOSS);
     memcpy(p->kept, p->engine.gradient, p->n * sizeof(real));
-    p->weight[0][1] = p->weight[0][4] = p->weight[1][2] = 0;
+    weight[0][1] = weight[0][4] = weight[1][2] = 0;
     run(p);
     loss = metric(p, METRIC_LOSS);
     assert_true(loss != whole);

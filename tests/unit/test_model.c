@@ -1,22 +1,13 @@
 /* test_model.c - the models: their layers, names and parameter counts; training with dropout
  * through the worker, the same whether activations are kept or recomputed. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "core/base/err.h"
 #include "core/math/blas.h"
 #include "core/math/vec.h"
 #include "core/plan/model.h"
-#include "core/plan/sampler.h"
-#include "worker/engine.h"
-#include "worker/method/table.h"
+#include "tests/lib/engine_place.h"
 
 /* ---- layers, names, counts ---- */
 
@@ -158,49 +149,16 @@ static void test_flops(void **state)
 
 /* ---- one task through the worker ---- */
 
-struct place {
-    struct config config;
-    struct setup setup;
-    struct engine engine;
-    struct arena arena;
-    struct task task;
-    real *theta, *gradient;
-    size_t n;
-};
-
 static struct place *place_open(const char *model, const char *memory)
 {
-    struct place *p = calloc(1, sizeof *p);
     char text[512];
-    struct sampler s;
 
-    assert_non_null(p);
     snprintf(text, sizeof text,
              "run { seed = 4 }\ncluster { memory = %s }\ndata d { format = \"glyphs\" size = 16 }\n"
              "model { %s }\nstage s { data = \"d\" way = 3 shot = 2 query = 2 inner_steps = 3 "
              "inner_rate = 0.1 }\n",
              memory, model);
-    if (config_parse(&p->config, text, "text", NULL, 0, stage_owner) ||
-        setup_open(&p->setup, &p->config, ".", method_traits_of) ||
-        engine_open(&p->engine, &p->setup) || arena_init(&p->arena, 64 << 20))
-        fail_msg("%s", err_text());
-    p->n = p->setup.stages[0].layout.n;
-    task_init(&p->task, engine_task_size(&p->setup.stages[0]), &p->arena);
-    p->theta = arena_reals(&p->arena, p->n);
-    p->gradient = arena_reals(&p->arena, p->n);
-    layout_init(&p->setup.stages[0].layout, 5, 0, p->theta);
-    s = (struct sampler){&p->setup, &p->setup.stages[0], 0, false, 1};
-    sampler_draw(&s, 0, &p->task);
-    return p;
-}
-
-static void place_close(struct place *p)
-{
-    engine_close(&p->engine);
-    setup_close(&p->setup);
-    config_release(&p->config);
-    arena_release(&p->arena);
-    free(p);
+    return place_of(text);
 }
 
 /* The outer gradient of the place's task, told to be of this round and slot. */
@@ -210,7 +168,7 @@ static void outer(struct place *p, uint32_t round, uint32_t slot)
     engine_begin(&p->engine, &p->setup.stages[0], false, NULL);
     if (engine_run(&p->engine, &p->task, p->theta, NULL) || p->engine.failed)
         fail_msg("the task fails: %s", err_text());
-    memcpy(p->gradient, p->engine.gradient, p->n * sizeof *p->gradient);
+    memcpy(p->kept, p->engine.gradient, p->n * sizeof *p->kept);
 }
 
 /* Mean of -log softmax at the label, and how often the label's output is the largest. */
@@ -255,10 +213,10 @@ static void test_inner_loop_is_told(void **state)
         assert_true(fabs(v[metric_curve(k, CURVE_ACCURACY)] - right) < 1e-12);
         assert_true(loss < last - 1e-2);
         last = loss;
-        vec_zero(p->n, p->gradient);
-        net_backward(net, p->theta, b, &t, p->gradient);
+        vec_zero(p->n, p->kept);
+        net_backward(net, p->theta, b, &t, p->kept);
         for (size_t i = 0; i < p->n; i++)
-            p->theta[i] -= (real)0.1 * p->gradient[i];
+            p->theta[i] -= (real)0.1 * p->kept[i];
     }
     assert_true(v[metric_curve(3, CURVE_LOSS)] == 0);
     place_close(p);
@@ -284,13 +242,13 @@ static void test_task_is_pure(void **state)
     (void)state;
     assert_non_null(again);
     outer(p, 3, 5);
-    memcpy(again, p->gradient, p->n * sizeof *again);
+    memcpy(again, p->kept, p->n * sizeof *again);
     outer(p, 3, 6);
-    assert_true(apart(p->n, p->gradient, again) > 1e-4);
+    assert_true(apart(p->n, p->kept, again) > 1e-4);
     outer(p, 4, 5);
-    assert_true(apart(p->n, p->gradient, again) > 1e-4);
+    assert_true(apart(p->n, p->kept, again) > 1e-4);
     outer(p, 3, 5);
-    assert_memory_equal(p->gradient, again, p->n * sizeof *again);
+    assert_memory_equal(p->kept, again, p->n * sizeof *again);
     free(again);
     place_close(p);
 }
@@ -330,7 +288,7 @@ static void test_recomputed(void **state)
         outer(made, 3, 5);
         assert_int_equal(kept->engine.method.inner->n_tapes, 3);
         assert_int_equal(made->engine.method.inner->n_tapes, 1);
-        assert_memory_equal(kept->gradient, made->gradient, kept->n * sizeof *kept->gradient);
+        assert_memory_equal(kept->kept, made->kept, kept->n * sizeof *kept->kept);
         place_close(kept);
         place_close(made);
     }
@@ -360,13 +318,13 @@ static void test_outer_gradient(void **state)
         assert_non_null(moved);
         outer(p, 3, 5);
         for (size_t k = 0; k < p->n; k++)
-            norm += (double)p->gradient[k] * p->gradient[k];
+            norm += (double)p->kept[k] * p->kept[k];
         norm = sqrt(norm);
         for (size_t k = 0; k < p->n; k++)
-            moved[k] = (real)(p->theta[k] + h * p->gradient[k] / norm);
+            moved[k] = (real)(p->theta[k] + h * p->kept[k] / norm);
         up = outer_loss(p, moved);
         for (size_t k = 0; k < p->n; k++)
-            moved[k] = (real)(p->theta[k] - h * p->gradient[k] / norm);
+            moved[k] = (real)(p->theta[k] - h * p->kept[k] / norm);
         down = outer_loss(p, moved);
         if (!(fabs((up - down) / (2 * h) - norm) <= 20 * pow(REAL_EPS, 2.0 / 3) * norm))
             fail_msg("%s: slope %.9g, gradient %.9g", models[i], (up - down) / (2 * h), norm);
