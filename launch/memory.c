@@ -27,8 +27,7 @@ enum {
     STACK = 96 << 10,  /* the part of a thread's stack that is used */
     BLAS_MOST = 640 << 10,
     BLAS_SHARE = 4,
-    PACKED =
-        6, /* bytes of a parameter in a sum of some tasks, as it travels (proto/comm/words.h) */
+    PACKED = 6,     /* bytes of a parameter in a sum that travels (proto/comm/words.h) */
     HEAP = 1 << 20, /* smaller blocks leave their old place behind when they grow */
 };
 
