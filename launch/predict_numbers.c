@@ -43,12 +43,15 @@ struct number_worker {
 
 /* ---- tasks ---- */
 
-static int64_t find_task(const struct data *d, const char *name)
+/* Of the tasks from `from` on, then of those before it: tables mostly agree in their order. */
+static int64_t find_task(const struct data *d, const char *name, int64_t from)
 {
     char other[NAME];
 
-    for (uint32_t k = 0; k < d->n_classes; k++) {
-        data_class_name(d, k, other, sizeof other);
+    for (uint32_t i = 0; i < d->n_classes; i++) {
+        int64_t k = (from + i) % d->n_classes;
+
+        data_class_name(d, (uint32_t)k, other, sizeof other);
         if (strcmp(name, other) == 0)
             return k;
     }
@@ -67,7 +70,7 @@ static int match_tasks(struct numbers *n, const char *support, const char *query
         return err(ERR_MEMORY, "no memory for %d tasks", n->n_tasks);
     for (uint32_t k = 0; k < d->n_classes; k++) {
         data_class_name(d, k, name, sizeof name);
-        n->task[k] = find_task(&n->support.data, name);
+        n->task[k] = find_task(&n->support.data, name, k ? n->task[k - 1] + 1 : 0);
         if (n->task[k] < 0)
             return err(ERR_DATA, "task '%s' of '%s' has no row in the support '%s'", name, query,
                        support);
@@ -76,6 +79,14 @@ static int match_tasks(struct numbers *n, const char *support, const char *query
 }
 
 /* ---- one task ---- */
+
+static void free_buffers(struct number_worker *w)
+{
+    free(w->x);
+    free(w->support);
+    free(w->target);
+    free(w->weight);
+}
 
 /* Room for a task, of exactly its size: work space and buffers. */
 static int make_room(struct number_worker *w, struct method_spec spec)
@@ -93,10 +104,7 @@ static int make_room(struct number_worker *w, struct method_spec spec)
     }
     arena_clear(&w->arena);
     method_init(&w->method, &p->solo.setup, p->solo.stage, &spec, &w->arena);
-    free(w->x);
-    free(w->support);
-    free(w->target);
-    free(w->weight);
+    free_buffers(w);
     w->x = calloc((size_t)rows * inputs + 1, sizeof *w->x);
     w->support = calloc((size_t)spec.n_support * inputs + 1, sizeof *w->support);
     w->target = calloc((size_t)spec.n_support * targets + 1, sizeof *w->target);
@@ -253,10 +261,7 @@ static int work_together(struct numbers *n, int n_threads)
         if (each[i].code < 0 && code == 0)
             code = err(each[i].code, "%s", each[i].error);
         arena_release(&each[i].arena);
-        free(each[i].x);
-        free(each[i].support);
-        free(each[i].target);
-        free(each[i].weight);
+        free_buffers(&each[i]);
     }
     free(each);
     return code;
