@@ -133,7 +133,9 @@ def test_inductive_figures_stand_beside_the_transductive_ones(made):
         assert s["inductive_loss"] != s["loss"]
         assert re.search(rf"^ +inductive +{s['inductive_loss']:.4f} .*{100 * s['inductive_accuracy']:.2f} ", text, re.M), text
         assert {k: v for k, v in s.items() if not k.startswith("inductive")} == plain
-    assert f"inductive accuracy {100 * said[0]['inductive_accuracy']:.2f} %" in cli.done("inspect", folder / "run").out
+    inductive = f"inductive accuracy {100 * said[0]['inductive_accuracy']:.2f} %"
+    assert inductive in cli.done("inspect", folder / "run").out
+    assert inductive in cli.done("--replay", folder / "run", "--lines", program=cli.METALOOP + "-observe").out
     with open(folder / "run" / "metrics.jsonl") as f:
         rows = [r for r in map(json.loads, f) if r["kind"] == "evaluation"]
     assert all((r["inductive_loss"] is None) == (r["step"] < 2 or r["stage"] == "whole") for r in rows), rows
